@@ -1,0 +1,68 @@
+# One wrapper per kind of target, so that flags, include paths and the layer rule of docs/architecture.md are in one place.
+
+find_program(LARIAT_CCACHE ccache)
+if(LARIAT_USE_CCACHE AND LARIAT_CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${LARIAT_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${LARIAT_CCACHE})
+endif()
+
+find_program(LARIAT_LLD NAMES ld.lld-22 ld.lld)
+if(LARIAT_USE_LLD AND LARIAT_LLD)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    add_link_options(-fuse-ld=lld)
+  endif()
+endif()
+
+foreach(sanitizer ${LARIAT_SANITIZE})
+  add_compile_options(-fsanitize=${sanitizer} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${sanitizer})
+endforeach()
+if("undefined" IN_LIST LARIAT_SANITIZE)
+  # The distribution's MLIR has no RTTI, which the vptr check needs.
+  add_compile_options(-fno-sanitize=vptr -fno-sanitize-recover=undefined)
+endif()
+
+set(LARIAT_COMPILE_OPTIONS -fno-exceptions -fno-rtti -Wall -Wextra -Wno-unused-parameter)
+if(LARIAT_WERROR)
+  list(APPEND LARIAT_COMPILE_OPTIONS -Werror)
+endif()
+
+# What every C++ target shares. MLIR's headers are system headers: their warnings are not ours.
+function(lariat_configure_target target)
+  target_include_directories(${target} PUBLIC ${LARIAT_SOURCE_DIR}/include ${LARIAT_BINARY_DIR}/include)
+  target_include_directories(${target} SYSTEM PUBLIC ${MLIR_INCLUDE_DIRS} ${LLVM_INCLUDE_DIRS})
+  target_compile_options(${target} PRIVATE ${LARIAT_COMPILE_OPTIONS})
+endfunction()
+
+# lariat_add_library(NAME sources... [LINK_PUBLIC libs...] [LINK_PRIVATE libs...])
+# An object library that uses MLIR; everything ends in the dynamic libMLIR and libLLVM of the distribution.
+function(lariat_add_library name)
+  cmake_parse_arguments(ARG "" "" "LINK_PUBLIC;LINK_PRIVATE" ${ARGN})
+  add_library(${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
+  lariat_configure_target(${name})
+  add_dependencies(${name} LariatIncGen)
+  target_link_libraries(${name} PUBLIC ${ARG_LINK_PUBLIC} PRIVATE ${ARG_LINK_PRIVATE})
+endfunction()
+
+# lariat_add_tool(NAME sources... LINK libs...)
+function(lariat_add_tool name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
+  lariat_configure_target(${name})
+  add_dependencies(${name} LariatIncGen)
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} MLIR LLVM)
+endfunction()
+
+# lariat_tablegen(OUTPUT flags...) runs mlir-tblgen on LLVM_TARGET_DEFINITIONS into <build>/include/lariat/OUTPUT.
+function(lariat_tablegen output)
+  set(out ${LARIAT_BINARY_DIR}/include/lariat/${output})
+  get_filename_component(dir ${out} DIRECTORY)
+  file(MAKE_DIRECTORY ${dir})
+  set(definitions ${CMAKE_CURRENT_SOURCE_DIR}/${LLVM_TARGET_DEFINITIONS})
+  file(GLOB inputs CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.td)
+  add_custom_command(OUTPUT ${out}
+    COMMAND ${MLIR_TABLEGEN_EXE} ${ARGN} ${definitions} -I ${CMAKE_CURRENT_SOURCE_DIR} -I ${MLIR_INCLUDE_DIRS}
+            --write-if-changed -o ${out}
+    DEPENDS ${inputs} COMMENT "Generating ${output}")
+  set(LARIAT_TABLEGEN_OUTPUTS ${LARIAT_TABLEGEN_OUTPUTS} ${out} PARENT_SCOPE)
+endfunction()

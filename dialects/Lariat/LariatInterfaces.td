@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef LARIAT_INTERFACES_TD
+#define LARIAT_INTERFACES_TD
+
+include "mlir/IR/OpBase.td"
+
+def Lariat_RowLocalOpInterface : OpInterface<"RowLocalOpInterface"> {
+  let cppNamespace = "::lariat";
+  let description = [{
+    An op is row-local in an operand if row t of every result depends on row t of that operand and on no other row.
+    Depth-wise batching, compaction and incremental decoding are derived from this fact, so an op that does not
+    implement the interface counts as *not* row-local. Upstream ops get it through external models.
+  }];
+  let methods = [
+    InterfaceMethod<"Whether the op is row-local in this row-tensor operand.", "bool", "isRowLocalIn",
+                    (ins "::mlir::OpOperand &":$operand), [{}], [{ return true; }]>
+  ];
+}
+
+def Lariat_KVPolicyAttrInterface : AttrInterface<"KVPolicyAttrInterface"> {
+  let cppNamespace = "::lariat";
+  let description = [{
+    What a KV policy declares: which slot `append` writes, which entries `attend` reads, what a row that stopped
+    early leaves in deeper slots, and the memory and order that follow. A new policy is a new attribute with this
+    interface; nothing else lists policies.
+  }];
+  let methods = [
+    InterfaceMethod<"Slots of one looped layer when loop steps are bounded by `maxDepth`.", "int64_t", "getNumSlots",
+                    (ins "int64_t":$maxDepth)>,
+    InterfaceMethod<"The slot a row at `depth` writes, or nothing if it writes none. Emits `arith` on index values; "
+                    "the second value is an i1 that says whether the row writes at all.",
+                    "::lariat::AppendSlot", "buildAppendSlot",
+                    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc, "::mlir::Value":$depth)>,
+    InterfaceMethod<"How `attend` at depth d finds the entry of an earlier row.", "::lariat::LookUp", "getLookUp">,
+    InterfaceMethod<"What a row that stopped leaves in deeper slots; nothing where the policy has no such slots.",
+                    "::std::optional<::lariat::MissingMode>", "getMissingMode">,
+    InterfaceMethod<"Whether a user may pick this mode in place of the declared one.", "bool", "allowsMissing",
+                    (ins "::lariat::MissingMode":$mode)>,
+    InterfaceMethod<"The same policy with another mode for missing entries.", "::lariat::KVPolicyAttrInterface",
+                    "withMissing", (ins "::lariat::MissingMode":$mode)>,
+    InterfaceMethod<"What the function's result depends on besides rows and depths.", "::lariat::RowOrder",
+                    "getRowOrder", (ins "int64_t":$maxDepth)>,
+    InterfaceMethod<"Entries of one layer that are live when `rowsPerDepth[d]` rows were at depth d.", "int64_t",
+                    "getLiveEntries", (ins "::llvm::ArrayRef<int64_t>":$rowsPerDepth)>,
+    InterfaceMethod<"The same as a formula in n(d), the number of rows that reached depth d.", "::std::string",
+                    "getFormula">,
+    InterfaceMethod<"Empty if the reference path can run the policy, else what is missing.", "::std::string",
+                    "getNotBuiltReason", (ins "int64_t":$maxDepth)>
+  ];
+}
+
+#endif // LARIAT_INTERFACES_TD

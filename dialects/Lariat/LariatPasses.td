@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Passes over the dialect `lariat`, in the order in which a pipeline runs them: what must hold is checked first, what the
+// model declares is put in place, then the loop is made cheaper, split, and finally taken down to upstream dialects.
+
+#ifndef LARIAT_PASSES_TD
+#define LARIAT_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+//===----------------------------------------------------------------------===//
+// Check
+//===----------------------------------------------------------------------===//
+
+def VerifyRowSetsPass : Pass<"lariat-verify-row-sets", "::mlir::func::FuncOp"> {
+  let summary = "check that a label names one row set and that rows move only where they may";
+  let description = [{
+    Checks what no single op can: each label is introduced once in a function (`advance` keeps its label, and so do
+    the row sets that an upstream loop or a decode region passes on), a `tensor.cast` does not change or drop the label
+    of a row tensor, and the rows named by `take`'s `at` and `put`'s `from` were selected from the set they are taken
+    from or put into: by `select`, `top_k`, `last`, or as the rows of a loop step. Changes nothing. Sets without labels
+    are not checked.
+    Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/verify-row-sets.mlir
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Put declarations in place
+//===----------------------------------------------------------------------===//
+
+def ApplyDecodeRulePass : Pass<"lariat-apply-decode-rule", "::mlir::func::FuncOp"> {
+  let summary = "replace top_k by the causal rule the model declares";
+  let description = [{
+    `top_k %z of %a ... decode {body}` becomes `select %a where body(%a, depth == 0, %z)`. A `top_k` without a decode
+    region is refused, and nothing is changed then: such a model scores whole sequences and cannot generate.
+    Rounding: unchanged, but the function computed is another one, by declaration of the model.
+    Example: test/Dialect/Lariat/Transforms/apply-decode-rule.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+  let statistics = [Statistic<"numReplaced", "replaced", "top_k ops replaced">];
+}
+
+def ResolveKVPolicyPass : Pass<"lariat-resolve-kv-policy", "::mlir::ModuleOp"> {
+  let summary = "fix what stopped rows leave in the caches, and drop keys and values no slot takes";
+  let description = [{
+    `missing` picks a mode in place of the declared one, for every cache that a loop appends to and that distinguishes;
+    a mode that a cache does not allow is refused, naming the allowed ones, and so is one that no cache can take.
+
+    - `compute`: rows run on to max for their keys and values only. The loop carries `done`, latched steps and a
+      latched copy of each carried value whose result is used; they stop changing where the row's `stop` bit was set,
+      results and steps are the latched ones, and `stop` goes. Refused without a loop that stops rows, and where the
+      loop also drops rows for which the declared mode looks elsewhere (`slot0`, `copy_last`). What it leaves declares
+      `compute`; a cache that declares it while its loop still stops rows is refused.
+    - `propagate`, picked or declared: refused unless a fill region appends to the same layer.
+    - any other mode: the appends of `fill` regions go, and with the last one the region.
+    - a policy that writes at one depth only (`first`): the rows at that depth are selected, keys and values are taken
+      there, and row-local ops that only they need run there.
+
+    A policy that is not built yet is an error that says so. Rounding: unchanged.
+    Example: test/Dialect/Lariat/Transforms/resolve-kv-policy.mlir
+  }];
+  let options = [Option<"missing", "missing", "std::string", /*default=*/"\"\"",
+                        "skip, slot0, copy_last, propagate or compute; empty for the declared mode">];
+  let statistics = [Statistic<"numLatched", "latched", "loops whose stop became a latch">,
+                    Statistic<"numNarrowed", "narrowed", "appends narrowed to the rows that write">];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+//===----------------------------------------------------------------------===//
+// Make the loop cheaper
+//===----------------------------------------------------------------------===//
+
+def HoistOverDepthPass : Pass<"lariat-hoist-over-depth", "::mlir::func::FuncOp"> {
+  let summary = "compute once what does not change with depth";
+  let description = [{
+    Inside a `recur`, a row-local op whose row operands are all `take`s of outer row tensors at one set, and that is
+    not depth-indexed, moves out: `f(take %e at %a)` becomes `take f(%e) at %a`. Chains move op by op, out of nested
+    loops too. A `spread` of a constant or of such a take counts as an operand and is built again outside. Not moved:
+    ops indexed by depth, ops that mix rows, ops on carried values, and a `spread` by itself. The op then runs for all
+    rows of the outer set, once, instead of the active rows of each step.
+    Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/hoist-over-depth.mlir
+  }];
+  let statistics = [Statistic<"numHoisted", "hoisted", "ops moved out of a loop">];
+}
+
+def SinkTakePass : Pass<"lariat-sink-take", "::mlir::func::FuncOp"> {
+  let summary = "take rows before the work on them instead of after";
+  let description = [{
+    `take f(%x) of %a at %k` becomes `f(take %x of %a at %k)` where f is row-local and its result is used by that take
+    alone, so that f runs on the rows that are wanted (the head on the last row of each sequence). The counterpart of
+    hoisting; it does not leave its block, so it does not cross a `recur`. An f indexed by depth moves only if the rows
+    of %k were selected from its own. Rounding: unchanged.
+    Example: test/Dialect/Lariat/Transforms/sink-take.mlir
+  }];
+  let statistics = [Statistic<"numMoved", "moved", "ops moved behind a take">];
+}
+
+def RotateRouterPass : Pass<"lariat-rotate-router", "::mlir::ModuleOp"> {
+  let summary = "decide at the end of a loop step which rows enter the next one";
+  let description = [{
+    A `recur` whose body starts by selecting rows with a row-local router,
+
+        z = router(x); k = select a where go(z); ...; next keep k carry(x')
+
+    becomes one that carries what the block uses of the router's values: the first decision is taken before the loop,
+    only rows that pass enter, and each step ends with the next depth's decision as its `stop` bit. Row results and
+    steps are the same (a row that fails at depth d has steps = d); every row that enters the block now runs it.
+    A row that ends at max is scored once more, at a depth that may be past the router's weights, without effect:
+    depth-indexed weights of the router get `beyond = clamp`, so a caller that asks for more loop steps than there are
+    weights is refused by `lariat.loops`, not by the weight. Refused silently (a missed remark): a router that mixes
+    rows, a body that uses other rows of the step than those chosen, a loop that stops rows or has a fill region.
+    Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/rotate-router.mlir
+  }];
+  let statistics = [Statistic<"numRotated", "rotated", "loops rotated">];
+}
+
+//===----------------------------------------------------------------------===//
+// Split into steps
+//===----------------------------------------------------------------------===//
+
+def DeriveStepsPass : Pass<"lariat-derive-steps", "::mlir::ModuleOp"> {
+  let summary = "split a looped function into prelude, core, fill and coda";
+  let description = [{
+    Outlines from `@forward`, which stays: `@prelude` (what comes before the outermost `recur`), `@core` (its body, for
+    rows of any depths), `@fill` (its fill region) and `@coda` (what comes after). Everything live across a loop step
+    is the seat record, one row tensor per field over the rows of the call, in this order: the carried values; the
+    invariants, that is outer row tensors taken inside; `max`, one index per row; what the coda needs from before the
+    loop.
+
+        @prelude(arguments of @forward) -> (entered: i1, record...)
+        @core(rows, carried..., invariants...) -> (carried..., kept: i1, stop: i1)
+        @fill(rows, carried..., invariants...)                                        only if the loop has a fill region
+        @coda(arguments of @forward, entered: i1, finals..., steps: i32, coda values...) -> results of @forward
+
+    A row of @core that is not kept gets back its old values. Where only a selection enters the loop, `entered` says
+    which rows, and the record is zero for the others; a row with max = 0 counts as entered and takes no step. Rows of
+    @prelude and @coda are at depth 0. Constants, weights and spreads of them are computed again where they are used.
+    `lariat.record = {carried = n, coda = k, invariants = m}` on the functions counts the fields, a remark has their
+    types and bytes. Refused, naming the op: no or more than one outermost `recur`, one inside another op or with
+    `from`, a loop over depth inside it, ops in the body that mix rows other than through caches and state (`top_k`,
+    `attention`, `seq_reduce`, `count`, upstream ops that do not say they are row-local), outer row tensors that enter
+    other than by `take`, outer scalars that are not constants, and names that exist.
+    Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/derive-steps.mlir
+  }];
+  let options = [Option<"entry", "entry", "std::string", /*default=*/"\"forward\"", "function to split">];
+  let statistics = [Statistic<"numRecordFields", "record-fields", "values in the seat record">];
+}
+
+//===----------------------------------------------------------------------===//
+// Leave the dialect
+//===----------------------------------------------------------------------===//
+
+def EraseRowSetsPass : Pass<"lariat-erase-row-sets", "::mlir::ModuleOp"> {
+  let summary = "drop the labels of row sets and row tensors";
+  let description = [{
+    Every `!lariat.rows<"a">` becomes `!lariat.rows` and every `#lariat.of` encoding goes. Ops that need the set of a
+    row tensor name it as an operand, so nothing is lost that later passes use. Runs before any `linalg` pass, which
+    would make invalid IR with encodings. Rounding: unchanged.
+    Example: test/Dialect/Lariat/Transforms/erase-row-sets.mlir
+  }];
+}
+
+def LowerRecurPass : Pass<"lariat-lower-recur", "::mlir::func::FuncOp"> {
+  let summary = "turn recur into scf.while over active rows";
+  let description = [{
+    Needs erased row sets. Values and steps are kept for every entering row, the active rows shrink:
+
+        cur = all; d = from
+        while (count(cur) > 0 or fill) and d < max:
+          a = advance cur to d
+          fill(rows that stopped, at depth d)
+          keep, values, stop = body(a, take carried at a)
+          carried = put values of keep; steps[keep] = d + 1
+          cur = select keep where not stop and d + 1 < max(row)
+
+    Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/lower-recur.mlir
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
+}
+
+#endif // LARIAT_PASSES_TD

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// From a model to an artefact on disk, and back to a model that can be run.
+
+#ifndef LARIAT_COMPILER_COMPILE_H
+#define LARIAT_COMPILER_COMPILE_H
+
+#include "lariat/Compiler/ModelFacts.h"
+#include "lariat/Compiler/Options.h"
+#include "lariat/Support/Safetensors.h"
+#include "mlir/IR/OwningOpRef.h"
+
+#include <optional>
+
+namespace lariat {
+
+/// A model ready to compile or run: verified IR, its weights, its manifest.
+struct Model {
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  ModelFacts facts;
+  std::optional<Checkpoint> checkpoint; ///< none where all weights are inline
+  std::string checkpointDir;            ///< where the checkpoint's other files are
+  llvm::json::Object manifest;
+};
+
+/// Reads an .mlir file and applies the options to it: KV dtype, ids that end a sequence. Checks every weight.
+llvm::Expected<Model> readModel(const CompileOptions &options, mlir::MLIRContext *context);
+
+/// Opens an artefact: versions, sizes and checksums of all files, then as above.
+llvm::Expected<Model> readArtefact(llvm::StringRef path, mlir::MLIRContext *context);
+
+/// Checks that the model can be lowered in every mode it has, so that nothing unbuilt is met later.
+llvm::Error verifyLowering(const Model &model);
+
+/// Writes `options.output` through a sibling directory that takes its name at the end.
+llvm::Error writeArtefact(const Model &model, const CompileOptions &options);
+
+/// All of it; `memory` receives the table of KV memory.
+llvm::Error compile(const CompileOptions &options, mlir::MLIRContext *context, std::string &memory);
+
+} // namespace lariat
+
+#endif // LARIAT_COMPILER_COMPILE_H

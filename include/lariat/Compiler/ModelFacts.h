@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What docs/function-contract.md promises about a module, checked and gathered in one place.
+
+#ifndef LARIAT_COMPILER_MODELFACTS_H
+#define LARIAT_COMPILER_MODELFACTS_H
+
+#include "lariat/Dialect/Lariat/IR/Lariat.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/Support/Error.h"
+#include "llvm/Support/JSON.h"
+
+#include <optional>
+#include <string>
+
+namespace lariat {
+
+/// One argument or result of an entry function.
+struct Port {
+  std::string name; ///< lariat.input or lariat.output
+  mlir::Type type;
+};
+
+/// The signature of an entry function.
+struct EntrySignature {
+  std::string name;
+  llvm::SmallVector<Port> inputs, outputs;
+
+  const Port *findInput(llvm::StringRef name) const;
+  const Port *findOutput(llvm::StringRef name) const;
+};
+
+/// Facts about one cache.
+struct CacheFacts {
+  CacheOp op;
+  bool isLooped = false; ///< a loop over depth chooses its slots
+  /// Depths that occur when loops run `loops` steps.
+  int64_t getNumDepths(int64_t loops) const;
+  int64_t getNumSlots(int64_t loops) const;
+  /// Keys and values of one row.
+  int64_t getBytesPerEntry() const;
+  /// Bytes of all layers when `rows` rows run `loops` steps each.
+  int64_t getBytes(int64_t rows, int64_t loops) const;
+  /// Whether a row that stopped early can be missing from a slot at all.
+  bool distinguishesMissing() const;
+};
+
+struct ModelFacts {
+  ModelAttr model;
+  LoopsAttr loops;
+  ExitAttr exit; ///< null where none is declared
+  EntrySignature forward;
+  llvm::SmallVector<CacheFacts> caches;
+  llvm::SmallVector<StateOp> states;
+  llvm::SmallVector<WeightOp> depthWeights; ///< the depth-indexed ones
+  bool mixesCallRows = false;               ///< attends or selects among the rows of one call
+  bool hasPrefixMask = false;
+  bool hasTopK = false;
+  bool lacksDecodeRule = false;
+
+  bool isDecoder() const { return model.getKind() == "decoder"; }
+  bool canGenerate() const { return isDecoder() && !lacksDecodeRule; }
+  bool hasFreeLoops() const {
+    return loops.getMinSteps() != loops.getMaxSteps() || loops.getMinSteps() != loops.getDefaultSteps();
+  }
+  /// The modes a caller may pick.
+  llvm::SmallVector<MissingMode> getAllowedMissing() const;
+};
+
+/// Fails with one sentence where a module breaks the contract.
+llvm::Expected<ModelFacts> collectFacts(mlir::ModuleOp module);
+
+/// Ports of a function by their names.
+EntrySignature getSignature(mlir::func::FuncOp function);
+
+/// The part of a manifest that follows from the module: model, loops, exit, caches, modes.
+llvm::json::Object describeModel(const ModelFacts &facts);
+
+/// A table of KV memory: per cache the formula, bytes per entry and token, and for a full context.
+std::string formatMemory(const ModelFacts &facts);
+
+} // namespace lariat
+
+#endif // LARIAT_COMPILER_MODELFACTS_H

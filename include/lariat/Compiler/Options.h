@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What a user may choose when compiling. Every field ends in the manifest.
+
+#ifndef LARIAT_COMPILER_OPTIONS_H
+#define LARIAT_COMPILER_OPTIONS_H
+
+#include "llvm/Support/Error.h"
+
+#include <string>
+
+namespace lariat {
+
+struct CompileOptions {
+  std::string input;                  ///< an .mlir file
+  std::string output;                 ///< the artefact's directory, NAME.lariat
+  std::string weights;                ///< checkpoint; empty for the module's lariat.weights
+  std::string dtype = "f32";          ///< of weights: f32 or bf16; arithmetic is f32
+  std::string kvDtype;                ///< of caches; empty for that of the weights
+  std::string pipeline = "reference"; ///< the only one yet
+  bool force = false;                 ///< replace an artefact that is already there
+
+  llvm::StringRef getKVDtype() const { return kvDtype.empty() ? dtype : kvDtype; }
+};
+
+/// Names the option that has an unknown value and the values it may have.
+llvm::Error verifyOptions(const CompileOptions &options);
+
+} // namespace lariat
+
+#endif // LARIAT_COMPILER_OPTIONS_H

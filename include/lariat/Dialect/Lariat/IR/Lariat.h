@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The dialect `lariat`: types, attributes, interfaces and ops. What they mean is in dialects/Lariat.
+
+#ifndef LARIAT_DIALECT_LARIAT_IR_LARIAT_H
+#define LARIAT_DIALECT_LARIAT_IR_LARIAT_H
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/IR/TensorEncoding.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/LoopLikeInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include <optional>
+
+#include "lariat/Dialect/Lariat/LariatDialect.h.inc"
+#include "lariat/Dialect/Lariat/LariatEnums.h.inc"
+
+namespace lariat {
+
+/// How `attend` at depth d finds the entries of an earlier row u of its sequence.
+enum class LookUp {
+  Exact,        ///< u's entry in slot d, if there is one.
+  ElseFirst,    ///< u's entry in slot d, else the one in slot 0.
+  NewestAtMost, ///< u's entry in the deepest slot <= d that has one.
+  First,        ///< u's entry in slot 0.
+  AllAtMost,    ///< every entry of u in slots <= d, shallow first.
+};
+
+/// Values that `append` needs for one row.
+struct AppendSlot {
+  mlir::Value slot;   ///< index: the slot written.
+  mlir::Value writes; ///< i1: whether the row writes at all.
+};
+
+class NextOp;
+class RowsType;
+
+/// The row set a row tensor belongs to, from its encoding; null for a plain tensor, which belongs to a set without
+/// a label.
+mlir::StringAttr getRowLabel(mlir::Type type);
+
+/// The type of the row set that a row tensor belongs to; null if `type` is not a row tensor.
+RowsType getRowsType(mlir::Type type);
+
+/// `tensor<? x shape x element, #lariat.of<label>>` for a row set type; null if `rows` is none.
+mlir::RankedTensorType getRowTensorType(mlir::Type rows, mlir::Type element, llvm::ArrayRef<int64_t> shape = {});
+
+/// The same row tensor type for another set.
+mlir::RankedTensorType withRows(mlir::RankedTensorType type, RowsType rows);
+
+/// One `element` (that of `type` if null) per row of the row tensor type `type`; null if it is none.
+mlir::RankedTensorType getOnePerRowType(mlir::Type type, mlir::Type element);
+
+/// Whether a value is a row set or a row tensor of a labelled set.
+bool isRowValue(mlir::Value value);
+
+/// Whether `op` is row-local in `operand`; ops that do not say are not.
+bool isRowLocal(mlir::Operation *op, mlir::OpOperand &operand);
+
+/// Whether `op` is free of effects and row-local in every row operand it has.
+bool isRowLocal(mlir::Operation *op);
+
+/// Gives upstream ops `RowLocalOpInterface`.
+void registerRowLocalModels(mlir::DialectRegistry &registry);
+
+/// Names of the module and function attributes of docs/function-contract.md.
+inline constexpr llvm::StringLiteral kModelAttr = "lariat.model";
+inline constexpr llvm::StringLiteral kLoopsAttr = "lariat.loops";
+inline constexpr llvm::StringLiteral kExitAttr = "lariat.exit";
+inline constexpr llvm::StringLiteral kWeightsAttr = "lariat.weights";
+inline constexpr llvm::StringLiteral kRecordAttr = "lariat.record";
+inline constexpr llvm::StringLiteral kInputAttr = "lariat.input";
+inline constexpr llvm::StringLiteral kOutputAttr = "lariat.output";
+
+} // namespace lariat
+
+#include "lariat/Dialect/Lariat/LariatOpInterfaces.h.inc"
+// Attributes implement this interface, and it speaks of the types above.
+#include "lariat/Dialect/Lariat/LariatAttrInterfaces.h.inc"
+
+#define GET_TYPEDEF_CLASSES
+#include "lariat/Dialect/Lariat/LariatTypes.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "lariat/Dialect/Lariat/LariatAttrs.h.inc"
+
+#define GET_OP_CLASSES
+#include "lariat/Dialect/Lariat/LariatOps.h.inc"
+
+#endif // LARIAT_DIALECT_LARIAT_IR_LARIAT_H

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What a request may ask of a model; one sentence where it asks for too much.
+
+#ifndef LARIAT_REFERENCE_CHECKS_H
+#define LARIAT_REFERENCE_CHECKS_H
+
+#include "lariat/Reference/Session.h"
+
+namespace lariat::reference {
+
+/// Sequences, ids, context (with `numNew` more rows), prefix.
+llvm::Error verifySequences(const ModelFacts &facts, const Request &request, int64_t numNew);
+
+/// Loop steps of a request: what it asks for, else the default, with or without an exit.
+llvm::Expected<int64_t> resolveLoops(const ModelFacts &facts, const Request &request);
+
+/// The threshold, `never` where none is given.
+llvm::Expected<float> resolveThreshold(const ModelFacts &facts, const Request &request);
+
+/// The mode for missing entries, nothing for the declared one.
+llvm::Expected<std::optional<MissingMode>> resolveMissing(const ModelFacts &facts, const Request &request);
+
+/// Reads `state.I` for each sequence, or the only tensor where there is one sequence.
+llvm::Expected<std::vector<HostTensor>> readInitialState(const ModelFacts &facts, const Request &request,
+                                                         llvm::StringRef path);
+
+} // namespace lariat::reference
+
+#endif // LARIAT_REFERENCE_CHECKS_H

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Compiles a model in process, once per variant.
+
+#ifndef LARIAT_REFERENCE_JIT_H
+#define LARIAT_REFERENCE_JIT_H
+
+#include "lariat/Compiler/Compile.h"
+#include "lariat/Compiler/Pipelines.h"
+#include "lariat/Reference/Call.h"
+#include "llvm/ADT/StringMap.h"
+
+#include <map>
+#include <memory>
+#include <tuple>
+
+namespace mlir {
+class ExecutionEngine;
+}
+
+namespace lariat::reference {
+
+/// A compiled entry function.
+struct Entry {
+  EntrySignature signature; ///< its own arguments and results, without memory
+  llvm::SmallVector<mlir::RankedTensorType> results;
+  PackedFunction function = nullptr;
+};
+
+/// The compiled functions of one variant.
+class Executable {
+public:
+  ~Executable();
+  /// Null if there is no such function.
+  const Entry *find(llvm::StringRef name) const;
+
+private:
+  friend class Jit;
+  std::unique_ptr<mlir::ExecutionEngine> engine;
+  llvm::StringMap<Entry> entries;
+};
+
+/// Compiles variants of one model and keeps them, and the weights that they share.
+class Jit {
+public:
+  explicit Jit(const Model &model);
+  llvm::Expected<const Executable *> get(const ReferenceOptions &options);
+
+private:
+  llvm::Expected<std::unique_ptr<Executable>> compile(const ReferenceOptions &options);
+  /// The values behind a symbol, loaded when first asked for.
+  llvm::Expected<const float *> getWeight(llvm::StringRef name, bool transposed);
+
+  const Model &model;
+  std::map<std::tuple<RunMode, int, bool>, std::unique_ptr<Executable>> executables;
+  std::map<std::pair<std::string, bool>, std::vector<float>> weights;
+};
+
+} // namespace lariat::reference
+
+#endif // LARIAT_REFERENCE_JIT_H

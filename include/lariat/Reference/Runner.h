@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Feeds rows of a batch to compiled code, keeping the caches between calls.
+
+#ifndef LARIAT_REFERENCE_RUNNER_H
+#define LARIAT_REFERENCE_RUNNER_H
+
+#include "lariat/Reference/Jit.h"
+#include "lariat/Reference/Memory.h"
+
+#include <memory>
+#include <vector>
+
+namespace lariat::reference {
+
+/// One row of a call.
+struct Row {
+  int64_t sequence;
+  int64_t position;
+  int32_t token;
+  int64_t flags; ///< RowFlag bits
+};
+
+/// What holds for all rows of a request.
+struct RunSettings {
+  int64_t loops;
+  float threshold;                      ///< `never` of the exit rule unless one is given
+  std::vector<HostTensor> initialState; ///< per sequence (rows, width); empty for zeros
+};
+
+/// Results of one call, rows in the order they were fed.
+struct RowResults {
+  HostTensor logits; ///< of the wanted rows; no shape where the model has none
+  HostTensor hidden;
+  std::vector<int32_t> steps;
+};
+
+/// A batch that runs. Rows of one call are ordered by sequence, then position.
+class Runner {
+public:
+  Runner(const Model &model, const Executable &executable, RunSettings settings, RequestMemory memory)
+      : model(model), executable(executable), settings(std::move(settings)), memory(std::move(memory)) {}
+  virtual ~Runner() = default;
+
+  virtual llvm::Expected<RowResults> feed(llvm::ArrayRef<Row> rows) = 0;
+  llvm::json::Object countSlots(int64_t sequence) const { return memory.countSlots(model.facts, sequence); }
+
+protected:
+  /// The table of a row set; `depths` per row, or nothing for depth 0.
+  HostTensor buildTable(llvm::ArrayRef<Row> rows, llvm::ArrayRef<int64_t> depths = {}) const;
+  /// The value of an input of the whole function: rows, ids, loops, threshold, initial_state.
+  llvm::Expected<HostTensor> buildInput(const Port &port, llvm::ArrayRef<Row> rows) const;
+  llvm::SmallVector<HostTensor> call(const Entry &entry, std::vector<HostTensor> inputs);
+  /// Takes results apart by the names of an entry's outputs.
+  RowResults sortResults(const Entry &entry, llvm::MutableArrayRef<HostTensor> values, size_t numRows) const;
+
+  const Model &model;
+  const Executable &executable;
+  RunSettings settings;
+  RequestMemory memory;
+};
+
+/// Everything through @forward.
+std::unique_ptr<Runner> createForwardRunner(const Model &model, const Executable &executable, RunSettings settings,
+                                            RequestMemory memory);
+
+/// Through prelude, core, fill and coda, one loop step per tick. With `staggered`, sequence i enters at tick i.
+std::unique_ptr<Runner> createStepRunner(const Model &model, const Executable &executable, RunSettings settings,
+                                         RequestMemory memory, bool staggered);
+
+} // namespace lariat::reference
+
+#endif // LARIAT_REFERENCE_RUNNER_H

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Writes NAME.lariat: manifest.json, model.mlir, weights/model.safetensors with the tensors that the model reads, in the
+// dtype compiled for, and the checkpoint's text files as they are. A reader sees the old artefact, or none, or the whole
+// new one. Refused: to replace anything without being asked, and to replace what is no artefact at all.
+
+#include "lariat/Compiler/Compile.h"
+#include "lariat/Support/Error.h"
+#include "lariat/Support/Json.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/SHA256.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+using namespace lariat;
+namespace json = llvm::json;
+namespace fs = llvm::sys::fs;
+
+/// Copied from the checkpoint where they are there.
+static constexpr StringRef kVerbatimFiles[] = {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+                                               "generation_config.json"};
+
+static std::string joinPath(StringRef directory, StringRef name) {
+  SmallString<256> path(directory);
+  llvm::sys::path::append(path, name);
+  return std::string(path);
+}
+
+static llvm::Error writeFile(StringRef path, StringRef content) {
+  std::error_code code;
+  llvm::raw_fd_ostream stream(path, code);
+  if (!code) {
+    stream << content;
+    stream.close();
+    code = stream.error();
+    stream.clear_error();
+  }
+  return code ? makeError("cannot write " + path + ": " + code.message()) : llvm::Error::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Content
+//===----------------------------------------------------------------------===//
+
+static llvm::Error writeWeights(const Model &model, StringRef dtype, StringRef directory) {
+  if (!model.checkpoint)
+    return llvm::Error::success();
+  llvm::SetVector<StringRef> keys;
+  for (auto weight : model.module.get().getOps<WeightOp>())
+    if (auto source = weight.getSource())
+      for (StringAttr key : source->getKeys())
+        keys.insert(key.getValue());
+  SafetensorsWriter writer;
+  for (StringRef key : keys) {
+    const StoredTensor *tensor = model.checkpoint->find(key);
+    llvm::Expected<std::vector<float>> values = readFloats(*tensor);
+    if (!values)
+      return values.takeError();
+    if (dtype == "bf16") {
+      for (float &value : *values)
+        value = roundToBFloat(value);
+      writer.addBFloats(key, tensor->shape, *values);
+    } else {
+      writer.addFloats(key, tensor->shape, std::move(*values));
+    }
+  }
+  std::string weights = joinPath(directory, "weights");
+  if (std::error_code code = fs::create_directory(weights, /*IgnoreExisting=*/false, fs::all_all))
+    return makeError("cannot write " + weights + ": " + code.message());
+  return writer.write(joinPath(weights, "model.safetensors"));
+}
+
+static llvm::Error writeModule(const Model &model, StringRef directory) {
+  OwningOpRef<ModuleOp> copy = cast<ModuleOp>(model.module.get()->clone());
+  (*copy)->removeAttr(kWeightsAttr);
+  if (model.checkpoint)
+    (*copy)->setAttr(kWeightsAttr, StringAttr::get(copy->getContext(), "weights"));
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  copy->print(os);
+  os << '\n';
+  return writeFile(joinPath(directory, "model.mlir"), text);
+}
+
+static llvm::Error copyVerbatim(const Model &model, StringRef directory) {
+  for (StringRef name : kVerbatimFiles) {
+    std::string from = joinPath(model.checkpointDir, name);
+    if (model.checkpointDir.empty() || !fs::exists(from))
+      continue;
+    if (std::error_code code = fs::copy_file(from, joinPath(directory, name)))
+      return makeError("cannot copy " + from + ": " + code.message());
+  }
+  return llvm::Error::success();
+}
+
+/// Size and checksum of every file, by its path in the artefact.
+static llvm::Expected<json::Object> listFiles(StringRef directory) {
+  json::Object files;
+  std::error_code code;
+  for (fs::recursive_directory_iterator it(directory, code), end; !code && it != end; it.increment(code)) {
+    if (it->type() == fs::file_type::directory_file)
+      continue;
+    StringRef name = StringRef(it->path()).drop_front(directory.size() + 1);
+    auto buffer = llvm::MemoryBuffer::getFile(it->path(), /*IsText=*/false, /*RequiresNullTerminator=*/false);
+    if (!buffer)
+      return makeError("cannot read " + it->path() + ": " + buffer.getError().message());
+    ArrayRef<uint8_t> bytes((*buffer)->getBufferStart() ? llvm::arrayRefFromStringRef((*buffer)->getBuffer())
+                                                        : ArrayRef<uint8_t>());
+    files[name.str()] =
+        json::Object{{"bytes", bytes.size()}, {"sha256", llvm::toHex(llvm::SHA256::hash(bytes), /*LowerCase=*/true)}};
+  }
+  if (code)
+    return makeError("cannot list " + directory + ": " + code.message());
+  return files;
+}
+
+static llvm::Error writeContent(const Model &model, const CompileOptions &options, StringRef directory) {
+  if (llvm::Error error = writeModule(model, directory))
+    return error;
+  if (llvm::Error error = writeWeights(model, options.dtype, directory))
+    return error;
+  if (llvm::Error error = copyVerbatim(model, directory))
+    return error;
+  llvm::Expected<json::Object> files = listFiles(directory);
+  if (!files)
+    return files.takeError();
+  json::Object manifest = model.manifest;
+  manifest["files"] = std::move(*files);
+  std::string text = llvm::formatv("{0:2}\n", json::Value(std::move(manifest))).str();
+  return writeFile(joinPath(directory, "manifest.json"), text);
+}
+
+//===----------------------------------------------------------------------===//
+// Place
+//===----------------------------------------------------------------------===//
+
+/// Whether a directory is an artefact of any version.
+static bool isArtefact(StringRef path) {
+  llvm::Expected<json::Value> manifest = parseJsonFile(joinPath(path, "manifest.json"));
+  if (!manifest) {
+    llvm::consumeError(manifest.takeError());
+    return false;
+  }
+  const json::Object *object = manifest->getAsObject();
+  return object && object->getInteger("format_version") && object->getString("lariat_version");
+}
+
+static llvm::Error verifyTarget(StringRef output, bool force) {
+  if (!fs::exists(output))
+    return llvm::Error::success();
+  if (!force)
+    return makeError(output + " exists already; --force replaces it");
+  if (!fs::is_directory(output) || !isArtefact(output))
+    return makeError(output + " exists and is not an artefact, so it is not replaced");
+  return llvm::Error::success();
+}
+
+/// Gives the temporary directory the target's name; an old artefact steps aside first and goes last.
+static llvm::Error publish(StringRef temporary, StringRef output) {
+  SmallString<256> old;
+  if (fs::exists(output)) {
+    fs::createUniquePath(output + ".old-%%%%%%", old, /*MakeAbsolute=*/false);
+    if (std::error_code code = fs::rename(output, old))
+      return makeError("cannot replace " + output + ": " + code.message());
+  }
+  if (std::error_code code = fs::rename(temporary, output)) {
+    if (!old.empty())
+      (void)fs::rename(old, output);
+    return makeError("cannot write " + output + ": " + code.message());
+  }
+  if (!old.empty())
+    (void)fs::remove_directories(old);
+  return llvm::Error::success();
+}
+
+llvm::Error lariat::writeArtefact(const Model &model, const CompileOptions &options) {
+  SmallString<256> output(options.output), temporary;
+  if (std::error_code code = fs::make_absolute(output))
+    return makeError("cannot write " + options.output + ": " + code.message());
+  while (output.size() > 1 && output.back() == '/')
+    output.pop_back();
+  if (llvm::Error error = verifyTarget(output, options.force))
+    return error;
+  fs::createUniquePath(output + ".tmp-%%%%%%", temporary, /*MakeAbsolute=*/false);
+  if (std::error_code code = fs::create_directory(temporary, /*IgnoreExisting=*/false, fs::all_all))
+    return makeError("cannot write " + output + ": " + code.message());
+  llvm::Error error = writeContent(model, options, temporary);
+  if (!error)
+    error = publish(temporary, output);
+  if (error)
+    (void)fs::remove_directories(temporary);
+  return error;
+}

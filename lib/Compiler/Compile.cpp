@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Reads a model, applies what the user chose, checks all that can be checked without running it.
+
+#include "lariat/Compiler/Compile.h"
+
+#include "lariat/Artefact/Version.h"
+#include "lariat/Compiler/Modules.h"
+#include "lariat/Compiler/Pipelines.h"
+#include "lariat/Compiler/Weights.h"
+#include "lariat/Support/Error.h"
+#include "lariat/Support/Json.h"
+#include "mlir/IR/Builders.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+
+using namespace mlir;
+using namespace lariat;
+namespace json = llvm::json;
+
+static llvm::Error verifyChoice(StringRef option, StringRef value, ArrayRef<StringRef> known) {
+  if (llvm::is_contained(known, value))
+    return llvm::Error::success();
+  std::string list;
+  for (StringRef word : known)
+    list += (list.empty() ? "" : " or ") + word.str();
+  return makeError("option --" + option + " is '" + value + "', expected " + list);
+}
+
+llvm::Error lariat::verifyOptions(const CompileOptions &options) {
+  if (llvm::Error error = verifyChoice("dtype", options.dtype, {"f32", "bf16"}))
+    return error;
+  if (llvm::Error error = verifyChoice("kv-dtype", options.getKVDtype(), {"f32", "bf16"}))
+    return error;
+  if (options.pipeline == "fast")
+    return makeError("pipeline 'fast' is not built yet, expected reference");
+  return verifyChoice("pipeline", options.pipeline, {"reference"});
+}
+
+//===----------------------------------------------------------------------===//
+// Applying options
+//===----------------------------------------------------------------------===//
+
+static void setKVDtype(ModuleOp module, StringRef dtype) {
+  Builder builder(module.getContext());
+  Type type = dtype == "bf16" ? Type(builder.getBF16Type()) : Type(builder.getF32Type());
+  for (auto cache : module.getOps<CacheOp>())
+    cache.setTypeAttr(TypeAttr::get(type));
+}
+
+/// The ids of `eos_token_id`, a number or a list; nothing where the file or the key is absent.
+static llvm::Expected<std::optional<SmallVector<int64_t>>> readEos(StringRef dir, int64_t vocab) {
+  std::optional<SmallVector<int64_t>> none;
+  SmallString<256> path(dir);
+  llvm::sys::path::append(path, "generation_config.json");
+  if (dir.empty() || !llvm::sys::fs::exists(path))
+    return none;
+  llvm::Expected<json::Value> value = parseJsonFile(path);
+  if (!value)
+    return value.takeError();
+  const json::Object *object = value->getAsObject();
+  const json::Value *eos = object ? object->get("eos_token_id") : nullptr;
+  if (!object)
+    return makeError(path + " is not a JSON object");
+  if (!eos || eos->kind() == json::Value::Null)
+    return none;
+  SmallVector<int64_t> ids;
+  json::Array single{*eos};
+  for (const json::Value &element : eos->getAsArray() ? *eos->getAsArray() : single) {
+    std::optional<int64_t> id = element.getAsInteger();
+    if (!id)
+      return makeError(path + ": 'eos_token_id' is neither a token id nor a list of them");
+    if (*id < 0 || *id >= vocab)
+      return makeError(path + ": 'eos_token_id' names id " + Twine(*id) + ", expected 0 to " + Twine(vocab - 1));
+    ids.push_back(*id);
+  }
+  return ids;
+}
+
+static llvm::Error applyEos(ModuleOp module, StringRef dir) {
+  auto model = module->getAttrOfType<ModelAttr>(kModelAttr);
+  if (!model)
+    return llvm::Error::success(); // reported with the other facts
+  auto eos = readEos(dir, model.getVocab());
+  if (!eos)
+    return eos.takeError();
+  if (*eos)
+    module->setAttr(kModelAttr, ModelAttr::get(module.getContext(), model.getFamily(), model.getKind(),
+                                               model.getVocab(), model.getContextSize(), **eos, model.getShape()));
+  return llvm::Error::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Checkpoint
+//===----------------------------------------------------------------------===//
+
+/// The directory or file with the weights: the option, else the module's attribute, relative to the module's file.
+static std::string locateWeights(ModuleOp module, const CompileOptions &options) {
+  if (!options.weights.empty())
+    return options.weights;
+  auto attr = module->getAttrOfType<StringAttr>(kWeightsAttr);
+  if (!attr || attr.getValue().empty())
+    return {};
+  if (llvm::sys::path::is_absolute(attr.getValue()))
+    return attr.str();
+  SmallString<256> path(llvm::sys::path::parent_path(options.input));
+  llvm::sys::path::append(path, attr.getValue());
+  return std::string(path);
+}
+
+static llvm::Error openCheckpoint(Model &model, const CompileOptions &options) {
+  bool needed =
+      llvm::any_of(model.module->getOps<WeightOp>(), [](WeightOp weight) { return bool(weight.getSource()); });
+  std::string path = locateWeights(*model.module, options);
+  if (path.empty() && needed)
+    return makeError(options.input + " reads a checkpoint, but neither --weights nor lariat.weights names one");
+  if (path.empty())
+    return llvm::Error::success();
+  if (!llvm::sys::fs::exists(path))
+    return makeError("the checkpoint " + path + " does not exist");
+  model.checkpointDir = llvm::sys::fs::is_directory(path) ? path : llvm::sys::path::parent_path(path).str();
+  if (!needed)
+    return llvm::Error::success();
+  llvm::Expected<Checkpoint> checkpoint = Checkpoint::open(path);
+  if (!checkpoint)
+    return checkpoint.takeError();
+  model.checkpoint = std::move(*checkpoint);
+  return llvm::Error::success();
+}
+
+static llvm::Error verifyWeights(const Model &model) {
+  for (auto weight : model.module.get().getOps<WeightOp>())
+    if (llvm::Error error = verifyWeight(weight, model.checkpoint ? &*model.checkpoint : nullptr))
+      return error;
+  return llvm::Error::success();
+}
+
+/// The first policy that cannot run with the loop counts the model allows by default.
+static llvm::Error verifyPolicies(const ModelFacts &facts) {
+  for (const CacheFacts &cacheFacts : facts.caches) {
+    CacheOp cache = cacheFacts.op;
+    std::string reason = cache.getPolicy().getNotBuiltReason(cacheFacts.getNumDepths(facts.loops.getDefaultSteps()));
+    if (!reason.empty())
+      return makeError("cannot compile cache '" + cache.getSymName() + "': " + reason);
+  }
+  return llvm::Error::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Headlines
+//===----------------------------------------------------------------------===//
+
+llvm::Expected<Model> lariat::readModel(const CompileOptions &options, MLIRContext *context) {
+  llvm::Expected<OwningOpRef<ModuleOp>> module = readModule(options.input, context);
+  if (!module)
+    return module.takeError();
+  Model model;
+  model.module = std::move(*module);
+  setKVDtype(*model.module, options.getKVDtype());
+  if (llvm::Error error = openCheckpoint(model, options))
+    return std::move(error);
+  if (llvm::Error error = applyEos(*model.module, model.checkpointDir))
+    return std::move(error);
+  llvm::Expected<ModelFacts> facts = collectFacts(*model.module);
+  if (!facts)
+    return makeError(options.input + ": " + toString(facts.takeError()));
+  model.facts = std::move(*facts);
+  if (llvm::Error error = verifyWeights(model))
+    return std::move(error);
+  model.manifest = describeModel(model.facts);
+  model.manifest["format_version"] = kArtefactFormatVersion;
+  model.manifest["lariat_version"] = kLariatVersion;
+  model.manifest["pipeline"] = options.pipeline;
+  model.manifest["dtype"] = options.dtype;
+  model.manifest["kv_dtype"] = options.getKVDtype().str(); // JSON borrows a StringRef
+  model.manifest["targets"] = json::Array{"reference"};
+  return model;
+}
+
+llvm::Error lariat::verifyLowering(const Model &model) {
+  if (llvm::Error error = verifyPolicies(model.facts))
+    return error;
+  SmallVector<RunMode> modes{RunMode::Score};
+  if (model.facts.canGenerate())
+    modes.push_back(RunMode::Generate);
+  for (RunMode mode : modes) {
+    OwningOpRef<ModuleOp> copy = cast<ModuleOp>(model.module.get()->clone());
+    ReferenceOptions options;
+    options.mode = mode;
+    if (llvm::Error error =
+            runPipeline(*copy, [&](OpPassManager &manager) { buildReferencePipeline(manager, options); }))
+      return error;
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error lariat::compile(const CompileOptions &options, MLIRContext *context, std::string &memory) {
+  if (llvm::Error error = verifyOptions(options))
+    return error;
+  llvm::Expected<Model> model = readModel(options, context);
+  if (!model)
+    return model.takeError();
+  if (llvm::Error error = verifyLowering(*model))
+    return error;
+  memory = formatMemory(model->facts);
+  return writeArtefact(*model, options);
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Gathers what tools and callers need to know of a module. Refused: a module without the attributes or the entry function
+// of docs/function-contract.md, or with ports the contract does not know.
+
+#include "lariat/Compiler/ModelFacts.h"
+
+#include "lariat/Support/Error.h"
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/MathExtras.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+using namespace lariat;
+namespace json = llvm::json;
+
+//===----------------------------------------------------------------------===//
+// Ports and caches
+//===----------------------------------------------------------------------===//
+
+static const Port *findPort(ArrayRef<Port> ports, StringRef name) {
+  const auto *it = llvm::find_if(ports, [&](const Port &port) { return port.name == name; });
+  return it == ports.end() ? nullptr : it;
+}
+
+const Port *EntrySignature::findInput(StringRef name) const { return findPort(inputs, name); }
+const Port *EntrySignature::findOutput(StringRef name) const { return findPort(outputs, name); }
+
+EntrySignature lariat::getSignature(func::FuncOp function) {
+  EntrySignature signature;
+  signature.name = function.getSymName().str();
+  for (auto [index, type] : llvm::enumerate(function.getArgumentTypes())) {
+    auto name = function.getArgAttrOfType<StringAttr>(index, kInputAttr);
+    signature.inputs.push_back({name ? name.str() : "", type});
+  }
+  for (auto [index, type] : llvm::enumerate(function.getResultTypes())) {
+    auto name = function.getResultAttrOfType<StringAttr>(index, kOutputAttr);
+    signature.outputs.push_back({name ? name.str() : "", type});
+  }
+  return signature;
+}
+
+int64_t CacheFacts::getNumDepths(int64_t loops) const {
+  CacheOp cache = op;
+  return cache.getDepths() ? static_cast<int64_t>(*cache.getDepths()) : loops;
+}
+
+int64_t CacheFacts::getNumSlots(int64_t loops) const {
+  CacheOp cache = op;
+  return std::max<int64_t>(1, cache.getPolicy().getNumSlots(getNumDepths(loops)));
+}
+
+int64_t CacheFacts::getBytesPerEntry() const {
+  CacheOp cache = op;
+  return 2 * cache.getHeads() * cache.getDim() * ((cache.getType().getIntOrFloatBitWidth() + 7) / 8);
+}
+
+int64_t CacheFacts::getBytes(int64_t rows, int64_t loops) const {
+  CacheOp cache = op;
+  // `depths` is a bound where the loop over depth fills the cache, else the number of slots that are filled.
+  int64_t depths = isLooped ? std::min(getNumDepths(loops), loops) : getNumDepths(loops);
+  SmallVector<int64_t> rowsPerDepth(depths, rows);
+  return cache.getLayers() * cache.getPolicy().getLiveEntries(rowsPerDepth) * getBytesPerEntry();
+}
+
+bool CacheFacts::distinguishesMissing() const {
+  CacheOp cache = op;
+  return isLooped && cache.getPolicy().getMissingMode();
+}
+
+SmallVector<MissingMode> ModelFacts::getAllowedMissing() const {
+  SmallVector<MissingMode> modes;
+  auto distinguishing = llvm::make_filter_range(caches, [](const CacheFacts &c) { return c.distinguishesMissing(); });
+  if (distinguishing.empty())
+    return modes;
+  for (MissingMode mode :
+       {MissingMode::Skip, MissingMode::Slot0, MissingMode::CopyLast, MissingMode::Propagate, MissingMode::Compute}) {
+    if (mode == MissingMode::Compute && !exit)
+      continue;
+    if (llvm::all_of(distinguishing, [&](CacheFacts cache) { return cache.op.getPolicy().allowsMissing(mode); }))
+      modes.push_back(mode);
+  }
+  return modes;
+}
+
+//===----------------------------------------------------------------------===//
+// Gathering
+//===----------------------------------------------------------------------===//
+
+/// `tensor<? x width x element>`, without the second dimension where width is 0, of any width where it is -1.
+static bool isRowTensor(Type type, Type element, int64_t width) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  if (!tensor || tensor.getElementType() != element || tensor.getRank() != (width ? 2 : 1))
+    return false;
+  return width == 0 || (width < 0 ? !tensor.isDynamicDim(1) : tensor.getDimSize(1) == width);
+}
+
+/// The type of a port against the contract; compiled code gets what the contract says.
+static llvm::Error verifyPort(const Port &port, int64_t vocab) {
+  Builder builder(port.type.getContext());
+  bool right = true;
+  if (port.name == "rows")
+    right = isa<RowsType>(port.type);
+  else if (port.name == "ids" || port.name == "steps")
+    right = isRowTensor(port.type, builder.getI32Type(), 0);
+  else if (port.name == "loops")
+    right = isRowTensor(port.type, builder.getIndexType(), 0);
+  else if (port.name == "threshold")
+    right = isRowTensor(port.type, builder.getF32Type(), 0);
+  else if (port.name == "logits")
+    right = isRowTensor(port.type, builder.getF32Type(), vocab);
+  else
+    right = isRowTensor(port.type, builder.getF32Type(), -1);
+  if (right)
+    return llvm::Error::success();
+  std::string type;
+  llvm::raw_string_ostream(type) << port.type;
+  return makeError("'" + port.name + "' of @forward has type " + type + ", which is not that of the contract");
+}
+
+/// Ids and positions must be rows of what they are looked up in.
+static llvm::Error verifyEmbed(EmbedOp embed, const ModelFacts &facts) {
+  auto weight = SymbolTable::lookupNearestSymbolFrom<WeightOp>(embed, embed.getWeightAttr());
+  Operation *source = embed.getIds().getDefiningOp();
+  int64_t needed = isa_and_nonnull<PositionOfOp>(source) ? facts.model.getContextSize()
+                   : source                              ? 0
+                                                         : facts.model.getVocab();
+  if (!weight || weight.getTensorType().getDimSize(0) >= needed)
+    return llvm::Error::success();
+  return makeError("weight @" + weight.getSymName() + " has " + Twine(weight.getTensorType().getDimSize(0)) +
+                   " rows, but the model looks up " + Twine(needed));
+}
+
+/// The ports of @forward against the contract.
+static llvm::Error verifyPorts(const ModelFacts &facts) {
+  auto require = [&](StringRef port, bool there, bool expected, const Twine &because) -> llvm::Error {
+    if (there == expected)
+      return llvm::Error::success();
+    return makeError("@forward has " + StringRef(there ? "" : "no ") + "'" + port + "', but " + because);
+  };
+  const EntrySignature &forward = facts.forward;
+  for (const Port &port : llvm::concat<const Port>(forward.inputs, forward.outputs))
+    if (port.name.empty())
+      return makeError("@forward has an argument without lariat.input or a result without lariat.output");
+  if (forward.inputs.empty() || forward.inputs.front().name != "rows")
+    return makeError("the first input of @forward is not 'rows'");
+  for (const Port &port : llvm::concat<const Port>(forward.inputs, forward.outputs))
+    if (llvm::Error error = verifyPort(port, facts.model.getVocab()))
+      return error;
+  if (llvm::Error error = require("ids", forward.findInput("ids"), true, "every model takes token ids"))
+    return error;
+  if (llvm::Error error = require("threshold", forward.findInput("threshold"), bool(facts.exit),
+                                  facts.exit ? "the module has lariat.exit" : "the module has no lariat.exit"))
+    return error;
+  if (facts.isDecoder())
+    return require("logits", forward.findOutput("logits"), true, "a decoder answers with logits");
+  return require("hidden", forward.findOutput("hidden"), true, "an encoder answers with its last state");
+}
+
+/// Marks the cache of an op whose rows' depth picks the slot, inside a loop over depth.
+template <typename T>
+static void markLooped(Operation *op, MutableArrayRef<CacheFacts> caches) {
+  auto user = dyn_cast<T>(op);
+  if (!user || user.getSlot() || !op->getParentOfType<RecurOp>())
+    return;
+  for (CacheFacts &cache : caches)
+    cache.isLooped |= cache.op.getSymName() == user.getCache();
+}
+
+static void inspectOps(ModuleOp module, ModelFacts &facts) {
+  module.walk([&](Operation *op) {
+    markLooped<AppendOp>(op, facts.caches);
+    markLooped<AttendOp>(op, facts.caches);
+    if (auto attend = dyn_cast<AttendOp>(op))
+      facts.hasPrefixMask |= attend.getMask().getKind() == MaskKind::Prefix;
+    if (auto attention = dyn_cast<AttentionOp>(op)) {
+      facts.hasPrefixMask |= attention.getMask().getKind() == MaskKind::Prefix;
+      facts.mixesCallRows = true;
+    }
+    if (auto topK = dyn_cast<TopKOp>(op)) {
+      facts.hasTopK = true;
+      facts.lacksDecodeRule |= topK.getDecode().empty();
+    }
+  });
+}
+
+llvm::Expected<ModelFacts> lariat::collectFacts(ModuleOp module) {
+  ModelFacts facts;
+  facts.model = module->getAttrOfType<ModelAttr>(kModelAttr);
+  facts.loops = module->getAttrOfType<LoopsAttr>(kLoopsAttr);
+  facts.exit = module->getAttrOfType<ExitAttr>(kExitAttr);
+  if (!facts.model)
+    return makeError("the module has no attribute lariat.model");
+  if (!facts.loops)
+    return makeError("the module has no attribute lariat.loops");
+  auto forward = module.lookupSymbol<func::FuncOp>("forward");
+  if (!forward || forward.isExternal())
+    return makeError("the module has no function @forward");
+  facts.forward = getSignature(forward);
+  for (auto cache : module.getOps<CacheOp>())
+    facts.caches.push_back({cache});
+  llvm::append_range(facts.states, module.getOps<StateOp>());
+  for (auto weight : module.getOps<WeightOp>())
+    if (weight.getDepths())
+      facts.depthWeights.push_back(weight);
+  inspectOps(module, facts);
+  if (llvm::Error error = verifyPorts(facts))
+    return std::move(error);
+  llvm::Error error = llvm::Error::success();
+  forward.walk([&](EmbedOp embed) {
+    if (!error)
+      error = verifyEmbed(embed, facts);
+  });
+  if (error)
+    return std::move(error);
+  return facts;
+}
+
+//===----------------------------------------------------------------------===//
+// Describing
+//===----------------------------------------------------------------------===//
+
+template <typename T>
+static std::string printAttr(T attr) {
+  std::string text;
+  llvm::raw_string_ostream(text) << attr;
+  return text;
+}
+
+static std::string printType(Type type) {
+  std::string text;
+  llvm::raw_string_ostream(text) << type;
+  return text;
+}
+
+static json::Object describeCache(const CacheFacts &facts, const ModelFacts &model) {
+  CacheOp cache = facts.op;
+  int64_t loops = model.loops.getDefaultSteps();
+  KVPolicyAttrInterface policy = cache.getPolicy();
+  json::Array allowed;
+  if (facts.distinguishesMissing())
+    for (MissingMode mode : model.getAllowedMissing())
+      allowed.push_back(stringifyMissingMode(mode));
+  json::Object object{{"name", cache.getSymName()},
+                      {"layers", cache.getLayers()},
+                      {"heads", cache.getHeads()},
+                      {"dim", cache.getDim()},
+                      {"depths", cache.getDepths() ? json::Value(*cache.getDepths()) : json::Value(nullptr)},
+                      {"dtype", printType(cache.getType())},
+                      {"policy", printAttr(Attribute(policy))},
+                      {"missing", facts.distinguishesMissing()
+                                      ? json::Value(stringifyMissingMode(*policy.getMissingMode()))
+                                      : json::Value(nullptr)},
+                      {"allowed", std::move(allowed)},
+                      {"order", stringifyRowOrder(policy.getRowOrder(facts.getNumDepths(loops)))},
+                      {"slots", facts.getNumSlots(loops)},
+                      {"formula", policy.getFormula()},
+                      {"bytes_per_entry", facts.getBytesPerEntry()},
+                      {"bytes_per_token", facts.getBytes(/*rows=*/1, loops)}};
+  return object;
+}
+
+json::Object lariat::describeModel(const ModelFacts &facts) {
+  ModelAttr model = facts.model;
+  LoopsAttr loops = facts.loops;
+  json::Array eos, caches, modes{"score"};
+  for (int64_t id : model.getEos())
+    eos.push_back(id);
+  int64_t bytesPerToken = 0;
+  for (const CacheFacts &cache : facts.caches) {
+    caches.push_back(describeCache(cache, facts));
+    bytesPerToken += cache.getBytes(/*rows=*/1, loops.getDefaultSteps());
+  }
+  if (facts.canGenerate())
+    modes.push_back("generate");
+  if (!facts.isDecoder())
+    modes = json::Array{"encode"};
+  json::Value exit = nullptr;
+  if (ExitAttr rule = facts.exit)
+    exit = json::Object{
+        {"rule", rule.getRule().getValue()},
+        {"never", rule.getNever().getValueAsDouble()},
+        {"low", rule.getLow().getValueAsDouble()},
+        {"high", rule.getHigh().getValueAsDouble()},
+        {"default", rule.getDeclared() ? json::Value(rule.getDeclared().getValueAsDouble()) : json::Value(nullptr)}};
+  json::Value shape = model.getShape() ? json::Value(model.getShape().getValue()) : json::Value(nullptr);
+  json::Value withExit = loops.getStepsWithExit() ? json::Value(loops.getStepsWithExit()) : json::Value(nullptr);
+  return json::Object{{"model", json::Object{{"family", model.getFamily().getValue()},
+                                             {"kind", model.getKind().getValue()},
+                                             {"vocab", model.getVocab()},
+                                             {"context", model.getContextSize()},
+                                             {"eos", std::move(eos)},
+                                             {"shape", std::move(shape)}}},
+                      {"loops", json::Object{{"default", loops.getDefaultSteps()},
+                                             {"min", loops.getMinSteps()},
+                                             {"max", loops.getMaxSteps()},
+                                             {"with_exit", std::move(withExit)}}},
+                      {"exit", std::move(exit)},
+                      {"caches", std::move(caches)},
+                      {"bytes_per_token", bytesPerToken},
+                      {"modes", std::move(modes)}};
+}
+
+std::string lariat::formatMemory(const ModelFacts &facts) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  int64_t loops = facts.loops.getDefaultSteps(), context = facts.model.getContextSize();
+  int64_t perToken = 0, full = 0;
+  os << "KV memory at R = " << loops << ", n(d) = rows that reached depth d\n";
+  for (const CacheFacts &facts : facts.caches) {
+    CacheOp cache = facts.op;
+    int64_t token = facts.getBytes(1, loops), all = facts.getBytes(context, loops);
+    os << "cache " << cache.getSymName() << ": " << cache.getLayers() << " layers * (" << cache.getPolicy().getFormula()
+       << ") * " << facts.getBytesPerEntry() << " bytes (" << printType(cache.getType()) << ")";
+    if (!facts.isLooped)
+      os << ", R = " << facts.getNumDepths(loops);
+    os << "; " << token << " bytes per token, " << all << " for " << context << " tokens\n";
+    perToken += token;
+    full += all;
+  }
+  os << "total: " << perToken << " bytes per token, " << full << " bytes for a context of " << context << " tokens\n";
+  return text;
+}

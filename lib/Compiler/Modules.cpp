@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Reads modules and runs pipelines for callers that report errors as values: one sentence, the first diagnostic.
+
+#include "lariat/Compiler/Modules.h"
+
+#include "lariat/Support/Error.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+using namespace lariat;
+
+/// `file:line:column: ` or nothing.
+static std::string formatPlace(Location location) {
+  std::string text;
+  if (auto place = location->findInstanceOf<FileLineColLoc>())
+    llvm::raw_string_ostream(text) << place.getFilename().getValue() << ':' << place.getLine() << ':'
+                                   << place.getColumn() << ": ";
+  return text;
+}
+
+DiagnosticRecorder::DiagnosticRecorder(MLIRContext *context)
+    : handler(context, [this](Diagnostic &diagnostic) {
+        if (first.empty() && diagnostic.getSeverity() == DiagnosticSeverity::Error)
+          first = formatPlace(diagnostic.getLocation()) + diagnostic.str();
+        return success();
+      }) {}
+
+llvm::Error DiagnosticRecorder::takeError(const Twine &otherwise) {
+  if (first.empty())
+    return makeError(otherwise);
+  // One sentence is one line, whatever the diagnostic quotes.
+  std::string line = StringRef(first).split('\n').first.str();
+  return makeError(line);
+}
+
+llvm::Expected<OwningOpRef<ModuleOp>> lariat::readModule(StringRef path, MLIRContext *context) {
+  if (!llvm::sys::fs::exists(path))
+    return makeError(path + " does not exist");
+  if (llvm::sys::fs::is_directory(path))
+    return makeError(path + " is a directory, expected an .mlir file");
+  DiagnosticRecorder recorder(context);
+  OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(path, ParserConfig(context));
+  if (!module)
+    return recorder.takeError(path + " is not valid IR");
+  return module;
+}
+
+llvm::Error lariat::runPipeline(ModuleOp module, llvm::function_ref<void(OpPassManager &)> build) {
+  DiagnosticRecorder recorder(module.getContext());
+  PassManager manager(module.getContext());
+  build(manager);
+  if (failed(manager.run(module)))
+    return recorder.takeError("a pass failed without a diagnostic");
+  return llvm::Error::success();
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The reference pipeline. Nothing here knows a machine; nothing unrolls over depth.
+//
+// Buffers are released by ownership-based deallocation: each value knows at run time whether it owns its buffer, so what a
+// loop over shrinking row sets leaves behind is freed in the step that leaves it, and a result never shares a buffer with
+// an argument. Row-local rounding is fixed by the IR: no pass here reassociates or contracts.
+
+#include "lariat/Compiler/Pipelines.h"
+
+#include "lariat/Conversion/Passes.h"
+#include "lariat/Dialect/Lariat/Transforms/Passes.h"
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Bufferization/Pipelines/Passes.h"
+#include "mlir/Dialect/Bufferization/Transforms/Passes.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace lariat;
+
+void lariat::buildModelPipeline(OpPassManager &manager, const ReferenceOptions &options) {
+  manager.addNestedPass<func::FuncOp>(createVerifyRowSetsPass());
+  if (options.mode == RunMode::Generate)
+    manager.addNestedPass<func::FuncOp>(createApplyDecodeRulePass());
+  ResolveKVPolicyPassOptions policy;
+  if (options.missing)
+    policy.missing = stringifyMissingMode(*options.missing).str();
+  manager.addPass(createResolveKVPolicyPass(policy));
+  manager.addPass(createCanonicalizerPass());
+  manager.addPass(createCSEPass());
+  if (options.derived)
+    manager.addPass(createDeriveStepsPass());
+  manager.addNestedPass<func::FuncOp>(createSinkTakePass());
+  manager.addNestedPass<func::FuncOp>(createHoistOverDepthPass());
+  manager.addPass(createCanonicalizerPass());
+}
+
+void lariat::buildLowerToTensorsPipeline(OpPassManager &manager) {
+  manager.addPass(createEraseRowSetsPass());
+  manager.addNestedPass<func::FuncOp>(createLowerRecurPass());
+  manager.addPass(createConvertLariatToReference());
+  manager.addPass(createConvertElementwiseToLinalgPass());
+  manager.addPass(createCSEPass());
+}
+
+void lariat::buildLowerToLLVMPipeline(OpPassManager &manager) {
+  bufferization::OneShotBufferizePassOptions buffers;
+  buffers.bufferizeFunctionBoundaries = true;
+  buffers.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
+  buffers.allowReturnAllocsFromLoops = true;
+  manager.addPass(bufferization::createOneShotBufferizePass(buffers));
+  bufferization::BufferDeallocationPipelineOptions release;
+  bufferization::buildBufferDeallocationPipeline(manager, release);
+  manager.addPass(createConvertBufferizationToMemRefPass());
+  manager.addPass(createCanonicalizerPass());
+  manager.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
+  manager.addPass(createSCFToControlFlowPass());
+  manager.addPass(memref::createExpandStridedMetadataPass());
+  manager.addPass(createLowerAffinePass());
+  manager.addPass(createFinalizeMemRefToLLVMConversionPass());
+  manager.addPass(createConvertMathToLLVMPass());
+  manager.addPass(createConvertMathToLibmPass());
+  manager.addPass(createArithToLLVMConversionPass());
+  manager.addPass(createConvertFuncToLLVMPass());
+  manager.addPass(createConvertControlFlowToLLVMPass());
+  manager.addPass(createReconcileUnrealizedCastsPass());
+}
+
+void lariat::buildReferencePipeline(OpPassManager &manager, const ReferenceOptions &options) {
+  buildModelPipeline(manager, options);
+  buildLowerToTensorsPipeline(manager);
+  buildLowerToLLVMPipeline(manager);
+}

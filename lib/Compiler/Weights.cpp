@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Applies #lariat.source: per key `rows`, then `halves`, then `reshape`; the depths of a stacked source one behind the
+// other; `scale` last. Shapes are equal if they are equal without their dimensions of size 1.
+
+#include "lariat/Compiler/Weights.h"
+
+#include "lariat/Support/Error.h"
+#include "llvm/ADT/STLExtras.h"
+
+using namespace mlir;
+using namespace lariat;
+
+namespace {
+
+/// What one key of a source gives.
+struct Piece {
+  const StoredTensor *tensor;
+  int64_t firstRow, numRows; ///< range of the leading dimension
+  int64_t rowSize;           ///< elements per row
+};
+
+} // namespace
+
+SmallVector<int64_t> lariat::getDataShape(WeightOp weight) {
+  SmallVector<int64_t> shape;
+  if (weight.getDepths())
+    shape.push_back(*weight.getDepths());
+  llvm::append_range(shape, weight.getTensorType().getShape());
+  return shape;
+}
+
+static SmallVector<int64_t> withoutUnits(ArrayRef<int64_t> shape) {
+  return llvm::filter_to_vector(shape, [](int64_t size) { return size != 1; });
+}
+
+static int64_t numElements(ArrayRef<int64_t> shape) {
+  int64_t count = 1;
+  for (int64_t size : shape)
+    count *= size;
+  return count;
+}
+
+/// Finds a key and checks everything its reading relies on; `expected` is the shape it has to give.
+static llvm::Expected<Piece> findPiece(WeightOp weight, StringRef key, ArrayRef<int64_t> expected,
+                                       const Checkpoint &checkpoint) {
+  SourceAttr source = *weight.getSource();
+  const StoredTensor *tensor = checkpoint.find(key);
+  if (!tensor)
+    return makeError("tensor '" + key + "' of weight @" + weight.getSymName() + " is not in " + checkpoint.getPath() +
+                     ", expected shape " + formatShape(expected));
+  std::string where = "tensor '" + key.str() + "' of weight @" + weight.getSymName().str();
+  SmallVector<int64_t> shape = tensor->shape;
+  Piece piece{tensor, 0, shape.empty() ? 1 : shape.front(), 1};
+  for (int64_t size : ArrayRef(shape).drop_front(shape.empty() ? 0 : 1))
+    piece.rowSize *= size;
+  if (auto rows = source.getRows()) {
+    if (shape.empty() || rows->second > shape.front())
+      return makeError(where + " has shape " + formatShape(shape) + ", which has no rows " + Twine(rows->first) +
+                       " to " + Twine(rows->second));
+    piece.firstRow = rows->first;
+    piece.numRows = rows->second - rows->first;
+    shape.front() = piece.numRows;
+  }
+  if (int64_t heads = source.getHalves(); heads && piece.numRows % (2 * heads) != 0)
+    return makeError(where + " has " + Twine(piece.numRows) + " rows, expected a multiple of " + Twine(2 * heads) +
+                     " for " + Twine(heads) + " heads of rotary pairs");
+  bool equal = source.getReshape() ? piece.numRows * piece.rowSize == numElements(expected)
+                                   : withoutUnits(shape) == withoutUnits(expected);
+  if (!equal)
+    return makeError(where + " has shape " + formatShape(tensor->shape) + (source.getRows() ? " and gives " : "") +
+                     (source.getRows() ? formatShape(shape) : std::string()) + ", expected " + formatShape(expected));
+  return piece;
+}
+
+/// The pieces of a weight, in order.
+static llvm::Expected<SmallVector<Piece>> findPieces(WeightOp weight, const Checkpoint *checkpoint) {
+  if (!checkpoint)
+    return makeError("weight @" + weight.getSymName() + " is stored in a checkpoint, but none is given");
+  SmallVector<int64_t> expected = getDataShape(weight);
+  SourceAttr source = *weight.getSource();
+  ArrayRef<int64_t> perKey = source.getStacked() ? ArrayRef(expected).drop_front() : ArrayRef(expected);
+  SmallVector<Piece> pieces;
+  for (StringAttr key : source.getKeys()) {
+    llvm::Expected<Piece> piece = findPiece(weight, key.getValue(), perKey, *checkpoint);
+    if (!piece)
+      return piece.takeError();
+    pieces.push_back(*piece);
+  }
+  return pieces;
+}
+
+/// Row `row` of the result comes from this row: pairs (2 i, 2 i + 1) of a head become (i, i + half).
+static int64_t sourceRow(int64_t row, int64_t numRows, int64_t heads) {
+  int64_t width = numRows / heads, half = width / 2;
+  int64_t head = row / width, column = row % width;
+  return head * width + (column < half ? 2 * column : 2 * (column - half) + 1);
+}
+
+static llvm::Error appendPiece(const Piece &piece, int64_t heads, std::vector<float> &values) {
+  llvm::Expected<std::vector<float>> stored = readFloats(*piece.tensor);
+  if (!stored)
+    return stored.takeError();
+  for (int64_t row = 0; row < piece.numRows; ++row) {
+    int64_t from = piece.firstRow + (heads ? sourceRow(row, piece.numRows, heads) : row);
+    values.insert(values.end(), stored->begin() + from * piece.rowSize, stored->begin() + (from + 1) * piece.rowSize);
+  }
+  return llvm::Error::success();
+}
+
+static llvm::Expected<std::vector<float>> readInline(WeightOp weight) {
+  auto elements = dyn_cast<DenseElementsAttr>(*weight.getValue());
+  if (!elements || !isa<FloatType>(elements.getElementType()))
+    return makeError("weight @" + weight.getSymName() + " has an inline value that is no dense list of floats");
+  std::vector<float> values;
+  for (APFloat value : elements.getValues<APFloat>()) {
+    bool inexact = false;
+    value.convert(APFloat::IEEEsingle(), APFloat::rmNearestTiesToEven, &inexact);
+    values.push_back(value.convertToFloat());
+  }
+  return values;
+}
+
+llvm::Error lariat::verifyWeight(WeightOp weight, const Checkpoint *checkpoint) {
+  if (weight.getValue())
+    return readInline(weight).takeError();
+  llvm::Expected<SmallVector<Piece>> pieces = findPieces(weight, checkpoint);
+  if (!pieces)
+    return pieces.takeError();
+  for (const Piece &piece : *pieces)
+    if (!isReadableAsFloats(piece.tensor->type))
+      return readFloats(*piece.tensor).takeError();
+  return llvm::Error::success();
+}
+
+llvm::Expected<std::vector<float>> lariat::loadWeight(WeightOp weight, const Checkpoint *checkpoint) {
+  if (weight.getValue())
+    return readInline(weight);
+  llvm::Expected<SmallVector<Piece>> pieces = findPieces(weight, checkpoint);
+  if (!pieces)
+    return pieces.takeError();
+  SourceAttr source = *weight.getSource();
+  std::vector<float> values;
+  values.reserve(numElements(getDataShape(weight)));
+  for (const Piece &piece : *pieces)
+    if (llvm::Error error = appendPiece(piece, source.getHalves(), values))
+      return std::move(error);
+  if (FloatAttr scale = source.getScale())
+    for (float &value : values)
+      value *= static_cast<float>(scale.getValueAsDouble());
+  return values;
+}
+
+std::vector<float> lariat::transposeLast(ArrayRef<float> values, ArrayRef<int64_t> shape) {
+  int64_t rows = shape[shape.size() - 2], columns = shape.back();
+  std::vector<float> result(values.size());
+  for (size_t base = 0; base < values.size(); base += rows * columns)
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t column = 0; column < columns; ++column)
+        result[base + column * rows + row] = values[base + row * columns + column];
+  return result;
+}

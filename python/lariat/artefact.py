@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The manifest of a compiled directory: what the model is, what it stores per token, what it was compiled for."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from lariat._files import reason
+from lariat.errors import ArtefactError
+
+__all__ = ["Artefact", "Cache", "ExitRule", "Loops"]
+
+T = TypeVar("T")
+
+# From the least to the most that a result depends on.
+ORDERS = ("free", "atomic", "sequential")
+
+
+@dataclass(frozen=True)
+class Loops:
+    """Loop steps a call may ask for: `default`, `with_exit` where an exit threshold is given, or `min` to `max`.
+
+    A `max` of 0 means no upper limit.
+    """
+
+    default: int
+    min: int
+    max: int
+    with_exit: int
+
+    @property
+    def free(self) -> bool:
+        """Whether a caller may choose."""
+        return not self.min == self.max == self.default
+
+
+@dataclass(frozen=True)
+class ExitRule:
+    """Declared exit rule: thresholds from `low` to `high`; at `never` no row exits; `default` may be none."""
+
+    rule: str
+    never: float
+    low: float
+    high: float
+    default: float | None
+
+
+@dataclass(frozen=True)
+class Cache:
+    """One KV cache.
+
+    Attributes:
+        layers: layers that share the policy, each with its own storage.
+        depths: loop steps that the cache knows, 1 outside the loop.
+        bytes_per_token: bytes of one token that runs every loop step by default, in all layers.
+        slots: slots per layer.
+        order: `free`, `atomic` or `sequential`.
+        missing: what later rows see of a row that stopped; `allowed` lists what a caller may ask for.
+        formula: live bytes in words, from the compiler.
+        bytes_per_entry: bytes of one row's keys and values in one slot of one layer.
+    """
+
+    name: str
+    layers: int
+    heads: int
+    dim: int
+    depths: int
+    dtype: str
+    policy: str
+    missing: str | None
+    allowed: tuple[str, ...]
+    order: str
+    slots: int
+    formula: str
+    bytes_per_entry: int
+    bytes_per_token: int
+
+    @property
+    def bytes_per_token_unshared(self) -> int:
+        """Bytes of one token if every layer stored every depth: what an engine with a slot per depth needs."""
+        return self.layers * self.depths * self.bytes_per_entry
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """What a compiled directory says about itself.
+
+    >>> Artefact.open("ouro.lariat").loops.default
+    4
+    """
+
+    path: Path
+    family: str
+    kind: str
+    vocabulary: int
+    context: int
+    eos: tuple[int, ...]
+    shape: str | None
+    loops: Loops
+    exit: ExitRule | None
+    caches: tuple[Cache, ...]
+    dtype: str
+    kv_dtype: str
+    targets: tuple[str, ...]
+    pipeline: str
+    format_version: str
+    lariat_version: str
+    num_files: int
+    num_bytes: int
+    manifest: dict[str, object]
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Artefact:
+        """Read the manifest of the artefact at `path`. Nothing of it is run and no checksum is compared.
+
+        Raises:
+            ArtefactError: if there is no manifest, or a field is missing or of the wrong type.
+        """
+        folder = Path(path)
+        file = folder / "manifest.json"
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+        except OSError as failure:
+            if not folder.is_dir():
+                raise ArtefactError(f"{folder}: no such artefact, 'lariat compile' makes one") from None
+            raise ArtefactError(f"cannot read {file}: {reason(failure)}") from None
+        except (ValueError, RecursionError):
+            raise ArtefactError(f"{file}: not JSON") from None
+        return _read_manifest(folder, _Object(f"{file}", data))
+
+    @property
+    def order(self) -> str:
+        """The strictest order of the caches."""
+        return max((cache.order for cache in self.caches), key=_rank, default=ORDERS[0])
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Bytes of keys and values of one token that runs every loop step."""
+        return sum(cache.bytes_per_token for cache in self.caches)
+
+
+def _rank(order: str) -> int:
+    return ORDERS.index(order) if order in ORDERS else len(ORDERS)
+
+
+class _Object:
+    """An object of the manifest whose fields are read with their types checked."""
+
+    def __init__(self, place: str, data: object) -> None:
+        if not isinstance(data, dict):
+            raise ArtefactError(f"{place}: expected an object, found {type(data).__name__}")
+        self.place = place
+        self.data: dict[str, object] = data
+
+    def get(self, key: str, kind: type[T]) -> T:
+        value = self.data.get(key)
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+            return value
+        found = "nothing" if key not in self.data else type(value).__name__
+        raise ArtefactError(f"{self.place}: '{key}': expected {kind.__name__}, found {found}")
+
+    def optional(self, key: str, kind: type[T]) -> T | None:
+        return None if self.data.get(key) is None else self.get(key, kind)
+
+    def object(self, key: str) -> _Object:
+        return _Object(f"{self.place}: '{key}'", self.get(key, dict))
+
+    def items(self, key: str, kind: type[T]) -> tuple[T, ...]:
+        values = self.get(key, list)
+        return tuple(
+            _Object(f"{self.place}: '{key}'", {str(at): value}).get(str(at), kind) for at, value in enumerate(values)
+        )
+
+
+def _read_manifest(folder: Path, top: _Object) -> Artefact:
+    model, loops = top.object("model"), top.object("loops")
+    default = loops.get("default", int)
+    files = [_Object(f"{top.place}: 'files'", entry) for entry in top.get("files", dict).values()]
+    return Artefact(
+        path=folder,
+        family=model.get("family", str),
+        kind=model.get("kind", str),
+        vocabulary=model.get("vocab", int),
+        context=model.get("context", int),
+        eos=model.items("eos", int),
+        shape=model.optional("shape", str),
+        loops=Loops(default, loops.get("min", int), loops.get("max", int), loops.optional("with_exit", int) or default),
+        exit=_read_exit(top.object("exit")) if top.optional("exit", dict) is not None else None,
+        caches=tuple(
+            _read_cache(_Object(f"{top.place}: 'caches'", entry), default) for entry in top.get("caches", list)
+        ),
+        dtype=top.get("dtype", str),
+        kv_dtype=top.get("kv_dtype", str),
+        targets=top.items("targets", str),
+        pipeline=top.get("pipeline", str),
+        format_version=str(top.data.get("format_version", "unknown")),
+        lariat_version=top.get("lariat_version", str),
+        num_files=len(files),
+        num_bytes=sum(entry.get("bytes", int) for entry in files),
+        manifest=top.data,
+    )
+
+
+def _read_exit(entry: _Object) -> ExitRule:
+    never, low, high = (entry.get(key, float) for key in ("never", "low", "high"))
+    return ExitRule(entry.get("rule", str), never, low, high, entry.optional("default", float))
+
+
+def _read_cache(entry: _Object, loops: int) -> Cache:
+    return Cache(
+        name=entry.get("name", str),
+        layers=entry.get("layers", int),
+        heads=entry.get("heads", int),
+        dim=entry.get("dim", int),
+        depths=entry.optional("depths", int) or loops,
+        dtype=entry.get("dtype", str),
+        policy=entry.get("policy", str),
+        missing=entry.optional("missing", str),
+        allowed=entry.items("allowed", str),
+        order=entry.get("order", str),
+        slots=entry.get("slots", int),
+        formula=entry.get("formula", str),
+        bytes_per_entry=entry.get("bytes_per_entry", int),
+        bytes_per_token=entry.get("bytes_per_token", int),
+    )

@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The `lariat` command. Exit status 0, or another one and one line `error: ...` on standard error."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from lariat.errors import LariatError, RuntimeFault
+
+if TYPE_CHECKING:
+    from lariat.session import GenerateOptions
+
+__all__ = ["main"]
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the result is the exit status."""
+    # Text of a model may hold characters that the terminal's encoding lacks.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        options = _parser().parse_args(arguments)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            options.run(options)
+        sys.stdout.flush()
+        for one in caught:
+            print(f"warning: {one.message}", file=sys.stderr)
+    except BrokenPipeError:
+        # Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _fail("standard output was closed before everything was written")
+    except LariatError as failure:
+        return _fail(str(failure))
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except OSError as failure:
+        place = f"{failure.filename}: " if failure.filename else ""
+        return _fail(f"{place}{failure.strerror or failure}")
+    except MemoryError:
+        return _fail("out of memory")
+    except Exception as failure:  # the contract: never a traceback
+        return _fail(f"internal error: {type(failure).__name__}: {failure}")
+    return 0
+
+
+def _fail(message: str, status: int = FAILED) -> int:
+    with contextlib.suppress(OSError):
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+# --- commands -------------------------------------------------------------------------------------------------------
+
+
+def _import(options: argparse.Namespace) -> None:
+    from lariat.importer import import_to_file
+
+    if not options.source.is_dir():
+        raise RuntimeFault(f"{options.source}: no such checkpoint directory")
+    import_to_file(options.source, options.output)
+
+
+def _compile(options: argparse.Namespace) -> None:
+    from lariat.compiler import CompileOptions, compile
+
+    chosen = CompileOptions(
+        weights=options.weights,
+        dtype=options.dtype,
+        kv_dtype=options.kv_dtype,
+        pipeline=options.pipeline,
+        print_memory=options.print_memory,
+        force=options.force,
+    )
+    compile(options.source, options.output, chosen)
+
+
+def _score(options: argparse.Namespace) -> None:
+    from lariat._files import read_tokens, replacing
+    from lariat.session import ScoreOptions, load
+
+    chosen = ScoreOptions(
+        mode=options.mode,
+        loops=options.loops,
+        exit_threshold=options.exit_threshold,
+        missing=options.missing,
+        prefix=options.prefix,
+        initial_state=options.initial_state,
+    )
+    sequences = read_tokens(options.tokens)
+    with load(options.artefact, threads=options.threads) as session, replacing(options.output) as temporary:
+        session.score_to_file(sequences, temporary, chosen)
+
+
+def _encode(options: argparse.Namespace) -> None:
+    from lariat._files import read_tokens, replacing
+    from lariat.session import load
+
+    sequences = read_tokens(options.tokens)
+    with load(options.artefact, threads=options.threads) as session, replacing(options.output) as temporary:
+        session.encode_to_file(sequences, temporary)
+
+
+def _generate(options: argparse.Namespace) -> None:
+    from lariat.session import GenerateOptions
+
+    chosen = GenerateOptions(
+        max_new_tokens=options.max_new_tokens,
+        temperature=options.temperature,
+        seed=options.seed,
+        ignore_eos=options.ignore_eos,
+        stop=tuple(options.stop),
+        loops=options.loops,
+        exit_threshold=options.exit_threshold,
+        missing=options.missing,
+        prefix=options.prefix,
+    )
+    if options.prompt is not None and options.output is not None:
+        raise RuntimeFault("-o goes with --tokens: --prompt prints its text")
+    if options.prompt is None and options.output is None:
+        raise RuntimeFault("--tokens needs -o OUT.json for the result")
+    (_generate_text if options.prompt is not None else _generate_file)(options, chosen)
+
+
+def _generate_file(options: argparse.Namespace, chosen: GenerateOptions) -> None:
+    from lariat._files import read_tokens, replacing
+    from lariat._terminal import Palette, summarise
+    from lariat.session import load
+
+    sequences = read_tokens(options.tokens)
+    with load(options.artefact, threads=options.threads) as session, replacing(options.output) as temporary:
+        results = session.generate(sequences, chosen)
+        rows = [{"tokens": one.tokens, "steps": one.steps, "finish": one.finish} for one in results]
+        temporary.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+    if options.summary:
+        palette = Palette(1, enabled=False)
+        for number, one in enumerate(results):
+            lines = summarise(session.info, palette, one, chosen.missing)
+            print(*(f"sequence {number}: {line}" for line in lines), sep="\n", file=sys.stderr)
+
+
+def _generate_text(options: argparse.Namespace, chosen: GenerateOptions) -> None:
+    from lariat._terminal import Palette, summarise, wants_color
+    from lariat.session import Token, load
+
+    with load(options.artefact, threads=options.threads) as session:
+        loops = session.info.loops
+        most = chosen.loops or (loops.default if chosen.exit_threshold is None else loops.with_exit)
+        colored = wants_color(options.color, sys.stdout)
+        palette = Palette(most, enabled=colored)
+        num_printed, steps = 0, 1
+        for event in session.stream([options.prompt], chosen):
+            if isinstance(event, Token):
+                steps, text = event.steps, event.text
+            else:
+                # What was held back until it was clear that nothing follows.
+                text = (event.text or "")[num_printed:]
+            num_printed += len(text)
+            sys.stdout.write(palette.paint(text, steps))
+            sys.stdout.flush()
+            if not isinstance(event, Token):
+                print(flush=True)
+                if options.summary or colored:
+                    lines = summarise(session.info, palette, event, chosen.missing)
+                    print(*lines, sep="\n", file=sys.stderr)
+
+
+def _info(options: argparse.Namespace) -> None:
+    from lariat._terminal import describe
+    from lariat.artefact import Artefact
+
+    info = Artefact.open(options.artefact)
+    print(json.dumps(info.manifest, indent=2) if options.json else "\n".join(describe(info)))
+
+
+# --- arguments ------------------------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_fail(f"{message} (see {self.prog} --help)", USAGE))
+
+
+def _number(low: int, high: int = 2**31 - 1) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
+        return value
+
+    return read
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a finite number")
+    return value
+
+
+def _temperature(text: str) -> float:
+    value = _fraction(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    from lariat import __version__
+
+    parser = _Parser(
+        prog="lariat",
+        description="Compile transformers whose depth is a loop, and run them.",
+        epilog="A first run: lariat compile CHECKPOINT -o model.lariat && "
+        "lariat generate model.lariat --prompt 'Once' --max-new-tokens 64",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"lariat {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
+        added.set_defaults(run=run)
+        return added
+
+    _add_import(command("import", _import, "write the IR of a checkpoint directory"))
+    _add_compile(command("compile", _compile, "compile a checkpoint directory or IR to an artefact"))
+    _add_score(command("score", _score, "compute the logits of every row of token sequences"))
+    _add_generate(command("generate", _generate, "continue a text or token sequences"))
+    _add_encode(command("encode", _encode, "compute the last states of an encoder"))
+    info = command("info", _info, "print what an artefact is: loop, KV policy, exit rule, versions")
+    _add_artefact(info)
+    info.add_argument("--json", action="store_true", help="print the whole manifest instead")
+    return parser
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="DIR", type=Path, help="checkpoint: config.json and safetensors")
+    parser.add_argument("-o", dest="output", metavar="M.mlir", type=Path, required=True, help="IR to write")
+
+
+def _add_compile(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="DIR|M.mlir", type=Path, help="checkpoint directory, or IR")
+    parser.add_argument("-o", dest="output", metavar="NAME.lariat", type=Path, required=True, help="artefact to write")
+    parser.add_argument("--weights", metavar="DIR", type=Path, help="checkpoint with the weights, if not the source's")
+    parser.add_argument("--dtype", choices=["f32", "bf16"], help="dtype of the weights (default: the checkpoint's)")
+    parser.add_argument("--kv-dtype", choices=["f32", "bf16"], help="dtype of keys and values")
+    parser.add_argument(
+        "--pipeline", choices=["reference", "fast"], default="reference", help="how to lower (default: reference)"
+    )
+    parser.add_argument("--print-memory", action="store_true", help="print KV bytes: live formula and pool bound")
+    parser.add_argument("--force", action="store_true", help="replace an artefact that is there")
+
+
+def _add_score(parser: argparse.ArgumentParser) -> None:
+    _add_artefact(parser)
+    _add_tokens(parser)
+    parser.add_argument(
+        "-o", dest="output", metavar="OUT.safetensors", type=Path, required=True, help="logits.I and steps.I to write"
+    )
+    parser.add_argument(
+        "--mode",
+        choices=["score", "generate"],
+        default="score",
+        help="run a non-causal router as trained, or its decode rule (default: score)",
+    )
+    parser.add_argument("--initial-state", metavar="FILE", type=Path, help="state.I before the loop, in safetensors")
+    _add_run(parser)
+
+
+def _add_generate(parser: argparse.ArgumentParser) -> None:
+    _add_artefact(parser)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--prompt", metavar="TEXT", help="text to continue; the new text is printed as it comes")
+    source.add_argument("--tokens", metavar="IN.json", type=Path, help="list of token-id lists, run as one batch")
+    parser.add_argument("-o", dest="output", metavar="OUT.json", type=Path, help="result of --tokens to write")
+    parser.add_argument("--max-new-tokens", metavar="N", type=_number(1), required=True, help="longest continuation")
+    parser.add_argument(
+        "--temperature", metavar="T", type=_temperature, default=0.0, help="0 is greedy, above samples (default: 0)"
+    )
+    parser.add_argument("--seed", metavar="S", type=_number(0, 2**63 - 1), default=0, help="sampling seed (default: 0)")
+    parser.add_argument("--ignore-eos", action="store_true", help="go on after an end-of-sequence token")
+    parser.add_argument(
+        "--stop", metavar="TEXT", nargs="+", action="extend", default=[], help="end where one of these texts appears"
+    )
+    parser.add_argument(
+        "--color", choices=["auto", "always", "never"], default="auto", help="colour tokens by depth (default: auto)"
+    )
+    parser.add_argument("--summary", action="store_true", help="print loop steps and KV bytes on standard error")
+    _add_run(parser)
+
+
+def _add_encode(parser: argparse.ArgumentParser) -> None:
+    _add_artefact(parser)
+    _add_tokens(parser)
+    parser.add_argument(
+        "-o", dest="output", metavar="OUT.safetensors", type=Path, required=True, help="hidden.I and logits.I to write"
+    )
+    _add_threads(parser)
+
+
+def _add_artefact(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("artefact", metavar="NAME.lariat", type=Path, help="what 'lariat compile' wrote")
+
+
+def _add_tokens(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tokens", metavar="IN.json", type=Path, required=True, help="list of token-id lists, run as one ragged batch"
+    )
+
+
+def _add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", metavar="N", type=_number(1, 4096), help="threads to compute with")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--loops", metavar="R", type=_number(0), help="most loop steps, where the model leaves it free")
+    parser.add_argument("--exit-threshold", metavar="Q", type=_fraction, help="threshold of the declared exit rule")
+    parser.add_argument(
+        "--missing", metavar="MODE", help="what later rows see of a row that exited, one that 'lariat info' lists"
+    )
+    parser.add_argument("--prefix", metavar="P", type=_number(0), help="first rows that see each other both ways")
+    _add_threads(parser)

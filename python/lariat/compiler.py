@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""From a checkpoint directory or IR to an artefact, by `lariat-compile`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from lariat._process import find_tool, one_line_of, read_diagnostics, status_text
+from lariat.artefact import Artefact
+from lariat.errors import CompileError, UnsupportedError
+
+__all__ = ["CompileOptions", "compile"]
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """How to compile.
+
+    Attributes:
+        weights: checkpoint directory, where it is not the source and not the one the IR names.
+        dtype: `f32` or `bf16` weights; the checkpoint's own where none is given.
+        kv_dtype: `f32` or `bf16` keys and values; the compiler's choice for `dtype` where none is given.
+        pipeline: `reference`, naive lowering by upstream patterns.
+        print_memory: print the table of KV bytes on standard output.
+        force: replace an artefact that is there.
+    """
+
+    weights: Path | None = None
+    dtype: str | None = None
+    kv_dtype: str | None = None
+    pipeline: str = "reference"
+    print_memory: bool = False
+    force: bool = False
+
+
+def compile(
+    source: str | os.PathLike[str], output: str | os.PathLike[str], options: CompileOptions | None = None
+) -> Artefact:
+    """Compile a checkpoint directory, or IR in a file, to the artefact `output`.
+
+    Raises:
+        ImportFailure: if a directory cannot be imported.
+        CompileError: if the compiler refuses, `output` exists without `force`, or it cannot be written.
+        UnsupportedError: for a pipeline that is not built.
+
+    >>> compile("test/models/ouro", "new.lariat").family
+    'ouro'
+    """
+    options = options or CompileOptions()
+    if options.pipeline == "fast":
+        raise UnsupportedError("the fast pipeline is not built yet; use --pipeline reference", ["pipeline fast"])
+    path, target = Path(source), Path(output)
+    if target.exists() and not options.force:
+        raise CompileError(f"{target} is there already: --force replaces it")
+    if not path.is_dir():
+        if not path.exists():
+            raise CompileError(f"{path}: no such file or directory")
+        _run(path, target, options, options.weights)
+        return Artefact.open(target)
+    from lariat.importer import import_to_file
+
+    with tempfile.TemporaryDirectory(prefix="lariat-") as folder:
+        imported = Path(folder) / f"{path.resolve().name}.mlir"
+        import_to_file(path, imported)
+        _run(imported, target, options, options.weights or path)
+    return Artefact.open(target)
+
+
+def _run(source: Path, target: Path, options: CompileOptions, weights: Path | None) -> None:
+    command: list[str | Path] = [find_tool("lariat-compile"), source, "-o", target, "--pipeline", options.pipeline]
+    if weights is not None:
+        command += ["--weights", weights.resolve()]
+    if options.dtype is not None:
+        command += ["--dtype", options.dtype]
+    if options.kv_dtype is not None:
+        command += ["--kv-dtype", options.kv_dtype]
+    command += ["--print-memory"] if options.print_memory else []
+    command += ["--force"] if options.force else []
+    output = None if options.print_memory else subprocess.DEVNULL
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE)
+    except OSError as failure:
+        raise CompileError(f"cannot run {command[0]}: {failure.strerror}") from None
+    found = read_diagnostics(done.stderr.decode(errors="replace"))
+    errors = [one for one in found if one.severity == "error"]
+    if done.returncode < 0 or (done.returncode and not errors):
+        raise CompileError(f"lariat-compile ended unexpectedly (status {status_text(done.returncode)})", found)
+    if done.returncode:
+        raise CompileError(one_line_of(errors), found)
+    for one in found:
+        warnings.warn(one_line_of([one]), stacklevel=3)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""From a checkpoint directory to IR."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from lariat._checkpoint import read_checkpoint
+from lariat._config import TEXT, one_of, read_config
+from lariat.errors import CompileError, Diagnostic, UnsupportedError
+
+__all__ = ["FAMILIES", "import_checkpoint", "import_to_file"]
+
+FAMILIES = {
+    "albert": "albert",
+    "hrm_text": "hrm_text",
+    "huginn": "huginn",
+    "huginn_raven": "huginn",
+    "llama": "llama",
+    "mor": "mor",
+    "nanbeige": "nanbeige",
+    "ouro": "ouro",
+    "rrt": "rrt",
+}
+"""`model_type` of config.json, and the module of `lariat.models` that imports it."""
+
+
+def import_checkpoint(directory: str | os.PathLike[str]) -> str:
+    """IR text of the model in a checkpoint directory, in generic form.
+
+    Args:
+        directory: holds config.json and model.safetensors (or shards and their index). Weights stay there: the IR
+            names them.
+
+    Raises:
+        ConfigError: a key of config.json is missing, unknown, of the wrong type, or inconsistent with another.
+        CheckpointError: a tensor is missing, misshaped or left over, or a file is damaged or a pickle.
+        UnsupportedError: the family, or something config.json asks of it, is not built.
+    """
+    path = Path(directory).resolve()
+    config = read_config(path)
+    family = config.get("model_type", TEXT)
+    if family not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise UnsupportedError(f"config.json: 'model_type' is \"{family}\", expected one of {known}", [family])
+    module = FAMILIES[family]
+    config.same("family", one_of(family, module))
+    return str(importlib.import_module(f"lariat.models.{module}").build(config, read_checkpoint(path)))
+
+
+def import_to_file(directory: str | os.PathLike[str], output: str | os.PathLike[str]) -> None:
+    """Import a checkpoint directory, verify the IR with `lariat-opt` and write it in its readable form.
+
+    Raises:
+        ImportFailure: as `import_checkpoint`.
+        CompileError: if `lariat-opt` refuses the IR or cannot be run.
+    """
+    text = _pretty(import_checkpoint(directory))
+    target = Path(output)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text)
+        temporary.replace(target)
+    except OSError as failure:
+        temporary.unlink(missing_ok=True)
+        raise CompileError(f"cannot write {target}: {failure.strerror}") from None
+
+
+def _tool(name: str) -> Path:
+    default = Path(__file__).resolve().parents[2] / "build" / "release" / "bin"
+    return Path(os.environ.get("LARIAT_BIN_DIR") or default) / name
+
+
+def _pretty(text: str) -> str:
+    tool = _tool("lariat-opt")
+    try:
+        done = subprocess.run([tool, "--mlir-print-debuginfo", "-"], input=text, capture_output=True, text=True)
+    except OSError as failure:
+        raise CompileError(f"cannot run {tool}: {failure.strerror}") from None
+    if done.returncode:
+        found = _diagnostics(done.stderr)
+        first = found[0].message if found else f"exit status {done.returncode}"
+        raise CompileError(f"lariat-opt refuses the imported IR: {first}", found)
+    return done.stdout
+
+
+def _diagnostics(text: str) -> list[Diagnostic]:
+    pattern = re.compile(r"^(?:loc\()?\"?([^\"\n]*?)\"?(?:\(.*\))?\)?:(?:(\d+):(\d+):)? (error|warning): (.*)$", re.M)
+    return [Diagnostic(severity, message, file, int(line or 0), int(column or 0))
+            for file, line, column, severity, message in pattern.findall(text)]  # fmt: skip

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Huginn: prelude, a core with the prelude's output injected at every loop step, coda; exit by latent difference.
+
+Source: https://arxiv.org/abs/2502.05171. Reads the fixtures' format and that of the released `huginn_raven`, whose
+projections are fused, whose queries and keys have a bias and whose rotary pairs are neighbouring columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lariat._checkpoint import Checkpoint
+from lariat._config import BOOLEAN, COUNT, NUMBER, NUMBERS, TEXT, Config, Size, one_of
+from lariat._ir import arithmetic as math
+from lariat._ir import attributes as attr
+from lariat._ir import ops
+from lariat._ir.builder import Value
+from lariat.models._exit import exit_policy, loop, threshold
+from lariat.models._layers import (
+    AttentionShape,
+    LayerShape,
+    Place,
+    own_cache,
+    read_layer_shape,
+    self_attention,
+    store,
+    swiglu,
+)
+from lariat.models._model import Model
+
+_LARGEST_DIFFERENCE = 1e6
+_RAVEN_CHOICES = {
+    "architecture_class_name": "RecurrentGPT", "block_class_name": "SandwichBlock", "injection_type": "linear",
+    "mlp_class_name": "GatedMLP", "nonlin_name": "SiLU", "norm_class_name": "RMSNorm_llama",
+}  # fmt: skip
+_OTHER_KEYS = {
+    "activation_checkpoint_impl": TEXT, "effective_expected_depth": COUNT, "exit_thresholds": NUMBERS,
+    "init_orthogonal": BOOLEAN, "init_strategy": TEXT, "mean_backprop_depth": COUNT, "n_layers": COUNT,
+    "padding_multiple": COUNT, "sampling_scheme": TEXT, "state_init": TEXT, "state_std": NUMBER,
+    "test_time_noise_type": TEXT,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What both formats say."""
+
+    shape: LayerShape
+    vocab: Size
+    context: Size
+    num_layers: tuple[int, int, int]
+    mean: int
+    most: int
+    scale: float
+    tied: bool
+    raven: bool
+    qk_bias: bool
+
+
+def build(config: Config, checkpoint: Checkpoint) -> str:
+    """IR text of a Huginn model."""
+    # Config.
+    model = Model(config, checkpoint)
+    facts = _read_raven(config) if config.get("model_type", TEXT) == "huginn_raven" else _read_fixture(config)
+    policy = exit_policy(config, "copy-last")
+    shape, heads = facts.shape, facts.shape.attention
+    num_prelude, num_core, num_coda = facts.num_layers
+    summary = f"{num_prelude} + {num_core} layers x {facts.mean} loop steps + {num_coda}"
+    model.describe("huginn", "decoder", facts.vocab, facts.context, config.eos(), summary)
+    config.finish(_OTHER_KEYS)
+    model.attributes["lariat.loops"] = attr.loops(facts.mean, 1, 0, facts.most)
+    model.attributes["lariat.exit"] = attr.exit("latent-diff", 0.0, 0.0, _LARGEST_DIFFERENCE)
+    layer = (_RavenLayer if facts.raven else _FixtureLayer)(model, facts)
+    before = own_cache(model, "kv_prelude", num_prelude, heads) if num_prelude else ""
+    after = own_cache(model, "kv_coda", num_coda, heads) if num_coda else ""
+    cache = model.cache("kv", num_core, heads.kv_heads, heads.head_dim, None, policy)
+
+    # Prelude.
+    f = model.f
+    entry = model.begin(loops=True, threshold=True, initial_state=shape.width)
+    x = model.embed(entry.ids, layer.embedding, facts.vocab, shape.width)
+    with f.part(layer.embedding):
+        x = math.scaled(f, x, facts.scale, "e")
+    for index in range(num_prelude):
+        x = layer(x, f"{layer.root}.prelude.{index}", Place(before, index))
+    embedded = x
+
+    # Core.
+    def inject(rows: Value, state: Value) -> Value:
+        weight = model.weight(f"{layer.root}.adapter.weight", (shape.width, shape.width.times(2)))
+        with f.part(f"{layer.root}.adapter"):
+            both = math.concat_columns(f, state, math.take(f, embedded, rows, "e"), "both")
+            return ops.linear(f, both, weight=weight, result_type=state.type, name="u")
+
+    def step(rows: Value, carried: Sequence[Value]) -> tuple[Value, Sequence[Value], Value]:
+        (state,) = carried
+        x = inject(rows, state)
+        for index in range(num_core):
+            x = layer(x, f"{layer.root}.{layer.core}.{index}", Place(cache, index))
+        with f.part("exit"):
+            change = _length(model, math.subtract(f, x, state, "change"))
+            difference = math.divide(f, change, _length(model, x), "difference")
+            stop = math.compare(f, difference, "olt", threshold(model, entry, rows), "stop")
+        return rows, [x], stop
+
+    def fill(rows: Value, carried: Sequence[Value]) -> None:
+        x = inject(rows, carried[0])
+        for index in range(num_core):
+            layer.fill(x, f"{layer.root}.{layer.core}.{index}", Place(cache, index))
+
+    (x,), steps = loop(model, entry, [("state", entry.initial_state)], step, fill)
+
+    # Coda: the same norm before and after its layers.
+    x = model.norm(x, layer.final_norm, shape.eps)
+    for index in range(num_coda):
+        x = layer(x, f"{layer.root}.coda.{index}", Place(after, index))
+    x = model.norm(model.wanted(x), layer.final_norm, shape.eps)
+    return model.finish(logits=model.head(x, facts.vocab, facts.tied, layer.embedding), steps=steps)
+
+
+class _FixtureLayer:
+    """Names of the fixtures."""
+
+    root, core, embedding, final_norm = "model", "core", "model.embed_tokens", "model.norm"
+    attention, mlp = "self_attn", "mlp"
+
+    def __init__(self, model: Model, facts: _Facts) -> None:
+        self.model = model
+        self.shape = facts.shape
+        self.qk_bias = facts.qk_bias
+
+    def project(self, x: Value, name: str, width: int, as_: str) -> Value:
+        return self.model.project(x, name, width, as_)
+
+    def __call__(self, x: Value, prefix: str, place: Place) -> Value:
+        """The second norm of each half acts on the sum."""
+        model, shape = self.model, self.shape
+        n = model.norm(x, f"{prefix}.norm_1", shape.eps)
+        y = self_attention(model, n, f"{prefix}.{self.attention}", shape, place, self.project)
+        with model.f.part(prefix):
+            y = math.add(model.f, x, y, "x")
+        y = model.norm(y, f"{prefix}.norm_2", shape.eps)
+        n = model.norm(y, f"{prefix}.norm_3", shape.eps)
+        z = swiglu(model, n, f"{prefix}.{self.mlp}", shape, self.project)
+        with model.f.part(prefix):
+            z = math.add(model.f, y, z, "x")
+        return model.norm(z, f"{prefix}.norm_4", shape.eps)
+
+    def fill(self, x: Value, prefix: str, place: Place) -> None:
+        n = self.model.norm(x, f"{prefix}.norm_1", self.shape.eps)
+        store(self.model, n, f"{prefix}.{self.attention}", self.shape.attention, place, self.project)
+
+
+class _RavenLayer(_FixtureLayer):
+    """Names of the released model, and its fused projections as ranges of rows."""
+
+    root, core, embedding, final_norm = "transformer", "core_block", "transformer.wte", "transformer.ln_f"
+    attention = "attn"
+
+    def project(self, x: Value, name: str, width: int, as_: str) -> Value:
+        part, _, projection = name.rpartition(".")
+        fused, index, count = {"q_proj": ("Wqkv", 0, 3), "k_proj": ("Wqkv", 1, 3), "v_proj": ("Wqkv", 2, 3),
+                               "o_proj": ("proj", 0, 1), "gate_proj": ("fc", 0, 2), "up_proj": ("fc", 1, 2),
+                               "down_proj": ("proj", 0, 1)}[projection]  # fmt: skip
+        model = self.model
+        symbol = name.removeprefix("transformer.")
+        stored = (Size(count * width, getattr(width, "key", "")), x.width)
+        rows = (index * width, (index + 1) * width) if count > 1 else None
+        weight = model.weight(f"{part}.{fused}.weight", (width, x.width), symbol=symbol, stored=stored, rows=rows)
+        bias = self._bias(part, index, width, symbol) if fused == "Wqkv" and index < 2 and self.qk_bias else None
+        with model.f.part(name):
+            return ops.linear(model.f, x, weight=weight, bias=bias, result_type=x.rows.wide(width), name=as_)
+
+    def _bias(self, part: str, index: int, width: int, symbol: str) -> str:
+        """Plane `index` of a tensor (2, 1, heads, width of a head)."""
+        heads = self.shape.attention
+        stored = (2, 1, heads.heads, heads.head_dim)
+        return self.model.weight(f"{part}.qk_bias", (width,), symbol=f"{symbol}.bias", stored=stored,
+                                 rows=(index, index + 1), reshape=True)  # fmt: skip
+
+
+def _length(model: Model, x: Value) -> Value:
+    """Euclidean length of each row."""
+    f = model.f
+    return math.sqrt(f, math.reduce(f, math.multiply(f, x, x, "squares"), "sum", "square"), "length")
+
+
+def _read_fixture(config: Config) -> _Facts:
+    shape = read_layer_shape(config)
+    config.get("exit_rule", one_of("latent-diff"))
+    mean = config.layers("mean_recurrence")
+    most = config.layers("max_recurrence", mean)
+    return _Facts(
+        shape=shape,
+        vocab=config.size("vocab_size"),
+        context=config.size("max_position_embeddings"),
+        num_layers=(config.count("num_prelude_layers"), config.layers("num_core_layers"),
+                    config.count("num_coda_layers")),
+        mean=mean,
+        most=most,
+        scale=config.number("embedding_scale"),
+        tied=config.flag("tie_word_embeddings"),
+        raven=False,
+        qk_bias=False,
+    )  # fmt: skip
+
+
+def _read_raven(config: Config) -> _Facts:
+    width, heads = config.size("n_embd"), config.size("n_heads")
+    if width % heads or width // heads % 2:
+        raise config.wrong("n_heads", f"a divisor of 'n_embd', {width}, that gives heads of even width")
+    for key in ("num_attention_heads", "num_key_value_heads"):
+        config.get(key, one_of(int(heads)), heads)
+    head_dim = Size(width // heads, "n_embd / n_heads")
+    config.get("head_dim", one_of(int(head_dim)), head_dim)
+    for key, value in _RAVEN_CHOICES.items():
+        config.unsupported(key, ("a string", lambda v: isinstance(v, str)), [value])
+    config.unsupported("bias", BOOLEAN, [False])
+    config.unsupported("test_time_noise", NUMBER, [0])
+    attention = AttentionShape(heads, heads, head_dim, config.number("rope_base", 50000.0), style="interleaved")
+    vocab = config.size("vocab_size")
+    mean = config.layers("mean_recurrence")
+    initial = config.inner("init_values")
+    scale = initial.number("embed_scale", float(width) ** 0.5) if initial else float(width) ** 0.5
+    tied = config.flag("tie_embeddings", True)
+    config.get("tie_word_embeddings", one_of(tied), tied)
+    return _Facts(
+        shape=LayerShape(width, config.size("intermediate_size"), config.number("norm_eps", 1e-6), attention),
+        vocab=config.size("padded_vocab_size", vocab),
+        context=config.size("block_size"),
+        num_layers=(config.count("n_layers_in_prelude"), config.layers("n_layers_in_recurrent_block"),
+                    config.count("n_layers_in_coda")),
+        mean=mean,
+        most=mean,
+        scale=scale,
+        tied=tied,
+        raven=True,
+        qk_bias=config.flag("qk_bias", True),
+    )  # fmt: skip

@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The `lariat` command: exit status, one line of error, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lariat._process import find_tool
+from lariat.errors import RuntimeFault
+from tests import fakes
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+class Command:
+    """Runs `lariat` as a user does, in a folder of its own."""
+
+    def __init__(self, folder: Path, tools: Path | None = None) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "PYTHONPATH": str(PACKAGE), "PYTHONSAFEPATH": "1"}
+        if tools is not None:
+            self.environment["LARIAT_BIN_DIR"] = str(tools)
+
+    def start(self, *arguments: object, **pipes: int) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "lariat", *map(str, arguments)]
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment, text=True, encoding="utf-8", **pipes)
+
+    def run(self, *arguments: object) -> tuple[int, str, str]:
+        process = self.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        out, err = process.communicate(timeout=300)
+        return process.returncode, out, err
+
+    def ok(self, *arguments: object) -> str:
+        status, out, err = self.run(*arguments)
+        assert (status, err) == (0, "")
+        return out
+
+    def fails(self, *arguments: object) -> str:
+        """Message of a run that fails as the contract says, and leaves no temporary file."""
+        before = sorted(self.folder.rglob("*.tmp"))
+        status, out, err = self.run(*arguments)
+        assert status > 0
+        assert err.startswith("error: ") and err.endswith("\n") and err.count("\n") == 1, err
+        assert "Traceback" not in err
+        assert sorted(self.folder.rglob("*.tmp")) == before
+        return err.removeprefix("error: ").rstrip("\n")
+
+
+@pytest.fixture
+def lariat(tmp_path: Path) -> Command:
+    fakes.make_artefact(tmp_path / "a.lariat")
+    (tmp_path / "in.json").write_text("[[1, 2], [3]]")
+    return Command(tmp_path, fakes.make_tools(tmp_path / "bin"))
+
+
+# --- usage ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["", "import", "compile", "score", "generate", "encode", "info"])
+def test_help(lariat: Command, command: str) -> None:
+    assert lariat.ok(*command.split(), "--help").startswith(f"usage: lariat {command}".rstrip())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: COMMAND (see lariat --help)"),
+        (["run"], "argument COMMAND: invalid choice: 'run'"),
+        (["info"], "the following arguments are required: NAME.lariat (see lariat info --help)"),
+        (["info", "a.lariat", "--js"], "unrecognized arguments: --js"),
+        (["compile", "x", "-o", "y", "--dtype", "f16"], "argument --dtype: invalid choice: 'f16'"),
+        (["score", "a.lariat", "--tokens", "in.json"], "the following arguments are required: -o"),
+        (
+            ["score", "a.lariat", "--tokens", "in.json", "-o", "o", "--threads", "0"],
+            "argument --threads: 0 is not from 1",
+        ),
+        (
+            ["score", "a.lariat", "--tokens", "in.json", "-o", "o", "--loops", "x"],
+            "argument --loops: 'x' is not a whole",
+        ),
+        (
+            ["score", "a.lariat", "--tokens", "in.json", "-o", "o", "--exit-threshold", "nan"],
+            "argument --exit-threshold: 'nan' is not a finite number",
+        ),
+        (["generate", "a.lariat", "--max-new-tokens", "3"], "one of the arguments --prompt --tokens is required"),
+        (
+            ["generate", "a.lariat", "--max-new-tokens", "3", "--prompt", "a", "--temperature", "-1"],
+            "argument --temperature: -1 is negative",
+        ),
+        (["generate", "a.lariat", "--max-new-tokens", "3", "--tokens", "in.json"], "--tokens needs -o OUT.json"),
+        (["generate", "a.lariat", "--max-new-tokens", "3", "--prompt", "a", "-o", "x"], "-o goes with --tokens"),
+        (["generate", "a.lariat", "--max-new-tokens", "3", "--prompt", "a", "--stop", ""], "a stop text is empty"),
+        (["generate", "a.lariat", "--max-new-tokens", "3", "--prompt", ""], "the text has no tokens"),
+        (["import", "nowhere", "-o", "m.mlir"], "nowhere: no such checkpoint directory"),
+        (["compile", "nowhere", "-o", "b.lariat"], "nowhere: no such file or directory"),
+        (
+            ["compile", "x", "-o", "b.lariat", "--pipeline", "fast"],
+            "the fast pipeline is not built yet; use --pipeline ref",
+        ),
+        (["compile", ".", "-o", "a.lariat"], "a.lariat is there already: --force replaces it"),
+        (["info", "nothing.lariat"], "nothing.lariat: no such artefact"),
+        (["info", "bin"], "cannot read bin/manifest.json: No such file or directory"),
+    ],
+)
+def test_wrong_usage(lariat: Command, arguments: list[str], message: str) -> None:
+    assert message in lariat.fails(*arguments)
+
+
+# --- token files ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "in.json:1:1: not JSON: expecting value"),
+        (b"[[1, 2", "in.json:1:7: not JSON"),
+        (b"\xff", "in.json: byte 0 is not UTF-8"),
+        (b"[" * 100_000, "in.json: not JSON this program reads"),
+        (b"[[" + b"9" * 5000 + b"]]", "in.json: not JSON this program reads"),
+        (b'{"a": 1}', "in.json: expected a list of lists of token ids, found an object"),
+        (b"3", "in.json: expected a list of lists of token ids, found a number"),
+        (b"[1]", "in.json: sequence 0 is a number, expected a list of token ids"),
+        (b"[[1], null]", "in.json: sequence 1 is null, expected"),
+        (b"[[1, true]]", "in.json: sequence 0, position 1 is true, expected a token id"),
+        (b"[[1.0]]", "in.json: sequence 0, position 0 is a fraction, expected a token id"),
+        (b"[[NaN]]", "in.json: sequence 0, position 0 is a fraction, expected a token id"),
+        (b'[["a"]]', "in.json: sequence 0, position 0 is a string, expected a token id"),
+        (b"[[-1]]", "in.json: sequence 0, position 0 is -1, expected a token id from 0 to 2147483647"),
+        (b"[[2147483648]]", "is 2147483648, expected a token id"),
+    ],
+)
+def test_token_files_that_are_refused(lariat: Command, text: bytes, message: str) -> None:
+    (lariat.folder / "in.json").write_bytes(text)
+    assert message in lariat.fails("score", "a.lariat", "--tokens", "in.json", "-o", "out")
+    assert not (lariat.folder / "out").exists()
+
+
+def test_no_token_file(lariat: Command) -> None:
+    assert lariat.fails("encode", "a.lariat", "--tokens", "no.json", "-o", "out") == (
+        "cannot read no.json: No such file or directory"
+    )
+    assert "cannot read bin: Is a directory" in lariat.fails("encode", "a.lariat", "--tokens", "bin", "-o", "out")
+
+
+# --- results --------------------------------------------------------------------------------------------------------
+
+
+def test_a_result_replaces_what_was_there(lariat: Command) -> None:
+    out = lariat.folder / "out"
+    out.write_text("old")
+    assert lariat.ok("score", "a.lariat", "--tokens", "in.json", "-o", "out") == ""
+    assert out.read_text() == "written"
+    assert out.stat().st_mode & 0o777 == 0o666 & ~current_umask()
+
+
+def current_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@pytest.mark.parametrize("token", [fakes.REFUSE, fakes.CRASH, fakes.NONSENSE, fakes.COMPLAIN])
+@pytest.mark.parametrize("command", [["score"], ["encode"], ["generate", "--max-new-tokens", "3"]])
+def test_a_failure_leaves_the_old_result(lariat: Command, command: list[str], token: int) -> None:
+    (lariat.folder / "in.json").write_text(f"[[{token}]]")
+    (lariat.folder / "out").write_text("old")
+    lariat.fails(*command, "a.lariat", "--tokens", "in.json", "-o", "out")
+    assert (lariat.folder / "out").read_text() == "old"
+
+
+def test_outputs_that_cannot_be_written(lariat: Command) -> None:
+    message = lariat.fails("score", "a.lariat", "--tokens", "in.json", "-o", "no/out")
+    assert message == "cannot write no/out: No such file or directory"
+    assert "it is a folder" in lariat.fails("score", "a.lariat", "--tokens", "in.json", "-o", "bin")
+
+
+def test_generate_to_a_file(lariat: Command) -> None:
+    lariat.ok("generate", "a.lariat", "--tokens", "in.json", "--max-new-tokens", 2, "-o", "out.json")
+    assert (
+        json.loads((lariat.folder / "out.json").read_text())
+        == [{"tokens": [73, 110], "steps": [2, 3], "finish": "length"}] * 2
+    )
+    lariat.ok("generate", "a.lariat", "--tokens", "in.json", "--max-new-tokens", 9, "--stop", "the", "-o", "out.json")
+    assert [one["finish"] for one in json.loads((lariat.folder / "out.json").read_text())] == ["stop", "stop"]
+
+
+def test_generate_text(lariat: Command) -> None:
+    assert lariat.ok("generate", "a.lariat", "--prompt", "x", "--max-new-tokens", 6) == "In the\n"
+    assert lariat.ok("generate", "a.lariat", "--prompt", "x", "--max-new-tokens", 9, "--stop", "e b") == "In th\n"
+
+
+def test_colors_when_asked(lariat: Command) -> None:
+    status, out, err = lariat.run("generate", "a.lariat", "--prompt", "x", "--max-new-tokens", 2, "--color", "always")
+    assert (status, out) == (0, "\x1b[38;5;35mI\x1b[0m\x1b[38;5;166mn\x1b[0m\n")
+    assert "2 tokens (length)" in err and "mean 2.50" in err
+
+
+@pytest.mark.parametrize(("variables", "colored"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_colors_on_a_terminal(lariat: Command, variables: dict[str, str], colored: bool) -> None:
+    lariat.environment |= {"TERM": "xterm", "NO_COLOR": "", **variables}
+    here, terminal = pty.openpty()
+    arguments = ("generate", "a.lariat", "--prompt", "x", "--max-new-tokens", 2)
+    process = lariat.start(*arguments, stdout=terminal, stderr=subprocess.PIPE)
+    process.communicate(timeout=60)
+    os.close(terminal)
+    out = os.read(here, 1000)
+    os.close(here)
+    assert (b"\x1b[" in out) == colored
+
+
+def test_summary(lariat: Command) -> None:
+    status, out, err = lariat.run("generate", "a.lariat", "--prompt", "x", "--max-new-tokens", 2, "--summary")
+    assert (status, out) == (0, "In\n")
+    assert err.splitlines() == [
+        "2 tokens (length), 2 steps: 1, 3 steps: 1; mean 2.50",
+        "KV @kv: 48 entries, 73,728 bytes, 100 % of every row at every depth",
+    ]
+
+
+def test_info(lariat: Command) -> None:
+    lines = lariat.ok("info", "a.lariat").splitlines()
+    assert lines[1:5] == [
+        "family        ouro (decoder)",
+        "loop          4 layers x 4 loop steps",
+        "loops R       4 by default; --loops takes 1 to 4",
+        "order         free",
+    ]
+    assert "KV per token  24,576 bytes when a token runs all 4 loop steps" in lines
+    assert json.loads(lariat.ok("info", "a.lariat", "--json")) == fakes.MANIFEST
+
+
+# --- interruptions --------------------------------------------------------------------------------------------------
+
+
+def test_an_interrupt(lariat: Command) -> None:
+    (lariat.folder / "in.json").write_text(f"[[{fakes.HANG}]]")
+    process = lariat.start("score", "a.lariat", "--tokens", "in.json", "-o", "out", stderr=subprocess.PIPE)
+    while not (lariat.folder / "a.lariat" / "request.json").exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "error: interrupted\n")
+    assert not list(lariat.folder.glob("*out*"))
+
+
+@pytest.mark.parametrize("command", [["info"], ["generate", "--prompt", "x", "--max-new-tokens", "5"]])
+def test_a_closed_output(lariat: Command, command: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = lariat.start(*command, "a.lariat", stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (1, "error: standard output was closed before everything was written\n")
+
+
+def test_a_full_output(lariat: Command) -> None:
+    if not os.access("/dev/full", os.W_OK):
+        pytest.skip("no /dev/full")
+    with open("/dev/full", "w") as full:
+        process = lariat.start("info", "a.lariat", stdout=full.fileno(), stderr=subprocess.PIPE)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode > 0
+    assert err == "error: No space left on device\n"
+
+
+# --- with the real tools --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    for name in ("lariat-opt", "lariat-compile", "lariat-reference"):
+        try:
+            find_tool(name)
+        except RuntimeFault:
+            pytest.skip(f"{name} is not built")
+    command = Command(tmp_path_factory.mktemp("real"))
+    command.ok("compile", fakes.MODELS / "mor-expert", "-o", "mor.lariat")
+    (command.folder / "in.json").write_text("[[72, 105], [1]]")
+    return command
+
+
+def test_compile_from_ir_and_replace(real: Command) -> None:
+    real.ok("import", fakes.MODELS / "mor-expert", "-o", "mor.mlir")
+    assert "lariat.recur" in (real.folder / "mor.mlir").read_text()
+    assert "--force" in real.fails("compile", "mor.mlir", "-o", "mor.lariat")
+    table = real.ok("compile", "mor.mlir", "-o", "mor.lariat", "--force", "--print-memory")
+    assert "bytes" in table
+    assert "family        mor (decoder)" in real.ok("info", "mor.lariat").splitlines()
+
+
+def test_compile_broken_ir(real: Command) -> None:
+    (real.folder / "broken.mlir").write_text("module {\n  lariat.nothing\n}\n")
+    assert "broken.mlir:2:" in real.fails("compile", "broken.mlir", "-o", "broken.lariat")
+    assert not (real.folder / "broken.lariat").exists()
+
+
+def test_score_and_generate(real: Command) -> None:
+    import safetensors.numpy
+
+    real.ok("score", "mor.lariat", "--tokens", "in.json", "-o", "out.safetensors", "--mode", "generate")
+    tensors = safetensors.numpy.load_file(real.folder / "out.safetensors")
+    assert {name: (str(t.dtype), t.shape) for name, t in tensors.items()} == {
+        "logits.0": ("float32", (2, 320)),
+        "steps.0": ("int32", (2,)),
+        "logits.1": ("float32", (1, 320)),
+        "steps.1": ("int32", (1,)),
+    }
+    real.ok("generate", "mor.lariat", "--tokens", "in.json", "--max-new-tokens", 1, "-o", "out.json")
+    chosen = [one["tokens"] for one in json.loads((real.folder / "out.json").read_text())]
+    assert chosen == [[int(tensors[f"logits.{at}"][-1].argmax())] for at in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "options"),
+    [
+        ("[]", []),
+        ("[[]]", []),
+        ("[[1], []]", []),
+        ("[[320]]", []),
+        (f"[{[1] * 513}]", []),
+        ("[[1]]", ["--loops", "2"]),
+        ("[[1]]", ["--exit-threshold", "0.5"]),
+        ("[[1]]", ["--missing", "somehow"]),
+        ("[[1]]", ["--initial-state", "nothing.safetensors"]),
+    ],
+)
+def test_requests_that_are_refused(real: Command, tokens: str, options: list[str]) -> None:
+    (real.folder / "bad.json").write_text(tokens)
+    real.fails("score", "mor.lariat", "--tokens", "bad.json", "-o", "bad.safetensors", *options)
+    assert not (real.folder / "bad.safetensors").exists()
+
+
+def test_encode_a_decoder(real: Command) -> None:
+    real.fails("encode", "mor.lariat", "--tokens", "in.json", "-o", "bad.safetensors")

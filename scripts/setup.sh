@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+# Makes a checkout usable: packages, Python environment in build/venv, a build in build/PRESET and its launcher
+# build/PRESET/bin/lariat. Does only what is missing or out of date, so it is quick the second time.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+
+usage() {
+  cat <<'EOF'
+usage: scripts/setup.sh [--preset NAME] [--no-dev] [--no-packages] [--with-torch]
+  --preset NAME   build preset of CMakePresets.json (default: release)
+  --no-dev        leave out test tools and linters
+  --no-packages   install no distribution packages: they are there already
+  --with-torch    also install torch and transformers, for the tests that compare with them
+EOF
+}
+
+fail() {
+  echo "error: $*" >&2
+  exit 1
+}
+
+preset=release dev=yes packages=yes torch=no
+while (($#)); do
+  case $1 in
+    --preset)
+      (($# > 1)) || fail "--preset needs a name"
+      preset=$2
+      shift
+      ;;
+    --preset=*) preset=${1#*=} ;;
+    --no-dev) dev=no ;;
+    --no-packages) packages=no ;;
+    --with-torch) torch=yes ;;
+    -h | --help) usage && exit 0 ;;
+    *) fail "unknown option '$1', see scripts/setup.sh --help" ;;
+  esac
+  shift
+done
+[[ $preset =~ ^[a-z][a-z0-9-]*$ ]] && grep -q "\"name\": \"$preset\"" CMakePresets.json ||
+  fail "no preset '$preset' in CMakePresets.json"
+
+# --- packages -------------------------------------------------------------------------------------------------------
+if [[ $packages == yes ]]; then
+  flags=()
+  [[ $dev == no ]] && flags=(--no-dev)
+  scripts/packages.sh "${flags[@]}"
+fi
+
+# --- Python environment ---------------------------------------------------------------------------------------------
+venv=$root/build/venv
+usable_python='import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))'
+
+find_python() {
+  local candidate
+  for candidate in python3 python3.13 python3.12 python3.11 python3.10 /usr/bin/python3; do
+    if command -v "$candidate" >/dev/null && "$candidate" -c "$usable_python" 2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  fail "no Python 3.10 or newer with the venv module was found"
+}
+
+# The stamp names the folder too: scripts inside an environment hold its absolute path.
+if [[ ! -x $venv/bin/python || $(cat "$venv/.folder" 2>/dev/null) != "$venv" ]] || ! "$venv/bin/python" -c '' 2>/dev/null; then
+  echo "creating the Python environment in build/venv"
+  mkdir -p build
+  "$(find_python)" -m venv --clear "$venv"
+  echo "$venv" >"$venv/.folder"
+fi
+
+# install_requirements NAME: installs python/NAME.txt unless exactly this file was installed before.
+install_requirements() {
+  local file=python/$1.txt stamp=$venv/.$1 hash
+  hash=$(sha256sum "$file" | cut -d ' ' -f 1)
+  [[ $(cat "$stamp" 2>/dev/null) == "$hash" ]] && return
+  echo "installing $file"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$file" ||
+    fail "pip could not install $file: its own message is above"
+  echo "$hash" >"$stamp"
+}
+
+install_requirements requirements
+[[ $dev == yes ]] && install_requirements requirements-dev
+[[ $torch == yes ]] && install_requirements requirements-torch
+
+# --- build ----------------------------------------------------------------------------------------------------------
+build=$root/build/$preset
+[[ -f CMakeLists.txt ]] || fail "no CMakeLists.txt in $root"
+for tool in cmake ninja; do
+  command -v "$tool" >/dev/null || fail "'$tool' was not found: run without --no-packages or install it"
+done
+
+compilers=()
+if command -v clang++-22 >/dev/null; then
+  compilers=(-DCMAKE_C_COMPILER=clang-22 -DCMAKE_CXX_COMPILER=clang++-22)
+elif ! command -v g++ >/dev/null; then
+  fail "no C++ compiler was found: install clang-22 or g++"
+fi
+
+# Ninja configures again by itself when a CMakeLists.txt changes; this covers what it does not see.
+configure=(--preset "$preset" -DPython3_EXECUTABLE="$venv/bin/python" "${compilers[@]}")
+wanted=$(printf '%s\n' "$build" "${configure[@]}" "$(sha256sum <CMakePresets.json)" | sha256sum)
+if [[ ! -f $build/build.ninja || $(cat "$build/.configured" 2>/dev/null) != "$wanted" ]]; then
+  echo "configuring build/$preset"
+  fresh=()
+  [[ -f $build/CMakeCache.txt ]] && fresh=(--fresh)
+  mkdir -p "$build"
+  cmake "${configure[@]}" "${fresh[@]}" >"$build/configure.log" 2>&1 || {
+    cat "$build/configure.log" >&2
+    fail "cmake could not configure the preset '$preset': its own message is above"
+  }
+  echo "$wanted" >"$build/.configured"
+fi
+
+# One compiler per core, but no more than memory allows: a file that uses MLIR takes about 1.5 GiB.
+jobs=$(nproc)
+memory_jobs=$(awk '/^MemAvailable:/ {print int($2 / 1572864)}' /proc/meminfo 2>/dev/null || echo "$jobs")
+((memory_jobs < jobs)) && jobs=$((memory_jobs > 1 ? memory_jobs : 1))
+# Lines that say nothing was to be done are no news.
+ninja -C "$build" -j "$jobs" |
+  sed -u -e '/^ninja: Entering directory/d' -e '/Re-checking globbed/d' -e '/^ninja: no work to do/d' ||
+  fail "the build of the preset '$preset' failed: the compiler's message is above"
+
+# --- launcher -------------------------------------------------------------------------------------------------------
+mkdir -p "$build/bin"
+launcher=$build/bin/lariat
+cat >"$launcher.new" <<'EOF'
+#!/bin/sh
+# Written by scripts/setup.sh: the `lariat` command of this build, from any folder and through symbolic links.
+self=$0
+while [ -h "$self" ]; do
+  target=$(readlink "$self")
+  case $target in
+    /*) self=$target ;;
+    *) self=$(dirname "$self")/$target ;;
+  esac
+done
+LARIAT_BIN_DIR=$(CDPATH='' cd -- "$(dirname -- "$self")" && pwd) || exit 1
+root=${LARIAT_BIN_DIR%/build/*/bin}
+PYTHONPATH=$root/python${PYTHONPATH:+:$PYTHONPATH}
+# A file called json.py in the user's folder must not become our json module.
+PYTHONSAFEPATH=1
+export LARIAT_BIN_DIR PYTHONPATH PYTHONSAFEPATH
+exec "$root/build/venv/bin/python" -m lariat "$@"
+EOF
+chmod +x "$launcher.new"
+if cmp -s "$launcher.new" "$launcher"; then
+  rm "$launcher.new"
+else
+  mv "$launcher.new" "$launcher"
+fi
+echo "ready: build/$preset/bin/lariat"

@@ -1,0 +1,407 @@
+// RUN: lariat-opt %s --split-input-file --verify-diagnostics
+
+// What weights and the ops that use them refuse. A function or weight is named by the constraint that it breaks.
+
+// expected-error@below {{'lariat.weight' op attribute 'type' failed to satisfy constraint: type attribute of statically shaped tensor of any type values}}
+lariat.weight @weight_c1 : tensor<?x8xf32> from <"w">
+
+// -----
+
+// expected-error@below {{'lariat.weight' op attribute 'type' failed to satisfy constraint: type attribute of statically shaped tensor of any type values}}
+lariat.weight @weight_c1_no_tensor : memref<8xf32> from <"w">
+
+// -----
+
+// expected-error@below {{'lariat.weight' op has neither a source and an inline value, expected one}}
+lariat.weight @weight_c2_neither : tensor<8xf32>
+
+// -----
+
+// expected-error@below {{'lariat.weight' op has both a source and an inline value, expected one}}
+lariat.weight @weight_c2_both : tensor<2xf32> from <"w"> value dense<1.0> : tensor<2xf32>
+
+// -----
+
+// expected-error@below {{'lariat.weight' op has an inline value of type 'tensor<3xf32>', expected shape (2) of 'f32'}}
+lariat.weight @weight_c2_shape : tensor<2xf32> value dense<1.0> : tensor<3xf32>
+
+// -----
+
+// expected-error@below {{'lariat.weight' op has an inline value of type 'tensor<2xf16>', expected shape (2) of 'f32'}}
+lariat.weight @weight_c2_element : tensor<2xf32> value dense<1.0> : tensor<2xf16>
+
+// -----
+
+// expected-error@below {{'lariat.weight' op has an inline value of type 'tensor<2xf32>', expected shape (3, 2) of 'f32'}}
+lariat.weight @weight_c2_depths : tensor<2xf32> depths(3) value dense<1.0> : tensor<2xf32>
+
+// -----
+
+// expected-error@below {{'lariat.weight' op stacks 2 tensors, but has 3 depths}}
+lariat.weight @weight_c3 : tensor<2xf32> depths(3) from <stack = ["a", "b"]>
+
+// -----
+
+// expected-error@below {{'lariat.weight' op stacks 1 tensors, but has 0 depths}}
+lariat.weight @weight_c3_no_depths : tensor<2xf32> from <stack = ["a"]>
+
+// -----
+
+// expected-error@below {{'lariat.weight' op has 3 depths, but its source is not stacked}}
+lariat.weight @weight_c3_not_stacked : tensor<2xf32> depths(3) from <"a">
+
+// -----
+
+// expected-error@below {{'lariat.weight' op attribute 'depths' failed to satisfy constraint: 64-bit signless integer attribute whose value is positive}}
+lariat.weight @weight_depths : tensor<2xf32> depths(0) from <"a">
+
+// -----
+
+func.func @value_of_c1_no_weight() {
+  // expected-error@below {{'lariat.value_of' op uses @z, which is not a weight}}
+  %z = lariat.value_of @z : tensor<8xf32>
+  return
+}
+
+// -----
+
+lariat.weight @z : tensor<2xf32> depths(1) from <"z">
+func.func @value_of_c1_depths() {
+  // expected-error@below {{'lariat.value_of' op uses the depth-indexed weight @z, expected one without depths}}
+  %z = lariat.value_of @z : tensor<2xf32>
+  return
+}
+
+// -----
+
+lariat.weight @z : tensor<2xf32> from <"z">
+func.func @value_of_c1_type() {
+  // expected-error@below {{'lariat.value_of' op gives 'tensor<3xf32>', but @z is 'tensor<2xf32>'}}
+  %z = lariat.value_of @z : tensor<3xf32>
+  return
+}
+
+// -----
+
+lariat.weight @w : tensor<16x8xf32> from <"w">
+func.func @linear_c1_rank(%x: tensor<?xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.linear' op has an operand of type 'tensor<?xf32, #lariat.of<"a">>', expected rank 2}}
+  %y = lariat.linear %x, @w : tensor<?xf32, #lariat.of<"a">> to tensor<?x16xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+// expected-note@below {{the weight is declared here}}
+lariat.weight @w : tensor<16x8xf32> from <"w">
+func.func @linear_c1_inputs(%x: tensor<?x4xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.linear' op multiplies rows of 4 columns by @w of shape (16, 8), expected (N, 4) or (4)}}
+  %y = lariat.linear %x, @w : tensor<?x4xf32, #lariat.of<"a">> to tensor<?x16xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+// expected-note@below {{the weight is declared here}}
+lariat.weight @w : tensor<f32> from <"w">
+func.func @linear_c1_scalar(%x: tensor<?x4xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.linear' op multiplies rows of 4 columns by @w of shape (), expected (N, 4) or (4)}}
+  %y = lariat.linear %x, @w : tensor<?x4xf32, #lariat.of<"a">> to tensor<?x16xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+lariat.weight @w : tensor<16x8xf32> from <"w">
+func.func @linear_c1_outputs(%x: tensor<?x8xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.linear' op gives 'tensor<?x8xf32, #lariat.of<"a">>', expected 1 column dimension of size (16) for the rows of 'tensor<?x8xf32, #lariat.of<"a">>'}}
+  %y = lariat.linear %x, @w : tensor<?x8xf32, #lariat.of<"a">> to tensor<?x8xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+lariat.weight @w : tensor<8xf32> from <"w">
+func.func @linear_c1_one_value(%x: tensor<?x8xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.linear' op gives 'tensor<?x1xf32, #lariat.of<"a">>', expected 0 column dimensions of size () for the rows of 'tensor<?x8xf32, #lariat.of<"a">>'}}
+  %y = lariat.linear %x, @w : tensor<?x8xf32, #lariat.of<"a">> to tensor<?x1xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+lariat.weight @w : tensor<16x8xf32> from <"w">
+func.func @linear_c1_rows(%x: tensor<?x8xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.linear' op gives 'tensor<?x16xf32, #lariat.of<"b">>', expected 1 column dimension of size (16) for the rows of 'tensor<?x8xf32, #lariat.of<"a">>'}}
+  %y = lariat.linear %x, @w : tensor<?x8xf32, #lariat.of<"a">> to tensor<?x16xf32, #lariat.of<"b">>
+  return
+}
+
+// -----
+
+lariat.cache @w layers(1) heads(1) dim(1) : f32 policy(#lariat.first)
+func.func @linear_c1_no_weight(%x: tensor<?x8xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.linear' op uses @w, which is not a weight}}
+  %y = lariat.linear %x, @w : tensor<?x8xf32, #lariat.of<"a">> to tensor<?x16xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+lariat.weight @w : tensor<16x8xf32> from <"w">
+// expected-note@below {{the weight is declared here}}
+lariat.weight @b : tensor<8xf32> from <"b">
+func.func @linear_c2(%x: tensor<?x8xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.linear' op uses @b of shape (8), expected (16)}}
+  %y = lariat.linear %x, @w bias(@b) : tensor<?x8xf32, #lariat.of<"a">> to tensor<?x16xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+lariat.weight @w : tensor<16x8xf32> from <"w">
+func.func @linear_c2_no_weight(%x: tensor<?x8xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.linear' op uses @b, which is not a weight}}
+  %y = lariat.linear %x, @w bias(@b) : tensor<?x8xf32, #lariat.of<"a">> to tensor<?x16xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @linear_c3_no_scale(%x: tensor<?x8xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.linear' op has an incomplete low-rank pair, expected A, B and scale}}
+  %y = "lariat.linear"(%x) <{weight = @w, low_rank_a = @a, low_rank_b = @b}>
+      : (tensor<?x8xf32, #lariat.of<"a">>) -> tensor<?x16xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @linear_c3_no_a(%x: tensor<?x8xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.linear' op has an incomplete low-rank pair, expected A, B and scale}}
+  %y = "lariat.linear"(%x) <{weight = @w, scale = 1.0}>
+      : (tensor<?x8xf32, #lariat.of<"a">>) -> tensor<?x16xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+lariat.weight @w : tensor<16x8xf32> from <"w">
+// expected-note@below {{the weight is declared here}}
+lariat.weight @a : tensor<2x4xf32> from <"a">
+lariat.weight @b : tensor<16x2xf32> from <"b">
+func.func @linear_c3_a(%x: tensor<?x8xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.linear' op uses @a of shape (2, 4), expected (2, 8)}}
+  %y = lariat.linear %x, @w low_rank(@a, @b) scale(1.0) : tensor<?x8xf32, #lariat.of<"a">> to
+      tensor<?x16xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+lariat.weight @w : tensor<16x8xf32> from <"w">
+lariat.weight @a : tensor<2x8xf32> from <"a">
+// expected-note@below {{the weight is declared here}}
+lariat.weight @b : tensor<16x4xf32> from <"b">
+func.func @linear_c3_b(%x: tensor<?x8xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.linear' op uses @b of shape (16, 4), expected (16, 2)}}
+  %y = lariat.linear %x, @w low_rank(@a, @b) scale(1.0) : tensor<?x8xf32, #lariat.of<"a">> to
+      tensor<?x16xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+lariat.weight @w : tensor<16x8xf32> from <"w">
+func.func @linear_c3_no_weight(%x: tensor<?x8xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.linear' op uses @a, which is not a weight}}
+  %y = lariat.linear %x, @w low_rank(@a, @b) scale(1.0) : tensor<?x8xf32, #lariat.of<"a">> to
+      tensor<?x16xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+lariat.weight @w : tensor<8xf32> depths(2) from <stack = ["w0", "w1"]>
+func.func @linear_c4_without_by(%x: tensor<?x8xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.linear' op uses a depth-indexed weight without rows, expected 'by' and its rows}}
+  %y = lariat.linear %x, @w : tensor<?x8xf32, #lariat.of<"a">> to tensor<?xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+lariat.weight @w : tensor<8xf32> from <"w">
+func.func @linear_c4_with_by(%x: tensor<?x8xf32, #lariat.of<"a">>, %a: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.linear' op names rows with 'by', but none of its weights is depth-indexed}}
+  %y = lariat.linear %x, @w : tensor<?x8xf32, #lariat.of<"a">> to tensor<?xf32, #lariat.of<"a">> by %a
+      : !lariat.rows<"a">
+  return
+}
+
+// -----
+
+func.func @linear_c4_other_rows(%x: tensor<?x8xf32, #lariat.of<"a">>, %b: !lariat.rows<"b">) {
+  // expected-error@below {{'lariat.linear' op is indexed by '!lariat.rows<"b">', but its operand belongs to '!lariat.rows<"a">'}}
+  %y = lariat.linear %x, @w : tensor<?x8xf32, #lariat.of<"a">> to tensor<?xf32, #lariat.of<"a">> by %b
+      : !lariat.rows<"b">
+  return
+}
+
+// -----
+
+func.func @embed_c1_no_weight(%ids: tensor<?xi32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.embed' op uses @e, which is not a weight}}
+  %h = lariat.embed %ids, @e : tensor<?xi32, #lariat.of<"a">> to tensor<?x8xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+lariat.weight @e : tensor<8xf32> from <"e">
+func.func @embed_c1_weight(%ids: tensor<?xi32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.embed' op looks up 'tensor<?xi32, #lariat.of<"a">>' in @e of shape (8), expected one index per row and a weight (V, D) without depths}}
+  %h = lariat.embed %ids, @e : tensor<?xi32, #lariat.of<"a">> to tensor<?x8xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+lariat.weight @e : tensor<4x8xf32> from <"e">
+func.func @embed_c1_ids(%ids: tensor<?x2xi32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.embed' op looks up 'tensor<?x2xi32, #lariat.of<"a">>' in @e of shape (4, 8), expected one index per row and a weight (V, D) without depths}}
+  %h = lariat.embed %ids, @e : tensor<?x2xi32, #lariat.of<"a">> to tensor<?x8xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+lariat.weight @e : tensor<4x8xf32> from <"e">
+func.func @embed_c1_columns(%ids: tensor<?xi32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.embed' op gives 'tensor<?x4xf32, #lariat.of<"a">>', expected 1 column dimension of size (8) for the rows of 'tensor<?xi32, #lariat.of<"a">>'}}
+  %h = lariat.embed %ids, @e : tensor<?xi32, #lariat.of<"a">> to tensor<?x4xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @norm_c1_rank(%x: tensor<?xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.norm' op normalises 'tensor<?xf32, #lariat.of<"a">>' in 1 groups, expected rank 2 and columns in equal groups}}
+  %y = lariat.norm rms %x eps(1.0e-05) : tensor<?xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @norm_c1_groups(%x: tensor<?x8xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.norm' op normalises 'tensor<?x8xf32, #lariat.of<"a">>' in 3 groups, expected rank 2 and columns in equal groups}}
+  %y = lariat.norm rms %x eps(1.0e-05) groups(3) : tensor<?x8xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @norm_c2_bias(%x: tensor<?x8xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.norm' op has a bias without a weight}}
+  %y = lariat.norm layer %x bias(@b) eps(1.0e-05) : tensor<?x8xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+// expected-note@below {{the weight is declared here}}
+lariat.weight @n : tensor<8xf32> from <"n">
+func.func @norm_c2_shape(%x: tensor<?x8xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.norm' op uses @n of shape (8), expected (4)}}
+  %y = lariat.norm rms %x weight(@n) eps(1.0e-05) groups(2) : tensor<?x8xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @norm_eps(%x: tensor<?x8xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.norm' op has eps -1.000000e+00, expected a non-negative one}}
+  %y = lariat.norm rms %x eps(-1.0) : tensor<?x8xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @norm_c3_without_by(%x: tensor<?x8xf32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.norm' op uses a depth-indexed weight without rows, expected 'by' and its rows}}
+  %y = lariat.norm rms %x weight(@n) eps(1.0e-05) : tensor<?x8xf32, #lariat.of<"a">>
+  return
+}
+lariat.weight @n : tensor<8xf32> depths(1) from <"n">
+
+// -----
+
+func.func @norm_c3_with_by(%x: tensor<?x8xf32, #lariat.of<"a">>, %a: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.norm' op names rows with 'by', but none of its weights is depth-indexed}}
+  %y = lariat.norm rms %x eps(1.0e-05) : tensor<?x8xf32, #lariat.of<"a">> by %a : !lariat.rows<"a">
+  return
+}
+
+// -----
+
+func.func @norm_c3_other_rows(%x: tensor<?x8xf32, #lariat.of<"a">>, %b: !lariat.rows<"b">) {
+  // expected-error@below {{'lariat.norm' op is indexed by '!lariat.rows<"b">', but its operand belongs to '!lariat.rows<"a">'}}
+  %y = lariat.norm rms %x eps(1.0e-05) : tensor<?x8xf32, #lariat.of<"a">> by %b : !lariat.rows<"b">
+  return
+}
+
+// -----
+
+func.func @rope_c1_heads(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.rope' op rotates 'tensor<?x64xf32, #lariat.of<"a">>' in 3 heads, expected columns in equal heads}}
+  %y = lariat.rope %q at %r heads(3) theta(10000.0) : tensor<?x64xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @rope_c1_rank(%q: tensor<?xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.rope' op rotates 'tensor<?xf32, #lariat.of<"a">>' in 1 heads, expected columns in equal heads}}
+  %y = lariat.rope %q at %r heads(1) theta(10000.0) : tensor<?xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @rope_c1_odd(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.rope' op rotates 15 columns of a head of 32, expected an even number that fits}}
+  %y = lariat.rope %q at %r heads(2) theta(10000.0) dims(15) : tensor<?x64xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @rope_c1_fits(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.rope' op rotates 64 columns of a head of 32, expected an even number that fits}}
+  %y = lariat.rope %q at %r heads(2) theta(10000.0) dims(64) : tensor<?x64xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @rope_c1_dynamic(%q: tensor<?x?xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  // expected-error@below {{'input' must be row tensor of floats, but got 'tensor<?x?xf32, #lariat.of<"a">>'}}
+  %y = lariat.rope %q at %r heads(2) theta(10000.0) : tensor<?x?xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @rope_c2(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.rope' op has theta 0.000000e+00, expected a positive one}}
+  %y = lariat.rope %q at %r heads(2) theta(0.0) : tensor<?x64xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @rope_heads(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.rope' op attribute 'heads' failed to satisfy constraint: 64-bit signless integer attribute whose value is positive}}
+  %y = lariat.rope %q at %r heads(0) theta(1.0) : tensor<?x64xf32, #lariat.of<"a">>
+  return
+}

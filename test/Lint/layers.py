@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Who may include and link whom: the layer table of docs/architecture.md as a check.
+
+Reads the #include lines of lib/, include/, tools/ and python/src, and the LINK lists of `lariat_add_library` and
+`lariat_add_tool` in CMake. A layer may use itself and what TABLE names for it, nothing else; a file in a folder that
+belongs to no layer is a finding too, so that a new folder gets its line here first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import tree
+
+
+class Layer(NamedTuple):
+    folders: tuple[str, ...]  # below lib/ and include/lariat/, or from the root when it starts with "/"
+    uses: tuple[str, ...]  # other layers, by name
+    foreign: str  # "none": standard library; "llvm": LLVM's ADT and Support; "mlir": everything of LLVM and MLIR
+
+
+L_IR, K_IR = "Dialect/Lariat/IR", "Dialect/Kernel/IR"
+L_PASSES, K_PASSES = "Dialect/Lariat/Transforms", "Dialect/Kernel/Transforms"
+MODEL, KERNEL = "Analysis/Model", "Analysis/Kernel"
+DESCRIPTION = "Target/Description"
+TO_KERNEL, TO_REFERENCE = "Conversion/LariatToKernel", "Conversion/LariatToReference"
+TO_VECTOR, TO_GPU = "Conversion/KernelToVector", "Conversion/KernelToGPU"
+# The header that registers all conversions: it includes each of them, so none of them may include it.
+REGISTRATION = "Conversion/Passes"
+# Layers 0 to 5, and with the compiler 0 to 6.
+BELOW_COMPILER = ("Artefact", "Support", DESCRIPTION, L_IR, K_IR, MODEL, KERNEL, L_PASSES, K_PASSES, TO_KERNEL,
+                  REGISTRATION, TO_REFERENCE, TO_VECTOR, TO_GPU, "Target/CPU", "Target/GPU")  # fmt: skip
+UP_TO_COMPILER = (*BELOW_COMPILER, "Compiler")
+
+
+def _library(name: str, uses: tuple[str, ...], foreign: str = "mlir") -> tuple[str, Layer]:
+    return name, Layer((name,), uses, foreign)
+
+
+def _tool(name: str, uses: tuple[str, ...], foreign: str = "mlir") -> tuple[str, Layer]:
+    return name, Layer((f"/tools/{name}",), uses, foreign)
+
+
+TABLE: dict[str, Layer] = dict(
+    [
+        # 0: no dialect anywhere below; a target description is data.
+        _library("Artefact", (), "none"),
+        _library("Support", (), "llvm"),
+        _library(DESCRIPTION, (), "llvm"),
+        # 1: the two levels of IR meet in one conversion only.
+        _library(L_IR, ("Support",)),
+        _library(K_IR, ("Support",)),
+        # 2: the IR of its own level.
+        _library(MODEL, ("Support", L_IR)),
+        _library(KERNEL, ("Support", K_IR)),
+        # 3: the model level does not know the machine; numbers arrive as pass options.
+        _library(L_PASSES, ("Support", L_IR, MODEL)),
+        _library(K_PASSES, ("Support", K_IR, KERNEL, DESCRIPTION)),
+        # 4: conversions never use passes, targets or each other.
+        (
+            REGISTRATION,
+            Layer(("/include/lariat/Conversion/Passes.h",), (TO_KERNEL, TO_REFERENCE, TO_VECTOR, TO_GPU), "mlir"),
+        ),
+        _library(TO_KERNEL, ("Support", L_IR, K_IR, MODEL, KERNEL, DESCRIPTION)),
+        _library(TO_REFERENCE, ("Support", L_IR, MODEL, DESCRIPTION)),
+        _library(TO_VECTOR, ("Support", K_IR, KERNEL, DESCRIPTION)),
+        _library(TO_GPU, ("Support", K_IR, KERNEL, DESCRIPTION)),
+        # 5: code for one family of machines.
+        _library("Target/CPU", ("Support", DESCRIPTION, "Artefact")),
+        _library("Target/GPU", ("Support", DESCRIPTION, "Artefact")),
+        # 6: all that a tool or a binding calls.
+        _library("Compiler", BELOW_COMPILER),
+        # 6b: in-process execution of the reference path.
+        _library("Reference", UP_TO_COMPILER),
+        # R: stands alone.
+        _library("Runtime", ("Artefact",), "none"),
+        # 7: two shared libraries that do not know each other.
+        ("CompilerC", Layer(("/lib/CAPI/Compiler", "/include/lariat-c/Compiler"), ("Compiler",), "mlir")),
+        ("RuntimeC", Layer(("/lib/CAPI/Runtime", "/include/lariat-c/Runtime"), ("Runtime",), "none")),
+        # 8: compiler and runtime never share a binary.
+        _tool("lariat-opt", UP_TO_COMPILER),
+        _tool("lariat-translate", UP_TO_COMPILER),
+        _tool("lariat-reduce", UP_TO_COMPILER),
+        _tool("lariat-lsp-server", UP_TO_COMPILER),
+        _tool("lariat-reference", (*UP_TO_COMPILER, "Reference")),
+        _tool("lariat-compile", ("Compiler",)),
+        _tool("lariat-run", ("Runtime",), "none"),
+        _tool("lariat-bench", ("Runtime",), "none"),
+        ("python", Layer(("/python/src",), ("CompilerC", "RuntimeC"), "none")),
+    ]
+)
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+TARGET = re.compile(r"\blariat_add_(?:library|tool|\w+)\s*\(\s*(\w[\w-]*)([^)]*)\)", re.S)
+FOREIGN_ROOTS = ("llvm/", "llvm-c/", "mlir/", "mlir-c/", "clang/")
+LLVM_BASE = ("llvm/ADT/", "llvm/Support/", "llvm/Config/")
+
+
+def layer_of(path: str) -> str | None:
+    """The layer of a path from the root; the longest folder that fits wins."""
+    best: tuple[int, str] | None = None
+    for name, layer in TABLE.items():
+        for folder in layer.folders:
+            roots = [folder[1:]] if folder.startswith("/") else [f"lib/{folder}", f"include/lariat/{folder}"]
+            for root in roots:
+                # "lib/CAPI/Compiler" covers Compiler.cpp, CompilerC/ and Compiler/.
+                exact = path == root or path.startswith(root + "/")
+                stem = folder.startswith("/") and "tools/" not in folder and path.startswith(root)
+                if (exact or stem) and (best is None or len(root) > best[0]):
+                    best = (len(root), name)
+    return best[1] if best else None
+
+
+def foreign_problem(layer: str, target: str) -> str | None:
+    allowed = TABLE[layer].foreign
+    if not target.startswith(FOREIGN_ROOTS) or allowed == "mlir":
+        return None
+    if allowed == "llvm" and target.startswith(LLVM_BASE):
+        return None
+    what = "only llvm/ADT and llvm/Support" if allowed == "llvm" else "nothing of LLVM or MLIR"
+    return f"'{layer}' includes '{target}', but it may use {what}"
+
+
+def included_path(root: Path, path: Path, target: str) -> str | None:
+    """Path from the root of a header of ours; None for a foreign or system header."""
+    if target.startswith(("lariat/", "lariat-c/")):
+        return f"include/{target}"
+    beside = (path.parent / target).resolve()
+    if beside.is_file() and beside.is_relative_to(root):
+        return beside.relative_to(root).as_posix()
+    return None
+
+
+def generated_problem(layer: str, target: str) -> str | None:
+    """Generated files lie in the folder above their layers: the includer or a layer it uses must be of that folder."""
+    folder = target.removeprefix("lariat/").rpartition("/")[0]
+    for name in (layer, *TABLE[layer].uses):
+        if any(part.removeprefix("/include/lariat/").startswith(folder) for part in TABLE[name].folders):
+            return None
+    return f"'{layer}' includes '{target}', generated for layers that it must not use"
+
+
+def check_includes(root: Path) -> Iterator[tree.Finding]:
+    for path in tree.files(root, "lib", "include", "tools", "python/src", suffixes=(".h", ".cpp", ".c", ".inc")):
+        shown = path.relative_to(root).as_posix()
+        layer = layer_of(shown)
+        if layer is None:
+            yield shown, 1, "file belongs to no layer: give its folder a line in TABLE of test/Lint/layers.py"
+            continue
+        for number, line in enumerate((tree.text(path) or "").splitlines(), 1):
+            match = INCLUDE.match(line)
+            if not match:
+                continue
+            target = match[2]
+            if path.suffix == ".h" and target == "mlir/InitAllDialects.h":
+                yield shown, number, "header includes 'mlir/InitAllDialects.h': name the dialects that are used"
+            if problem := foreign_problem(layer, target):
+                yield shown, number, problem
+            ours = included_path(root, path, target)
+            if ours is None:
+                continue
+            other = layer_of(ours)
+            if other is None and target.endswith(".inc") and not (root / ours).exists():
+                if problem := generated_problem(layer, target):
+                    yield shown, number, problem
+            elif other is None:
+                yield shown, number, f"'{target}' belongs to no layer"
+            elif other != layer and other not in TABLE[layer].uses:
+                yield shown, number, f"'{layer}' includes '{target}' of layer '{other}', which it must not use"
+
+
+def cmake_targets(root: Path) -> Iterator[tuple[Path, int, str, list[str]]]:
+    """Each target with file, line, name and the libraries of its LINK lists."""
+    for path in tree.files(root, "lib", "tools", "python/src", suffixes=("CMakeLists.txt",)):
+        source = re.sub(r"#[^\n]*", "", tree.text(path) or "")
+        for match in TARGET.finditer(source):
+            words = match[2].split()
+            links: list[str] = []
+            linking = False
+            for word in words:
+                if word in ("LINK", "LINK_PUBLIC", "LINK_PRIVATE", "LINK_LIBS"):
+                    linking = True
+                elif word.isupper() and word not in ("MLIR", "LLVM"):
+                    linking = False
+                elif linking:
+                    links.append(word)
+            yield path, source[: match.start()].count("\n") + 1, match[1], links
+
+
+def target_layer(root: Path, path: Path, name: str) -> str | None:
+    folder = path.parent.relative_to(root).as_posix()
+    if folder == "lib/CAPI":
+        return {"LariatCompilerC": "CompilerC", "LariatRuntimeC": "RuntimeC"}.get(name)
+    return layer_of(f"tools/{name}" if folder == "tools" else folder)
+
+
+def check_links(root: Path) -> Iterator[tree.Finding]:
+    targets = list(cmake_targets(root))
+    layers = {name: target_layer(root, path, name) for path, _, name, _ in targets}
+    for path, line, name, links in targets:
+        shown = path.relative_to(root).as_posix()
+        layer = layers[name]
+        if layer is None:
+            yield shown, line, f"target '{name}' belongs to no layer"
+            continue
+        for link in links:
+            other = layers.get(link)
+            if other and other != layer and other not in TABLE[layer].uses:
+                problem = f"'{name}' of layer '{layer}' links '{link}' of layer '{other}', which it must not use"
+                yield shown, line, problem
+            if TABLE[layer].foreign == "none" and link.startswith(("LLVM", "MLIR")):
+                yield shown, line, f"'{name}' of layer '{layer}' links '{link}', but it may use nothing of LLVM or MLIR"
+
+
+def check(root: Path) -> Iterator[tree.Finding]:
+    yield from check_includes(root)
+    yield from check_links(root)
+
+
+if __name__ == "__main__":
+    tree.run("layers", check)

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Compiles a model to an artefact.
+
+#include "lariat/Artefact/Version.h"
+#include "lariat/Compiler/Compile.h"
+#include "lariat/Compiler/Dialects.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/raw_ostream.h"
+
+namespace cl = llvm::cl;
+
+static cl::OptionCategory category("lariat-compile options");
+static cl::opt<std::string> input(cl::Positional, cl::Required, cl::desc("M.mlir"), cl::cat(category));
+static cl::opt<std::string> output("o", cl::Required, cl::value_desc("NAME.lariat"), cl::desc("the artefact to write"),
+                                   cl::cat(category));
+static cl::opt<std::string> weights("weights", cl::value_desc("DIR"),
+                                    cl::desc("checkpoint (default: what the module names)"), cl::cat(category));
+static cl::opt<std::string> dtype("dtype", cl::init("f32"), cl::value_desc("f32|bf16"), cl::desc("type of weights"),
+                                  cl::cat(category));
+static cl::opt<std::string> kvDtype("kv-dtype", cl::value_desc("f32|bf16"),
+                                    cl::desc("type of caches (default: that of the weights)"), cl::cat(category));
+static cl::opt<std::string> pipeline("pipeline", cl::init("reference"), cl::value_desc("NAME"),
+                                     cl::desc("reference, the only one yet"), cl::cat(category));
+static cl::opt<bool> printMemory("print-memory", cl::desc("print the KV memory of each cache"), cl::cat(category));
+static cl::opt<bool> force("force", cl::desc("replace an artefact that is already there"), cl::cat(category));
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  cl::HideUnrelatedOptions(category);
+  cl::SetVersionPrinter([](llvm::raw_ostream &os) { os << "lariat-compile " << lariat::kLariatVersion << '\n'; });
+  cl::ParseCommandLineOptions(argc, argv, "Lariat compiler\n");
+  lariat::CompileOptions options{.input = input,
+                                 .output = output,
+                                 .weights = weights,
+                                 .dtype = dtype,
+                                 .kvDtype = kvDtype,
+                                 .pipeline = pipeline,
+                                 .force = force};
+  mlir::DialectRegistry registry;
+  lariat::registerDialects(registry);
+  mlir::MLIRContext context(registry);
+  std::string memory;
+  if (llvm::Error error = lariat::compile(options, &context, memory)) {
+    llvm::errs() << "error: " << toString(std::move(error)) << '\n';
+    return 1;
+  }
+  if (printMemory)
+    llvm::outs() << memory;
+  return 0;
+}
