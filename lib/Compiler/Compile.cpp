@@ -30,8 +30,9 @@ static llvm::Error verifyChoice(StringRef option, StringRef value, ArrayRef<Stri
 llvm::Error lariat::verifyOptions(const CompileOptions &options) {
   if (llvm::Error error = verifyChoice("dtype", options.dtype, {"f32", "bf16"}))
     return error;
-  if (llvm::Error error = verifyChoice("kv-dtype", options.getKVDtype(), {"f32", "bf16"}))
-    return error;
+  if (!options.kvDtype.empty())
+    if (llvm::Error error = verifyChoice("kv-dtype", options.kvDtype, {"f32", "bf16"}))
+      return error;
   if (options.pipeline == "fast")
     return makeError("pipeline 'fast' is not built yet, expected reference");
   return verifyChoice("pipeline", options.pipeline, {"reference"});
@@ -146,6 +147,17 @@ static llvm::Error verifyPolicies(const ModelFacts &facts) {
   return llvm::Error::success();
 }
 
+/// Element type of the caches, which share one.
+static std::string getKVDtype(const ModelFacts &facts) {
+  std::string text = "f32";
+  if (!facts.caches.empty()) {
+    text.clear();
+    CacheOp cache = facts.caches.front().op;
+    llvm::raw_string_ostream(text) << cache.getType();
+  }
+  return text;
+}
+
 //===----------------------------------------------------------------------===//
 // Headlines
 //===----------------------------------------------------------------------===//
@@ -156,7 +168,8 @@ llvm::Expected<Model> lariat::readModel(const CompileOptions &options, MLIRConte
     return module.takeError();
   Model model;
   model.module = std::move(*module);
-  setKVDtype(*model.module, options.getKVDtype());
+  if (!options.kvDtype.empty())
+    setKVDtype(*model.module, options.kvDtype);
   if (llvm::Error error = openCheckpoint(model, options))
     return std::move(error);
   if (llvm::Error error = applyEos(*model.module, model.checkpointDir))
@@ -172,7 +185,7 @@ llvm::Expected<Model> lariat::readModel(const CompileOptions &options, MLIRConte
   model.manifest["lariat_version"] = kLariatVersion;
   model.manifest["pipeline"] = options.pipeline;
   model.manifest["dtype"] = options.dtype;
-  model.manifest["kv_dtype"] = options.getKVDtype().str(); // JSON borrows a StringRef
+  model.manifest["kv_dtype"] = getKVDtype(model.facts);
   model.manifest["targets"] = json::Array{"reference"};
   return model;
 }

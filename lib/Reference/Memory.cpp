@@ -33,7 +33,7 @@ llvm::Expected<RequestMemory> RequestMemory::allocate(const ModelFacts &facts, c
   RequestMemory memory;
   for (const CacheFacts &cacheFacts : facts.caches) {
     CacheOp cache = cacheFacts.op;
-    int64_t layers = cache.getLayers(), slots = cacheFacts.getNumSlots(size.numLoops);
+    int64_t layers = cache.getLayers(), slots = cacheFacts.getNumSlots(size.maxDepth);
     int64_t width = cache.getHeads() * cache.getDim();
     unsigned bytes = getElementBytes(cache.getType());
     for (int part = 0; part < 2; ++part)
@@ -46,7 +46,7 @@ llvm::Expected<RequestMemory> RequestMemory::allocate(const ModelFacts &facts, c
   for (StateOp state : facts.states) {
     int64_t layers = state.getLayers(), width = state.getWidth();
     if (llvm::Error error =
-            memory.add(state.getSymName(), {size.numSequences, layers, std::max<int64_t>(1, size.numLoops), width},
+            memory.add(state.getSymName(), {size.numSequences, layers, std::max<int64_t>(1, size.maxDepth), width},
                        getElementBytes(state.getType())))
       return std::move(error);
   }

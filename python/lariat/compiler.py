@@ -23,8 +23,8 @@ class CompileOptions:
 
     Attributes:
         weights: checkpoint directory, where it is not the source and not the one the IR names.
-        dtype: `f32` or `bf16` weights; the checkpoint's own where none is given.
-        kv_dtype: `f32` or `bf16` keys and values; the compiler's choice for `dtype` where none is given.
+        dtype: `f32` or `bf16` weights; `f32` where none is given. Arithmetic is f32.
+        kv_dtype: `f32` or `bf16` keys and values; what the IR declares (`f32` from importers) where none is given.
         pipeline: `reference`, naive lowering by upstream patterns.
         print_memory: print the table of KV bytes on standard output.
         force: replace an artefact that is there.

@@ -86,7 +86,7 @@ TABLE: dict[str, Layer] = dict(
         _tool("lariat-reduce", UP_TO_COMPILER),
         _tool("lariat-lsp-server", UP_TO_COMPILER),
         _tool("lariat-reference", (*UP_TO_COMPILER, "Reference")),
-        _tool("lariat-compile", ("Compiler",)),
+        _tool("lariat-compile", ("Compiler", "Artefact")),
         _tool("lariat-run", ("Runtime",), "none"),
         _tool("lariat-bench", ("Runtime",), "none"),
         ("python", Layer(("/python/src",), ("CompilerC", "RuntimeC"), "none")),

@@ -20,7 +20,7 @@ static cl::opt<std::string> weights("weights", cl::value_desc("DIR"),
 static cl::opt<std::string> dtype("dtype", cl::init("f32"), cl::value_desc("f32|bf16"), cl::desc("type of weights"),
                                   cl::cat(category));
 static cl::opt<std::string> kvDtype("kv-dtype", cl::value_desc("f32|bf16"),
-                                    cl::desc("type of caches (default: that of the weights)"), cl::cat(category));
+                                    cl::desc("type of caches (default: what the module declares)"), cl::cat(category));
 static cl::opt<std::string> pipeline("pipeline", cl::init("reference"), cl::value_desc("NAME"),
                                      cl::desc("reference, the only one yet"), cl::cat(category));
 static cl::opt<bool> printMemory("print-memory", cl::desc("print the KV memory of each cache"), cl::cat(category));

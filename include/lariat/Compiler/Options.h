@@ -16,11 +16,9 @@ struct CompileOptions {
   std::string output;                 ///< the artefact's directory, NAME.lariat
   std::string weights;                ///< checkpoint; empty for the module's lariat.weights
   std::string dtype = "f32";          ///< of weights: f32 or bf16; arithmetic is f32
-  std::string kvDtype;                ///< of caches; empty for that of the weights
+  std::string kvDtype;                ///< of caches; empty for what the module declares
   std::string pipeline = "reference"; ///< the only one yet
   bool force = false;                 ///< replace an artefact that is already there
-
-  llvm::StringRef getKVDtype() const { return kvDtype.empty() ? dtype : kvDtype; }
 };
 
 /// Names the option that has an unknown value and the values it may have.

@@ -17,7 +17,7 @@ namespace lariat::reference {
 struct MemorySize {
   int64_t numSequences;
   int64_t numPositions; ///< of the longest sequence
-  int64_t numLoops;     ///< largest number of loop steps
+  int64_t maxDepth;     ///< largest number of loop steps
 };
 
 class RequestMemory {

@@ -6,11 +6,11 @@
 
 #include "Helpers.h"
 
-#include "lariat/Conversion/Passes.h"
 #include "mlir/Dialect/Func/Transforms/FuncConversions.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/Transforms/Patterns.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Pass/Pass.h"
 
 #define DEBUG_TYPE "convert-lariat-to-reference"
 

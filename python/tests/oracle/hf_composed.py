@@ -57,7 +57,7 @@ def _numpy(state: dict[str, torch.Tensor]) -> Tensors:
 
 
 def _ouro(vocabulary: int, id_lists: list[list[int]], **keys: Any) -> Written:
-    num_layers, num_loops = keys.pop("num_hidden_layers"), keys.pop("total_ut_steps")
+    num_layers, max_depth = keys.pop("num_hidden_layers"), keys.pop("total_ut_steps")
     threshold = keys.pop("early_exit_threshold")
     model = _llama(vocabulary, num_hidden_layers=num_layers, **keys)
     hidden, eps = model.config.hidden_size, model.config.rms_norm_eps
@@ -89,7 +89,7 @@ def _ouro(vocabulary: int, id_lists: list[list[int]], **keys: Any) -> Written:
     for i, ids in enumerate(id_lists):
         with torch.no_grad():
             x, states = model.model.embed_tokens(torch.tensor([ids])), []
-            for _ in range(num_loops):
+            for _ in range(max_depth):
                 x = loop_step(x)
                 states.append(x[0])
             lam = torch.cat([gate(s) for s in states], dim=1).sigmoid()  # [S, R]
@@ -114,7 +114,7 @@ def _ouro(vocabulary: int, id_lists: list[list[int]], **keys: Any) -> Written:
             "AutoModelForCausalLM": "modeling_ouro.OuroForCausalLM",
         },
         "model_type": "ouro",
-        "total_ut_steps": num_loops,
+        "total_ut_steps": max_depth,
         "early_exit_threshold": threshold,
         "layer_types": ["full_attention"] * num_layers,
         "sliding_window": None,
@@ -126,24 +126,24 @@ def _ouro(vocabulary: int, id_lists: list[list[int]], **keys: Any) -> Written:
 
 
 def _nanbeige(vocabulary: int, id_lists: list[list[int]], **keys: Any) -> Written:
-    num_loops, skip = keys.pop("num_loops"), keys.pop("skip_loop_final_norm")
+    max_depth, skip = keys.pop("num_loops"), keys.pop("skip_loop_final_norm")
     model = _llama(vocabulary, **keys)
     expected: Tensors = {}
     for i, ids in enumerate(id_lists):
         with torch.no_grad():
             x = model.model.embed_tokens(torch.tensor([ids]))
             embeddings, mask = _positions(model, x)
-            for r in range(num_loops):
+            for r in range(max_depth):
                 for layer in model.model.layers:
                     x = layer(x, attention_mask=mask, position_embeddings=embeddings)
-                if not skip or r == num_loops - 1:
+                if not skip or r == max_depth - 1:
                     x = model.model.norm(x)
             expected[f"ids.{i}"] = np.array(ids, dtype=np.int32)
             expected[f"logits.{i}"] = model.lm_head(x)[0].numpy()
     config = {
         "architectures": ["NanbeigeForCausalLM"],
         "model_type": "nanbeige",
-        "num_loops": num_loops,
+        "num_loops": max_depth,
         "loop_loss_weights": [],
         "skip_loop_final_norm": skip,
         **_shared_keys(model),
@@ -173,13 +173,13 @@ def _shared_keys(model: Any) -> dict[str, Any]:
 
 COMPOSED: dict[str, Callable[[int, list[list[int]]], Written]] = {
     "ouro-4-steps": lambda vocabulary, ids: _ouro(
-        vocabulary, ids, num_hidden_layers=2, total_ut_steps=4, early_exit_threshold=1.0, head_dim=8
+        vocabulary, ids, num_hidden_layers=2, **{"total_ut_steps": 4}, early_exit_threshold=1.0, head_dim=8
     ),
     "ouro-3-steps-threshold": lambda vocabulary, ids: _ouro(
         vocabulary,
         ids,
         num_hidden_layers=1,
-        total_ut_steps=3,
+        **{"total_ut_steps": 3},
         early_exit_threshold=0.5,
         head_dim=16,
         rope_theta=1e6,
@@ -191,7 +191,7 @@ COMPOSED: dict[str, Callable[[int, list[list[int]]], Written]] = {
         num_hidden_layers=2,
         num_key_value_heads=2,
         head_dim=16,
-        num_loops=2,
+        **{"num_loops": 2},
         skip_loop_final_norm=False,
         rope_theta=7e7,
         rms_norm_eps=1e-5,
@@ -202,7 +202,7 @@ COMPOSED: dict[str, Callable[[int, list[list[int]]], Written]] = {
         num_hidden_layers=2,
         num_key_value_heads=1,
         head_dim=12,
-        num_loops=3,
+        **{"num_loops": 3},
         skip_loop_final_norm=True,
     ),
 }

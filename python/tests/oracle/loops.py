@@ -61,16 +61,16 @@ class _LoopEnd:
     states: list[Array]
 
 
-def _loop(family: _Family, s: Array, num_loops: int, options: Options, policy: str) -> _LoopEnd:
+def _loop(family: _Family, s: Array, max_depth: int, options: Options, policy: str) -> _LoopEnd:
     num_rows, rule, q = len(s), options.rule, options.threshold
     running = np.ones(num_rows, dtype=bool)  # rows that are computed
     undecided = np.ones(num_rows, dtype=bool)  # rows whose exit has not been found yet
-    depth = np.full(num_rows, num_loops)
+    depth = np.full(num_rows, max_depth)
     chosen = s  # per row, the state it stopped with
     kept: dict[int, tuple[Array, Array]] = {}
     hazard, survival = np.zeros_like(s[:, 0]), np.ones_like(s[:, 0])
     end = _LoopEnd(s, depth, math.inf, {}, [], [])
-    for r in range(num_loops):
+    for r in range(max_depth):
         # A stopped row keeps its frozen loop input in x, because no layer replaces it: the entries
         # made from x are then exactly those that "propagate" asks for.
         x = family.enter(s)
@@ -90,7 +90,7 @@ def _loop(family: _Family, s: Array, num_loops: int, options: Options, policy: s
         gate = family.gate(before, s)
         end.gates.append(gate)
         end.states.append(s)
-        if rule == "full" or r == num_loops - 1:
+        if rule == "full" or r == max_depth - 1:
             continue
         assert q is not None, "the rules select and exit need a threshold"
         score = gate
@@ -145,8 +145,8 @@ def run_ouro(config: Config, weights: Weights, ids: list[int], options: Options)
         readout=lambda s: head(config, weights, s),
         accumulates=True,
     )
-    num_loops = options.loops or config.get("total_ut_steps") or config["num_loops"]
-    end = _loop(family, embed(weights, ids), num_loops, options, _check(options, config))
+    max_depth = options.loops or config.get("total_ut_steps") or config["num_loops"]
+    end = _loop(family, embed(weights, ids), max_depth, options, _check(options, config))
     return _finish(family, end, options)
 
 
@@ -173,8 +173,8 @@ def run_rrt(config: Config, weights: Weights, ids: list[int], options: Options) 
         stops=lambda margin, q: margin > q,
         readout=readout,
     )
-    num_loops = options.loops or config["num_loops"]
-    end = _loop(family, embed(weights, ids), num_loops, options, _check(options, config))
+    max_depth = options.loops or config["num_loops"]
+    end = _loop(family, embed(weights, ids), max_depth, options, _check(options, config))
     return _finish(family, end, options)
 
 
@@ -210,10 +210,10 @@ def run_huginn(config: Config, weights: Weights, ids: list[int], options: Option
         readout=readout,
     )
     unexited = options.rule == "full"
-    num_loops = options.loops or config["mean_recurrence" if unexited else "max_recurrence"]
+    max_depth = options.loops or config["mean_recurrence" if unexited else "max_recurrence"]
     start = options.initial_state
     start = np.zeros_like(injected) if start is None else start.astype(injected.dtype)
-    end = _loop(family, start, num_loops, options, _check(options, config))
+    end = _loop(family, start, max_depth, options, _check(options, config))
     result = _finish(family, end, options)
     if unexited:
         result.hidden = [injected, *result.hidden]

@@ -46,11 +46,11 @@ def _decoder_shapes(config: dict[str, Any]) -> Iterator[tuple[str, _Shape]]:
         yield "model.early_exit_gate.bias", (1,)
         norms += ["input_layernorm_2", "post_attention_layernorm_2"]
     elif family == "mor":
-        num_layers, num_recursions = num_layers + 2, config["num_recursions"]
+        num_layers, max_depth = num_layers + 2, config["num_recursions"]
         if config["router_type"] == "token":
-            yield "model.router.weight", (num_recursions, hidden)
+            yield "model.router.weight", (max_depth, hidden)
         else:
-            for r in range(num_recursions):
+            for r in range(max_depth):
                 yield f"model.routers.{r}.weight", (1, hidden)
     for i in range(num_layers):
         layer = list(_llama_layer(config, f"model.layers.{i}.", norms))

@@ -40,11 +40,11 @@ def _decoder(family: str, hidden: int, heads: str, head_dim: int, **keys: Any) -
     return {**common, **keys}
 
 
-def _mor(num_recursions: int, num_shared: int, router: str, policy: str) -> dict[str, Any]:
+def _mor(max_depth: int, num_shared: int, router: str, policy: str) -> dict[str, Any]:
     keys: dict[str, Any] = {
         "router_type": router,
         "num_shared_layers": num_shared,
-        "num_recursions": num_recursions,
+        "num_recursions": max_depth,
         "sharing": "middle_cycle",
         "router_func": "sigmoid",
         "router_alpha": 0.1,
@@ -52,8 +52,8 @@ def _mor(num_recursions: int, num_shared: int, router: str, policy: str) -> dict
     }
     if router == "expert":
         keys["decode_threshold"] = 0.5
-        steps = range(num_recursions, 0, -1)
-        keys["capacity"] = [f"{step}/{num_recursions}" for step in steps]
+        steps = range(max_depth, 0, -1)
+        keys["capacity"] = [f"{step}/{max_depth}" for step in steps]
     else:
         keys["loss_free_bias"] = False
     return keys
@@ -166,7 +166,7 @@ SPECS: tuple[Spec, ...] = (
             12,
             tie_word_embeddings=False,
             num_hidden_layers=2,
-            num_loops=6,
+            max_depth=6,
             **_exit(_HAZARD, [0.45, 0.8, 1.0], "propagate"),
         ),
     ),
@@ -180,7 +180,7 @@ SPECS: tuple[Spec, ...] = (
             vocab_size=261,
             tie_word_embeddings=False,
             num_hidden_layers=2,
-            num_loops=1,
+            max_depth=1,
             **_exit(_HAZARD, [0.5], "copy-last"),
         ),
     ),
@@ -192,7 +192,7 @@ SPECS: tuple[Spec, ...] = (
             "4/1",
             16,
             num_hidden_layers=3,
-            num_loops=3,
+            max_depth=3,
             rms_norm_eps=1e-3,
             **_exit(_HAZARD, [0.35, 0.6], "copy-last"),
         ),
@@ -206,7 +206,7 @@ SPECS: tuple[Spec, ...] = (
             "6/3",
             8,
             num_shared_layers=3,
-            num_loops=4,
+            max_depth=4,
             lora_rank=4,
             lora_alpha=12,
             **_exit(_MARGIN, [0.25, 0.55], "copy-last"),
@@ -221,7 +221,7 @@ SPECS: tuple[Spec, ...] = (
             20,
             vocab_size=300,
             num_shared_layers=1,
-            num_loops=2,
+            max_depth=2,
             lora_rank=2,
             lora_alpha=1,
             **_exit(_MARGIN, [0.4], "propagate"),

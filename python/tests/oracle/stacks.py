@@ -59,17 +59,17 @@ def run_nanbeige(config: Config, weights: Weights, ids: list[int], options: Opti
     if refused:
         raise ValueError(f"nanbeige options not covered by the oracle: {refused}")
     loss_weights = config.get("loop_loss_weights") or []
-    num_loops = options.loops or (len(loss_weights) + 1 if loss_weights else config["num_loops"])
+    max_depth = options.loops or (len(loss_weights) + 1 if loss_weights else config["num_loops"])
     x, kv_slots = embed(weights, ids), KVSlots()
     hidden = []
-    for r in range(num_loops):
+    for r in range(max_depth):
         for i in range(config["num_hidden_layers"]):
             x = Layer(config, weights, f"model.layers.{i}.").causal_output(x)
             kv_slots[f"layer{i}.loop{r}"] = (len(ids), len(ids))
-        if not config["skip_loop_final_norm"] or r == num_loops - 1:
+        if not config["skip_loop_final_norm"] or r == max_depth - 1:
             x = final_norm(config, weights, x)
         hidden.append(x)
-    depth = np.full(len(ids), num_loops)
+    depth = np.full(len(ids), max_depth)
     return Result(head(config, weights, x), depth, kv_slots=kv_slots, hidden=hidden)
 
 
