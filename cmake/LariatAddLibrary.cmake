@@ -19,7 +19,7 @@ foreach(sanitizer ${LARIAT_SANITIZE})
 endforeach()
 if("undefined" IN_LIST LARIAT_SANITIZE)
   # The distribution's MLIR has no RTTI, which the vptr check needs.
-  add_compile_options(-fno-sanitize=vptr -fno-sanitize-recover=undefined)
+  add_compile_options(-fno-sanitize=vptr,function -fno-sanitize-recover=undefined)
 endif()
 
 set(LARIAT_COMPILE_OPTIONS -fno-exceptions -fno-rtti -Wall -Wextra -Wno-unused-parameter)

@@ -31,8 +31,8 @@ def Lariat_RecurOp : Lariat_Op<"recur", [
       row set apart.
     - `recur_c2`: `next` keeps the rows of this step or a chain of selections from them.
     - `recur_c3`: a row set or row tensor from outside enters a region only as the source of `take`, the destination
-      of `put`, or an operand of a nested `recur`'s `over`.
-    - `recur_c4`: no condition of an `scf` op inside derives from `depth_of`.
+      of `put`, or an operand of a nested `recur`.
+    - `recur_c4`: no condition, bound or choice of an `scf` op inside derives from `depth_of`.
     - `recur_c5`: `fill` holds row-local ops and `append` only.
     - `recur_c6`: carried values are row tensors of the entering set.
 

@@ -120,6 +120,7 @@ def every_op() -> str:
     ops.advance(f, r)
     ops.advance(f, r, to=n)
     ops.argmax(f, x, result_type=COLUMN.of("i32"))
+    ops.concat(f, [x, x], result_type=x.rows.wide(2 * x.width))
     b = ops.value_of(f, weight="b", result_type=Tensor((8,)))
     ops.spread(f, b, r, result_type=A)
     ops.seq_reduce(f, z, r, kind="mean")

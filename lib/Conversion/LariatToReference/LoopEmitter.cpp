@@ -40,6 +40,9 @@ Value LoopEmitter::toF32(Value value) {
 Value LoopEmitter::roundTo(Value value, Type type) {
   if (value.getType() == type)
     return value;
+  // From f64 by way of f32: the step from f64 to bf16 would be a call of a function that not every machine has.
+  if (llvm::cast<FloatType>(value.getType()).getWidth() > 32 && llvm::cast<FloatType>(type).getWidth() < 32)
+    value = toF32(value);
   if (llvm::cast<FloatType>(type).getWidth() < llvm::cast<FloatType>(value.getType()).getWidth())
     return arith::TruncFOp::create(b, loc, type, value);
   return arith::ExtFOp::create(b, loc, type, value);

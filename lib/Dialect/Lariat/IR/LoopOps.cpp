@@ -236,12 +236,16 @@ static LogicalResult verifyNoControlOnDepth(RecurOp op) {
     return llvm::any_of(slice, [](Operation *def) { return isa<DepthOfOp>(def); });
   };
   WalkResult result = op.getBody().walk([&](Operation *inner) {
-    Value condition;
+    SmallVector<Value> conditions;
     if (auto branch = dyn_cast<scf::IfOp>(inner))
-      condition = branch.getCondition();
+      conditions = {branch.getCondition()};
     else if (auto loop = dyn_cast<scf::ConditionOp>(inner))
-      condition = loop.getCondition();
-    if (!condition || !derivesFromDepth(condition))
+      conditions = {loop.getCondition()};
+    else if (auto loop = dyn_cast<scf::ForOp>(inner))
+      conditions = {loop.getLowerBound(), loop.getUpperBound(), loop.getStep()};
+    else if (auto choice = dyn_cast<scf::IndexSwitchOp>(inner))
+      conditions = {choice.getArg()};
+    if (llvm::none_of(conditions, derivesFromDepth))
       return WalkResult::advance();
     inner->emitOpError("depends on 'lariat.depth_of', but rows of any depths share a step: split them with "
                        "'lariat.select' and 'lariat.put'");

@@ -345,6 +345,38 @@ func.func @recur_c4_while(%all: !lariat.rows<"all">, %max: index) {
 
 // -----
 
+func.func @recur_c4_for(%all: !lariat.rows<"all">, %max: index) {
+  %s = lariat.recur max(%max : index) over %all : !lariat.rows<"all"> as %a : !lariat.rows<"a"> {
+    %zero = arith.constant 0 : index
+    %one = arith.constant 1 : index
+    %depths = lariat.depth_of %a : !lariat.rows<"a">
+    %depth = tensor.extract %depths[%zero] : tensor<?xindex, #lariat.of<"a">>
+    // expected-error@below {{'scf.for' op depends on 'lariat.depth_of', but rows of any depths share a step: split them with 'lariat.select' and 'lariat.put'}}
+    scf.for %i = %zero to %depth step %one {
+    }
+    lariat.next keep %a : !lariat.rows<"a">
+  }
+  return
+}
+
+// -----
+
+func.func @recur_c4_switch(%all: !lariat.rows<"all">, %max: index) {
+  %s = lariat.recur max(%max : index) over %all : !lariat.rows<"all"> as %a : !lariat.rows<"a"> {
+    %zero = arith.constant 0 : index
+    %depths = lariat.depth_of %a : !lariat.rows<"a">
+    %depth = tensor.extract %depths[%zero] : tensor<?xindex, #lariat.of<"a">>
+    // expected-error@below {{'scf.index_switch' op depends on 'lariat.depth_of', but rows of any depths share a step: split them with 'lariat.select' and 'lariat.put'}}
+    scf.index_switch %depth
+    default {
+    }
+    lariat.next keep %a : !lariat.rows<"a">
+  }
+  return
+}
+
+// -----
+
 // row-local.mlir has every kind of op that a fill region accepts or refuses.
 func.func @recur_c5(%all: !lariat.rows<"all">, %max: index) {
   // expected-note@below {{the loop starts here}}
