@@ -18,8 +18,15 @@ foreach(sanitizer ${LARIAT_SANITIZE})
   add_link_options(-fsanitize=${sanitizer})
 endforeach()
 if("undefined" IN_LIST LARIAT_SANITIZE)
-  # The distribution's MLIR has no RTTI, which the vptr check needs.
+  # The distribution's MLIR has no RTTI, which the vptr check needs; neither it nor compiled models have the type marks
+  # that the function check reads before each function.
   add_compile_options(-fno-sanitize=vptr,function -fno-sanitize-recover=undefined)
+endif()
+
+# Members of classes in MLIR's headers depend on NDEBUG (mlir::Pass::Statistic for one), so ours is what libMLIR had.
+string(TOUPPER "${CMAKE_BUILD_TYPE}" LARIAT_BUILD_TYPE)
+if(NOT LLVM_ENABLE_ASSERTIONS AND NOT "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${LARIAT_BUILD_TYPE}}" MATCHES "-DNDEBUG")
+  add_compile_definitions(NDEBUG)
 endif()
 
 set(LARIAT_COMPILE_OPTIONS -fno-exceptions -fno-rtti -Wall -Wextra -Wno-unused-parameter)
@@ -48,6 +55,9 @@ endfunction()
 function(lariat_add_tool name)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
   add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
+  if(LARIAT_SANITIZE)
+    target_sources(${name} PRIVATE ${LARIAT_SOURCE_DIR}/cmake/SanitizerOptions.cpp)
+  endif()
   lariat_configure_target(${name})
   add_dependencies(${name} LariatIncGen)
   target_link_libraries(${name} PRIVATE ${ARG_LINK} MLIR LLVM)

@@ -41,7 +41,6 @@ def substitute_tool(name: str, path: str) -> None:
 for variable in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"):
     if variable in os.environ:
         config.environment[variable] = os.environ[variable]
-config.environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
 config.environment["PATH"] = os.pathsep.join([bin_dir, config.llvm_tools_dir, config.environment.get("PATH", "")])
 config.environment["LARIAT_BIN_DIR"] = bin_dir
 config.environment["PYTHONPATH"] = os.path.join(config.lariat_source_dir, "python")

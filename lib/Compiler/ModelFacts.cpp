@@ -12,6 +12,8 @@
 #include "llvm/Support/MathExtras.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <limits>
+
 using namespace mlir;
 using namespace lariat;
 namespace json = llvm::json;
@@ -186,6 +188,40 @@ static void inspectOps(ModuleOp module, ModelFacts &facts) {
   });
 }
 
+/// Bounds under which no count of steps, entries or bytes overflows; far above what any machine runs.
+static llvm::Error verifySizes(const ModelFacts &facts) {
+  constexpr int64_t kMaxIndex = std::numeric_limits<int32_t>::max(), kMaxSteps = 1 << 16;
+  constexpr uint64_t kMaxBytesPerToken = uint64_t(1) << 31;
+  auto require = [](const Twine &what, int64_t found, int64_t most) -> llvm::Error {
+    if (found <= most)
+      return llvm::Error::success();
+    return makeError(what + " is " + Twine(found) + ", expected at most " + Twine(most));
+  };
+  int64_t steps = std::max(facts.loops.getDefaultSteps(), facts.loops.getStepsWithExit());
+  if (llvm::Error error = require("the vocabulary of the model", facts.model.getVocab(), kMaxIndex))
+    return error;
+  if (llvm::Error error = require("the context of the model", facts.model.getContextSize(), kMaxIndex))
+    return error;
+  if (llvm::Error error = require("the number of loop steps", steps, kMaxSteps))
+    return error;
+  uint64_t total = 0;
+  for (const CacheFacts &cacheFacts : facts.caches) {
+    CacheOp cache = cacheFacts.op;
+    int64_t depths = cacheFacts.getNumDepths(steps);
+    if (llvm::Error error = require("the number of depths of cache @" + cache.getSymName(), depths, kMaxSteps))
+      return error;
+    uint64_t bytes = 2 * sizeof(float);
+    for (int64_t factor : {static_cast<int64_t>(cache.getLayers()), static_cast<int64_t>(cache.getHeads()),
+                           static_cast<int64_t>(cache.getDim()), depths})
+      bytes = llvm::SaturatingMultiply<uint64_t>(bytes, factor);
+    total = llvm::SaturatingAdd(total, bytes);
+  }
+  if (total >= kMaxBytesPerToken)
+    return makeError("the caches need " + Twine(total) + " bytes per token, expected less than " +
+                     Twine(kMaxBytesPerToken));
+  return llvm::Error::success();
+}
+
 llvm::Expected<ModelFacts> lariat::collectFacts(ModuleOp module) {
   ModelFacts facts;
   facts.model = module->getAttrOfType<ModelAttr>(kModelAttr);
@@ -206,6 +242,8 @@ llvm::Expected<ModelFacts> lariat::collectFacts(ModuleOp module) {
     if (weight.getDepths())
       facts.depthWeights.push_back(weight);
   inspectOps(module, facts);
+  if (llvm::Error error = verifySizes(facts))
+    return std::move(error);
   if (llvm::Error error = verifyPorts(facts))
     return std::move(error);
   llvm::Error error = llvm::Error::success();

@@ -7,9 +7,15 @@
 
 #include "lariat/Support/Error.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/MathExtras.h"
+
+#include <limits>
 
 using namespace mlir;
 using namespace lariat;
+
+/// A splat of any size is short to write, so inline values have a bound; larger ones belong into a checkpoint.
+static constexpr int64_t kMaxInlineElements = int64_t(1) << 28;
 
 namespace {
 
@@ -35,10 +41,10 @@ static SmallVector<int64_t> withoutUnits(ArrayRef<int64_t> shape) {
 }
 
 static int64_t numElements(ArrayRef<int64_t> shape) {
-  int64_t count = 1;
+  uint64_t count = 1;
   for (int64_t size : shape)
-    count *= size;
-  return count;
+    count = llvm::SaturatingMultiply<uint64_t>(count, size);
+  return static_cast<int64_t>(std::min<uint64_t>(count, std::numeric_limits<int64_t>::max()));
 }
 
 /// Finds a key and checks everything its reading relies on; `expected` is the shape it has to give.
@@ -112,6 +118,9 @@ static llvm::Expected<std::vector<float>> readInline(WeightOp weight) {
   auto elements = dyn_cast<DenseElementsAttr>(*weight.getValue());
   if (!elements || !isa<FloatType>(elements.getElementType()))
     return makeError("weight @" + weight.getSymName() + " has an inline value that is no dense list of floats");
+  if (elements.getNumElements() > kMaxInlineElements)
+    return makeError("weight @" + weight.getSymName() + " has an inline value of " + Twine(elements.getNumElements()) +
+                     " elements, expected at most " + Twine(kMaxInlineElements));
   std::vector<float> values;
   for (APFloat value : elements.getValues<APFloat>()) {
     bool inexact = false;

@@ -82,7 +82,14 @@ static llvm::Error optimize(llvm::Module *module, llvm::TargetMachine *machine) 
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager components;
   llvm::ModuleAnalysisManager modules;
-  llvm::PassBuilder builder(machine);
+  // No inlining and no unrolling: helpers are shared so that compile time does not grow with layers, and the release of a
+  // step's buffers, whose count is a constant of some hundreds, would be unrolled whole.
+  for (llvm::Function &function : *module)
+    if (!function.isDeclaration())
+      function.addFnAttr(llvm::Attribute::NoInline);
+  llvm::PipelineTuningOptions tuning;
+  tuning.LoopUnrolling = false;
+  llvm::PassBuilder builder(machine, tuning);
   builder.registerModuleAnalyses(modules);
   builder.registerCGSCCAnalyses(components);
   builder.registerFunctionAnalyses(functions);

@@ -79,6 +79,7 @@ void ConvertLariatToReference::runOnOperation() {
   populateRowPatterns(patterns, converter, helpers);
   populateWeightPatterns(patterns, converter, helpers);
   populateAttentionPatterns(patterns, converter, helpers);
+  populateElementwisePatterns(patterns, converter, helpers);
   populateFunctionOpInterfaceTypeConversionPattern<func::FuncOp>(patterns, converter);
   populateCallOpTypeConversionPattern(patterns, converter);
   populateReturnOpTypeConversionPattern(patterns, converter);
@@ -89,7 +90,8 @@ void ConvertLariatToReference::runOnOperation() {
   target.addDynamicallyLegalOp<func::FuncOp>([&](func::FuncOp op) {
     return converter.isSignatureLegal(op.getFunctionType()) && converter.isLegal(&op.getBody());
   });
-  target.markUnknownOpDynamicallyLegal([&](Operation *op) { return converter.isLegal(op); });
+  target.markUnknownOpDynamicallyLegal(
+      [&](Operation *op) { return converter.isLegal(op) && !isElementwiseOnRows(op); });
 
   ConversionConfig config;
   config.allowPatternRollback = false;

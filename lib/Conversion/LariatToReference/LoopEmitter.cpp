@@ -84,3 +84,18 @@ Value LoopEmitter::choose(Value condition, Value otherwise, llvm::function_ref<V
   scf::YieldOp::create(b, loc, otherwise);
   return op.getResult(0);
 }
+
+void lariat::reference::forEachColumn(LoopEmitter &e, RankedTensorType type, Value row,
+                                      llvm::function_ref<void(ValueRange)> body) {
+  SmallVector<Value> indices{row};
+  std::function<void(int64_t)> nest = [&](int64_t dim) {
+    if (dim == type.getRank())
+      return body(indices);
+    e.loop(e.idx(type.getDimSize(dim)), [&](Value index) {
+      indices.push_back(index);
+      nest(dim + 1);
+      indices.pop_back();
+    });
+  };
+  nest(1);
+}

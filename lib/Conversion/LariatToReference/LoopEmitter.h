@@ -104,6 +104,10 @@ private:
   mlir::Location loc;
 };
 
+/// Loop body over the entries of one row of a row tensor of this type.
+void forEachColumn(LoopEmitter &e, mlir::RankedTensorType type, mlir::Value row,
+                   llvm::function_ref<void(mlir::ValueRange)> body);
+
 } // namespace lariat::reference
 
 #endif // LARIAT_LIB_CONVERSION_LARIATTOREFERENCE_LOOPEMITTER_H

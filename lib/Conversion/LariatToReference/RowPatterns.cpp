@@ -31,21 +31,6 @@ void forEachPlace(LoopEmitter &e, Value from, Value at, llvm::function_ref<void(
   });
 }
 
-/// Loop body over the entries of one row of a row tensor of this type.
-void forEachColumn(LoopEmitter &e, RankedTensorType type, Value row, llvm::function_ref<void(ValueRange)> body) {
-  SmallVector<Value> indices{row};
-  std::function<void(int64_t)> nest = [&](int64_t dim) {
-    if (dim == type.getRank())
-      return body(indices);
-    e.loop(e.idx(type.getDimSize(dim)), [&](Value index) {
-      indices.push_back(index);
-      nest(dim + 1);
-      indices.pop_back();
-    });
-  };
-  nest(1);
-}
-
 SmallVector<Value> atRow(Value row, ValueRange indices) {
   SmallVector<Value> result(indices);
   result.front() = row;

@@ -80,7 +80,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
             return Case(name, model.text(), None, model.vocab, 0.5 if model.has_exit else None, model.has_top_k)
         spec = next(spec for spec in SPECS if spec.name == name)
         directory = folder / name
-        directory.mkdir()
+        directory.mkdir(exist_ok=True)
         write_tensors(directory / "model.safetensors", random_weights(spec, np.random.default_rng(1)))
         (directory / "config.json").write_text(json.dumps(spec.config))
         text = lariat.import_checkpoint(directory)

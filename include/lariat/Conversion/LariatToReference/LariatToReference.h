@@ -54,10 +54,15 @@ struct WeightSymbol {
 /// The weights that a lowered module reads.
 llvm::SmallVector<WeightSymbol> collectWeightSymbols(mlir::ModuleOp module);
 
+/// Whether `op` is an elementwise op, of any dialect, that gives a row tensor.
+bool isElementwiseOnRows(mlir::Operation *op);
+
 /// Patterns by kind of op; `convert-lariat-to-reference` applies all.
 class Helpers;
 void populateRowPatterns(mlir::RewritePatternSet &patterns, const mlir::TypeConverter &converter, Helpers &helpers);
 void populateWeightPatterns(mlir::RewritePatternSet &patterns, const mlir::TypeConverter &converter, Helpers &helpers);
+void populateElementwisePatterns(mlir::RewritePatternSet &patterns, const mlir::TypeConverter &converter,
+                                 Helpers &helpers);
 void populateAttentionPatterns(mlir::RewritePatternSet &patterns, const mlir::TypeConverter &converter,
                                Helpers &helpers);
 

@@ -201,10 +201,13 @@ LogicalResult ExitAttr::verify(function_ref<InFlightDiagnostic()> emitError, Str
 }
 
 LogicalResult ModelAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringAttr, StringAttr kind,
-                                int64_t vocab, int64_t context, ArrayRef<int64_t>, StringAttr) {
+                                int64_t vocab, int64_t context, ArrayRef<int64_t> eos, StringAttr) {
   if (kind.getValue() != "decoder" && kind.getValue() != "encoder")
     return emitError() << "model kind is " << kind << ", expected \"decoder\" or \"encoder\"";
   if (vocab <= 0 || context <= 0)
     return emitError() << "model has vocabulary " << vocab << " and context " << context << ", expected positive ones";
+  for (int64_t id : eos)
+    if (id < 0 || id >= vocab)
+      return emitError() << "model has eos id " << id << ", expected 0 to " << vocab - 1;
   return success();
 }

@@ -168,6 +168,11 @@ module attributes {lariat.model = #lariat.model<"m", kind = "decoder", vocab = 3
 
 // -----
 
+// expected-error@below {{model has eos id 320, expected 0 to 319}}
+module attributes {lariat.model = #lariat.model<"m", kind = "decoder", vocab = 320, context = 512, eos = [1, 320]>} {}
+
+// -----
+
 // expected-error@below {{'builtin.module' op attribute 'lariat.model' is "ouro", expected a #lariat.model}}
 module attributes {lariat.model = "ouro"} {}
 
