@@ -125,6 +125,8 @@ class Artefact:
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
         except OSError as failure:
+            if folder.exists() and not folder.is_dir():
+                raise ArtefactError(f"{folder}: not an artefact, which is a folder 'lariat compile' makes") from None
             if not folder.is_dir():
                 raise ArtefactError(f"{folder}: no such artefact, 'lariat compile' makes one") from None
             raise ArtefactError(f"cannot read {file}: {reason(failure)}") from None

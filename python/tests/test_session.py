@@ -108,6 +108,9 @@ def test_no_artefact(tmp_path: Path) -> None:
         lariat.load(tmp_path / "none.lariat")
     with pytest.raises(lariat.ArtefactError, match=r"cannot read .*manifest\.json: No such file"):
         lariat.load(tmp_path)
+    (tmp_path / "a.json").write_text("[]")
+    with pytest.raises(lariat.ArtefactError, match=r"a\.json: not an artefact, which is a folder"):
+        lariat.load(tmp_path / "a.json")
 
 
 # --- requests -------------------------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ import math
 import re
 import subprocess
 import tempfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -243,14 +242,6 @@ def execute(program: Program, sequences: Sequence[Ids], **options: Any) -> list[
         outcomes = reference.score(sequences, **options)
     columns = program.columns or 1
     return [Outcome(one.logits[:, :columns], one.steps, one.slots) for one in outcomes]
-
-
-@pytest.fixture
-def rng(request: pytest.FixtureRequest) -> np.random.Generator:
-    """Seeded by the test's name and parameters; pytest shows the seed of a test that failed."""
-    seed = zlib.crc32(request.node.name.encode())
-    print(f"seed {seed}")
-    return np.random.default_rng(seed)
 
 
 def ragged(rng: np.random.Generator, lengths: Sequence[int] = (5, 1, 9), below: int = VOCAB) -> list[Ids]:

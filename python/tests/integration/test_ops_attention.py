@@ -35,7 +35,7 @@ from tests.integration.programs import (
     to_bf16,
 )
 
-pytest_plugins = ["tests.integration.programs"]
+pytest_plugins = ["tests.integration.seeds"]
 
 Generator = np.random.Generator
 

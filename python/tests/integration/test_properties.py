@@ -192,15 +192,14 @@ def test_generating_is_scoring_what_was_generated(case: Get, running: Run, name:
         assert result["steps"] == score.steps[rows]
 
 
-@pytest.mark.parametrize("passes", PASSES.values(), ids=PASSES)
+@pytest.mark.parametrize("passes", PASSES)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_pass_keeps_every_bit(case: Get, running: Run, name: str, passes: list[str]) -> None:
+def test_a_pass_keeps_every_bit(case: Get, running: Run, name: str, passes: str) -> None:
+    changed = opt(case(name).text, *PASSES[passes]).stdout
+    if changed == opt(case(name).text).stdout:
+        pytest.skip("the pass leaves this model alone")
     batch, options = case(name).batch(), case(name).options
     expected = running(name).score(batch, **options)
-    before = opt(case(name).text).stdout
-    changed = opt(case(name).text, *passes).stdout
-    if changed == before:
-        return
     with Reference(changed, case(name).weights) as reference:
         assert_same(reference.score(batch, **options), expected)
 
