@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Measures how closely the reference path agrees with the oracle on the bundled models, and writes README's table.
 
-    PYTHONPATH=python LARIAT_BIN_DIR=build/release/bin build/venv/bin/python scripts/agreement.py [--check]
+PYTHONPATH=python LARIAT_BIN_DIR=build/release/bin build/venv/bin/python scripts/agreement.py [--check]
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ llvm::Error lariat::reference::verifySequences(const ModelFacts &facts, const Re
         return makeError("token " + Twine(index) + " of sequence " + Twine(sequence) + " is " + Twine(id) +
                          ", expected 0 to " + Twine(vocab - 1));
     auto numRows = static_cast<int64_t>(ids.size());
-    if (numRows > context || numNew > context - numRows)
+    // The last new token is never fed back, so it needs no position.
+    if (numRows > context || numNew > context - numRows + 1)
       return makeError("sequence " + Twine(sequence) + " has " + Twine(numRows) + " tokens" +
                        (numNew ? " and asks for " + std::to_string(numNew) + " more" : std::string()) +
                        ", but the context of the model is " + Twine(context));

@@ -83,9 +83,8 @@ class ReferenceProcess:
     end stops it.
     """
 
-    def __init__(self, artefact: Path, threads: int | None = None) -> None:
+    def __init__(self, artefact: Path) -> None:
         self._artefact = artefact
-        self._threads = threads
         self._process: subprocess.Popen[bytes] | None = None
         self._messages: IO[bytes] | None = None
 
@@ -144,8 +143,6 @@ class ReferenceProcess:
             if not self._artefact.is_dir():
                 raise ArtefactError(f"{self._artefact}: no such artefact, 'lariat compile' makes one")
             command: list[str | Path] = [find_tool("lariat-reference"), self._artefact]
-            if self._threads is not None:
-                command += ["--threads", str(self._threads)]
             self._messages = tempfile.TemporaryFile()  # noqa: SIM115 closed with the process
             try:
                 self._process = subprocess.Popen(

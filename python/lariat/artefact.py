@@ -16,6 +16,9 @@ __all__ = ["Artefact", "Cache", "ExitRule", "Loops"]
 
 T = TypeVar("T")
 
+# Of manifest.json; include/lariat/Artefact/Version.h has the same number.
+FORMAT_VERSION = 1
+
 # From the least to the most that a result depends on.
 ORDERS = ("free", "atomic", "sequential")
 
@@ -118,7 +121,8 @@ class Artefact:
         """Read the manifest of the artefact at `path`. Nothing of it is run and no checksum is compared.
 
         Raises:
-            ArtefactError: if there is no manifest, or a field is missing or of the wrong type.
+            ArtefactError: if there is no manifest, it is of another format version, or a field is missing or of the
+                wrong type.
         """
         folder = Path(path)
         file = folder / "manifest.json"
@@ -132,7 +136,11 @@ class Artefact:
             raise ArtefactError(f"cannot read {file}: {reason(failure)}") from None
         except (ValueError, RecursionError):
             raise ArtefactError(f"{file}: not JSON") from None
-        return _read_manifest(folder, _Object(f"{file}", data))
+        top = _Object(f"{file}", data)
+        version = top.get("format_version", int)
+        if version != FORMAT_VERSION:
+            raise ArtefactError(f"{folder} has format version {version}, this version reads {FORMAT_VERSION}")
+        return _read_manifest(folder, top)
 
     @property
     def order(self) -> str:

@@ -330,7 +330,7 @@ def _add_tokens(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_threads(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", metavar="N", type=_number(1, 4096), help="threads to compute with")
+    parser.add_argument("--threads", metavar="N", type=_number(1, 4096), help="threads; the reference path has one")
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:

@@ -147,7 +147,7 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Session
     """Open the artefact at `path`.
 
     Args:
-        threads: to compute with; all cores where none is given.
+        threads: to compute with. The reference path has one whatever is asked; results never depend on it.
 
     Raises:
         ArtefactError: if it is missing or its manifest is damaged.
@@ -164,7 +164,8 @@ class Session:
 
     def __init__(self, artefact: Artefact, *, threads: int | None = None) -> None:
         self.info = artefact
-        self._process = ReferenceProcess(artefact.path, threads)
+        self.threads = threads
+        self._process = ReferenceProcess(artefact.path)
         self._tokenizer: Tokenizer | None = None
 
     def __repr__(self) -> str:

@@ -61,7 +61,7 @@ def test_token_lists(lariat: Command, call: str, tokens: object, message: str) -
 
 @pytest.mark.parametrize(
     ("length", "new", "fits"),
-    [(512, 1, False), (511, 1, True), (510, 3, False), (1, 512, False), (1, 2**31 - 1, False)],
+    [(512, 2, False), (512, 1, True), (510, 4, False), (1, 513, False), (1, 2**31 - 1, False)],
 )
 def test_generated_tokens_have_to_fit_the_context(lariat: Command, length: int, new: int, fits: bool) -> None:
     (lariat.folder / "long.json").write_text(json.dumps([[1] * length]))
