@@ -181,6 +181,7 @@ static void inspectOps(ModuleOp module, ModelFacts &facts) {
       facts.hasPrefixMask |= attention.getMask().getKind() == MaskKind::Prefix;
       facts.mixesCallRows = true;
     }
+    facts.mixesCallRows |= isa<SeqReduceOp>(op);
     if (auto topK = dyn_cast<TopKOp>(op)) {
       facts.hasTopK = true;
       facts.lacksDecodeRule |= topK.getDecode().empty();

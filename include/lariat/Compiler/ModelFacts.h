@@ -54,7 +54,7 @@ struct ModelFacts {
   llvm::SmallVector<CacheFacts> caches;
   llvm::SmallVector<StateOp> states;
   llvm::SmallVector<WeightOp> depthWeights; ///< the depth-indexed ones
-  bool mixesCallRows = false;               ///< attends or selects among the rows of one call
+  bool mixesCallRows = false;               ///< attends or reduces among the rows of one call
   bool hasPrefixMask = false;
   bool hasTopK = false;
   bool lacksDecodeRule = false;

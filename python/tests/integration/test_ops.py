@@ -253,6 +253,15 @@ def test_seq_reduce_of_bits_stays_inside_a_sequence(kind: str) -> None:
     assert_equal(execute(Program(body, None), batch), [np.full(len(ids), reduce(is_even(ids))) for ids in batch])
 
 
+def test_a_model_that_reduces_over_a_call_takes_no_chunks_and_generates_nothing() -> None:
+    body = f"{EVEN}%m = lariat.seq_reduce any %even at %all : !all:i1\n%y = arith.uitofp %m : !all:i1 to !all:f32\n"
+    with Reference(Program(body, None).text()) as reference:
+        chunked = reference.ask("score", sequences=[[1, 2, 3]], mode="score", chunk=1, output="/nonexistent/out")
+        assert "depend on all rows of a call" in chunked["error"]
+        generated = reference.ask("generate", sequences=[[1, 2, 3]], max_new_tokens=1)
+        assert "reduces among the rows of one call" in generated["error"]
+
+
 def test_seq_reduce_mean_of_a_selection(rng: Generator) -> None:
     x, batch = table(rng, 3), ragged(rng, (8, 1, 13))
     body = f"""{embed(3)}{EVEN}
