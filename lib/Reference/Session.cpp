@@ -186,7 +186,8 @@ static llvm::Error verifyGenerate(const ModelFacts &facts, const GenerateRequest
   if (facts.lacksDecodeRule)
     return makeError("the model cannot generate: its top_k has no decode rule");
   if (facts.mixesCallRows)
-    return makeError("the model cannot generate: it attends or reduces among the rows of one call, not through a cache");
+    return makeError(
+        "the model cannot generate: it attends or reduces among the rows of one call, not through a cache");
   if (request.maxNewTokens < 0)
     return makeError("max_new_tokens is " + Twine(request.maxNewTokens) + ", expected 0 or more");
   if (!std::isfinite(request.temperature) || request.temperature < 0)

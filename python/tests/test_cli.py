@@ -207,7 +207,12 @@ def test_info(lariat: Command) -> None:
 
 def test_an_interrupt(lariat: Command) -> None:
     (lariat.folder / "in.json").write_text(f"[[{fakes.HANG}]]")
-    process = lariat.start("score", "a.lariat", "--tokens", "in.json", "-o", "out", stderr=subprocess.PIPE)
+    # A shell starts background jobs with the signal ignored, and children inherit that.
+    process = lariat.start(
+        *("score", "a.lariat", "--tokens", "in.json", "-o", "out"),
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while not (lariat.folder / "a.lariat" / "request.json").exists():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
