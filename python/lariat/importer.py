@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import subprocess
 from pathlib import Path
 
 from lariat._checkpoint import read_checkpoint
 from lariat._config import TEXT, one_of, read_config
-from lariat.errors import CompileError, Diagnostic, UnsupportedError
+from lariat._process import find_tool, read_diagnostics
+from lariat.errors import CompileError, UnsupportedError
 
 __all__ = ["FAMILIES", "import_checkpoint", "import_to_file"]
 
@@ -58,6 +58,7 @@ def import_to_file(directory: str | os.PathLike[str], output: str | os.PathLike[
     Raises:
         ImportFailure: as `import_checkpoint`.
         CompileError: if `lariat-opt` refuses the IR or cannot be run.
+        RuntimeFault: if `lariat-opt` is not built.
     """
     text = _pretty(import_checkpoint(directory))
     target = Path(output)
@@ -70,25 +71,14 @@ def import_to_file(directory: str | os.PathLike[str], output: str | os.PathLike[
         raise CompileError(f"cannot write {target}: {failure.strerror}") from None
 
 
-def _tool(name: str) -> Path:
-    default = Path(__file__).resolve().parents[2] / "build" / "release" / "bin"
-    return Path(os.environ.get("LARIAT_BIN_DIR") or default) / name
-
-
 def _pretty(text: str) -> str:
-    tool = _tool("lariat-opt")
+    tool = find_tool("lariat-opt")
     try:
         done = subprocess.run([tool, "--mlir-print-debuginfo", "-"], input=text, capture_output=True, text=True)
     except OSError as failure:
         raise CompileError(f"cannot run {tool}: {failure.strerror}") from None
     if done.returncode:
-        found = _diagnostics(done.stderr)
+        found = read_diagnostics(done.stderr)
         first = found[0].message if found else f"exit status {done.returncode}"
         raise CompileError(f"lariat-opt refuses the imported IR: {first}", found)
     return done.stdout
-
-
-def _diagnostics(text: str) -> list[Diagnostic]:
-    pattern = re.compile(r"^(?:loc\()?\"?([^\"\n]*?)\"?(?:\(.*\))?\)?:(?:(\d+):(\d+):)? (error|warning): (.*)$", re.M)
-    return [Diagnostic(severity, message, file, int(line or 0), int(column or 0))
-            for file, line, column, severity, message in pattern.findall(text)]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lariat.errors import CheckpointError, CompileError
+from lariat.errors import CheckpointError, RuntimeFault
 from lariat.importer import import_checkpoint, import_to_file
 from tests.checkpoints import (
     FIXTURES,
@@ -329,7 +329,7 @@ def test_import_to_file(tmp_path: Path) -> None:
 
 def test_import_to_file_says_what_stands_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LARIAT_BIN_DIR", str(tmp_path))
-    with pytest.raises(CompileError, match="cannot run .*lariat-opt: No such file"):
+    with pytest.raises(RuntimeFault, match="cannot run .*lariat-opt: it is not there"):
         import_to_file(MODELS / "ouro", tmp_path / "m.mlir")
     assert not (tmp_path / "m.mlir").exists()
 
