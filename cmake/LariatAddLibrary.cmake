@@ -30,8 +30,10 @@ if(NOT LLVM_ENABLE_ASSERTIONS AND NOT "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${LA
 endif()
 
 set(LARIAT_COMPILE_OPTIONS -fno-exceptions -fno-rtti -Wall -Wextra -Wno-unused-parameter)
+set(LARIAT_RUNTIME_COMPILE_OPTIONS -Wall -Wextra -Wno-unused-parameter)
 if(LARIAT_WERROR)
   list(APPEND LARIAT_COMPILE_OPTIONS -Werror)
+  list(APPEND LARIAT_RUNTIME_COMPILE_OPTIONS -Werror)
 endif()
 
 # What every C++ target shares. MLIR's headers are system headers: their warnings are not ours.
@@ -47,7 +49,7 @@ function(lariat_add_library name)
   cmake_parse_arguments(ARG "" "" "LINK_PUBLIC;LINK_PRIVATE" ${ARGN})
   add_library(${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
   lariat_configure_target(${name})
-  add_dependencies(${name} LariatIncGen)
+  add_dependencies(${name} LariatIncGen LariatKernelIncGen)
   target_link_libraries(${name} PUBLIC ${ARG_LINK_PUBLIC} PRIVATE ${ARG_LINK_PRIVATE})
 endfunction()
 
@@ -59,8 +61,43 @@ function(lariat_add_tool name)
     target_sources(${name} PRIVATE ${LARIAT_SOURCE_DIR}/cmake/SanitizerOptions.cpp)
   endif()
   lariat_configure_target(${name})
-  add_dependencies(${name} LariatIncGen)
+  add_dependencies(${name} LariatIncGen LariatKernelIncGen)
   target_link_libraries(${name} PRIVATE ${ARG_LINK} MLIR LLVM)
+endfunction()
+
+# lariat_add_runtime_library(NAME sources... [LINK_PUBLIC libs...] [LINK_PRIVATE libs...])
+# A library of the runtime: nothing of LLVM or MLIR is in its include path, so it cannot be used by mistake.
+function(lariat_add_runtime_library name)
+  cmake_parse_arguments(ARG "" "" "LINK_PUBLIC;LINK_PRIVATE" ${ARGN})
+  add_library(${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
+  target_include_directories(${name} PUBLIC ${LARIAT_SOURCE_DIR}/include ${LARIAT_BINARY_DIR}/include)
+  target_compile_options(${name} PRIVATE ${LARIAT_RUNTIME_COMPILE_OPTIONS})
+  target_link_libraries(${name} PUBLIC ${ARG_LINK_PUBLIC} PRIVATE ${ARG_LINK_PRIVATE})
+endfunction()
+
+# lariat_add_runtime_shared_library(NAME sources... OUTPUT_NAME name VERSION number EXPORTS file [LINK_PRIVATE libs...])
+# A shared library of the runtime that exports what the version script EXPORTS names, and nothing else.
+function(lariat_add_runtime_shared_library name)
+  cmake_parse_arguments(ARG "" "OUTPUT_NAME;VERSION;EXPORTS" "LINK_PRIVATE" ${ARGN})
+  add_library(${name} SHARED ${ARG_UNPARSED_ARGUMENTS})
+  target_include_directories(${name} PUBLIC ${LARIAT_SOURCE_DIR}/include ${LARIAT_BINARY_DIR}/include)
+  target_compile_options(${name} PRIVATE ${LARIAT_RUNTIME_COMPILE_OPTIONS})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK_PRIVATE})
+  target_link_options(${name} PRIVATE LINKER:--version-script=${CMAKE_CURRENT_SOURCE_DIR}/${ARG_EXPORTS})
+  set_target_properties(${name} PROPERTIES OUTPUT_NAME ${ARG_OUTPUT_NAME} SOVERSION ${ARG_VERSION}
+    LINK_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_EXPORTS})
+endfunction()
+
+# lariat_add_runtime_tool(NAME sources... LINK libs...)
+function(lariat_add_runtime_tool name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
+  if(LARIAT_SANITIZE)
+    target_sources(${name} PRIVATE ${LARIAT_SOURCE_DIR}/cmake/SanitizerOptions.cpp)
+  endif()
+  target_include_directories(${name} PRIVATE ${LARIAT_SOURCE_DIR}/include ${LARIAT_BINARY_DIR}/include)
+  target_compile_options(${name} PRIVATE ${LARIAT_RUNTIME_COMPILE_OPTIONS})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK})
 endfunction()
 
 # lariat_tablegen(OUTPUT flags...) runs mlir-tblgen on LLVM_TARGET_DEFINITIONS into <build>/include/lariat/OUTPUT.

@@ -75,14 +75,14 @@ lint_ruff() {
   [[ -x $bin/ruff ]] || { skip "ruff is not in build/venv"; return; }
   local flags=()
   [[ $fix == yes ]] && flags=(--fix)
-  "$bin/ruff" check --quiet --config python/pyproject.toml "${flags[@]}" python test scripts
+  "$bin/ruff" check --quiet --config python/pyproject.toml "${flags[@]}" python test scripts bench
 }
 
 lint_ruff_format() {
   [[ -x $bin/ruff ]] || { skip "ruff is not in build/venv"; return; }
   local flags=(--diff)
   [[ $fix == yes ]] && flags=()
-  "$bin/ruff" format --quiet --config python/pyproject.toml "${flags[@]}" python test scripts
+  "$bin/ruff" format --quiet --config python/pyproject.toml "${flags[@]}" python test scripts bench
 }
 
 lint_mypy() {

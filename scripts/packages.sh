@@ -5,9 +5,10 @@
 set -euo pipefail
 
 # LLVM and MLIR as libraries, and what configures, compiles and links. clang and lld could be gcc and ld, but the
-# documented build times are for these.
+# documented build times are for these; lld as a library links what Lariat compiles.
 build_packages=(
-  ccache clang-22 cmake libmlir-22-dev lld-22 llvm-22-dev mlir-22-tools ninja-build python3 python3-venv zlib1g-dev
+  ccache clang-22 cmake liblld-22-dev libmlir-22-dev libssl-dev lld-22 llvm-22-dev mlir-22-tools ninja-build
+  nlohmann-json3-dev python3 python3-venv zlib1g-dev
 )
 # Test tools (FileCheck, not), sanitizer runtimes, formatters, linters.
 dev_packages=(clang-format-22 clang-tidy-22 libclang-rt-22-dev libgtest-dev llvm-22-tools shellcheck)

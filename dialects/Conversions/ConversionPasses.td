@@ -24,4 +24,41 @@ def ConvertLariatToReference : Pass<"convert-lariat-to-reference", "::mlir::Modu
     "::mlir::tensor::TensorDialect", "::mlir::bufferization::BufferizationDialect"];
 }
 
+def ConvertLariatToKernel : Pass<"convert-lariat-to-kernel", "::mlir::ModuleOp"> {
+  let summary = "form fused row kernels on buffers from the model level";
+  let description = [{
+    Needs erased row sets and lowered `recur`. Every entry function is written anew: row tensors become buffers with a
+    line per row of the call, row sets a table and a count, caches entries and views. Products with the same input go
+    side by side; elementwise ops join the kernel that gives their operands, as epilogue of a gemm or in a rowwise kernel,
+    which may also be the prologue of a gemm; take and spread are read through. Every kernel writes a buffer of its own,
+    and only `put` and what loops carry change one in place, where nothing reads the old lines any more. An op without a
+    kernel takes the slow road, `kernel.generic`.
+    Refused: an op that has no form here, by name.
+    Rounding: sums over columns have 16 partials; products one chain; no arithmetic is reordered otherwise.
+    Example: test/Conversion/LariatToKernel/
+  }];
+  let options = [
+    Option<"weightType", "weight-type", "std::string", /*default=*/"\"f32\"", "type of packed weights, f32 or bf16">
+  ];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::lariat::kernel::KernelDialect"];
+}
+
+def ConvertKernelToLLVM : Pass<"convert-kernel-to-llvm", "::mlir::ModuleOp"> {
+  let summary = "write the code of kernels, and of the host around them";
+  let description = [{
+    Public functions become entry functions of the artefact's interface (include/lariat/Artefact/Abi.h), `SYMBOL(call)`:
+    buffers are addresses in the arena or of ports, row ops calls of the runtime's services, a `kernel.parallel` a constant
+    table of records and one launch. Index and scalar operands of kernels lie in cells, one per value. Kernels become
+    functions of their own, shared where only the data differs. Left to upstream passes: scf, arith, math, vector, func.
+    On entry functions: `kernel.cells`, the number of cells with those of ports, and `kernel.scratch_bytes` of a thread.
+    Refused: buffers without a place in the arena; an op of the kernel level that has no code, by name.
+    Rounding: that of each kernel. Example: test/Conversion/KernelToVector/host.mlir
+  }];
+  let options = [Option<"target", "target", "std::string", /*default=*/"\"avx2\"", "ISA to write kernels for">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::math::MathDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
+    "::lariat::kernel::KernelDialect"];
+}
+
 #endif // LARIAT_CONVERSION_PASSES_TD

@@ -90,6 +90,9 @@ llvm::Expected<Model> lariat::readArtefact(StringRef path, MLIRContext *context)
   llvm::Expected<json::Object> manifest = readManifest(artefact);
   if (!manifest)
     return manifest.takeError();
+  if (manifest->getString("pipeline") == StringRef("fast"))
+    return makeError(artefact +
+                     " was compiled by the fast pipeline, and the reference path reads artefacts of its own");
   CompileOptions options;
   options.input = joinPath(artefact, "model.mlir");
   options.dtype = manifest->getString("dtype")->str();

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Writes NAME.lariat: manifest.json, model.mlir, weights/model.safetensors with the tensors that the model reads, in the
-// dtype compiled for, and the checkpoint's text files as they are. A reader sees the old artefact, or none, or the whole
+// Writes NAME.lariat: manifest.json, model.mlir, the weights and the checkpoint's text files as they are. Weights are
+// weights/model.safetensors with the tensors that the model reads, in the dtype compiled for; or, from the fast pipeline,
+// weights.bin as its code reads it, beside code/ISA.so. A reader sees the old artefact, or none, or the whole
 // new one. Refused: to replace anything without being asked, and to replace what is no artefact at all.
 
 #include "lariat/Compiler/Compile.h"
+#include "lariat/Compiler/FastPath.h"
+#include "lariat/Compiler/Packing.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Support/Json.h"
 #include "llvm/ADT/SetVector.h"
@@ -75,16 +78,28 @@ static llvm::Error writeWeights(const Model &model, StringRef dtype, StringRef d
   return writer.write(joinPath(weights, "model.safetensors"));
 }
 
-static llvm::Error writeModule(const Model &model, StringRef directory) {
+static llvm::Error writeModule(const Model &model, bool hasStoredWeights, StringRef directory) {
   OwningOpRef<ModuleOp> copy = cast<ModuleOp>(model.module.get()->clone());
   (*copy)->removeAttr(kWeightsAttr);
-  if (model.checkpoint)
+  if (model.checkpoint && hasStoredWeights)
     (*copy)->setAttr(kWeightsAttr, StringAttr::get(copy->getContext(), "weights"));
   std::string text;
   llvm::raw_string_ostream os(text);
   copy->print(os);
   os << '\n';
   return writeFile(joinPath(directory, "model.mlir"), text);
+}
+
+static llvm::Error writeCode(const FastProgram &program, StringRef directory) {
+  std::string folder = joinPath(directory, "code");
+  if (std::error_code code = fs::create_directory(folder, /*IgnoreExisting=*/false, fs::all_all))
+    return makeError("cannot write " + folder + ": " + code.message());
+  for (const CodeObject &object : program.objects) {
+    StringRef bytes(object.bytes.data(), object.bytes.size());
+    if (llvm::Error error = writeFile(joinPath(folder, object.isa + ".so"), bytes))
+      return error;
+  }
+  return llvm::Error::success();
 }
 
 static llvm::Error copyVerbatim(const Model &model, StringRef directory) {
@@ -119,20 +134,43 @@ static llvm::Expected<json::Object> listFiles(StringRef directory) {
   return files;
 }
 
-static llvm::Error writeContent(const Model &model, const CompileOptions &options, StringRef directory) {
-  if (llvm::Error error = writeModule(model, directory))
+/// The weights in the form that the pipeline's code reads, and that code.
+static llvm::Error writePayload(const Model &model, const CompileOptions &options, const FastProgram *program,
+                                StringRef directory) {
+  if (!program)
+    return writeWeights(model, options.dtype, directory);
+  if (llvm::Error error = writeCode(*program, directory))
     return error;
-  if (llvm::Error error = writeWeights(model, options.dtype, directory))
+  return writePackedWeights(*program->kernels.module, *model.module, model.checkpoint ? &*model.checkpoint : nullptr,
+                            options.dtype == "bf16", joinPath(directory, kWeightsFile));
+}
+
+static llvm::Error writeContent(const Model &model, const CompileOptions &options, const FastProgram *program,
+                                StringRef directory, CompileStats &stats) {
+  StageTimer timer(stats.seconds);
+  if (llvm::Error error = writeModule(model, /*hasStoredWeights=*/!program, directory))
     return error;
+  if (llvm::Error error = writePayload(model, options, program, directory))
+    return error;
+  timer.end("write weights");
   if (llvm::Error error = copyVerbatim(model, directory))
     return error;
   llvm::Expected<json::Object> files = listFiles(directory);
   if (!files)
     return files.takeError();
   json::Object manifest = model.manifest;
+  if (program) {
+    json::Array targets;
+    for (const CodeObject &object : program->objects)
+      targets.push_back(object.isa);
+    manifest["targets"] = std::move(targets);
+    manifest["code"] = describeFast(*program, model.facts);
+  }
   manifest["files"] = std::move(*files);
   std::string text = llvm::formatv("{0:2}\n", json::Value(std::move(manifest))).str();
-  return writeFile(joinPath(directory, "manifest.json"), text);
+  llvm::Error error = writeFile(joinPath(directory, "manifest.json"), text);
+  timer.end("checksums");
+  return error;
 }
 
 //===----------------------------------------------------------------------===//
@@ -178,7 +216,8 @@ static llvm::Error publish(StringRef temporary, StringRef output) {
   return llvm::Error::success();
 }
 
-llvm::Error lariat::writeArtefact(const Model &model, const CompileOptions &options) {
+llvm::Error lariat::writeArtefact(const Model &model, const CompileOptions &options, const FastProgram *program,
+                                  CompileStats &stats) {
   SmallString<256> output(options.output), temporary;
   if (std::error_code code = fs::make_absolute(output))
     return makeError("cannot write " + options.output + ": " + code.message());
@@ -189,7 +228,7 @@ llvm::Error lariat::writeArtefact(const Model &model, const CompileOptions &opti
   fs::createUniquePath(output + ".tmp-%%%%%%", temporary, /*MakeAbsolute=*/false);
   if (std::error_code code = fs::create_directory(temporary, /*IgnoreExisting=*/false, fs::all_all))
     return makeError("cannot write " + output + ": " + code.message());
-  llvm::Error error = writeContent(model, options, temporary);
+  llvm::Error error = writeContent(model, options, program, temporary, stats);
   if (!error)
     error = publish(temporary, output);
   if (error)

@@ -5,6 +5,7 @@
 #include "lariat/Compiler/Compile.h"
 
 #include "lariat/Artefact/Version.h"
+#include "lariat/Compiler/FastPath.h"
 #include "lariat/Compiler/Modules.h"
 #include "lariat/Compiler/Pipelines.h"
 #include "lariat/Compiler/Weights.h"
@@ -33,9 +34,12 @@ llvm::Error lariat::verifyOptions(const CompileOptions &options) {
   if (!options.kvDtype.empty())
     if (llvm::Error error = verifyChoice("kv-dtype", options.kvDtype, {"f32", "bf16"}))
       return error;
+  if (llvm::Error error = verifyChoice("pipeline", options.pipeline, {"reference", "fast"}))
+    return error;
   if (options.pipeline == "fast")
-    return makeError("pipeline 'fast' is not built yet, expected reference");
-  return verifyChoice("pipeline", options.pipeline, {"reference"});
+    return selectTargets(options.targets).takeError();
+  return options.targets.empty() ? llvm::Error::success()
+                                 : makeError("option --target is of the fast pipeline, not of the reference one");
 }
 
 //===----------------------------------------------------------------------===//
@@ -191,8 +195,6 @@ llvm::Expected<Model> lariat::readModel(const CompileOptions &options, MLIRConte
 }
 
 llvm::Error lariat::verifyLowering(const Model &model) {
-  if (llvm::Error error = verifyPolicies(model.facts))
-    return error;
   SmallVector<RunMode> modes{RunMode::Score};
   if (model.facts.canGenerate())
     modes.push_back(RunMode::Generate);
@@ -207,14 +209,26 @@ llvm::Error lariat::verifyLowering(const Model &model) {
   return llvm::Error::success();
 }
 
-llvm::Error lariat::compile(const CompileOptions &options, MLIRContext *context, std::string &memory) {
+llvm::Error lariat::compile(const CompileOptions &options, MLIRContext *context, CompileReport &report) {
   if (llvm::Error error = verifyOptions(options))
     return error;
+  StageTimer timer(report.stats.seconds);
   llvm::Expected<Model> model = readModel(options, context);
   if (!model)
     return model.takeError();
-  if (llvm::Error error = verifyLowering(*model))
+  if (llvm::Error error = verifyPolicies(model->facts))
     return error;
-  memory = formatMemory(model->facts);
-  return writeArtefact(*model, options);
+  timer.end("read");
+  report.memory = formatMemory(model->facts);
+  if (options.pipeline == "reference") {
+    if (llvm::Error error = verifyLowering(*model))
+      return error;
+    timer.end("verify lowering");
+    return writeArtefact(*model, options, /*program=*/nullptr, report.stats);
+  }
+  llvm::Expected<FastProgram> program = compileFast(*model, options, report.stats);
+  if (!program)
+    return program.takeError();
+  report.memory += formatFastMemory(*program, model->facts);
+  return writeArtefact(*model, options, &*program, report.stats);
 }

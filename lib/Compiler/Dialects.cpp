@@ -4,6 +4,7 @@
 
 #include "lariat/Compiler/Dialects.h"
 
+#include "lariat/Dialect/Kernel/IR/Kernel.h"
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Transforms/BufferDeallocationOpInterfaceImpl.h"
@@ -31,9 +32,9 @@
 using namespace mlir;
 
 void lariat::registerDialects(DialectRegistry &registry) {
-  registry.insert<LariatDialect, arith::ArithDialect, bufferization::BufferizationDialect, cf::ControlFlowDialect,
-                  func::FuncDialect, linalg::LinalgDialect, LLVM::LLVMDialect, math::MathDialect, memref::MemRefDialect,
-                  scf::SCFDialect, tensor::TensorDialect>();
+  registry.insert<LariatDialect, kernel::KernelDialect, arith::ArithDialect, bufferization::BufferizationDialect,
+                  cf::ControlFlowDialect, func::FuncDialect, linalg::LinalgDialect, LLVM::LLVMDialect,
+                  math::MathDialect, memref::MemRefDialect, scf::SCFDialect, tensor::TensorDialect>();
   registerRowLocalModels(registry);
   arith::registerBufferDeallocationOpInterfaceExternalModels(registry);
   arith::registerBufferizableOpInterfaceExternalModels(registry);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The reference pipeline. Nothing here knows a machine; nothing unrolls over depth.
+// The pipelines. Nothing here knows a machine; nothing unrolls over depth.
 //
 // Buffers are released by ownership-based deallocation: each value knows at run time whether it owns its buffer, so what a
 // loop over shrinking row sets leaves behind is freed in the step that leaves it, and a result never shares a buffer with
@@ -9,11 +9,14 @@
 #include "lariat/Compiler/Pipelines.h"
 
 #include "lariat/Conversion/Passes.h"
+#include "lariat/Dialect/Kernel/Transforms/Passes.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
+#include "lariat/Support/Error.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Bufferization/Pipelines/Passes.h"
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Transforms/Passes.h"
@@ -46,14 +49,15 @@ void lariat::buildLowerToTensorsPipeline(OpPassManager &manager) {
   manager.addPass(createCSEPass());
 }
 
-void lariat::buildLowerToLLVMPipeline(OpPassManager &manager) {
+static void addBuffers(OpPassManager &manager) {
   bufferization::OneShotBufferizePassOptions buffers;
   buffers.bufferizeFunctionBoundaries = true;
   buffers.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
   buffers.allowReturnAllocsFromLoops = true;
   manager.addPass(bufferization::createOneShotBufferizePass(buffers));
-  bufferization::BufferDeallocationPipelineOptions release;
-  bufferization::buildBufferDeallocationPipeline(manager, release);
+}
+
+static void addBuffersToLLVM(OpPassManager &manager) {
   manager.addPass(createConvertBufferizationToMemRefPass());
   manager.addPass(createCanonicalizerPass());
   manager.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
@@ -69,8 +73,61 @@ void lariat::buildLowerToLLVMPipeline(OpPassManager &manager) {
   manager.addPass(createReconcileUnrealizedCastsPass());
 }
 
+void lariat::buildLowerToLLVMPipeline(OpPassManager &manager) {
+  addBuffers(manager);
+  bufferization::BufferDeallocationPipelineOptions release;
+  bufferization::buildBufferDeallocationPipeline(manager, release);
+  addBuffersToLLVM(manager);
+}
+
+void lariat::buildGenericToLLVMPipeline(OpPassManager &manager) {
+  addBuffers(manager);
+  addBuffersToLLVM(manager);
+}
+
+void lariat::buildKernelsToLLVMPipeline(OpPassManager &manager) {
+  manager.addPass(createSCFToControlFlowPass());
+  manager.addPass(createConvertVectorToLLVMPass());
+  manager.addPass(createConvertMathToLLVMPass());
+  manager.addPass(createConvertMathToLibmPass());
+  manager.addPass(createArithToLLVMConversionPass());
+  manager.addPass(createConvertIndexToLLVMPass());
+  manager.addPass(createConvertFuncToLLVMPass());
+  manager.addPass(createConvertControlFlowToLLVMPass());
+  manager.addPass(createReconcileUnrealizedCastsPass());
+}
+
+llvm::Error lariat::verifyLLVMDialect(ModuleOp module) {
+  Operation *left = nullptr;
+  module.walk([&](Operation *op) {
+    if (op == module || isa_and_present<LLVM::LLVMDialect>(op->getDialect()))
+      return WalkResult::advance();
+    left = op;
+    return WalkResult::interrupt();
+  });
+  if (!left)
+    return llvm::Error::success();
+  return makeError("'" + left->getName().getStringRef() + "' has no code on a CPU");
+}
+
 void lariat::buildReferencePipeline(OpPassManager &manager, const ReferenceOptions &options) {
   buildModelPipeline(manager, options);
   buildLowerToTensorsPipeline(manager);
   buildLowerToLLVMPipeline(manager);
+}
+
+void lariat::buildFormKernelsPipeline(OpPassManager &manager, bool halfWeights) {
+  manager.addPass(createEraseRowSetsPass());
+  manager.addNestedPass<func::FuncOp>(createLowerRecurPass());
+  manager.addPass(createCanonicalizerPass());
+  manager.addPass(createCSEPass());
+  ConvertLariatToKernelOptions options;
+  options.weightType = halfWeights ? "bf16" : "f32";
+  manager.addPass(createConvertLariatToKernel(options));
+}
+
+void lariat::buildPlanKernelsPipeline(OpPassManager &manager) {
+  manager.addNestedPass<func::FuncOp>(createFormParallelPass());
+  manager.addNestedPass<func::FuncOp>(createPlanArenaPass());
+  manager.addPass(createPlanWeightsPass());
 }

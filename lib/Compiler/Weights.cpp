@@ -142,9 +142,18 @@ llvm::Error lariat::verifyWeight(WeightOp weight, const Checkpoint *checkpoint) 
   return llvm::Error::success();
 }
 
-llvm::Expected<std::vector<float>> lariat::loadWeight(WeightOp weight, const Checkpoint *checkpoint) {
-  if (weight.getValue())
-    return readInline(weight);
+static void roundAll(std::vector<float> &values) {
+  for (float &value : values)
+    value = roundToBFloat(value);
+}
+
+llvm::Expected<std::vector<float>> lariat::loadWeight(WeightOp weight, const Checkpoint *checkpoint, bool round) {
+  if (weight.getValue()) {
+    llvm::Expected<std::vector<float>> values = readInline(weight);
+    if (values && round)
+      roundAll(*values);
+    return values;
+  }
   llvm::Expected<SmallVector<Piece>> pieces = findPieces(weight, checkpoint);
   if (!pieces)
     return pieces.takeError();
@@ -154,6 +163,8 @@ llvm::Expected<std::vector<float>> lariat::loadWeight(WeightOp weight, const Che
   for (const Piece &piece : *pieces)
     if (llvm::Error error = appendPiece(piece, source.getHalves(), values))
       return std::move(error);
+  if (round)
+    roundAll(values);
   if (FloatAttr scale = source.getScale())
     for (float &value : values)
       value *= static_cast<float>(scale.getValueAsDouble());

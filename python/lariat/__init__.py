@@ -12,6 +12,7 @@ Importing this package loads nothing else: modules come in when a name is first 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from lariat.session import Encoded, GenerateOptions, Generation, Score, ScoreOptions, Session, SlotUse, Token, load
 
 __version__ = "0.1.0"
+
+# A checkout has its native module in the build tree: that of the launcher, else the release build.
+_BIN = os.environ.get("LARIAT_BIN_DIR") or os.path.join(os.path.dirname(__file__), "../../build/release/bin")
+__path__.append(os.path.join(os.path.dirname(_BIN), "python", "lariat"))
 
 __all__ = [
     "Artefact",

@@ -83,13 +83,27 @@ def describe(info: Artefact) -> list[str]:
         ("dtype", f"{info.dtype}, KV {info.kv_dtype}"),
         ("vocabulary", f"{info.vocabulary:,} tokens, end of sequence {', '.join(map(str, info.eos)) or 'none'}"),
         ("context", f"{info.context:,} positions"),
-        ("targets", ", ".join(info.targets) or "none"),
+        ("targets", ", ".join(_target(info, name) for name in info.targets) or "none"),
+        ("weights", _weights(info)),
         ("pipeline", info.pipeline),
         ("versions", f"artefact format {info.format_version}, lariat {info.lariat_version}"),
         ("files", f"{info.num_files}, {info.num_bytes:,} bytes"),
     ]
     width = max(len(name) for name, _ in fields)
     return [f"{name:<{width}}  {value}" for name, value in fields]
+
+
+def _target(info: Artefact, name: str) -> str:
+    code = info.file_bytes(f"code/{name}.so")
+    return name if code is None else f"{name} ({code:,} bytes of code)"
+
+
+def _weights(info: Artefact) -> str:
+    for name, kind in (("weights.bin", "packed"), ("weights/model.safetensors", "as stored")):
+        size = info.file_bytes(name)
+        if size is not None:
+            return f"{size:,} bytes, {kind}"
+    return "inline"
 
 
 def _loops(info: Artefact) -> str:

@@ -142,6 +142,11 @@ class Artefact:
             raise ArtefactError(f"{folder} has format version {version}, this version reads {FORMAT_VERSION}")
         return _read_manifest(folder, top)
 
+    def file_bytes(self, name: str) -> int | None:
+        """Bytes of one file, by its path in the artefact; none where there is no such file."""
+        files = _Object("manifest.json", self.manifest).object("files")
+        return files.object(name).get("bytes", int) if name in files.data else None
+
     @property
     def order(self) -> str:
         """The strictest order of the caches."""

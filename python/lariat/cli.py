@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import math
 import os
 import sys
 import warnings
@@ -14,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from lariat._arguments import add_artefact, add_run, add_sampling, add_threads, generate_options, number
 from lariat.errors import LariatError, RuntimeFault
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ def _compile(options: argparse.Namespace) -> None:
         dtype=options.dtype,
         kv_dtype=options.kv_dtype,
         pipeline=options.pipeline,
+        target=options.target,
+        report=options.report,
         print_memory=options.print_memory,
         force=options.force,
     )
@@ -114,19 +116,7 @@ def _encode(options: argparse.Namespace) -> None:
 
 
 def _generate(options: argparse.Namespace) -> None:
-    from lariat.session import GenerateOptions
-
-    chosen = GenerateOptions(
-        max_new_tokens=options.max_new_tokens,
-        temperature=options.temperature,
-        seed=options.seed,
-        ignore_eos=options.ignore_eos,
-        stop=tuple(options.stop),
-        loops=options.loops,
-        exit_threshold=options.exit_threshold,
-        missing=options.missing,
-        prefix=options.prefix,
-    )
+    chosen = generate_options(options)
     if options.prompt is not None and options.output is not None:
         raise RuntimeFault("-o goes with --tokens: --prompt prints its text")
     if options.prompt is None and options.output is None:
@@ -152,29 +142,31 @@ def _generate_file(options: argparse.Namespace, chosen: GenerateOptions) -> None
 
 
 def _generate_text(options: argparse.Namespace, chosen: GenerateOptions) -> None:
+    from lariat._talk import print_stream
     from lariat._terminal import Palette, summarise, wants_color
-    from lariat.session import Token, load
+    from lariat.session import load
 
     with load(options.artefact, threads=options.threads) as session:
         loops = session.info.loops
         most = chosen.loops or (loops.default if chosen.exit_threshold is None else loops.with_exit)
         colored = wants_color(options.color, sys.stdout)
         palette = Palette(most, enabled=colored)
-        num_printed, steps = 0, 1
-        for event in session.stream([options.prompt], chosen):
-            if isinstance(event, Token):
-                steps, text = event.steps, event.text
-            else:
-                # What was held back until it was clear that nothing follows.
-                text = (event.text or "")[num_printed:]
-            num_printed += len(text)
-            sys.stdout.write(palette.paint(text, steps))
-            sys.stdout.flush()
-            if not isinstance(event, Token):
-                print(flush=True)
-                if options.summary or colored:
-                    lines = summarise(session.info, palette, event, chosen.missing)
-                    print(*lines, sep="\n", file=sys.stderr)
+        done = print_stream(session, options.prompt, chosen, palette)
+        print(flush=True)
+        if options.summary or colored:
+            print(*summarise(session.info, palette, done.result, chosen.missing), sep="\n", file=sys.stderr)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from lariat._talk import run
+
+    run(options)
+
+
+def _chat(options: argparse.Namespace) -> None:
+    from lariat._talk import chat
+
+    chat(options)
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -195,38 +187,9 @@ class _Parser(argparse.ArgumentParser):
         self.exit(_fail(f"{message} (see {self.prog} --help)", USAGE))
 
 
-def _number(low: int, high: int = 2**31 - 1) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
-        return value
-
-    return read
-
-
-def _fraction(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a finite number")
-    return value
-
-
-def _temperature(text: str) -> float:
-    value = _fraction(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return value
-
-
 def _parser() -> argparse.ArgumentParser:
     from lariat import __version__
+    from lariat._talk import add_chat, add_run_command
 
     parser = _Parser(
         prog="lariat",
@@ -247,11 +210,21 @@ def _parser() -> argparse.ArgumentParser:
     _add_compile(command("compile", _compile, "compile a checkpoint directory or IR to an artefact"))
     _add_score(command("score", _score, "compute the logits of every row of token sequences"))
     _add_generate(command("generate", _generate, "continue a text or token sequences"))
+    add_run_command(command("run", _run, "continue one text, printed as it comes"))
+    add_chat(command("chat", _chat, "answer line by line with the model's chat template; /reset forgets, Ctrl-D ends"))
     _add_encode(command("encode", _encode, "compute the last states of an encoder"))
     info = command("info", _info, "print what an artefact is: loop, KV policy, exit rule, versions")
-    _add_artefact(info)
+    add_artefact(info)
     info.add_argument("--json", action="store_true", help="print the whole manifest instead")
+    about = "measure models beside other systems and the machine's limits"
+    _add_bench(commands.add_parser("bench", help=about, description=f"{about.capitalize()}.", allow_abbrev=False))
     return parser
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    from lariat.bench.command import add_to
+
+    add_to(parser)
 
 
 def _add_import(parser: argparse.ArgumentParser) -> None:
@@ -260,20 +233,33 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_compile(parser: argparse.ArgumentParser) -> None:
+    from lariat.compiler import DEFAULT_PIPELINE, PIPELINES
+
     parser.add_argument("source", metavar="DIR|M.mlir", type=Path, help="checkpoint directory, or IR")
     parser.add_argument("-o", dest="output", metavar="NAME.lariat", type=Path, required=True, help="artefact to write")
     parser.add_argument("--weights", metavar="DIR", type=Path, help="checkpoint with the weights, if not the source's")
     parser.add_argument("--dtype", choices=["f32", "bf16"], help="dtype of the weights (default: the checkpoint's)")
     parser.add_argument("--kv-dtype", choices=["f32", "bf16"], help="dtype of keys and values")
     parser.add_argument(
-        "--pipeline", choices=["reference", "fast"], default="reference", help="how to lower (default: reference)"
+        "--pipeline",
+        choices=PIPELINES,
+        default=DEFAULT_PIPELINE,
+        help=f"naive lowering, or fused kernels for each target (default: {DEFAULT_PIPELINE})",
     )
-    parser.add_argument("--print-memory", action="store_true", help="print KV bytes: live formula and pool bound")
+    parser.add_argument(
+        "--target",
+        metavar="LIST",
+        help="ISAs of the fast pipeline, separated by commas, 'native' or 'all' (default: all of this kind of machine)",
+    )
+    parser.add_argument("--print-memory", action="store_true", help="print bytes of caches, weights and calls")
+    parser.add_argument(
+        "--report", metavar="FILE", type=Path, help="write seconds per stage and bytes of code, as JSON"
+    )
     parser.add_argument("--force", action="store_true", help="replace an artefact that is there")
 
 
 def _add_score(parser: argparse.ArgumentParser) -> None:
-    _add_artefact(parser)
+    add_artefact(parser)
     _add_tokens(parser)
     parser.add_argument(
         "-o", dest="output", metavar="OUT.safetensors", type=Path, required=True, help="logits.I and steps.I to write"
@@ -285,20 +271,16 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
         help="run a non-causal router as trained, or its decode rule (default: score)",
     )
     parser.add_argument("--initial-state", metavar="FILE", type=Path, help="state.I before the loop, in safetensors")
-    _add_run(parser)
+    add_run(parser)
 
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
-    _add_artefact(parser)
+    add_artefact(parser)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--prompt", metavar="TEXT", help="text to continue; the new text is printed as it comes")
     source.add_argument("--tokens", metavar="IN.json", type=Path, help="list of token-id lists, run as one batch")
     parser.add_argument("-o", dest="output", metavar="OUT.json", type=Path, help="result of --tokens to write")
-    parser.add_argument("--max-new-tokens", metavar="N", type=_number(1), required=True, help="longest continuation")
-    parser.add_argument(
-        "--temperature", metavar="T", type=_temperature, default=0.0, help="0 is greedy, above samples (default: 0)"
-    )
-    parser.add_argument("--seed", metavar="S", type=_number(0, 2**63 - 1), default=0, help="sampling seed (default: 0)")
+    parser.add_argument("--max-new-tokens", metavar="N", type=number(1), required=True, help="longest continuation")
     parser.add_argument("--ignore-eos", action="store_true", help="go on after an end-of-sequence token")
     parser.add_argument(
         "--stop", metavar="TEXT", nargs="+", action="extend", default=[], help="end where one of these texts appears"
@@ -307,37 +289,20 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
         "--color", choices=["auto", "always", "never"], default="auto", help="colour tokens by depth (default: auto)"
     )
     parser.add_argument("--summary", action="store_true", help="print loop steps and KV bytes on standard error")
-    _add_run(parser)
+    add_sampling(parser)
+    add_run(parser)
 
 
 def _add_encode(parser: argparse.ArgumentParser) -> None:
-    _add_artefact(parser)
+    add_artefact(parser)
     _add_tokens(parser)
     parser.add_argument(
         "-o", dest="output", metavar="OUT.safetensors", type=Path, required=True, help="hidden.I and logits.I to write"
     )
-    _add_threads(parser)
-
-
-def _add_artefact(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("artefact", metavar="NAME.lariat", type=Path, help="what 'lariat compile' wrote")
+    add_threads(parser)
 
 
 def _add_tokens(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tokens", metavar="IN.json", type=Path, required=True, help="list of token-id lists, run as one ragged batch"
     )
-
-
-def _add_threads(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", metavar="N", type=_number(1, 4096), help="threads; the reference path has one")
-
-
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--loops", metavar="R", type=_number(0), help="most loop steps, where the model leaves it free")
-    parser.add_argument("--exit-threshold", metavar="Q", type=_fraction, help="threshold of the declared exit rule")
-    parser.add_argument(
-        "--missing", metavar="MODE", help="what later rows see of a row that exited, one that 'lariat info' lists"
-    )
-    parser.add_argument("--prefix", metavar="P", type=_number(0), help="first rows that see each other both ways")
-    _add_threads(parser)

@@ -12,9 +12,12 @@ from pathlib import Path
 
 from lariat._process import find_tool, one_line_of, read_diagnostics, status_text
 from lariat.artefact import Artefact
-from lariat.errors import CompileError, UnsupportedError
+from lariat.errors import CompileError
 
-__all__ = ["CompileOptions", "compile"]
+__all__ = ["DEFAULT_PIPELINE", "PIPELINES", "CompileOptions", "compile"]
+
+PIPELINES = ("reference", "fast")
+DEFAULT_PIPELINE = "fast"
 
 
 @dataclass(frozen=True)
@@ -25,15 +28,20 @@ class CompileOptions:
         weights: checkpoint directory, where it is not the source and not the one the IR names.
         dtype: `f32` or `bf16` weights; `f32` where none is given. Arithmetic is f32.
         kv_dtype: `f32` or `bf16` keys and values; what the IR declares (`f32` from importers) where none is given.
-        pipeline: `reference`, naive lowering by upstream patterns.
-        print_memory: print the table of KV bytes on standard output.
+        pipeline: `reference`, naive lowering by upstream patterns, or `fast`, fused kernels for each target.
+        target: of the fast pipeline: ISAs separated by commas, `native` (the best that this machine runs) or `all`; all
+            that run on machines of this kind where none is given.
+        print_memory: print bytes of keys and values, and of the fast pipeline's weights and calls, on standard output.
+        report: JSON file to write with seconds per stage and bytes of code.
         force: replace an artefact that is there.
     """
 
     weights: Path | None = None
     dtype: str | None = None
     kv_dtype: str | None = None
-    pipeline: str = "reference"
+    pipeline: str = DEFAULT_PIPELINE
+    target: str | None = None
+    report: Path | None = None
     print_memory: bool = False
     force: bool = False
 
@@ -46,14 +54,11 @@ def compile(
     Raises:
         ImportFailure: if a directory cannot be imported.
         CompileError: if the compiler refuses, `output` exists without `force`, or it cannot be written.
-        UnsupportedError: for a pipeline that is not built.
 
     >>> compile("test/models/ouro", "new.lariat").family
     'ouro'
     """
     options = options or CompileOptions()
-    if options.pipeline == "fast":
-        raise UnsupportedError("the fast pipeline is not built yet; use --pipeline reference", ["pipeline fast"])
     path, target = Path(source), Path(output)
     if target.exists() and not options.force:
         raise CompileError(f"{target} is there already: --force replaces it")
@@ -79,6 +84,10 @@ def _run(source: Path, target: Path, options: CompileOptions, weights: Path | No
         command += ["--dtype", options.dtype]
     if options.kv_dtype is not None:
         command += ["--kv-dtype", options.kv_dtype]
+    if options.target is not None:
+        command += ["--target", options.target]
+    if options.report is not None:
+        command += ["--report", options.report]
     command += ["--print-memory"] if options.print_memory else []
     command += ["--force"] if options.force else []
     output = None if options.print_memory else subprocess.DEVNULL

@@ -5,23 +5,30 @@ from __future__ import annotations
 
 import operator
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import SupportsIndex
 
-from lariat._process import Json, ReferenceProcess
+from lariat._process import ReferenceProcess
+from lariat._reference import ReferenceRunner
+from lariat._runner import NewToken, Run, Runner
 from lariat.artefact import Artefact
 from lariat.errors import RuntimeFault
+from lariat.requests import (
+    CacheUse,
+    Encoded,
+    GenerateOptions,
+    Generation,
+    Score,
+    ScoreOptions,
+    SlotUse,
+    Token,
+)
 from lariat.text import StopText, TextStream, Tokenizer
 
-if TYPE_CHECKING:
-    import numpy
-    from numpy.typing import NDArray
-
 __all__ = [
+    "CacheUse",
     "Encoded",
     "GenerateOptions",
     "Generation",
@@ -34,120 +41,12 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class ScoreOptions:
-    """How to score.
-
-    Attributes:
-        mode: `score` runs a non-causal router as trained, `generate` replaces it by its decode rule.
-        loops: most loop steps, in the range the model allows; its default where none is given.
-        exit_threshold: threshold of the declared exit rule; no row exits where none is given.
-        missing: what later rows see of a row that exited; the model's declaration where none is given.
-        prefix: rows at the start of each sequence that see each other in both directions.
-        initial_state: safetensors file with the state before the loop, for families that leave it free:
-            `state.I` float32[num_rows, width] for sequence I, or one tensor for one sequence.
-        chunk: rows of a sequence that are run in one call, all where none is given.
-        derived: run the derived step functions instead of the whole function: `lockstep`, all rows at one depth, or
-            `staggered`, rows of different depths in one call.
-    """
-
-    mode: str = "score"
-    loops: int | None = None
-    exit_threshold: float | None = None
-    missing: str | None = None
-    prefix: int | None = None
-    initial_state: Path | None = None
-    chunk: int | None = None
-    derived: str | None = None
-
-
-@dataclass(frozen=True)
-class GenerateOptions:
-    """How to generate.
-
-    Attributes:
-        max_new_tokens: the length at which a sequence ends if nothing ends it before.
-        temperature: 0 takes the most likely token; above, tokens are sampled from softmax(logits / temperature).
-        seed: of the sampling; noise depends on seed and position only, never on the batch.
-        ignore_eos: go on after an end-of-sequence token.
-        stop: texts that end a sequence; the first one found and what follows it are left out of the text.
-        loops, exit_threshold, missing, prefix: as in `ScoreOptions`.
-    """
-
-    max_new_tokens: int = 128
-    temperature: float = 0.0
-    seed: int = 0
-    ignore_eos: bool = False
-    stop: tuple[str, ...] = ()
-    loops: int | None = None
-    exit_threshold: float | None = None
-    missing: str | None = None
-    prefix: int | None = None
-
-
-@dataclass(frozen=True)
-class SlotUse:
-    """Entries of one slot: `computed` from their own row, `filled` in for rows that stopped before."""
-
-    computed: int
-    filled: int
-
-
-CacheUse = dict[str, tuple[tuple[SlotUse, ...], ...]]
-"""Entries that a sequence left in each cache, by its name, then layer, then slot."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """Result for one sequence: `logits` float32[num_rows, vocabulary], `steps` int32[num_rows], loop steps of a row."""
-
-    logits: NDArray[numpy.float32]
-    steps: NDArray[numpy.int32]
-    slots: CacheUse
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Result of an encoder: `hidden` float32[num_rows, width], `logits` float32[num_rows, vocabulary] with a head."""
-
-    hidden: NDArray[numpy.float32]
-    logits: NDArray[numpy.float32] | None
-
-
-@dataclass(frozen=True)
-class Token:
-    """A new token: of which sequence, its id, loop steps of the row that chose it, and the text it completes."""
-
-    sequence: int
-    id: int
-    steps: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Generation:
-    """Result for one sequence.
-
-    Attributes:
-        tokens: new token ids.
-        steps: loop steps of the row that chose each of them.
-        finish: `eos`, `stop` or `length`.
-        text: of the new tokens, up to a stop text; none if all prompts are token ids and there is no stop text.
-        slots: cache entries at the end; none if a stop text ended the run.
-    """
-
-    tokens: tuple[int, ...]
-    steps: tuple[int, ...]
-    finish: str
-    text: str | None
-    slots: CacheUse | None = field(repr=False)
-
-
 def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Session:
     """Open the artefact at `path`.
 
     Args:
-        threads: to compute with. The reference path has one whatever is asked; results never depend on it.
+        threads: to compute with, one per core where none is given; the reference path has one. Results never depend on
+            it.
 
     Raises:
         ArtefactError: if it is missing or its manifest is damaged.
@@ -166,6 +65,7 @@ class Session:
         self.info = artefact
         self.threads = threads
         self._process = ReferenceProcess(artefact.path)
+        self._runner = self._choose_runner()
         self._tokenizer: Tokenizer | None = None
 
     def __repr__(self) -> str:
@@ -181,11 +81,11 @@ class Session:
             self.close()
         else:
             # A run that failed or was interrupted may still be busy.
-            self._process.stop()
+            self._runner.stop()
 
     def close(self) -> None:
         """Give back memory and threads. The next call would start again."""
-        self._process.close()
+        self._runner.close()
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -208,11 +108,7 @@ class Session:
         >>> load("ouro.lariat").score([[65, 66], [67]], ScoreOptions(loops=2))[1].steps
         array([2], dtype=int32)
         """
-        with tempfile.TemporaryDirectory(prefix="lariat-") as folder:
-            output = Path(folder) / "score.safetensors"
-            slots = self.score_to_file(sequences, output, options)
-            tensors = _read_tensors(output)
-            return [Score(tensors[f"logits.{at}"], tensors[f"steps.{at}"], use) for at, use in enumerate(slots)]
+        return self._runner.score(_ids(sequences), options or ScoreOptions())
 
     def score_to_file(
         self, sequences: Sequence[Sequence[SupportsIndex]], output: Path, options: ScoreOptions | None = None
@@ -222,21 +118,7 @@ class Session:
         Raises:
             RuntimeFault: as `score`, or if `output` cannot be written.
         """
-        options = options or ScoreOptions()
-        answer = self._process.request(
-            "score",
-            sequences=_ids(sequences),
-            mode=options.mode,
-            loops=options.loops,
-            threshold=options.exit_threshold,
-            missing=_mode(options.missing),
-            prefix=options.prefix,
-            initial_state=None if options.initial_state is None else str(options.initial_state.resolve()),
-            chunk=options.chunk,
-            derived=options.derived or False,
-            output=str(output.resolve()),
-        )
-        return _read_slots(answer)
+        return self._runner.score_to_file(_ids(sequences), output, options or ScoreOptions())
 
     def encode(self, sequences: Sequence[Sequence[SupportsIndex]]) -> list[Encoded]:
         """Last state of every row of every sequence of an encoder.
@@ -244,15 +126,11 @@ class Session:
         Raises:
             RuntimeFault: as `score`, or if the model is not an encoder.
         """
-        with tempfile.TemporaryDirectory(prefix="lariat-") as folder:
-            output = Path(folder) / "encode.safetensors"
-            self.encode_to_file(sequences, output)
-            tensors = _read_tensors(output)
-            return [Encoded(tensors[f"hidden.{at}"], tensors.get(f"logits.{at}")) for at, _ in enumerate(sequences)]
+        return self._runner.encode(_ids(sequences))
 
     def encode_to_file(self, sequences: Sequence[Sequence[SupportsIndex]], output: Path) -> None:
         """As `encode`, with `hidden.I` and, with a head, `logits.I` in a safetensors file."""
-        self._process.request("encode", sequences=_ids(sequences), output=str(output.resolve()))
+        self._runner.encode_to_file(_ids(sequences), output)
 
     def generate(
         self, prompts: Sequence[str | Sequence[SupportsIndex]], options: GenerateOptions | None = None
@@ -269,63 +147,77 @@ class Session:
         return [event for event in self.stream(prompts, options) if isinstance(event, Generation)]
 
     def stream(
-        self, prompts: Sequence[str | Sequence[SupportsIndex]], options: GenerateOptions | None = None
+        self,
+        prompts: Sequence[str | Sequence[SupportsIndex]],
+        options: GenerateOptions | None = None,
+        *,
+        with_text: bool = False,
     ) -> Iterator[Token | Generation]:
         """As `generate`, with every token as it comes, then the result of each sequence in order.
 
         The texts of a sequence's tokens are the start of its result's text; characters and stop texts that are not
-        complete yet are held back.
+        complete yet are held back. `with_text` asks for texts where all prompts are token ids, too.
         """
         options = options or GenerateOptions()
-        with_text = bool(options.stop) or any(isinstance(prompt, str) for prompt in prompts)
-        writers = [_Writer(self.tokenizer if with_text else None, options.stop) for _ in prompts]
-        answers = self._process.stream(
-            "generate",
-            sequences=_ids([self.tokenizer.encode(one) if isinstance(one, str) else one for one in prompts]),
-            max_new_tokens=options.max_new_tokens,
-            temperature=options.temperature,
-            seed=options.seed,
-            ignore_eos=options.ignore_eos,
-            loops=options.loops,
-            threshold=options.exit_threshold,
-            missing=_mode(options.missing),
-            prefix=options.prefix,
-        )
-        answer: Json = {}
-        for answer in answers:
-            if "ok" in answer:
-                break
-            number, token, steps = (_integer(answer, key) for key in ("sequence", "token", "steps"))
-            if number < len(writers) and not writers[number].stopped:
-                yield Token(number, token, steps, writers[number].push(token, steps))
-                if all(writer.stopped for writer in writers):
+        with_text = with_text or bool(options.stop) or any(isinstance(prompt, str) for prompt in prompts)
+        writers = [_Writer(self.tokenizer if with_text else None, options) for _ in prompts]
+        ids = _ids([self.tokenizer.encode(one) if isinstance(one, str) else one for one in prompts])
+        run = self._runner.generate(ids, options)
+        try:
+            for new in run.tokens():
+                if new.sequence >= len(writers) or writers[new.sequence].finish:
+                    continue
+                writer = writers[new.sequence]
+                yield Token(new.sequence, new.id, new.steps, writer.push(new), new.logprob, new.top_logprobs)
+                if writer.finish:
+                    run.stop(new.sequence)
+                if all(one.finish for one in writers):
                     break
-        # Ends a run that nobody waits for: every sequence found a stop text.
-        answers.close()
-        yield from _results(writers, answer)
+            results = [_result(number, writer, run) for number, writer in enumerate(writers)]
+        finally:
+            # Ends a run that nobody waits for: every sequence found a stop text, or the caller left.
+            run.close()
+        yield from results
+
+    def _choose_runner(self) -> Runner:
+        if self.info.pipeline != "fast":
+            return ReferenceRunner(self._process)
+        from lariat._fast import FastRunner
+
+        return FastRunner(self.info, self.threads)
 
 
 class _Writer:
-    """What one sequence has generated so far."""
+    """What one sequence has generated so far.
 
-    def __init__(self, tokenizer: Tokenizer | None, stop: Sequence[str]) -> None:
+    Attributes:
+        finish: why it ended, where that is for the caller to notice; empty until then.
+    """
+
+    def __init__(self, tokenizer: Tokenizer | None, options: GenerateOptions) -> None:
         self._decoder = None if tokenizer is None else TextStream(tokenizer)
-        self._stop = StopText(stop)
+        self._stop = StopText(options.stop)
+        self._stop_tokens = frozenset(options.stop_tokens)
         self._pieces: list[str] = []
         self.tokens: list[int] = []
         self.steps: list[int] = []
+        self.logprobs: list[float] = []
+        self.finish = ""
 
-    @property
-    def stopped(self) -> bool:
-        return self._stop.found
-
-    def push(self, token: int, steps: int) -> str:
-        self.tokens.append(token)
-        self.steps.append(steps)
-        if self._decoder is None:
-            return ""
-        self._pieces.append(self._stop.push(self._decoder.push(token)))
-        return self._pieces[-1]
+    def push(self, new: NewToken) -> str:
+        self.tokens.append(new.id)
+        self.steps.append(new.steps)
+        if new.logprob is not None:
+            self.logprobs.append(new.logprob)
+        text = ""
+        if self._decoder is not None:
+            text = self._stop.push(self._decoder.push(new.id))
+            self._pieces.append(text)
+        if self._stop.found:
+            self.finish = "stop"
+        elif new.id in self._stop_tokens:
+            self.finish = "eos"
+        return text
 
     def text(self) -> str | None:
         if self._decoder is None:
@@ -334,52 +226,17 @@ class _Writer:
         return "".join(self._pieces)
 
 
-def _results(writers: Sequence[_Writer], answer: Json) -> Iterator[Generation]:
-    results = answer.get("results")
-    slots = _read_slots(answer) if "slots" in answer else []
-    for number, writer in enumerate(writers):
-        use = slots[number] if number < len(slots) else None
-        text = writer.text()
-        finish = "stop"
-        if not writer.stopped:
-            entry = results[number] if isinstance(results, list) and number < len(results) else None
-            if not isinstance(entry, dict) or entry.get("tokens") != writer.tokens:
-                raise RuntimeFault(f"lariat-reference has no result for sequence {number} that agrees with its tokens")
-            finish = str(entry.get("finish"))
-        yield Generation(tuple(writer.tokens), tuple(writer.steps), finish, text, use)
+def _result(number: int, writer: _Writer, run: Run) -> Generation:
+    end = run.end(number)
+    finish = writer.finish
+    if not finish:
+        if end is None or end.tokens != writer.tokens:
+            raise RuntimeFault(f"lariat-reference has no result for sequence {number} that agrees with its tokens")
+        finish = end.finish
+    slots = None if end is None else end.slots
+    logprobs = tuple(writer.logprobs) if writer.logprobs else None
+    return Generation(tuple(writer.tokens), tuple(writer.steps), finish, writer.text(), slots, logprobs)
 
 
 def _ids(sequences: Sequence[Sequence[SupportsIndex]]) -> list[list[int]]:
     return [[operator.index(token) for token in sequence] for sequence in sequences]
-
-
-def _mode(missing: str | None) -> str | None:
-    return None if missing is None else missing.replace("-", "_")
-
-
-def _integer(answer: Json, key: str) -> int:
-    value = answer.get(key)
-    if not isinstance(value, int):
-        raise RuntimeFault(f"lariat-reference answered without '{key}'")
-    return value
-
-
-def _read_slots(answer: Json) -> list[CacheUse]:
-    slots = answer.get("slots")
-    try:
-        return [
-            {
-                str(name): tuple(tuple(SlotUse(slot["computed"], slot["filled"]) for slot in layer) for layer in layers)
-                for name, layers in use.items()
-            }
-            for use in (slots if isinstance(slots, list) else [])
-        ]
-    except (AttributeError, KeyError, TypeError):
-        raise RuntimeFault("lariat-reference answered with 'slots' of another shape") from None
-
-
-def _read_tensors(path: Path) -> dict[str, Any]:
-    import safetensors.numpy
-
-    tensors: dict[str, Any] = safetensors.numpy.load_file(path)
-    return tensors

@@ -52,19 +52,24 @@ class Tokenizer:
         except Exception as failure:  # the library raises Exception itself
             raise ArtefactError(f"{path}: {' '.join(str(failure).split())}") from None
 
-    def encode(self, text: str) -> list[int]:
-        """Token ids of `text`, with the special tokens that tokenizer.json adds.
+    def encode(self, text: str, *, special: bool = True) -> list[int]:
+        """Token ids of `text`, with the special tokens that tokenizer.json adds unless `special` says not to.
 
         Raises:
             RuntimeFault: if the text cannot be encoded or has no tokens.
         """
         try:
-            tokens = [int(token) for token in self._tokenizer.encode(text).ids]
+            tokens = [int(token) for token in self._tokenizer.encode(text, add_special_tokens=special).ids]
         except Exception as failure:  # as above
             raise RuntimeFault(f"cannot encode the text: {' '.join(str(failure).split())}") from None
         if not tokens:
             raise RuntimeFault("the text has no tokens: a model needs at least one")
         return tokens
+
+    def find(self, token: str) -> int | None:
+        """Id of a token by its text; none where there is no such token."""
+        found = self._tokenizer.token_to_id(token)
+        return None if found is None else int(found)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of `tokens`, without special tokens and ids that tokenizer.json does not know."""

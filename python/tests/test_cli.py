@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import pty
 import re
 import signal
@@ -29,7 +30,7 @@ def lariat(tmp_path: Path) -> Command:
 # --- usage ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["", "import", "compile", "score", "generate", "encode", "info"])
+@pytest.mark.parametrize("command", ["", "import", "compile", "score", "generate", "run", "chat", "encode", "info"])
 def test_help(lariat: Command, command: str) -> None:
     assert lariat.ok(*command.split(), "--help").startswith(f"usage: lariat {command}".rstrip())
 
@@ -38,7 +39,7 @@ def test_help(lariat: Command, command: str) -> None:
     ("arguments", "message"),
     [
         ([], "the following arguments are required: COMMAND (see lariat --help)"),
-        (["run"], "argument COMMAND: invalid choice: 'run'"),
+        (["walk"], "argument COMMAND: invalid choice: 'walk'"),
         (["info"], "the following arguments are required: NAME.lariat (see lariat info --help)"),
         (["info", "a.lariat", "--js"], "unrecognized arguments: --js"),
         (["compile", "x", "-o", "y", "--dtype", "f16"], "argument --dtype: invalid choice: 'f16'"),
@@ -67,8 +68,8 @@ def test_help(lariat: Command, command: str) -> None:
         (["import", "nowhere", "-o", "m.mlir"], "nowhere: no such checkpoint directory"),
         (["compile", "nowhere", "-o", "b.lariat"], "nowhere: no such file or directory"),
         (
-            ["compile", "x", "-o", "b.lariat", "--pipeline", "fast"],
-            "the fast pipeline is not built yet; use --pipeline ref",
+            ["compile", "x", "-o", "b.lariat", "--pipeline", "quick"],
+            "argument --pipeline: invalid choice: 'quick' (choose from",
         ),
         (["compile", ".", "-o", "a.lariat"], "a.lariat is there already: --force replaces it"),
         (["info", "nothing.lariat"], "nothing.lariat: no such artefact"),
@@ -202,6 +203,22 @@ def test_info(lariat: Command) -> None:
     assert json.loads(lariat.ok("info", "a.lariat", "--json")) == fakes.MANIFEST
 
 
+def test_info_of_targets(lariat: Command) -> None:
+    folder = lariat.folder / "fast.lariat"
+    folder.mkdir()
+    files = {"code/avx512.so": 70_000, "code/avx2.so": 50_000, "weights.bin": 8_192}
+    manifest = {
+        **fakes.MANIFEST,
+        "pipeline": "fast",
+        "targets": ["avx512", "avx2"],
+        "files": {name: {"bytes": size, "sha256": "00"} for name, size in files.items()},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    lines = lariat.ok("info", "fast.lariat").splitlines()
+    assert "targets       avx512 (70,000 bytes of code), avx2 (50,000 bytes of code)" in lines
+    assert "weights       8,192 bytes, packed" in lines
+
+
 # --- interruptions --------------------------------------------------------------------------------------------------
 
 
@@ -264,6 +281,19 @@ def test_compile_from_ir_and_replace(real: Command) -> None:
     table = real.ok("compile", "mor.mlir", "-o", "mor.lariat", "--force", "--print-memory")
     assert "bytes" in table
     assert re.search(r"^family +mor \(decoder\)$", real.ok("info", "mor.lariat"), re.M)
+
+
+def test_compile_for_targets(real: Command) -> None:
+    checkpoint = fakes.MODELS / "mor-expert"
+    chosen = ("--pipeline", "fast", "--target", "avx2", "--report", "report.json")
+    if platform.machine() == "x86_64":
+        real.ok("compile", checkpoint, "-o", "fast.lariat", *chosen)
+        assert json.loads((real.folder / "report.json").read_text())["targets"]["avx2"]["code_bytes"] > 0
+        assert re.search(r"^targets +avx2 \([\d,]+ bytes of code\)$", real.ok("info", "fast.lariat"), re.M)
+    refusal = real.fails("compile", checkpoint, "-o", "no.lariat", "--pipeline", "fast", "--target", "sse")
+    assert re.fullmatch(r"option --target is 'sse', expected .*native or all", refusal)
+    assert "--target is of the fast" in real.fails("compile", checkpoint, "-o", "no.lariat", "--target", "all")
+    assert not (real.folder / "no.lariat").exists()
 
 
 def test_compile_broken_ir(real: Command) -> None:

@@ -21,9 +21,16 @@ static cl::opt<std::string> dtype("dtype", cl::init("f32"), cl::value_desc("f32|
                                   cl::cat(category));
 static cl::opt<std::string> kvDtype("kv-dtype", cl::value_desc("f32|bf16"),
                                     cl::desc("type of caches (default: what the module declares)"), cl::cat(category));
-static cl::opt<std::string> pipeline("pipeline", cl::init("reference"), cl::value_desc("NAME"),
-                                     cl::desc("reference, the only one yet"), cl::cat(category));
-static cl::opt<bool> printMemory("print-memory", cl::desc("print the KV memory of each cache"), cl::cat(category));
+static cl::opt<std::string> pipeline("pipeline", cl::init(lariat::CompileOptions().pipeline), cl::value_desc("NAME"),
+                                     cl::desc("reference or fast"), cl::cat(category));
+static cl::opt<std::string> target("target", cl::value_desc("LIST"),
+                                   cl::desc("ISAs of the fast pipeline, separated by commas; native; all (default)"),
+                                   cl::cat(category));
+static cl::opt<std::string> reportFile("report", cl::value_desc("FILE"),
+                                       cl::desc("write seconds per stage and bytes of code, as JSON"),
+                                       cl::cat(category));
+static cl::opt<bool> printMemory("print-memory", cl::desc("print the memory of caches, weights and calls"),
+                                 cl::cat(category));
 static cl::opt<bool> force("force", cl::desc("replace an artefact that is already there"), cl::cat(category));
 
 int main(int argc, char **argv) {
@@ -37,16 +44,23 @@ int main(int argc, char **argv) {
                                  .dtype = dtype,
                                  .kvDtype = kvDtype,
                                  .pipeline = pipeline,
+                                 .targets = target,
                                  .force = force};
+  // The linker, which compiles run in process, resets the command line.
+  bool printsMemory = printMemory;
+  std::string statsPath = reportFile;
   mlir::DialectRegistry registry;
   lariat::registerDialects(registry);
   mlir::MLIRContext context(registry);
-  std::string memory;
-  if (llvm::Error error = lariat::compile(options, &context, memory)) {
+  lariat::CompileReport report;
+  llvm::Error error = lariat::compile(options, &context, report);
+  if (!error && !statsPath.empty())
+    error = lariat::writeStats(report.stats, statsPath);
+  if (error) {
     llvm::errs() << "error: " << toString(std::move(error)) << '\n';
     return 1;
   }
-  if (printMemory)
-    llvm::outs() << memory;
+  if (printsMemory)
+    llvm::outs() << report.memory;
   return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "lariat/Compiler/Dialects.h"
 #include "lariat/Conversion/Passes.h"
+#include "lariat/Dialect/Kernel/Transforms/Passes.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
@@ -11,6 +12,7 @@
 int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   lariat::registerDialects(registry);
+  lariat::registerKernelPasses();
   lariat::registerLariatPasses();
   lariat::registerLariatConversionPasses();
   mlir::registerTransformsPasses();

@@ -5,6 +5,7 @@
 #ifndef LARIAT_COMPILER_COMPILE_H
 #define LARIAT_COMPILER_COMPILE_H
 
+#include "lariat/Compiler/CompileStats.h"
 #include "lariat/Compiler/ModelFacts.h"
 #include "lariat/Compiler/Options.h"
 #include "lariat/Support/Safetensors.h"
@@ -32,11 +33,21 @@ llvm::Expected<Model> readArtefact(llvm::StringRef path, mlir::MLIRContext *cont
 /// Checks that the model can be lowered in every mode it has, so that nothing unbuilt is met later.
 llvm::Error verifyLowering(const Model &model);
 
-/// Writes `options.output` through a sibling directory that takes its name at the end.
-llvm::Error writeArtefact(const Model &model, const CompileOptions &options);
+struct FastProgram;
 
-/// All of it; `memory` receives the table of KV memory.
-llvm::Error compile(const CompileOptions &options, mlir::MLIRContext *context, std::string &memory);
+/// Writes `options.output` through a sibling directory that takes its name at the end. `program` is null for the reference
+/// pipeline, whose artefacts hold weights as they are stored.
+llvm::Error writeArtefact(const Model &model, const CompileOptions &options, const FastProgram *program,
+                          CompileStats &stats);
+
+/// What compiling has to say.
+struct CompileReport {
+  std::string memory; ///< table of KV memory, and of the fast path's weights and arena
+  CompileStats stats;
+};
+
+/// All of it.
+llvm::Error compile(const CompileOptions &options, mlir::MLIRContext *context, CompileReport &report);
 
 } // namespace lariat
 

@@ -6,7 +6,9 @@
 #define LARIAT_COMPILER_PIPELINES_H
 
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/PassManager.h"
+#include "llvm/Support/Error.h"
 
 #include <optional>
 
@@ -32,6 +34,22 @@ void buildLowerToLLVMPipeline(mlir::OpPassManager &manager);
 
 /// All three.
 void buildReferencePipeline(mlir::OpPassManager &manager, const ReferenceOptions &options);
+
+/// From there to the kernel level instead. `halfWeights`: packed weights are bf16.
+void buildFormKernelsPipeline(mlir::OpPassManager &manager, bool halfWeights);
+
+/// Kernels into parallel regions, buffers into the arena, packed data into weights.bin.
+void buildPlanKernelsPipeline(mlir::OpPassManager &manager);
+
+/// Bodies of the slow road from tensors to LLVM's dialect. As above, but memory is never freed: the runtime takes all of it
+/// back after a call.
+void buildGenericToLLVMPipeline(mlir::OpPassManager &manager);
+
+/// What `lowerKernelsForTarget` leaves to LLVM's dialect.
+void buildKernelsToLLVMPipeline(mlir::OpPassManager &manager);
+
+/// Names an op that is not in LLVM's dialect.
+llvm::Error verifyLLVMDialect(mlir::ModuleOp module);
 
 } // namespace lariat
 

@@ -17,8 +17,8 @@ namespace lariat {
 llvm::SmallVector<int64_t> getDataShape(WeightOp weight);
 
 /// Row-major values of a weight in its data shape. `checkpoint` may be null if the weight is inline. Errors name the
-/// tensor, what was found and what is expected.
-llvm::Expected<std::vector<float>> loadWeight(WeightOp weight, const Checkpoint *checkpoint);
+/// tensor, what was found and what is expected. With `round` stored values are rounded to bf16 before the source's scale.
+llvm::Expected<std::vector<float>> loadWeight(WeightOp weight, const Checkpoint *checkpoint, bool round = false);
 
 /// Everything `loadWeight` checks, without reading a value.
 llvm::Error verifyWeight(WeightOp weight, const Checkpoint *checkpoint);

@@ -4,10 +4,8 @@
 
 #include "Helpers.h"
 
+#include "lariat/Dialect/Lariat/IR/Rope.h"
 #include "llvm/Support/Format.h"
-
-#include <cmath>
-#include <numbers>
 
 using namespace mlir;
 using namespace lariat;
@@ -226,37 +224,16 @@ struct LowerNorm : ReferencePattern<NormOp> {
   }
 };
 
-/// The frequency of pair `i` of `dims` / 2.
-double getFrequency(RopeOp op, int64_t i, int64_t dims) {
-  double frequency = std::pow(op.getTheta().convertToDouble(), -2.0 * i / dims);
-  std::optional<RopeScalingAttr> scaling = op.getScaling();
-  if (!scaling)
-    return frequency;
-  double factor = scaling->getFactor().getValueAsDouble();
-  if (scaling->getKind() == RopeScalingKind::Linear)
-    return frequency / factor;
-  double low = scaling->getLow().getValueAsDouble(), high = scaling->getHigh().getValueAsDouble();
-  double original = scaling->getOriginal(), wavelength = 2 * std::numbers::pi / frequency;
-  if (wavelength < original / high)
-    return frequency;
-  if (wavelength > original / low)
-    return frequency / factor;
-  double blend = (original / wavelength - low) / (high - low);
-  return (1 - blend) * frequency / factor + blend * frequency;
-}
-
 struct LowerRope : ReferencePattern<RopeOp> {
   using ReferencePattern::ReferencePattern;
 
   LogicalResult matchAndRewrite(RopeOp op, OpAdaptor adaptor, ConversionPatternRewriter &rewriter) const override {
     RankedTensorType type = convert(op.getType());
     int64_t heads = op.getHeads(), width = type.getDimSize(1) / heads;
-    int64_t dims = op.getDims() ? static_cast<int64_t>(*op.getDims()) : width;
+    int64_t dims = getRotatedColumns(op);
     bool interleaved = op.getStyle() == RopeStyle::Interleaved;
     Type angles = op.getAngles() ? *op.getAngles() : rewriter.getF32Type();
-    SmallVector<double> frequencies;
-    for (int64_t i = 0; i < dims / 2; ++i)
-      frequencies.push_back(getFrequency(op, i, dims));
+    SmallVector<double> frequencies = getRopeFrequencies(op);
     std::string params;
     llvm::raw_string_ostream(params) << heads << ' ' << dims << ' ' << interleaved << ' ' << angles << ' '
                                      << llvm::format("%.17g", op.getTheta().convertToDouble()) << ' '

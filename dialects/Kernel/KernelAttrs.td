@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Attributes of the kernel level.
+
+#ifndef LARIAT_KERNEL_ATTRS_TD
+#define LARIAT_KERNEL_ATTRS_TD
+
+include "KernelDialect.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+
+class Kernel_Enum<string name, string summary, list<I32EnumCase> cases> : I32Enum<name, summary, cases> {
+  let cppNamespace = "::lariat::kernel";
+}
+
+/// An enumeration as attribute, printed as its keyword.
+class Kernel_EnumAttr<EnumInfo info, string mnemonic> : EnumAttr<Kernel_Dialect, info, mnemonic> {
+  let assemblyFormat = "$value";
+}
+
+class Kernel_Case<string symbol, int value, string keyword> : I32EnumCase<symbol, value, keyword>;
+
+def Kernel_PackKind : Kernel_Enum<"PackKind", "how a weight lies in weights.bin", [
+  // Weights (N, K) as [depth][N / 16][K][16], N filled up with zeros; bf16 as [depth][N / 16][(K + 1) / 2][16][2].
+  Kernel_Case<"Panels", 0, "panels">,
+  // A vector (N) as f32 [depth][N filled up to a multiple of 16 with zeros].
+  Kernel_Case<"Vector", 1, "vector">,
+  // Vectors (H, N), H of them one after the other, each as above.
+  Kernel_Case<"Vectors", 2, "vectors">
+]>;
+def Kernel_PackKindAttr : Kernel_EnumAttr<Kernel_PackKind, "pack_kind">;
+
+def Kernel_ReduceKind : Kernel_Enum<"ReduceKind", "how the columns of a row become one value", [
+  Kernel_Case<"Sum", 0, "sum">, Kernel_Case<"Max", 1, "max">, Kernel_Case<"Min", 2, "min">
+]>;
+def Kernel_ReduceKindAttr : Kernel_EnumAttr<Kernel_ReduceKind, "reduce_kind">;
+
+def Kernel_FactKind : Kernel_Enum<"FactKind", "a column of a row table", [
+  Kernel_Case<"Root", 0, "root">, Kernel_Case<"Sequence", 1, "sequence">, Kernel_Case<"Position", 2, "position">,
+  Kernel_Case<"Depth", 3, "depth">, Kernel_Case<"Flags", 4, "flags">, Kernel_Case<"Length", 5, "length">
+]>;
+def Kernel_FactKindAttr : Kernel_EnumAttr<Kernel_FactKind, "fact_kind">;
+
+def Kernel_LookUpKind : Kernel_Enum<"LookUpKind", "which slots a row reads for an earlier row u", [
+  Kernel_Case<"Exact", 0, "exact">,                 // u's entry in the row's slot
+  Kernel_Case<"ElseFirst", 1, "else_first">,        // that, else u's entry in slot 0
+  Kernel_Case<"NewestAtMost", 2, "newest_at_most">, // u's entry in the deepest slot up to the row's
+  Kernel_Case<"First", 3, "first">,                 // u's entry in slot 0
+  Kernel_Case<"AllAtMost", 4, "all_at_most">        // all of u's entries in slots up to the row's, shallow first
+]>;
+def Kernel_LookUpKindAttr : Kernel_EnumAttr<Kernel_LookUpKind, "look_up_kind">;
+
+def Kernel_MaskKind : Kernel_Enum<"MaskKind", "which positions a row sees", [
+  Kernel_Case<"Causal", 0, "causal">, Kernel_Case<"Full", 1, "full">, Kernel_Case<"Prefix", 2, "prefix">,
+  Kernel_Case<"Window", 3, "window">, Kernel_Case<"Chunk", 4, "chunk">
+]>;
+
+def Kernel_MaskAttr : AttrDef<Kernel_Dialect, "Mask"> {
+  let mnemonic = "mask";
+  let summary = "visibility by comparing positions; `size` for window and chunk";
+  let parameters = (ins EnumParameter<Kernel_MaskKind>:$kind, DefaultValuedParameter<"int64_t", "0">:$size);
+  let assemblyFormat = "`<` $kind (`,` `size` `=` $size^)? `>`";
+}
+
+def Kernel_RopeAttr : AttrDef<Kernel_Dialect, "Rope"> {
+  let mnemonic = "rope";
+  let summary = "rotate the first `dims` columns of each head by the angles of table `table`";
+  let parameters = (ins "::mlir::FlatSymbolRefAttr":$table, "int64_t":$dims, "bool":$interleaved);
+  let assemblyFormat = "`<` $table `,` `dims` `=` $dims `,` `interleaved` `=` $interleaved `>`";
+}
+
+#endif // LARIAT_KERNEL_ATTRS_TD

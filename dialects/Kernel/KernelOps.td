@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Ops of the kernel level. Buffers are memrefs with a line per row; `rows(%n)` says how many lines count.
+
+#ifndef LARIAT_KERNEL_OPS_TD
+#define LARIAT_KERNEL_OPS_TD
+
+include "KernelAttrs.td"
+include "KernelInterfaces.td"
+include "mlir/IR/OpAsmInterface.td"
+include "mlir/IR/RegionKindInterface.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/ControlFlowInterfaces.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class Kernel_Op<string mnemonic, list<Trait> traits = []> : Op<Kernel_Dialect, mnemonic, traits>;
+
+/// Runs on all threads, inside kernel.parallel.
+class Kernel_ParallelOp<string mnemonic, list<Trait> traits = []>
+    : Kernel_Op<mnemonic, !listconcat([DeclareOpInterfaceMethods<ParallelKernelInterface>], traits)>;
+
+/// As above, on a cache.
+class Kernel_CachedOp<string mnemonic>
+    : Kernel_Op<mnemonic, [DeclareOpInterfaceMethods<ParallelKernelInterface, ["getTouchedCache"]>]>;
+
+def Buffer : StridedMemRefOf<[AnyType]>;
+
+//===----------------------------------------------------------------------===//
+// Storage
+//===----------------------------------------------------------------------===//
+
+def Kernel_PackedOp : Kernel_Op<"packed", [Symbol]> {
+  let summary = "data in weights.bin";
+  let description = [{
+    `sources` are names of `lariat.weight` that lie side by side (their rows one after the other) or `value` is inline.
+    `shape` is that of the data without depths: (N, K) for panels, (N) for a vector, (H, N) for vectors.
+    `offset` is the place in weights.bin in bytes, a multiple of 64, once it is planned; `depth_stride` the bytes of one
+    depth, for depth-indexed data, which has `depths` of them.
+
+    ```mlir
+    kernel.packed @qkv panels ["q", "k", "v"] shape [960, 576] : f32
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Kernel_PackKindAttr:$kind, StrArrayAttr:$sources,
+    DenseI64ArrayAttr:$shape, TypeAttr:$type, OptionalAttr<I64Attr>:$depths, OptionalAttr<ElementsAttr>:$value,
+    OptionalAttr<I64Attr>:$offset);
+  let assemblyFormat = [{
+    $sym_name $kind $sources `shape` $shape (`depths` `(` $depths^ `)`)? (`value` `(` $value^ `)`)?
+    (`offset` `(` $offset^ `)`)? `:` $type attr-dict
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// Bytes of one depth.
+    int64_t getDepthBytes();
+    /// Bytes of all.
+    int64_t getBytes() { return getDepthBytes() * getDepths().value_or(1); }
+  }];
+}
+
+def Kernel_RopeTableOp : Kernel_Op<"rope_table", [Symbol]> {
+  let summary = "cosines and sines in weights.bin";
+  let description = [{
+    f32 [positions][frequencies][2], cosine then sine of position * frequency, computed in f64, rounded to `angles`, then
+    to f32. The lines are filled up to a multiple of 64 bytes: line `p` starts at `p * line_bytes`.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, DenseF64ArrayAttr:$frequencies, I64Attr:$positions, TypeAttr:$angles,
+    OptionalAttr<I64Attr>:$offset);
+  let assemblyFormat = [{
+    $sym_name $frequencies `positions` `(` $positions `)` `angles` `(` $angles `)` (`offset` `(` $offset^ `)`)? attr-dict
+  }];
+  let extraClassDeclaration = [{
+    int64_t getLineBytes() { return (getFrequencies().size() * 8 + 63) / 64 * 64; }
+    int64_t getBytes() { return getLineBytes() * getPositions(); }
+  }];
+}
+
+def Kernel_CacheOp : Kernel_Op<"cache", [Symbol]> {
+  let summary = "a KV cache: what a page of it looks like";
+  let description = [{
+    Page: [layer][head]{keys [dim][64], values [64][dim]} of `type`; 64 entries of one slot of one sequence.
+    `number` is its place in the manifest's list of caches. A `transient` cache holds the keys and values of attention
+    among the rows of one call: `reserve` empties it first, and nothing of it outlives the call.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$number, I64Attr:$layers, I64Attr:$heads, I64Attr:$dim,
+    TypeAttr:$type, UnitAttr:$transient);
+  let assemblyFormat = [{
+    $sym_name `number` `(` $number `)` `layers` `(` $layers `)` `heads` `(` $heads `)` `dim` `(` $dim `)`
+    (`transient` $transient^)? `:` $type attr-dict
+  }];
+}
+
+def Kernel_BufferOp : Kernel_Op<"buffer", [MemoryEffects<[MemAlloc]>]> {
+  let summary = "storage for a line per row of the call";
+  let description = [{
+    Lives from here to the last use of its result. Lines are `row_bytes` apart; `offset`, set by kernel-plan-arena, is
+    in bytes per row of the call (rounded up to 16): the buffer starts at offset * rows.
+  }];
+  let arguments = (ins OptionalAttr<I64Attr>:$offset);
+  let results = (outs Arg<Buffer, "", [MemAlloc]>:$result);
+  let assemblyFormat = "(`offset` `(` $offset^ `)`)? attr-dict `:` type($result)";
+  let extraClassDeclaration = [{
+    /// Bytes of one line.
+    int64_t getRowBytes();
+  }];
+}
+
+def Kernel_PortOp : Kernel_Op<"port", [Pure]> {
+  let summary = "an input or output of an entry function";
+  let description = [{
+    Memory that the caller gives: input or output number `number` (outputs are counted after the inputs), lines as in a
+    buffer.
+  }];
+  let arguments = (ins I64Attr:$number);
+  let results = (outs Buffer:$result);
+  let assemblyFormat = "$number attr-dict `:` type($result)";
+}
+
+def Kernel_PortRowsOp : Kernel_Op<"port_rows", []> {
+  let summary = "number of rows of an input, as the caller gave it";
+  let arguments = (ins I64Attr:$number);
+  let results = (outs Index:$rows);
+  let assemblyFormat = "$number attr-dict";
+}
+
+def Kernel_SetPortRowsOp : Kernel_Op<"set_port_rows", []> {
+  let summary = "tells the caller how many rows an output has";
+  let arguments = (ins Index:$rows, I64Attr:$number);
+  let assemblyFormat = "$number `,` $rows attr-dict";
+}
+
+def Kernel_ColumnsOp : Kernel_Op<"columns", [Pure]> {
+  let summary = "some columns of a buffer";
+  let arguments = (ins Buffer:$source, I64Attr:$first);
+  let results = (outs Buffer:$result);
+  let assemblyFormat = "$source `from` $first attr-dict `:` type($source) `to` type($result)";
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Parallel
+//===----------------------------------------------------------------------===//
+
+def Kernel_ParallelRegionOp : Kernel_Op<"parallel", [SingleBlock, NoTerminator, NoRegionArguments]> {
+  let summary = "kernels that all threads run, in order";
+  let description = [{
+    Holds parallel kernels and barriers, nothing else: no control flow, so every thread reaches every barrier. Each thread
+    does its share of each kernel. The end is a barrier.
+  }];
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "attr-dict-with-keyword $body";
+  let hasVerifier = 1;
+}
+
+def Kernel_BarrierOp : Kernel_Op<"barrier", [HasParent<"ParallelRegionOp">]> {
+  let summary = "waits for all threads";
+  let assemblyFormat = "attr-dict";
+}
+
+def Kernel_YieldOp : Kernel_Op<"yield", [Pure, Terminator, ReturnLike, ParentOneOf<["RowwiseOp", "GemmOp"]>]> {
+  let summary = "results of a row or of a tile";
+  let arguments = (ins Variadic<AnyType>:$values);
+  let assemblyFormat = "($values^ `:` type($values))? attr-dict";
+}
+
+//===----------------------------------------------------------------------===//
+// Row regions: rowwise, and prologue and epilogue of gemm
+//===----------------------------------------------------------------------===//
+
+def Kernel_ReduceOp : Kernel_Op<"reduce", [Pure, AllTypesMatch<["value", "result"]>]> {
+  let summary = "one value from the columns of a row";
+  let description = [{
+    Only in a row region. Sixteen partial results, columns j, j + 16, ... in ascending order each; then the partials by
+    halves: (0,8) (1,9) ..., (0,4) ..., (0,2) ..., (0,1). The same bits on every ISA.
+  }];
+  let arguments = (ins Kernel_ReduceKindAttr:$kind, AnyType:$value);
+  let results = (outs AnyType:$result);
+  let assemblyFormat = "$kind $value attr-dict `:` type($value)";
+}
+
+def Kernel_ArgmaxOp : Kernel_Op<"argmax", [Pure]> {
+  let summary = "the column with the largest value of a row, the first of equal ones";
+  let arguments = (ins F32:$value);
+  let results = (outs I32:$result);
+  let assemblyFormat = "$value attr-dict";
+}
+
+def Kernel_FactOp : Kernel_Op<"fact", [Pure]> {
+  let summary = "a fact about the row, from its line of the row table";
+  let arguments = (ins Kernel_FactKindAttr:$kind);
+  let results = (outs Index:$result);
+  let assemblyFormat = "$kind attr-dict";
+}
+
+def Kernel_RowwiseOp : Kernel_ParallelOp<"rowwise", [AttrSizedOperandSegments, IsolatedFromAbove, SingleBlock]> {
+  let summary = "arithmetic on the columns of each row";
+  let description = [{
+    The body is written for one column of one row. Its arguments are, in order, one per `inputs` and one per `vectors`
+    (a column of data in weights.bin); its results go to `outs`. A value is *per column* if it comes from a buffer of
+    rank two or from `vectors`, or from such a value; otherwise it is *per row* (a buffer of rank one, a scalar operand,
+    a fact, a reduction). An out of rank two takes per-column or per-row values, one of rank one per-row values.
+    `width` is the number of columns.
+
+    Input i is read at line `indices[gather[i]]` of the row, where gather[i] is not -1, and out i written at line
+    `indices[scatter[i]]`. Depth-indexed vectors are read at the row's depth, from `table`; so are facts.
+    With `groups` (G), the buffers have G * width columns and the body runs for each group of `width` of them; vectors
+    have `width` columns.
+
+    Upstream `arith` and `math` ops on scalars make up the body; constants stand in it.
+
+    ```mlir
+    kernel.rowwise rows(%n) width(576) ins(%x : memref<?x576xf32>) vectors [@w] outs(%y : memref<?x576xf32>) {
+    ^bb0(%e: f32, %g: f32):
+      %square = arith.mulf %e, %e : f32
+      %sum = kernel.reduce sum %square : f32
+      ...
+      kernel.yield %r : f32
+    }
+    ```
+  }];
+  let arguments = (ins Index:$rows, Optional<Buffer>:$table, Variadic<AnyType>:$inputs, Variadic<Buffer>:$outs,
+    Variadic<Buffer>:$indices, I64Attr:$width, DefaultValuedAttr<I64Attr, "1">:$groups, FlatSymbolRefArrayAttr:$vectors,
+    DenseI64ArrayAttr:$gather, DenseI64ArrayAttr:$scatter);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    `rows` `(` $rows `)` `width` `(` $width `)` (`at` $table^ `:` type($table))?
+    (`ins` `(` $inputs^ `:` type($inputs) `)`)? `vectors` $vectors
+    `outs` `(` $outs `:` type($outs) `)` (`indices` `(` $indices^ `:` type($indices) `)`)?
+    `gather` $gather `scatter` $scatter attr-dict-with-keyword $body
+  }];
+  let hasVerifier = 1;
+}
+
+def Kernel_GemmOp : Kernel_ParallelOp<"gemm", [AttrSizedOperandSegments, IsolatedFromAbove]> {
+  let summary = "rows times packed weights";
+  let description = [{
+    A row of A is what `prologue` yields (a row region of width K, arguments as in rowwise: `inputs`, then
+    `prologue_vectors`). Then acc_s = A W_sᵀ for each of `weights`, all of N rows; each sum is one chain of fma with k
+    ascending, whatever the number of rows. `epilogue` is written for one column of one row, has no reductions, and gets
+    acc_s in order, then one argument per `extras` (read like inputs: buffers of N columns, per row, or scalars), then one
+    per `epilogue_vectors`; its results go to `outs`.
+    `gather` has an entry per input, then per extra; `scatter` one per out, as in rowwise. Depth-indexed weights and
+    vectors are read at the row's depth, from `table`.
+  }];
+  let arguments = (ins Index:$rows, Optional<Buffer>:$table, Variadic<AnyType>:$inputs, Variadic<AnyType>:$extras,
+    Variadic<Buffer>:$outs, Variadic<Buffer>:$indices, I64Attr:$depth_k, I64Attr:$width_n,
+    FlatSymbolRefArrayAttr:$weights, FlatSymbolRefArrayAttr:$prologue_vectors,
+    FlatSymbolRefArrayAttr:$epilogue_vectors, DenseI64ArrayAttr:$gather, DenseI64ArrayAttr:$scatter);
+  let regions = (region SizedRegion<1>:$prologue, SizedRegion<1>:$epilogue);
+  let assemblyFormat = [{
+    `rows` `(` $rows `)` `k` `(` $depth_k `)` `n` `(` $width_n `)` (`at` $table^ `:` type($table))?
+    `ins` `(` $inputs `:` type($inputs) `)` `vectors` $prologue_vectors `weights` $weights
+    (`extras` `(` $extras^ `:` type($extras) `)`)? `epilogue_vectors` $epilogue_vectors
+    `outs` `(` $outs `:` type($outs) `)` (`indices` `(` $indices^ `:` type($indices) `)`)?
+    `gather` $gather `scatter` $scatter attr-dict-with-keyword `prologue` $prologue `epilogue` $epilogue
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// Whether the prologue hands its only input through: A is read where it is.
+    bool hasPlainInput();
+  }];
+}
+
+def Kernel_EmbedOp : Kernel_ParallelOp<"embed"> {
+  let summary = "rows of packed weights by token id";
+  let arguments = (ins Index:$rows, Buffer:$ids, Buffer:$out, FlatSymbolRefAttr:$weight);
+  let assemblyFormat = [{
+    `rows` `(` $rows `)` `ids` `(` $ids `:` type($ids) `)` $weight `out` `(` $out `:` type($out) `)` attr-dict
+  }];
+}
+
+def Kernel_RotateOp : Kernel_ParallelOp<"rotate"> {
+  let summary = "rotary position on a buffer";
+  let arguments = (ins Index:$rows, Buffer:$table, Buffer:$input, Buffer:$out, I64Attr:$heads, Kernel_RopeAttr:$rope);
+  let assemblyFormat = [{
+    `rows` `(` $rows `)` `at` $table $rope `heads` `(` $heads `)` $input `to` $out attr-dict
+    `:` type($table) `,` type($input) `,` type($out)
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Caches
+//===----------------------------------------------------------------------===//
+
+def Kernel_AppendOp : Kernel_CachedOp<"append"> {
+  let summary = "keys and values of rows into their cache entries";
+  let description = [{
+    `entries` is memref<?x2xindex>, a line {page, index} per row as `reserve` gave it; page 0 writes nothing. With `rope`
+    keys are rotated first. Values are rounded to the cache's type.
+  }];
+  let arguments = (ins Index:$rows, Buffer:$table, Buffer:$entries, Buffer:$key, Buffer:$value, FlatSymbolRefAttr:$cache,
+    I64Attr:$layer, OptionalAttr<Kernel_RopeAttr>:$rope);
+  let assemblyFormat = [{
+    `rows` `(` $rows `)` `at` $table `entries` $entries $key `,` $value `into` $cache `[` $layer `]` (`rope` $rope^)?
+    attr-dict `:` type($table) `,` type($entries) `,` type($key) `,` type($value)
+  }];
+}
+
+def Kernel_AttendOp : Kernel_CachedOp<"attend"> {
+  let summary = "softmax attention of rows over their views of a cache";
+  let description = [{
+    `views` is memref<?x4xindex>, a line {pages, refs, positions, count} per row as `view` gave it. Entries are taken in
+    segments of 64, counted from the first entry of the view: softmax inside a segment, segments merged left to right,
+    so a row's bits do not depend on how many rows, threads or calls there are.
+    Score: softcap(scale * q.k) + distance_bias[head][distance]; `sinks` [head] adds to the denominator.
+    A row that sees nothing gets zeros. With `rope` queries are rotated first.
+  }];
+  let arguments = (ins Index:$rows, Buffer:$table, Buffer:$views, Buffer:$query, Buffer:$out, FlatSymbolRefAttr:$cache,
+    I64Attr:$layer, I64Attr:$heads, F64Attr:$scale, OptionalAttr<F64Attr>:$softcap, Kernel_MaskAttr:$mask,
+    OptionalAttr<FlatSymbolRefAttr>:$sinks, OptionalAttr<FlatSymbolRefAttr>:$distance_bias,
+    OptionalAttr<Kernel_RopeAttr>:$rope);
+  let assemblyFormat = [{
+    `rows` `(` $rows `)` `at` $table `views` $views $query `to` $out `from` $cache `[` $layer `]` `heads` `(` $heads `)`
+    `scale` `(` $scale `)` (`softcap` `(` $softcap^ `)`)? $mask (`sinks` $sinks^)? (`distance_bias` $distance_bias^)?
+    (`rope` $rope^)? attr-dict `:` type($table) `,` type($views) `,` type($query) `,` type($out)
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Rows: done by the calling thread, in the runtime
+//===----------------------------------------------------------------------===//
+
+def Kernel_CompactOp : Kernel_Op<"compact"> {
+  let summary = "the lines of a row table whose bit is set";
+  let arguments = (ins Index:$rows, Arg<Buffer, "", [MemRead]>:$table, Arg<Buffer, "", [MemRead]>:$bits,
+    Arg<Buffer, "", [MemWrite]>:$out);
+  let results = (outs Index:$count);
+  let assemblyFormat = [{
+    `rows` `(` $rows `)` $table `where` $bits `to` $out attr-dict `:` type($table) `,` type($bits) `,` type($out)
+  }];
+}
+
+def Kernel_LastOp : Kernel_Op<"last"> {
+  let summary = "the lines of a row table whose logits are wanted";
+  let arguments = (ins Index:$rows, Arg<Buffer, "", [MemRead]>:$table, Arg<Buffer, "", [MemWrite]>:$out);
+  let results = (outs Index:$count);
+  let assemblyFormat = "`rows` `(` $rows `)` $table `to` $out attr-dict `:` type($table) `,` type($out)";
+}
+
+def Kernel_AdvanceOp : Kernel_Op<"advance"> {
+  let summary = "the same rows at another depth";
+  let description = "All at `depth`, or each at its next depth where that is negative.";
+  let arguments = (ins Index:$rows, Arg<Buffer, "", [MemRead]>:$table, Index:$depth, Arg<Buffer, "", [MemWrite]>:$out);
+  let assemblyFormat = [{
+    `rows` `(` $rows `)` $table `depth` `(` $depth `)` `to` $out attr-dict `:` type($table) `,` type($out)
+  }];
+}
+
+def Kernel_LinesOp : Kernel_Op<"lines"> {
+  let summary = "where the rows of one set are in another";
+  let description = [{
+    out[i] is the line of row i of `at` in `from`, both in ascending order of root.
+  }];
+  let arguments = (ins Index:$from_rows, Arg<Buffer, "", [MemRead]>:$from, Index:$rows,
+    Arg<Buffer, "", [MemRead]>:$at, Arg<Buffer, "", [MemWrite]>:$out);
+  let assemblyFormat = [{
+    `rows` `(` $rows `)` $at `in` $from `rows` `(` $from_rows `)` `to` $out attr-dict
+    `:` type($at) `,` type($from) `,` type($out)
+  }];
+}
+
+def Kernel_ReserveOp : Kernel_Op<"reserve"> {
+  let summary = "a cache entry for each row";
+  let description = [{
+    `slots` has a slot per row, -1 where the row writes nothing. An entry of the same position is written again, else a
+    new one follows the last. `filled` says that the rows had stopped before.
+  }];
+  let arguments = (ins Index:$rows, Arg<Buffer, "", [MemRead]>:$table, Arg<Buffer, "", [MemRead]>:$slots,
+    Arg<Buffer, "", [MemWrite]>:$out, FlatSymbolRefAttr:$cache, BoolAttr:$filled);
+  let assemblyFormat = [{
+    `rows` `(` $rows `)` `at` $table `slots` $slots `of` $cache `filled` $filled `to` $out attr-dict
+    `:` type($table) `,` type($slots) `,` type($out)
+  }];
+}
+
+def Kernel_ViewOp : Kernel_Op<"view"> {
+  let summary = "the cache entries that each row may look at";
+  let description = [{
+    `ahead`: entries of later positions too, for masks that see them.
+  }];
+  let arguments = (ins Index:$rows, Arg<Buffer, "", [MemRead]>:$table, Arg<Buffer, "", [MemRead]>:$slots,
+    Arg<Buffer, "", [MemWrite]>:$out, FlatSymbolRefAttr:$cache, Kernel_LookUpKindAttr:$look_up, BoolAttr:$ahead);
+  let assemblyFormat = [{
+    `rows` `(` $rows `)` `at` $table `slots` $slots `of` $cache $look_up `ahead` $ahead `to` $out attr-dict
+    `:` type($table) `,` type($slots) `,` type($out)
+  }];
+}
+
+def Kernel_StateOp : Kernel_Op<"state_memory"> {
+  let summary = "memory of a lariat.state: [sequence][layer][depth][width]";
+  let arguments = (ins I64Attr:$number);
+  let results = (outs Buffer:$result);
+  let assemblyFormat = "$number attr-dict `:` type($result)";
+}
+
+def Kernel_GenericOp : Kernel_Op<"generic", [AttrSizedOperandSegments]> {
+  let summary = "the slow road: any op of the model level, by its reference lowering";
+  let description = [{
+    Calls `callee`, a function on tensors, with the first `rows` lines of each input (operand i of `ins` has ins_rows[i] of
+    them; index operands go as they are), and copies its tensor results to `outs`. Its other results, `counts`, are the
+    number of rows of each out. Correct, not fast: one thread, buffers of its own.
+  }];
+  let arguments = (ins Variadic<AnyType>:$inputs, Variadic<Index>:$input_rows, Variadic<Buffer>:$outs,
+    FlatSymbolRefAttr:$callee);
+  let results = (outs Variadic<Index>:$counts);
+  let assemblyFormat = [{
+    $callee `ins` `(` ($inputs^ `:` type($inputs))? `)` `rows` `(` $input_rows `)` `outs` `(` ($outs^ `:` type($outs))? `)`
+    attr-dict `:` type($counts)
+  }];
+}
+
+#endif // LARIAT_KERNEL_OPS_TD

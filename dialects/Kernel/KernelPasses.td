@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Passes of the kernel level, in the order in which they run.
+
+#ifndef LARIAT_KERNEL_PASSES_TD
+#define LARIAT_KERNEL_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def FormParallelPass : Pass<"kernel-form-parallel", "::mlir::func::FuncOp"> {
+  let summary = "put neighbouring kernels into parallel regions, with barriers between dependent ones";
+  let description = [{
+    A run of parallel kernels with nothing but pure ops and buffers between them becomes one `kernel.parallel`. A barrier
+    goes before the first kernel that reads or writes a buffer written since the last barrier, or writes one read since,
+    by another kernel. Kernels that only share what they read stand side by side.
+    Rounding: none. Example: test/Dialect/Kernel/Transforms/form-parallel.mlir
+  }];
+}
+
+def PlanArenaPass : Pass<"kernel-plan-arena", "::mlir::func::FuncOp"> {
+  let summary = "give every buffer its place in the arena";
+  let description = [{
+    Buffers are alive from their op to the last use, through the whole of a loop that they enter from outside; two that
+    are alive at once do not overlap. Offsets are bytes per row of the call, so that one plan serves calls of any size.
+    Largest first where it fits; the sum is left as `kernel.arena_row_bytes` on the function.
+    Rounding: none. Example: test/Dialect/Kernel/Transforms/plan-arena.mlir
+  }];
+}
+
+def PlanWeightsPass : Pass<"kernel-plan-weights", "::mlir::ModuleOp"> {
+  let summary = "give packed data its place in weights.bin";
+  let description = [{
+    In order of the module; every piece starts at a multiple of 4096 bytes if it is a page or more, else of 64. The size
+    is left as `kernel.weight_bytes` on the module.
+    Rounding: none. Example: test/Dialect/Kernel/Transforms/plan-weights.mlir
+  }];
+}
+
+#endif // LARIAT_KERNEL_PASSES_TD

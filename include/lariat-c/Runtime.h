@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+ *
+ * C interface of the runtime: open an artefact, score, encode, generate. Token ids only; text is the caller's business.
+ *
+ * Versions  lariat_runtime_version() says what the library is. Within a major version functions, members at the end of
+ *           structures and enumerators are only added.
+ * Handles   lariat_session, lariat_scores and lariat_generation are names of objects, not addresses to look at. Each is
+ *           made by one function and ended by the `destroy` of its kind. A null handle, one that was destroyed or one of
+ *           another kind is an error, never a crash. `destroy` of null does nothing.
+ * Structs   The first member of every structure is its size, which the caller sets: for options by the `init` function
+ *           of its kind, which gives everything its default; for results before the call. A size that no version has
+ *           had is an error.
+ * Errors    Functions that can fail return a lariat_status, and, where `error` is not null and the status is not
+ *           LARIAT_STATUS_OK, a new text of one sentence in *error that the caller frees with lariat_text_destroy.
+ *           Results are not written then.
+ * Ownership What is given to a function is read during the call only, unless it says otherwise. What a result points to
+ *           belongs to the handle it came from and lasts until that is destroyed, unless it says otherwise.
+ * Threads   Every function may be called from any thread. Requests of one session may run at the same time; calls of
+ *           compiled code wait for each other. One generation is for one thread at a time: a second is an error.
+ * Fork      In a child of a process that opened a session, every function but the `destroy`s, which do nothing, and
+ *           lariat_runtime_version is an error. Start processes with exec, or fork before opening.
+ * Callbacks A callback must not call functions of this interface with the session that it serves, directly or on another
+ *           thread that it waits for; on its own thread that is an error.
+ */
+
+#ifndef LARIAT_C_RUNTIME_H
+#define LARIAT_C_RUNTIME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LARIAT_RUNTIME_VERSION_MAJOR 1
+#define LARIAT_RUNTIME_VERSION_MINOR 0
+
+/* What a function came to. */
+typedef enum lariat_status {
+  LARIAT_STATUS_OK = 0,
+  LARIAT_STATUS_MISUSE = 1,   /* this interface was used against its rules: a null handle, a wrong size, ... */
+  LARIAT_STATUS_ARTEFACT = 2, /* the artefact is missing, damaged, or not for this machine or version */
+  LARIAT_STATUS_REQUEST = 3,  /* the model cannot do what is asked for */
+  LARIAT_STATUS_STOPPED = 4,  /* a callback asked to stop */
+  LARIAT_STATUS_MEMORY = 5    /* there is no memory */
+} lariat_status;
+
+typedef struct lariat_session lariat_session;
+typedef struct lariat_scores lariat_scores;
+typedef struct lariat_generation lariat_generation;
+
+/* MAJOR << 16 | MINOR of the library, which may be newer than this header. Any thread, also in a child of fork. */
+uint32_t lariat_runtime_version(void);
+
+/* Frees a text that a function gave to the caller. Null does nothing. */
+void lariat_text_destroy(char *text);
+
+/* ---- sessions ---------------------------------------------------------------------------------------------------- */
+
+typedef struct lariat_session_options {
+  size_t struct_size;
+  int64_t threads;        /* 0: one per core that the process may use; results never depend on it */
+  int64_t max_rows;       /* rows of a call of compiled code, where a prompt may be cut (default: 512) */
+  int64_t kv_bytes;       /* most bytes of keys and values of all sequences; 0: no limit */
+  const char *isa;        /* null: the best that the artefact has and the machine runs */
+  int32_t pin_threads;    /* 1: to processors (default); 0: not */
+  int32_t verify_weights; /* 1: their checksum the first time this process loads them (default); 0: not */
+} lariat_session_options;
+
+/* Sets the defaults of the first `struct_size` bytes, which must be sizeof(lariat_session_options) of the caller. */
+void lariat_session_options_init(lariat_session_options *options, size_t struct_size);
+
+/* Opens the artefact at `path`, which runs its code: checksums find damage, not malice. `options` may be null. The caller
+ * owns *session. */
+lariat_status lariat_session_open(const char *path, const lariat_session_options *options, lariat_session **session,
+                                  char **error);
+
+/* Frees memory and threads after a request that runs has ended; every later request of the session is an error. */
+lariat_status lariat_session_close(lariat_session *session, char **error);
+
+/* Closes, and ends the handle. Generations keep what they have, and give an error when they are to go on. */
+void lariat_session_destroy(lariat_session *session);
+
+/* The manifest as JSON, in UTF-8, also after closing. The caller owns *text. */
+lariat_status lariat_session_manifest(lariat_session *session, char **text, char **error);
+
+typedef struct lariat_session_info {
+  size_t struct_size;
+  int64_t threads;       /* that compute */
+  int64_t state_columns; /* of the initial state that the model takes; 0: it takes none */
+  int64_t kv_live_bytes; /* entries of all sequences that run */
+  int64_t kv_page_bytes; /* pages that hold them */
+  char isa[32];          /* whose code runs */
+} lariat_session_info;
+
+lariat_status lariat_session_get_info(lariat_session *session, lariat_session_info *info, char **error);
+
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
+
+/* Asked between calls of compiled code; anything but 0 gives the request up with LARIAT_STATUS_STOPPED. */
+typedef int32_t (*lariat_stop_callback)(void *user);
+
+/* What a request has, of either kind. `tokens` holds the sequences one after the other. */
+typedef struct lariat_batch {
+  size_t struct_size;
+  const int64_t *tokens;
+  const int64_t *lengths; /* of each sequence */
+  int64_t num_sequences;
+  const int64_t *loops;            /* most loop steps; null: the default */
+  const double *threshold;         /* of the exit rule; null: no row exits */
+  const char *missing;             /* what later rows see of a row that exited; null: as declared */
+  int64_t prefix;                  /* rows at the start of each sequence that see each other in both directions */
+  lariat_stop_callback wants_stop; /* null: never; called on the thread of the request */
+  void *user;                      /* for wants_stop */
+} lariat_batch;
+
+void lariat_batch_init(lariat_batch *batch, size_t struct_size);
+
+/* How rows run through the loop. */
+typedef enum lariat_form {
+  LARIAT_FORM_FORWARD = 0,  /* the whole function */
+  LARIAT_FORM_LOCKSTEP = 1, /* derived step functions, all rows at one depth */
+  LARIAT_FORM_STAGGERED = 2 /* derived step functions, sequences at different depths */
+} lariat_form;
+
+typedef struct lariat_score_options {
+  size_t struct_size;
+  const char *mode;     /* "score" (default): a non-causal router as trained; "generate": its decode rule */
+  const int64_t *chunk; /* rows of a sequence in a call; null: as many as fit */
+  const float *const *initial_states; /* per sequence float[length][state_columns]; null: zeros */
+  int32_t form;                       /* lariat_form */
+} lariat_score_options;
+
+void lariat_score_options_init(lariat_score_options *options, size_t struct_size);
+
+/* Logits of every row of every sequence, run as one ragged batch. `options` may be null. The caller owns *scores. */
+lariat_status lariat_score(lariat_session *session, const lariat_batch *batch, const lariat_score_options *options,
+                           lariat_scores **scores, char **error);
+
+/* Last state of every row of every sequence of an encoder. The caller owns *scores. */
+lariat_status lariat_encode(lariat_session *session, const lariat_batch *batch, lariat_scores **scores, char **error);
+
+/* One sequence of a result. Arrays are row-major and belong to the lariat_scores. */
+typedef struct lariat_sequence_scores {
+  size_t struct_size;
+  int64_t num_rows;
+  const float *logits; /* float[num_rows][num_logits]; null where the model has none */
+  int64_t num_logits;
+  const float *hidden; /* float[num_rows][num_hidden]; null where the model has none */
+  int64_t num_hidden;
+  const int32_t *steps; /* int32_t[num_rows]: loop steps of each row */
+  const char *slots;    /* JSON: {cache: [layer][slot]{"computed", "filled"}}, entries the sequence left */
+} lariat_sequence_scores;
+
+lariat_status lariat_scores_get(lariat_scores *scores, int64_t sequence, lariat_sequence_scores *result, char **error);
+void lariat_scores_destroy(lariat_scores *scores);
+
+/* ---- generation -------------------------------------------------------------------------------------------------- */
+
+typedef struct lariat_logit_bias {
+  int64_t token;
+  double bias;
+} lariat_logit_bias;
+
+/* How tokens are chosen; the steps are taken in the order of the members from repetition_penalty on. */
+typedef struct lariat_generate_options {
+  size_t struct_size;
+  int64_t max_new_tokens;    /* of each sequence */
+  uint64_t seed;             /* noise depends on seed and position only, never on the batch */
+  double repetition_penalty; /* 1: none; of tokens in the prompt or generated */
+  double presence_penalty;   /* 0: none; of tokens generated */
+  double frequency_penalty;  /* 0: none; of tokens generated, for each time */
+  const lariat_logit_bias *bias;
+  int64_t num_bias;
+  double temperature;         /* 0 (default): the most likely token */
+  int64_t top_k;              /* 0: all */
+  double top_p;               /* 1: all */
+  double min_p;               /* 0: all */
+  int64_t num_logprobs;       /* -1 (default): none; else of the chosen token and so many of the most likely ones */
+  int32_t ignore_eos;         /* 1: go on after an end-of-sequence token of the model */
+  const int64_t *stop_tokens; /* that end a sequence, besides those of the model */
+  int64_t num_stop_tokens;
+} lariat_generate_options;
+
+void lariat_generate_options_init(lariat_generate_options *options, size_t struct_size);
+
+/* A new token. Log probabilities are of the model's own softmax: before penalties, temperature and truncation. Arrays of
+ * this have no size in them, so it never changes within a major version. */
+typedef struct lariat_token {
+  int64_t sequence;
+  int64_t id;
+  int64_t steps;          /* loop steps of the row that chose it */
+  double logprob;         /* 0 where not asked for */
+  const int64_t *top_ids; /* the most likely tokens */
+  const float *top_logprobs;
+  int64_t num_top;
+} lariat_token;
+
+/* Checks a request and makes ready; nothing of the model runs yet. Everything given is copied, but wants_stop and its
+ * `user`, which are used until the generation is destroyed. `options` may be null. The caller owns *generation. */
+lariat_status lariat_generation_start(lariat_session *session, const lariat_batch *batch,
+                                      const lariat_generate_options *options, lariat_generation **generation,
+                                      char **error);
+
+/* Runs until the next tokens are chosen: one of each sequence that is not finished, by ascending sequence; *num_tokens
+ * is 0 when all are. *tokens lasts until the next call of this. After an error, every call gives it again. */
+lariat_status lariat_generation_next(lariat_generation *generation, const lariat_token **tokens, int64_t *num_tokens,
+                                     char **error);
+
+/* Ends one sequence; the others go on. */
+lariat_status lariat_generation_stop(lariat_generation *generation, int64_t sequence, char **error);
+
+/* Why a sequence ended. */
+typedef enum lariat_finish {
+  LARIAT_FINISH_NONE = 0,   /* it did not, yet */
+  LARIAT_FINISH_EOS = 1,    /* by a token that ends sequences */
+  LARIAT_FINISH_LENGTH = 2, /* it has max_new_tokens */
+  LARIAT_FINISH_STOPPED = 3 /* as asked for */
+} lariat_finish;
+
+/* What a sequence has so far. Arrays last until the next lariat_generation_next. */
+typedef struct lariat_sequence_tokens {
+  size_t struct_size;
+  const int64_t *ids;
+  const int32_t *steps;
+  int64_t num_tokens;
+  int32_t finish;    /* lariat_finish */
+  const char *slots; /* as in lariat_sequence_scores; null until it ended */
+} lariat_sequence_tokens;
+
+lariat_status lariat_generation_get(lariat_generation *generation, int64_t sequence, lariat_sequence_tokens *result,
+                                    char **error);
+void lariat_generation_destroy(lariat_generation *generation);
+
+/* What a token callback answers. */
+enum {
+  LARIAT_GO_ON = 0,
+  LARIAT_STOP_SEQUENCE = 1, /* no more tokens of this token's sequence */
+  LARIAT_STOP_ALL = 2       /* no more tokens at all */
+};
+
+/* Called with each token on the thread of the request; `token` lasts until it returns. */
+typedef int32_t (*lariat_token_callback)(void *user, const lariat_token *token);
+
+/* Start, next until the end, in one: results in *generation, which the caller owns. `on_token` may be null. */
+lariat_status lariat_generate(lariat_session *session, const lariat_batch *batch,
+                              const lariat_generate_options *options, lariat_token_callback on_token, void *user,
+                              lariat_generation **generation, char **error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LARIAT_C_RUNTIME_H */

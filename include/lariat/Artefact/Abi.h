@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What compiled code and the runtime agree on. All words are 64 bits; all pointers are 64-byte aligned unless said
+// otherwise. A change of anything here raises kAbiVersion, and an artefact of another version is refused.
+//
+// An entry function is `void entry(const Call *)`. It runs on the calling thread and hands tables of records to
+// Services::launch, whose kernels run on all threads:
+//   record: { kernel, flags, number of words, operands ... }
+//   kernel: void (*)(const Call *, const int64_t *record, int64_t thread, int64_t numThreads)
+// Operands of a record:
+//   buffer   two words {base | rowBytes << 8, offset}: address = bases[base] + offset + rowBytes * paddedRows
+//   index    one word c: the value is cells[c]
+//   literal  one word
+//   table    as a buffer
+// An object exports `lariat_bind(const Services *)` and an entry per symbol that the manifest lists; it has no undefined
+// symbols.
+
+#ifndef LARIAT_ARTEFACT_ABI_H
+#define LARIAT_ARTEFACT_ABI_H
+
+#include <cstddef>
+#include <cstdint>
+
+namespace lariat::abi {
+
+inline constexpr int64_t kAbiVersion = 1;
+inline constexpr int64_t kPageEntries = 64;    ///< entries of a page of a cache
+inline constexpr int64_t kPanelColumns = 16;   ///< columns of a panel; lines of buffers are filled up to this
+inline constexpr int64_t kRowPadding = 16;     ///< the rows of a call are rounded up to this for addresses
+inline constexpr int32_t kPrefixBit = 1 << 30; ///< in View::positions: the entry is inside its sequence's prefix
+
+/// Columns of a row table, int64_t[rows][6]; rows by sequence, then position, root ascending.
+enum RowColumn : int64_t { kRoot, kSequence, kPosition, kDepth, kFlags, kLength, kNumRowColumns };
+
+enum RowFlag : int64_t {
+  kGenerated = 1, ///< the token was generated, not part of the prompt
+  kPrefix = 2,    ///< inside the bidirectional prefix of its sequence
+  kWanted = 4,    ///< its logits are wanted
+};
+
+/// A place in a cache. Two words; `page` null: nothing is written.
+struct EntryRef {
+  std::byte *page;
+  int64_t index; ///< 0 to 63
+};
+
+/// What one row may look at, in ascending order of position. Four words.
+struct View {
+  std::byte *const *pages;  ///< pages[i] holds entries 64 i to 64 i + 63; null if `refs` is given
+  const EntryRef *refs;     ///< one per entry, or null
+  const int32_t *positions; ///< one per entry, with kPrefixBit
+  int64_t count;            ///< entries
+};
+
+/// Base numbers of buffer operands.
+enum Base : int64_t { kArena, kWeights, kCells, kFirstPort };
+
+/// One call of an entry function.
+struct Call {
+  std::byte *const *bases; ///< arena, weights, cells, then inputs and outputs in the order of the manifest
+  int64_t paddedRows;      ///< rows of the call, rounded up to kRowPadding
+  int64_t *cells;          ///< cells[i], i < number of ports: rows of port i; the rest is the entry's own
+  std::byte *scratch;      ///< of thread 0; thread t has scratch + t * scratchBytes
+  int64_t scratchBytes;
+  std::byte *const *states;   ///< of each lariat.state: [sequence][layer][depth][width]
+  const int64_t *stateDepths; ///< third dimension of each
+  int64_t numSequences;
+  void *runtime; ///< the runtime's own
+};
+
+/// Flags of a record.
+enum RecordFlag : int64_t { kBarrierAfter = 1 };
+
+/// What the runtime does for compiled code. Functions over `rows` lines read and write row tables.
+struct Services {
+  int64_t version; ///< kAbiVersion
+  /// Runs `count` records at `records` (one after the other, in memory) on all threads, with a barrier after each that
+  /// has kBarrierAfter, and waits for all.
+  void (*launch)(const Call *, const int64_t *records, int64_t count);
+  /// Lines whose bit (a byte, 0 or 1) is set; returns how many. `out` may be `table`.
+  int64_t (*compact)(const Call *, const int64_t *table, int64_t rows, const uint8_t *bits, int64_t *out);
+  /// Lines with kWanted; returns how many.
+  int64_t (*last)(const Call *, const int64_t *table, int64_t rows, int64_t *out);
+  /// The same lines at `depth`, or each at its next depth where that is negative.
+  void (*advance)(const Call *, const int64_t *table, int64_t rows, int64_t depth, int64_t *out);
+  /// out[i]: the line in `from` that has the root of line i of `at`.
+  void (*lines)(const Call *, const int64_t *from, int64_t fromRows, const int64_t *at, int64_t rows, int64_t *out);
+  /// An entry per row in its slot (-1: none, page null).
+  void (*reserve)(const Call *, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots, int64_t filled,
+                  EntryRef *out);
+  /// A view per row. `lookUp`: kernel::LookUpKind. `ahead`: entries of later positions too.
+  void (*view)(const Call *, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots, int64_t lookUp,
+               int64_t ahead, View *out);
+  /// Memory of the generic road, gone when the kernel.generic that asked for it ends.
+  void *(*allocate)(int64_t bytes);
+  void (*release)();
+  /// Functions of the C library by the names that code asks for; see kLibraryFunctions.
+  void *const *library;
+};
+
+/// Names behind Services::library, in this order. Code that needs another does not compile.
+inline constexpr const char *kLibraryFunctions[] = {
+    "memcpy", "memmove", "memset", "expf",   "exp",   "exp2f",      "exp2",      "logf",   "log",   "log2f",
+    "log2",   "log10f",  "log10",  "log1pf", "log1p", "expm1f",     "expm1",     "sinf",   "sin",   "cosf",
+    "cos",    "tanf",    "tan",    "tanhf",  "tanh",  "sinhf",      "sinh",      "coshf",  "cosh",  "asinf",
+    "asin",   "acosf",   "acos",   "atanf",  "atan",  "atan2f",     "atan2",     "powf",   "pow",   "sqrtf",
+    "sqrt",   "cbrtf",   "cbrt",   "erff",   "erf",   "erfcf",      "erfc",      "fmaf",   "fma",   "floorf",
+    "floor",  "ceilf",   "ceil",   "roundf", "round", "roundevenf", "roundeven", "truncf", "trunc", "fmodf",
+    "fmod",   "acoshf",  "acosh",  "asinhf", "asinh", "atanhf",     "atanh"};
+
+/// The function of an object that is called first, with the services, and the object's own variable that keeps them.
+inline constexpr const char *kBindSymbol = "lariat_bind";
+inline constexpr const char *kServicesSymbol = "services";
+
+} // namespace lariat::abi
+
+#endif // LARIAT_ARTEFACT_ABI_H

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The fast pipeline: from a model to the code of each ISA, packed weights and the part of the manifest that describes them.
+
+#ifndef LARIAT_COMPILER_FASTPATH_H
+#define LARIAT_COMPILER_FASTPATH_H
+
+#include "lariat/Compiler/KernelProgram.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace lariat {
+
+struct CPUTarget;
+
+/// The file with packed weights.
+inline constexpr llvm::StringLiteral kWeightsFile = "weights.bin";
+
+/// Code of one ISA.
+struct CodeObject {
+  std::string isa;
+  std::vector<std::string> features; ///< what a machine needs, by LLVM's names
+  std::vector<char> bytes;
+};
+
+/// Memory that a call of an entry function needs besides its ports.
+struct EntrySizes {
+  int64_t arenaRowBytes = 0; ///< per row of the call
+  int64_t cells = 0;         ///< words
+  int64_t scratchBytes = 0;  ///< per thread
+};
+
+struct FastProgram {
+  KernelProgram kernels;
+  std::vector<CodeObject> objects;         ///< best first
+  std::map<std::string, EntrySizes> sizes; ///< by symbol
+  int64_t weightBytes = 0;
+};
+
+/// The targets that `--target` names: ISAs separated by commas, `native` (the best this machine runs), `all` or nothing
+/// (all that run on machines of this kind). Best first.
+llvm::Expected<llvm::SmallVector<const CPUTarget *>> selectTargets(llvm::StringRef choice);
+
+/// Forms, plans, lowers and emits. Fails where the model cannot be compiled as it is declared.
+llvm::Expected<FastProgram> compileFast(const Model &model, const CompileOptions &options, CompileStats &stats);
+
+/// The manifest's object `code`.
+llvm::json::Object describeFast(const FastProgram &program, const ModelFacts &facts);
+
+/// Packed weights, arena, and the bound of the page pool, as `--print-memory` shows them.
+std::string formatFastMemory(const FastProgram &program, const ModelFacts &facts);
+
+} // namespace lariat
+
+#endif // LARIAT_COMPILER_FASTPATH_H

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A model at the kernel level: the functions of all variants that a request may pick, in one module.
+
+#ifndef LARIAT_COMPILER_KERNELPROGRAM_H
+#define LARIAT_COMPILER_KERNELPROGRAM_H
+
+#include "lariat/Compiler/Compile.h"
+#include "lariat/Compiler/CompileStats.h"
+#include "lariat/Compiler/Pipelines.h"
+
+#include <string>
+#include <vector>
+
+namespace lariat {
+
+/// One input or output of an entry function, as the runtime gives memory for it.
+struct PortFacts {
+  std::string name; ///< of the contract; may be empty
+  bool isRows;      ///< a row table
+  mlir::Type type;  ///< of elements
+  int64_t width;    ///< columns; 0 for one value per row
+  int64_t rows;     ///< number of the input whose rows it has; -1 if the function makes the set
+};
+
+/// A way to run a model; what `lariat-reference` compiles when a request asks for it.
+struct Variant {
+  RunMode mode = RunMode::Score;
+  std::optional<MissingMode> missing; ///< none: the declared one
+  bool derived = false;               ///< split into prelude, core, fill and coda
+};
+
+/// An entry function of a variant. Several may share a symbol, where their code is the same.
+struct EntryFacts {
+  std::string name; ///< forward, prelude, core, fill or coda
+  Variant variant;
+  std::string symbol;
+  std::vector<PortFacts> inputs, outputs;
+};
+
+/// A variant that the compiler refuses, and why; no reason to refuse the model.
+struct RefusedVariant {
+  Variant variant;
+  std::string reason;
+};
+
+struct KernelProgram {
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  std::vector<EntryFacts> entries;
+  std::vector<RefusedVariant> refused;
+};
+
+/// Forms the kernels of all variants and plans arena and weights. `halfWeights`: packed weights are bf16. Fails where a
+/// mode of the model cannot be compiled as it is declared.
+llvm::Expected<KernelProgram> formKernelProgram(const Model &model, bool halfWeights, StageSeconds &seconds);
+
+} // namespace lariat
+
+#endif // LARIAT_COMPILER_KERNELPROGRAM_H

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What the calling thread does, in LLVM's dialect: addresses, services, tables of records, calls of the slow road.
+
+#ifndef LARIAT_CONVERSION_KERNELTOVECTOR_HOSTLOWERING_H
+#define LARIAT_CONVERSION_KERNELTOVECTOR_HOSTLOWERING_H
+
+#include "lariat/Target/Description/CPUTarget.h"
+#include "mlir/IR/BuiltinOps.h"
+
+namespace lariat {
+
+/// On entry functions, after: words of cells, and bytes of scratch memory per thread.
+inline constexpr llvm::StringLiteral kCellsAttr = "kernel.cells";
+inline constexpr llvm::StringLiteral kScratchBytesAttr = "kernel.scratch_bytes";
+
+/// On the module: layers and width of each lariat.state, for bodies of the slow road that take their memory.
+inline constexpr llvm::StringLiteral kStatesAttr = "kernel.states";
+
+/// Writes the code of all kernels and of the host: public functions become entry functions `SYMBOL(!llvm.ptr)`. The module
+/// has planned storage; private functions in it, bodies of the slow road, are left alone. What comes out is of upstream
+/// dialects. Bodies of the slow road are called by their C interface, `_mlir_ciface_CALLEE`.
+mlir::LogicalResult lowerKernelsForTarget(mlir::ModuleOp module, const CPUTarget &target);
+
+} // namespace lariat
+
+#endif // LARIAT_CONVERSION_KERNELTOVECTOR_HOSTLOWERING_H

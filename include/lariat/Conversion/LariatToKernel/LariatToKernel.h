@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// From the model level to the kernel level. See ConversionPasses.td.
+
+#ifndef LARIAT_CONVERSION_LARIATTOKERNEL_LARIATTOKERNEL_H
+#define LARIAT_CONVERSION_LARIATTOKERNEL_LARIATTOKERNEL_H
+
+#include "mlir/IR/BuiltinOps.h"
+
+namespace lariat {
+
+/// On functions of the kernel level that are still tensors: bodies of kernel.generic.
+inline constexpr llvm::StringLiteral kGenericBodyAttr = "kernel.generic_body";
+
+/// Whether an elementwise op on row tensors may become part of a kernel's row region.
+bool canStandInRowRegion(mlir::Operation *op);
+
+/// A module at the kernel level from one whose row sets are erased and whose loops are lowered. `weightType` is f32 or
+/// bf16. Errors name the op that has no form.
+llvm::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> convertLariatToKernel(mlir::ModuleOp module, mlir::Type weightType);
+
+} // namespace lariat
+
+#endif // LARIAT_CONVERSION_LARIATTOKERNEL_LARIATTOKERNEL_H

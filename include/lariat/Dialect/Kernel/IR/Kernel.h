@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The dialect `kernel`: fused row kernels on buffers. What they mean is in dialects/Kernel.
+
+#ifndef LARIAT_DIALECT_KERNEL_IR_KERNEL_H
+#define LARIAT_DIALECT_KERNEL_IR_KERNEL_H
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/RegionKindInterface.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "lariat/Dialect/Kernel/KernelDialect.h.inc"
+#include "lariat/Dialect/Kernel/KernelEnums.h.inc"
+
+namespace lariat::kernel {
+
+inline constexpr int64_t kPanelColumns = 16; ///< columns of a panel; lines are filled up to this
+inline constexpr int64_t kPageEntries = 64;  ///< entries of a page of a cache
+
+/// Function and module attributes that forming and the planning passes leave.
+inline constexpr llvm::StringLiteral kArenaRowBytesAttr = "kernel.arena_row_bytes";
+inline constexpr llvm::StringLiteral kPortsAttr = "kernel.ports"; ///< inputs and outputs of an entry function
+inline constexpr llvm::StringLiteral kWeightBytesAttr = "kernel.weight_bytes";
+
+/// `value` rounded up to a multiple of `unit`.
+inline int64_t roundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+/// Bytes of an element in a buffer: i1 is a byte, index eight.
+int64_t getElementBytes(mlir::Type type);
+
+/// Elements from one line of a buffer to the next: 1 for rank one.
+int64_t getLineElements(mlir::MemRefType type);
+
+/// Bytes from one line to the next.
+int64_t getLineBytes(mlir::MemRefType type);
+
+/// The type of a buffer with `width` columns (0: one value per row), its lines filled up to whole panels.
+mlir::MemRefType getBufferType(mlir::Type element, int64_t width);
+
+/// Where a buffer comes from: the op that gives storage (buffer, port, state_memory), and the first column in it.
+struct BufferRoot {
+  mlir::Operation *op;
+  int64_t firstColumn;
+};
+BufferRoot getBufferRoot(mlir::Value buffer);
+
+/// Whether two buffers may share memory: the same root and overlapping columns.
+bool mayOverlap(mlir::Value a, mlir::Value b);
+
+/// Values of a row region that differ from column to column. `isColumnArgument` answers for its arguments.
+llvm::DenseSet<mlir::Value> findColumnValues(mlir::Block &block,
+                                             llvm::function_ref<bool(mlir::BlockArgument)> isColumnArgument);
+
+} // namespace lariat::kernel
+
+#include "lariat/Dialect/Kernel/KernelInterfaces.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "lariat/Dialect/Kernel/KernelAttrs.h.inc"
+
+#define GET_OP_CLASSES
+#include "lariat/Dialect/Kernel/KernelOps.h.inc"
+
+#endif // LARIAT_DIALECT_KERNEL_IR_KERNEL_H

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Public. Memory that compiled code may be given: 64-byte aligned, owned, grows only. Large buffers come from mmap, so
+// that what is never touched costs address space alone, and ask for huge pages.
+
+#ifndef LARIAT_RUNTIME_BASE_ALIGNEDBUFFER_H
+#define LARIAT_RUNTIME_BASE_ALIGNEDBUFFER_H
+
+#include "lariat/Runtime/Base/Status.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace lariat::runtime {
+
+inline constexpr int64_t kAlignment = 64;
+
+/// Rounds up to a multiple.
+constexpr int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+/// a * b, or nothing where that is negative or more than an int64_t holds.
+inline bool multiply(int64_t a, int64_t b, int64_t &product) {
+  return a >= 0 && b >= 0 && !__builtin_mul_overflow(a, b, &product);
+}
+
+class AlignedBuffer {
+public:
+  AlignedBuffer() = default;
+  AlignedBuffer(AlignedBuffer &&other) noexcept
+      : memory(std::exchange(other.memory, nullptr)), bytes(std::exchange(other.bytes, 0)) {}
+  AlignedBuffer &operator=(AlignedBuffer &&other) noexcept {
+    std::swap(memory, other.memory);
+    std::swap(bytes, other.bytes);
+    return *this;
+  }
+  ~AlignedBuffer() { release(); }
+
+  /// Makes room for `wanted` bytes. The old content is gone if the buffer has to grow; new memory may hold anything.
+  /// `what` stands in the message.
+  Status reserve(int64_t wanted, std::string_view what);
+  void release();
+
+  std::byte *data() const { return memory; }
+  int64_t size() const { return bytes; }
+
+private:
+  std::byte *memory = nullptr;
+  int64_t bytes = 0;
+};
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_RUNTIME_BASE_ALIGNEDBUFFER_H

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Public. A loaded model. Example:
+//
+//   Expected<std::unique_ptr<Model>> model = Model::open("ouro.lariat", {.threads = 2});
+//   if (!model) ... model.text() ...
+//   Expected<const Function *> forward = (*model)->findFunction({.name = "forward", .mode = "generate"});
+//   Expected<std::unique_ptr<Sequence>> sequence = (*model)->createSequence();
+//   Sequence *sequences[] = {sequence->get()};
+//   Row rows[] = {{.position = 0}, {.position = 1, .flags = abi::kWanted}};
+//   int32_t ids[] = {1, 17};
+//   int64_t loops[] = {4, 4};
+//   CallRequest request{.function = *forward, .sequences = sequences, .rows = rows,
+//                       .inputs = {{}, {ids, 2}, {loops, 2}}, .loops = 4};
+//   CallResult result; // keep it: its memory is used again
+//   if (Status status = (*model)->call(request, result)) ... status.text() ...
+//   const float *logits = result.outputs[0].line<float>(0);
+//
+// All members may be called from any thread; calls of one model wait for each other. A model must not be used in a child
+// of fork, which has no threads: every call there is an error.
+
+#ifndef LARIAT_RUNTIME_CALL_MODEL_H
+#define LARIAT_RUNTIME_CALL_MODEL_H
+
+#include "lariat/Runtime/Call/Call.h"
+#include "lariat/Runtime/Load/Artefact.h"
+#include "lariat/Runtime/Threads/ThreadPool.h"
+
+#include <memory>
+#include <string>
+
+namespace lariat::runtime {
+
+struct OpenOptions {
+  int64_t threads = 0; ///< 0: one per core that this process may use
+  bool pinThreads = true;
+  std::string isa = {}; ///< empty: the best that the artefact has and the machine runs
+  Verify verify = Verify::Full;
+  int64_t kvBytes = 0; ///< most bytes of pages of all caches together; 0: no limit
+};
+
+/// Which function is asked for.
+struct FunctionKey {
+  std::string name = "forward";
+  std::string mode = "score";
+  std::optional<std::string> missing = {}; ///< none: the declared mode
+  bool derived = false;
+};
+
+/// Memory of all sequences of a model.
+struct PoolUse {
+  int64_t liveBytes = 0;  ///< entries * bytes per entry
+  int64_t pageBytes = 0;  ///< pages that tables hold
+  int64_t limitBytes = 0; ///< 0: none
+};
+
+class Model {
+public:
+  static Expected<std::unique_ptr<Model>> open(const std::string &path, const OpenOptions &options);
+  /// Closes. Sequences may outlive their model.
+  ~Model();
+
+  /// Frees code, weights and pages; waits for a call that runs. Everything afterwards is an error, nothing crashes.
+  void close();
+
+  /// Stays valid after close().
+  const Manifest &getManifest() const;
+  const nlohmann::json &getJson() const { return getManifest().json; }
+  const std::string &getPath() const;
+  const std::string &getIsa() const;
+  int64_t getNumThreads() const;
+  PoolUse getPoolUse() const;
+
+  /// The function of a variant; an error lists what there is, or says why the compiler refused the variant.
+  Expected<const Function *> findFunction(const FunctionKey &key) const;
+
+  Expected<std::unique_ptr<Sequence>> createSequence();
+
+  /// Keeps the threads for the calling thread until the result goes, which saves some microseconds in each call of a
+  /// model with as many threads. Calls of other threads wait, so hold them for a few calls at a time, and of one model only;
+  /// the model outlives the result.
+  Expected<std::unique_ptr<ThreadPool::Lease>> holdThreads();
+
+  /// Runs a function. An error before code runs (wrong shapes, no pages left, ...) changes nothing. An error that code
+  /// reports leaves the sequences of this call unusable, and says so at their next call; others are not harmed.
+  Status call(const CallRequest &request, CallResult &result);
+
+private:
+  explicit Model(std::shared_ptr<ModelState> state) : state(std::move(state)) {}
+
+  std::shared_ptr<ModelState> state;
+};
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_RUNTIME_CALL_MODEL_H

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Private to the runtime. Pages of one cache: a free list over memory that only grows. A call sets the pages aside that
+// it may need, so that nothing fails while code runs; what it did not take goes back afterwards. All pools of a model
+// draw on one budget.
+
+#ifndef LARIAT_RUNTIME_KV_PAGEPOOL_H
+#define LARIAT_RUNTIME_KV_PAGEPOOL_H
+
+#include "lariat/Runtime/Base/AlignedBuffer.h"
+
+#include <vector>
+
+namespace lariat::runtime {
+
+/// Bytes of pages that tables hold or a call has set aside, over all caches of a model.
+struct PageBudget {
+  int64_t limit = 0; ///< 0: none
+  int64_t used = 0;
+
+  int64_t getLeft() const { return limit == 0 ? INT64_MAX - used : limit - used; }
+};
+
+class PagePool {
+public:
+  /// `name` is the cache's, for messages. `budget` outlives the pool.
+  PagePool(std::string name, int64_t pageBytes, PageBudget &budget)
+      : name(std::move(name)), pageBytes(pageBytes), budget(&budget) {}
+
+  /// Sets `count` more pages aside; an error sets nothing aside.
+  Status reserve(int64_t count);
+  /// Gives back what was set aside and not taken.
+  void releaseReserved();
+  /// A page of zeros, from those set aside, else from the rest; null if there is none.
+  std::byte *take();
+  void giveBack(std::byte *page);
+
+  int64_t getPageBytes() const { return pageBytes; }
+  /// Pages taken and not given back.
+  int64_t getNumTaken() const { return numTaken; }
+
+private:
+  Status grow(int64_t count);
+
+  std::string name;
+  int64_t pageBytes;
+  PageBudget *budget;
+  std::vector<AlignedBuffer> memory;
+  std::vector<std::byte *> fresh; ///< free, never used: zeros
+  std::vector<std::byte *> used;  ///< free, with old entries
+  int64_t numReserved = 0, numTaken = 0;
+};
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_RUNTIME_KV_PAGEPOOL_H

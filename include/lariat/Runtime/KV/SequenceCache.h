@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Private to the runtime. What one sequence has in one cache: a table per slot, and the views of rows on them. A view of
+// one slot is its table. A view over several slots is a list in ascending order of (position, slot), kept between calls
+// and extended by what is new. Arrays of a view stay as they are until the call ends, whatever is written meanwhile.
+
+#ifndef LARIAT_RUNTIME_KV_SEQUENCECACHE_H
+#define LARIAT_RUNTIME_KV_SEQUENCECACHE_H
+
+#include "lariat/Runtime/KV/Table.h"
+
+#include <map>
+#include <memory>
+
+namespace lariat::runtime {
+
+/// Which slots a row reads for an earlier row u; the values of kernel.view's look_up.
+enum class LookUp : int64_t {
+  Exact,        ///< u's entry in the row's slot
+  ElseFirst,    ///< that, else u's entry in slot 0
+  NewestAtMost, ///< u's entry in the deepest slot up to the row's
+  First,        ///< u's entry in slot 0
+  AllAtMost,    ///< all of u's entries in slots up to the row's, shallow first
+};
+inline constexpr int64_t kNumLookUps = 5;
+
+/// Entries in the order that a view shows them.
+struct EntryList {
+  AlignedVector<abi::EntryRef> refs;
+  AlignedVector<int32_t> positions; ///< with kPrefixBit
+};
+
+/// What the views of one call share.
+struct ViewMemory {
+  uint64_t call = 1;               ///< number of the call
+  std::vector<EntryList> outdated; ///< lists that a view of this call shows and that are no longer true
+
+  void startCall() {
+    ++call;
+    outdated.clear();
+  }
+};
+
+class SequenceCache {
+public:
+  /// What a row asks for.
+  struct Query {
+    int64_t slot;
+    LookUp lookUp;
+  };
+
+  /// To be called before the first use in a call that writes at most `numNew` entries to a slot.
+  void startCall(int64_t numNew) { roomPerSlot = numNew; }
+  /// The entry of a position in a slot; see Table::reserve.
+  abi::EntryRef reserve(int64_t slot, int32_t position, bool inPrefix, bool filled, PagePool &pool,
+                        const ViewMemory &memory);
+  /// All entries that rows may look at which ask this; every row that asks the same in a call gets the same arrays, until
+  /// something is written.
+  abi::View view(const Query &query, ViewMemory &memory);
+  /// Drops the entries of positions from `position` on. Not while a call runs.
+  void truncate(int32_t position, PagePool &pool, const PageLayout &layout);
+
+  /// Tables by slot; those never written are empty.
+  const std::vector<std::unique_ptr<Table>> &getTables() const { return tables; }
+  /// The table of a slot, or null.
+  const Table *find(int64_t slot) const {
+    return slot >= 0 && slot < static_cast<int64_t>(tables.size()) ? tables[slot].get() : nullptr;
+  }
+
+private:
+  /// Entries of several slots, merged.
+  struct Merged {
+    EntryList list;
+    std::vector<int64_t> numTaken; ///< entries of each slot that are in the list
+    uint64_t shownIn = 0;          ///< last call that was shown the list
+  };
+
+  Table &touch(int64_t slot, const ViewMemory &memory);
+  bool isWhole(const Query &query) const;
+  const EntryList &merge(const Query &query, ViewMemory &memory);
+
+  std::vector<std::unique_ptr<Table>> tables;
+  std::vector<uint64_t> touchedIn; ///< last call that made room in a table
+  std::map<std::pair<LookUp, int64_t>, Merged> lists;
+  int64_t roomPerSlot = 0;
+};
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_RUNTIME_KV_SEQUENCECACHE_H

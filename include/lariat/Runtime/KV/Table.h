@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Private to the runtime. The entries of one (sequence, cache, slot), in the order in which they were written, 64 to a
+// page. Mostly that is the order of positions, and a view is the table itself. Rows that stopped and rows that ran on may
+// be written one after the other at the same depth; then the order is lost and views are lists (SequenceCache).
+
+#ifndef LARIAT_RUNTIME_KV_TABLE_H
+#define LARIAT_RUNTIME_KV_TABLE_H
+
+#include "lariat/Artefact/Abi.h"
+#include "lariat/Runtime/Base/AlignedVector.h"
+#include "lariat/Runtime/KV/PagePool.h"
+
+#include <vector>
+
+namespace lariat::runtime {
+
+/// Position of an entry, from View::positions.
+inline int32_t withoutPrefixBit(int32_t position) { return position & ~abi::kPrefixBit; }
+
+/// What a page looks like: [part]{keys [dim][64], values [64][dim]}, a part per layer and head.
+struct PageLayout {
+  int64_t parts = 0, dim = 0, elementBytes = 0;
+
+  int64_t getEntryBytes() const { return parts * 2 * dim * elementBytes; }
+  int64_t getPageBytes() const { return getEntryBytes() * abi::kPageEntries; }
+};
+
+class Table {
+public:
+  /// Makes room for `count` more entries without moving `getPages()` or `getPositions()` until the next call of this.
+  void makeRoom(int64_t count);
+  /// The entry of a position: the one that it has, else a new one at the end. The page is null where no page or no room
+  /// is left.
+  abi::EntryRef reserve(int32_t position, bool inPrefix, bool filled, PagePool &pool);
+  /// Drops the entries of positions from `position` on.
+  void truncate(int32_t position, PagePool &pool, const PageLayout &layout);
+
+  int64_t size() const { return static_cast<int64_t>(positions.size()); }
+  int64_t getNumFilled() const { return numFilled; }
+  int64_t getNumPages() const { return static_cast<int64_t>(pages.size()); }
+  /// Entries that fit without another page.
+  int64_t getRoom() const { return getNumPages() * abi::kPageEntries - size(); }
+  /// Whether entries lie in ascending order of positions.
+  bool isOrdered() const { return ordered; }
+  /// Largest position, -1 where there is no entry.
+  int32_t getLast() const { return last; }
+  std::byte *const *getPages() const { return pages.data(); }
+  /// One per entry, with kPrefixBit.
+  const AlignedVector<int32_t> &getPositions() const { return positions; }
+  abi::EntryRef getRef(int64_t index) const { return {pages[index / abi::kPageEntries], index % abi::kPageEntries}; }
+
+private:
+  int64_t find(int32_t position) const;
+  void loseOrder();
+  void moveEntry(int64_t from, int64_t to, const PageLayout &layout);
+
+  AlignedVector<std::byte *> pages;
+  AlignedVector<int32_t> positions;
+  std::vector<uint8_t> isFilled;
+  std::vector<int32_t> indexOf; ///< of a table that is not ordered: index + 1 by position
+  int64_t numFilled = 0;
+  int32_t last = -1;
+  bool ordered = true;
+};
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_RUNTIME_KV_TABLE_H

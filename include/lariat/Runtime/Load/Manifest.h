@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Public. What the runtime needs of manifest.json, checked: types, ranges, sizes that cannot overflow, paths that stay
+// inside the artefact. The rest of the manifest is kept as JSON for whoever asks.
+
+#ifndef LARIAT_RUNTIME_LOAD_MANIFEST_H
+#define LARIAT_RUNTIME_LOAD_MANIFEST_H
+
+#include "lariat/Runtime/Base/Status.h"
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lariat::runtime {
+
+/// Types of elements in ports, caches and states.
+enum class ElementType { F32, BF16, I32, Index, I1 };
+
+int64_t getElementBytes(ElementType type);
+std::string_view getTypeName(ElementType type);
+
+/// An input or output of an entry function.
+struct Port {
+  std::string name;
+  bool isRows = false;                   ///< a row set: int64_t[rows][6], see lariat::abi::RowColumn
+  ElementType type = ElementType::Index; ///< of a value
+  int64_t width = 0;                     ///< elements per row; 0: one, and lines are contiguous
+  int64_t rowSet = 0;                    ///< number of the input that is the row set it belongs to (of inputs only)
+
+  /// Elements of a row, at least one.
+  int64_t getNumElements() const { return width == 0 ? 1 : width; }
+  /// Bytes of a row without filling.
+  int64_t getValueBytes() const;
+  /// Bytes from one line to the next as compiled code sees it: rows of a width are filled up to 16 elements.
+  int64_t getLineBytes() const;
+};
+
+/// An entry function.
+struct Function {
+  std::string name;                   ///< "forward", "prelude", "core", "fill", "coda"
+  std::string mode;                   ///< "score" or "generate"
+  std::optional<std::string> missing; ///< the missing mode it was compiled for; none where that makes no difference
+  bool derived = false;               ///< one of the step functions, or @forward of that variant
+  std::string symbol;
+  std::vector<Port> inputs, outputs;
+  int64_t arenaBytesPerRow = 0, cells = 0, scratchBytes = 0;
+  int64_t index = 0; ///< in Manifest::functions
+
+  /// Number of the input or output of that name, or -1.
+  int64_t findInput(std::string_view name) const;
+  int64_t findOutput(std::string_view name) const;
+};
+
+/// A variant that the compiler could not make, and why.
+struct RefusedVariant {
+  std::string mode;
+  std::optional<std::string> missing;
+  bool derived = false;
+  std::string error;
+};
+
+/// Code for one ISA.
+struct CodeObject {
+  std::string isa, file;
+  std::vector<std::string> features; ///< that it requires of the machine
+};
+
+/// A KV cache.
+struct Cache {
+  std::string name;
+  int64_t layers = 0, heads = 0, dim = 0;
+  ElementType type = ElementType::F32;
+  bool looped = false;
+  std::optional<int64_t> slotsAtMost;
+
+  /// Bytes of keys and values of one entry, all layers.
+  int64_t getEntryBytes() const { return layers * heads * 2 * dim * getElementBytes(type); }
+  int64_t getPageBytes() const;
+  /// Slots that a row may write which runs `loops` loop steps.
+  int64_t getSlotsPerRow(int64_t loops) const;
+};
+
+/// A lariat.state: [layer][depth][width] per sequence.
+struct State {
+  std::string name;
+  int64_t layers = 0, width = 0;
+  ElementType type = ElementType::F32;
+};
+
+/// Size and checksum of a file.
+struct FileFacts {
+  int64_t bytes = 0;
+  std::string sha256;
+};
+
+struct Manifest {
+  nlohmann::json json; ///< all of it
+  std::map<std::string, FileFacts> files;
+  std::vector<CodeObject> objects; ///< best first
+  std::string weightsFile;
+  int64_t weightBytes = 0;
+  std::vector<Cache> caches;
+  std::vector<State> states;
+  std::vector<Function> functions;
+  std::vector<RefusedVariant> refused;
+};
+
+/// Checks the text of a manifest. `place` is its path, for messages.
+Expected<Manifest> parseManifest(std::string_view text, const std::string &place);
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_RUNTIME_LOAD_MANIFEST_H

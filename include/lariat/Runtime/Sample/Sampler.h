@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Public. Chooses the tokens of one sequence. The steps, in this order, each over what the one before left:
+//   1. repetition penalty: logits of tokens of the prompt or generated before are divided by it where positive, else
+//      multiplied
+//   2. presence and frequency penalty: logits of tokens generated before lose presence + frequency * their number
+//   3. logit bias: is added
+//   4. temperature: softmax(logits / temperature); 0 takes the largest logit, the lower id on ties, and ends here
+//   5. top k: the k most likely tokens stay, the lower id first on ties
+//   6. top p: of these, the fewest most likely ones stay whose share is at least p, always one
+//   7. min p: of these, those at least min p times as likely as the most likely one stay
+//   8. draw: in proportion to the softmax, with noise that depends on seed and position alone
+// Log probabilities are those of the model: of the softmax of the logits before step 1.
+
+#ifndef LARIAT_RUNTIME_SAMPLE_SAMPLER_H
+#define LARIAT_RUNTIME_SAMPLE_SAMPLER_H
+
+#include "lariat/Runtime/Base/Status.h"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+namespace lariat::runtime {
+
+struct LogitBias {
+  int64_t token = 0;
+  double bias = 0;
+};
+
+struct SamplingOptions {
+  double temperature = 0;
+  int64_t topK = 0; ///< 0: all
+  double topP = 1;
+  double minP = 0;
+  double repetitionPenalty = 1;
+  double presencePenalty = 0;
+  double frequencyPenalty = 0;
+  uint64_t seed = 0;
+  std::vector<LogitBias> bias = {};
+  std::optional<int64_t> numLogprobs =
+      std::nullopt; ///< none: no log probabilities; else of the chosen token and so many others
+};
+
+/// One sentence where an option is out of its range.
+Status verifySampling(const SamplingOptions &options, int64_t vocab);
+
+struct TokenLogprob {
+  int64_t token = 0;
+  float logprob = 0;
+};
+
+struct Choice {
+  int64_t token = 0;
+  float logprob = 0;             ///< where asked for
+  std::vector<TokenLogprob> top; ///< the most likely tokens, the lower id first on ties
+};
+
+class Sampler {
+public:
+  explicit Sampler(const SamplingOptions &options) : options(options) {}
+
+  /// To be called for the tokens of the prompt, then for each one generated.
+  void addPrompt(std::span<const int64_t> tokens);
+  void addGenerated(int64_t token);
+
+  /// Nothing where the logits are no distribution: one is not a number or positive infinity, or all are negative
+  /// infinity.
+  std::optional<Choice> choose(std::span<const float> logits, int64_t position);
+
+private:
+  /// How often a token was seen.
+  struct Seen {
+    bool inPrompt = false;
+    int64_t numGenerated = 0;
+  };
+
+  bool hasPenalty() const;
+  void applyPenalties();
+  /// Sets the weights of tokens that may not be drawn to 0.
+  void truncate();
+  int64_t draw(int64_t position) const;
+
+  SamplingOptions options;
+  std::unordered_map<int64_t, Seen> seen;
+  // Used again for each token.
+  std::vector<double> scores, weights;
+  std::vector<int64_t> order;
+};
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_RUNTIME_SAMPLE_SAMPLER_H

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Public. A loaded model that answers requests: score, encode, generate. A request that fails leaves the session as it
+// was. Members may be called from any thread; calls of compiled code wait for each other. A session must not be used in a
+// child of fork: every request there is an error.
+
+#ifndef LARIAT_RUNTIME_SESSION_SESSION_H
+#define LARIAT_RUNTIME_SESSION_SESSION_H
+
+#include "lariat/Runtime/Call/Model.h"
+#include "lariat/Runtime/Session/Facts.h"
+#include "lariat/Runtime/Session/Request.h"
+
+namespace lariat::runtime {
+
+class BatchRunner;
+
+struct SessionOptions {
+  OpenOptions open;
+  int64_t maxRows = 512; ///< of a call, where a prompt may be cut
+};
+
+/// A batch that generates. One thread at a time; outlives its session, whose closing it notices at the next call.
+class Generation {
+public:
+  ~Generation();
+
+  /// Runs until the next tokens are chosen, one for each sequence that is not finished, by ascending sequence. Nothing:
+  /// all are finished. After an error every call gives that error again.
+  Expected<std::span<const NewToken>> next();
+  /// Ends a sequence as `Stopped`.
+  Status stop(int64_t sequence);
+  const std::vector<SequenceTokens> &getResults() const { return results; }
+
+private:
+  friend class Session;
+  Generation(SessionFacts facts, GenerateRequest request, std::unique_ptr<BatchRunner> runner);
+
+  Status advance();
+  /// Feeds rows and chooses the tokens of those that are wanted.
+  Status feed(std::span<const struct BatchRow> rows);
+  Status choose(const struct BatchRow &row, std::span<const float> logits, int32_t steps);
+  void finish(int64_t sequence, Finish how);
+
+  SessionFacts facts;
+  GenerateRequest request;
+  std::unique_ptr<BatchRunner> runner;
+  std::vector<std::vector<struct RowSpan>> prompts; ///< calls that are still to be made
+  std::vector<Sampler> samplers;
+  std::vector<SequenceTokens> results;
+  std::vector<NewToken> tokens;
+  int64_t maxRows = 512;
+  bool started = false;
+  std::string failure;
+};
+
+class Session {
+public:
+  static Expected<std::unique_ptr<Session>> open(const std::string &path, const SessionOptions &options);
+
+  const SessionFacts &getFacts() const { return facts; }
+  const Model &getModel() const { return *model; }
+  /// Columns of the initial state that @forward takes; 0: it takes none.
+  int64_t getStateWidth() const { return stateWidth; }
+
+  Expected<std::vector<SequenceScores>> score(const ScoreRequest &request);
+  Expected<std::vector<SequenceScores>> encode(const Request &request);
+  Expected<std::unique_ptr<Generation>> generate(GenerateRequest request);
+
+  /// Frees code, weights and pages; waits for a call that runs. Every request afterwards is an error.
+  void close() { model->close(); }
+
+private:
+  Session(std::shared_ptr<Model> model, SessionFacts facts, int64_t maxRows)
+      : model(std::move(model)), facts(std::move(facts)), maxRows(maxRows) {}
+
+  /// The shared part of all requests: settings, functions, sequences.
+  Expected<std::unique_ptr<BatchRunner>> start(const Request &request, const std::string &mode, Form form,
+                                               const std::vector<StateArray> &initialState);
+  Expected<std::vector<SequenceScores>> runAll(BatchRunner &runner, const Request &request,
+                                               const std::vector<std::vector<struct RowSpan>> &calls);
+  /// Whether the sequences of a request may be cut where nobody asks for it.
+  bool mayCut(const Request &request, const std::string &mode) const;
+
+  std::shared_ptr<Model> model;
+  SessionFacts facts;
+  int64_t maxRows, stateWidth = 0;
+  bool usesLoops = false;
+};
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_RUNTIME_SESSION_SESSION_H

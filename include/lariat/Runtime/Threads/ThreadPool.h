@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Public. A fixed number of threads that run one task together. Thread 0 is the caller; the others are named, pinned
+// where the machine has a processor for each, spin for a bounded time after a task and then park. Whoever waits yields
+// after a while, so that a machine with fewer processors than threads is slow and never stuck. Models with the same
+// number of threads share a pool. A task computes with the default floating-point mode on every thread: round to
+// nearest, no flushing of subnormal numbers.
+
+#ifndef LARIAT_RUNTIME_THREADS_THREADPOOL_H
+#define LARIAT_RUNTIME_THREADS_THREADPOOL_H
+
+#include "lariat/Runtime/Base/Status.h"
+
+#include <cstdint>
+#include <memory>
+
+namespace lariat::runtime {
+
+/// Threads that a pool has when nobody says: one per core that this process may use.
+int64_t getDefaultNumThreads();
+
+inline constexpr int64_t kMaxThreads = 1024;
+
+class ThreadPool {
+public:
+  /// What each thread runs.
+  using Task = void (*)(void *context, int64_t thread, ThreadPool &pool);
+
+  /// The pool of this process with so many threads.
+  static Expected<std::shared_ptr<ThreadPool>> get(int64_t numThreads, bool pin);
+  ~ThreadPool();
+
+  int64_t getNumThreads() const { return numThreads; }
+
+  /// The calling thread has the pool for itself, pinned and in the default floating-point mode; both are put back as
+  /// they were. Moving a thread takes some microseconds, so who makes many calls in a row takes a lease around them: a
+  /// lease inside another of the same pool and thread does nothing. Others wait meanwhile.
+  class Lease {
+  public:
+    explicit Lease(ThreadPool &pool);
+    ~Lease();
+    Lease(const Lease &) = delete;
+    Lease &operator=(const Lease &) = delete;
+
+  private:
+    struct Saved;
+    ThreadPool &pool;
+    std::unique_ptr<Saved> saved;
+  };
+
+  /// Runs `task` on all threads and waits for all. The caller holds a lease.
+  void run(Task task, void *context);
+  /// Waits for all threads; called by every thread of a running task, the same number of times.
+  void barrier();
+
+private:
+  struct Shared;
+  ThreadPool(int64_t numThreads, bool pin);
+  Status start();
+  void work(int64_t thread);
+
+  int64_t numThreads;
+  bool pin;
+  std::unique_ptr<Shared> shared;
+};
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_RUNTIME_THREADS_THREADPOOL_H

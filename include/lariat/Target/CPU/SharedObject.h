@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// From LLVM's dialect to the shared object of one ISA, in process.
+
+#ifndef LARIAT_TARGET_CPU_SHAREDOBJECT_H
+#define LARIAT_TARGET_CPU_SHAREDOBJECT_H
+
+#include "lariat/Target/Description/CPUTarget.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/Support/Error.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace lariat {
+
+/// Machine code in a file format, and what it took to make it.
+struct MachineCode {
+  std::vector<char> bytes;
+  int64_t codeBytes = 0;                                     ///< of instructions
+  llvm::SmallVector<std::pair<std::string, double>> seconds; ///< per stage, in order
+};
+
+/// Functions with this prefix are exported; nothing else is.
+inline constexpr llvm::StringLiteral kExportPrefix = "lariat_";
+
+/// A relocatable object. Rounding is that of the IR: nothing is fused, reassociated or contracted.
+llvm::Expected<MachineCode> emitObject(mlir::ModuleOp llvmDialect, const CPUTarget &target);
+
+/// A shared object from a relocatable one, without undefined symbols. Errors name the symbol that is missing. Not while code
+/// is emitted on another thread: the linker resets options that code generators read.
+llvm::Expected<MachineCode> linkObject(MachineCode object);
+
+/// Both.
+llvm::Expected<MachineCode> emitSharedObject(mlir::ModuleOp llvmDialect, const CPUTarget &target);
+
+} // namespace lariat
+
+#endif // LARIAT_TARGET_CPU_SHAREDOBJECT_H

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Private. What handles of the C interface stand for. A handle is a number that is never given twice, so one that was
+// destroyed is noticed; whoever uses an object shares it, so it may be destroyed meanwhile.
+
+#ifndef LARIAT_LIB_CAPI_RUNTIME_HANDLES_H
+#define LARIAT_LIB_CAPI_RUNTIME_HANDLES_H
+
+#include "lariat-c/Runtime.h"
+#include "lariat/Runtime/Session/Session.h"
+
+#include <atomic>
+#include <memory>
+
+namespace lariat::runtime_c {
+
+/// What a function came to, if not to success.
+struct Failure {
+  lariat_status status;
+  std::string text;
+};
+
+struct SessionObject {
+  std::unique_ptr<runtime::Session> session;
+};
+
+struct ScoresObject {
+  std::vector<runtime::SequenceScores> scores;
+  std::vector<std::string> slots; ///< JSON
+};
+
+struct GenerationObject {
+  std::shared_ptr<SessionObject> session;
+  std::unique_ptr<runtime::Generation> generation;
+  std::atomic<bool> isBusy = false;
+  std::shared_ptr<bool> wasStopped; ///< by a callback
+  // What the caller was shown last.
+  std::vector<lariat_token> tokens;
+  std::vector<std::vector<int64_t>> topIds;
+  std::vector<std::vector<float>> topLogprobs;
+  std::vector<std::string> slots;
+};
+
+lariat_session *makeHandle(std::shared_ptr<SessionObject> object);
+lariat_scores *makeHandle(std::shared_ptr<ScoresObject> object);
+lariat_generation *makeHandle(std::shared_ptr<GenerationObject> object);
+
+/// The object of a handle; throws a Failure where there is none.
+std::shared_ptr<SessionObject> find(lariat_session *handle);
+std::shared_ptr<ScoresObject> find(lariat_scores *handle);
+std::shared_ptr<GenerationObject> find(lariat_generation *handle);
+
+/// Ends a handle; null where there is none.
+std::shared_ptr<SessionObject> drop(lariat_session *handle);
+std::shared_ptr<ScoresObject> drop(lariat_scores *handle);
+std::shared_ptr<GenerationObject> drop(lariat_generation *handle);
+
+/// Whether this is a child of the process that opened a session.
+bool isForked();
+/// Says that this process opens one.
+void claimProcess();
+/// Throws a Failure in such a child. To be asked before any lock is taken, which a child may find taken for ever.
+void verifyProcess();
+
+/// Marks that the calling thread runs a callback for a session.
+class CallbackScope {
+public:
+  explicit CallbackScope(const SessionObject &session);
+  ~CallbackScope();
+  CallbackScope(const CallbackScope &) = delete;
+  CallbackScope &operator=(const CallbackScope &) = delete;
+
+private:
+  const SessionObject *outer;
+};
+
+/// Throws a Failure where the calling thread runs a callback for the session.
+void verifyNoCallback(const SessionObject &session);
+
+} // namespace lariat::runtime_c
+
+#endif // LARIAT_LIB_CAPI_RUNTIME_HANDLES_H

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// From structures of the C interface to requests. Refused here: what breaks the rules of the interface; what the model
+// cannot do is refused by the session.
+
+#include "Options.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+
+using namespace lariat;
+using namespace lariat::runtime_c;
+
+//===----------------------------------------------------------------------===//
+// Defaults
+//===----------------------------------------------------------------------===//
+
+lariat_session_options runtime_c::getDefaultSessionOptions() {
+  lariat_session_options options{};
+  options.struct_size = sizeof options;
+  options.max_rows = 512;
+  options.pin_threads = 1;
+  options.verify_weights = 1;
+  return options;
+}
+
+lariat_batch runtime_c::getDefaultBatch() {
+  lariat_batch batch{};
+  batch.struct_size = sizeof batch;
+  return batch;
+}
+
+lariat_score_options runtime_c::getDefaultScoreOptions() {
+  lariat_score_options options{};
+  options.struct_size = sizeof options;
+  options.mode = "score";
+  options.form = LARIAT_FORM_FORWARD;
+  return options;
+}
+
+lariat_generate_options runtime_c::getDefaultGenerateOptions() {
+  lariat_generate_options options{};
+  options.struct_size = sizeof options;
+  options.max_new_tokens = 128;
+  options.repetition_penalty = 1;
+  options.top_p = 1;
+  options.num_logprobs = -1;
+  return options;
+}
+
+void runtime_c::verifySize(size_t found, size_t expected, const char *name) {
+  if (found != expected)
+    throw Failure{LARIAT_STATUS_MISUSE, "struct_size of the " + std::string(name) + " is " + std::to_string(found) +
+                                            ", this version expects " + std::to_string(expected)};
+}
+
+//===----------------------------------------------------------------------===//
+// Requests
+//===----------------------------------------------------------------------===//
+
+[[noreturn]] static void failMisuse(std::string text) { throw Failure{LARIAT_STATUS_MISUSE, std::move(text)}; }
+
+/// Where `count` entries are announced, they must be there.
+static void verifyArray(const void *data, int64_t count, const char *name) {
+  if (count < 0)
+    failMisuse("the number of '" + std::string(name) + "' is " + std::to_string(count) + ", expected 0 or more");
+  if (count > 0 && !data)
+    failMisuse("'" + std::string(name) + "' is null");
+}
+
+static std::vector<std::vector<int64_t>> readSequences(const lariat_batch &batch) {
+  verifyArray(batch.lengths, batch.num_sequences, "lengths");
+  std::vector<std::vector<int64_t>> sequences;
+  const int64_t *next = batch.tokens;
+  for (int64_t index = 0; index < batch.num_sequences; ++index) {
+    int64_t length = batch.lengths[index];
+    if (length < 0)
+      failMisuse("the length of sequence " + std::to_string(index) + " is " + std::to_string(length));
+    verifyArray(batch.tokens, length, "tokens");
+    sequences.emplace_back(next, next + length);
+    next += length;
+  }
+  return sequences;
+}
+
+runtime::Request runtime_c::readBatch(const lariat_batch *given, const std::shared_ptr<SessionObject> &session,
+                                      std::shared_ptr<bool> wasStopped) {
+  verifyNotNull(given, "batch");
+  lariat_batch batch = readStruct(given, getDefaultBatch(), "lariat_batch");
+  runtime::Request request;
+  request.sequences = readSequences(batch);
+  if (batch.loops)
+    request.loops = *batch.loops;
+  if (batch.threshold)
+    request.threshold = *batch.threshold;
+  if (batch.missing)
+    request.missing = batch.missing;
+  request.prefix = batch.prefix;
+  if (batch.wants_stop)
+    request.wantsStop = [ask = batch.wants_stop, user = batch.user, session, wasStopped = std::move(wasStopped)] {
+      CallbackScope scope(*session);
+      bool stops = ask(user) != 0;
+      *wasStopped |= stops;
+      return stops;
+    };
+  return request;
+}
+
+runtime::ScoreRequest runtime_c::readScore(const lariat_batch *batch, const lariat_score_options *given,
+                                           const std::shared_ptr<SessionObject> &session,
+                                           std::shared_ptr<bool> wasStopped) {
+  lariat_score_options options = readStruct(given, getDefaultScoreOptions(), "lariat_score_options");
+  runtime::ScoreRequest request;
+  static_cast<runtime::Request &>(request) = readBatch(batch, session, std::move(wasStopped));
+  if (options.mode)
+    request.mode = options.mode;
+  if (options.chunk)
+    request.chunk = *options.chunk;
+  switch (options.form) {
+  case LARIAT_FORM_FORWARD:
+    break;
+  case LARIAT_FORM_LOCKSTEP:
+    request.form = runtime::Form::Lockstep;
+    break;
+  case LARIAT_FORM_STAGGERED:
+    request.form = runtime::Form::Staggered;
+    break;
+  default:
+    failMisuse("the form is " + std::to_string(options.form) + ", expected 0 to 2");
+  }
+  if (options.initial_states) {
+    request.initialState.emplace();
+    for (size_t index = 0; index < request.sequences.size(); ++index)
+      request.initialState->push_back({.data = options.initial_states[index],
+                                       .numRows = static_cast<int64_t>(request.sequences[index].size()),
+                                       .width = session->session->getStateWidth()});
+  }
+  return request;
+}
+
+runtime::GenerateRequest runtime_c::readGenerate(const lariat_batch *batch, const lariat_generate_options *given,
+                                                 const std::shared_ptr<SessionObject> &session,
+                                                 std::shared_ptr<bool> wasStopped) {
+  lariat_generate_options options = readStruct(given, getDefaultGenerateOptions(), "lariat_generate_options");
+  verifyArray(options.bias, options.num_bias, "bias");
+  verifyArray(options.stop_tokens, options.num_stop_tokens, "stop_tokens");
+  runtime::GenerateRequest request;
+  static_cast<runtime::Request &>(request) = readBatch(batch, session, std::move(wasStopped));
+  request.maxNewTokens = options.max_new_tokens;
+  request.ignoreEos = options.ignore_eos != 0;
+  request.stopTokens.assign(options.stop_tokens, options.stop_tokens + options.num_stop_tokens);
+  request.sampling = {.temperature = options.temperature,
+                      .topK = options.top_k,
+                      .topP = options.top_p,
+                      .minP = options.min_p,
+                      .repetitionPenalty = options.repetition_penalty,
+                      .presencePenalty = options.presence_penalty,
+                      .frequencyPenalty = options.frequency_penalty,
+                      .seed = options.seed,
+                      .bias = {},
+                      .numLogprobs = std::nullopt};
+  for (int64_t index = 0; index < options.num_bias; ++index)
+    request.sampling.bias.push_back({options.bias[index].token, options.bias[index].bias});
+  if (options.num_logprobs != -1)
+    request.sampling.numLogprobs = options.num_logprobs;
+  return request;
+}
+
+//===----------------------------------------------------------------------===//
+// Texts
+//===----------------------------------------------------------------------===//
+
+char *runtime_c::copyText(std::string_view text) {
+  auto *copy = static_cast<char *>(std::malloc(text.size() + 1));
+  if (copy) {
+    std::memcpy(copy, text.data(), text.size());
+    copy[text.size()] = '\0';
+  }
+  return copy;
+}
+
+lariat_status runtime_c::fail(const Failure &failure, char **error) {
+  if (error)
+    *error = copyText(failure.text.empty() ? "there is no memory" : failure.text);
+  return failure.status;
+}
+
+std::string runtime_c::describeSlots(const std::vector<runtime::CacheCount> &counts,
+                                     const runtime::SessionFacts &facts) {
+  using nlohmann::json;
+  json caches = json::object();
+  for (const runtime::CacheCount &count : counts) {
+    const runtime::CacheRule &cache = facts.caches[count.cache];
+    json slots = json::array();
+    for (const runtime::SlotCount &slot : count.slots)
+      slots.push_back({{"computed", slot.computed}, {"filled", slot.filled}});
+    json layers = json::array();
+    for (int64_t layer = 0; layer < cache.layers; ++layer)
+      layers.push_back(slots);
+    caches[cache.name] = std::move(layers);
+  }
+  return caches.dump(/*indent=*/-1, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace);
+}

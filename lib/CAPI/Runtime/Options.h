@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Private. Reading the structures of the C interface, and the frame that every function runs in.
+
+#ifndef LARIAT_LIB_CAPI_RUNTIME_OPTIONS_H
+#define LARIAT_LIB_CAPI_RUNTIME_OPTIONS_H
+
+#include "Handles.h"
+
+#include <cstring>
+#include <new>
+
+namespace lariat::runtime_c {
+
+/// Defaults of each kind.
+lariat_session_options getDefaultSessionOptions();
+lariat_batch getDefaultBatch();
+lariat_score_options getDefaultScoreOptions();
+lariat_generate_options getDefaultGenerateOptions();
+
+/// Throws a Failure where a structure has not the size of its version. There is one version yet.
+void verifySize(size_t found, size_t expected, const char *name);
+
+/// The structure that a caller gave, or the defaults for null.
+template <typename T>
+T readStruct(const T *given, const T &defaults, const char *name) {
+  if (!given)
+    return defaults;
+  verifySize(given->struct_size, sizeof(T), name);
+  return *given;
+}
+
+/// Fills a structure of results that a caller gave.
+template <typename T>
+void writeStruct(T *given, T value, const char *name) {
+  if (!given)
+    throw Failure{LARIAT_STATUS_MISUSE, std::string("the ") + name + " is null"};
+  verifySize(given->struct_size, sizeof(T), name);
+  value.struct_size = given->struct_size;
+  *given = value;
+}
+
+/// Sets as many bytes of a caller's structure as it has.
+template <typename T>
+void initStruct(T *given, size_t structSize, T defaults) {
+  if (!given || structSize < sizeof(size_t))
+    return;
+  std::memset(static_cast<void *>(given), 0, structSize);
+  defaults.struct_size = structSize;
+  std::memcpy(static_cast<void *>(given), &defaults, structSize < sizeof(T) ? structSize : sizeof(T));
+}
+
+/// Throws a Failure for null.
+template <typename T>
+void verifyNotNull(const T *pointer, const char *name) {
+  if (!pointer)
+    throw Failure{LARIAT_STATUS_MISUSE, std::string("the argument '") + name + "' is null"};
+}
+
+/// What every request has.
+runtime::Request readBatch(const lariat_batch *batch, const std::shared_ptr<SessionObject> &session,
+                           std::shared_ptr<bool> wasStopped);
+runtime::ScoreRequest readScore(const lariat_batch *batch, const lariat_score_options *options,
+                                const std::shared_ptr<SessionObject> &session, std::shared_ptr<bool> wasStopped);
+runtime::GenerateRequest readGenerate(const lariat_batch *batch, const lariat_generate_options *options,
+                                      const std::shared_ptr<SessionObject> &session, std::shared_ptr<bool> wasStopped);
+
+/// A text for the caller to free; null where there is no memory.
+char *copyText(std::string_view text);
+
+/// Cache entries as JSON.
+std::string describeSlots(const std::vector<runtime::CacheCount> &counts, const runtime::SessionFacts &facts);
+
+lariat_status fail(const Failure &failure, char **error);
+
+/// Runs the body of a function of the interface; no exception leaves it.
+template <typename Body>
+lariat_status guard(char **error, Body body) noexcept {
+  try {
+    verifyProcess();
+    body();
+    return LARIAT_STATUS_OK;
+  } catch (const Failure &failure) {
+    return fail(failure, error);
+  } catch (const std::bad_alloc &) {
+    return fail({LARIAT_STATUS_MEMORY, {}}, error);
+  } catch (...) {
+    return fail({LARIAT_STATUS_REQUEST, "an unexpected exception ended the call"}, error);
+  }
+}
+
+} // namespace lariat::runtime_c
+
+#endif // LARIAT_LIB_CAPI_RUNTIME_OPTIONS_H

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What the runtime needs to know of compiled code, which holds no facts itself.
+
+#include "lariat/Compiler/FastPath.h"
+
+#include "lariat/Artefact/Abi.h"
+#include "lariat/Dialect/Kernel/IR/Kernel.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <limits>
+
+using namespace mlir;
+using namespace lariat;
+namespace json = llvm::json;
+
+static std::string printType(Type type) {
+  std::string text;
+  llvm::raw_string_ostream(text) << type;
+  return text;
+}
+
+//===----------------------------------------------------------------------===//
+// Functions
+//===----------------------------------------------------------------------===//
+
+static json::Array describePorts(ArrayRef<PortFacts> ports) {
+  json::Array array;
+  for (const PortFacts &port : ports)
+    array.push_back(json::Object{{"name", port.name},
+                                 {"kind", port.isRows ? "rows" : "values"},
+                                 {"type", printType(port.type)},
+                                 {"width", port.width},
+                                 {"rows", port.rows}});
+  return array;
+}
+
+static void describeVariant(const Variant &variant, json::Object &object) {
+  object["mode"] = variant.mode == RunMode::Generate ? "generate" : "score";
+  object["missing"] = variant.missing ? json::Value(stringifyMissingMode(*variant.missing)) : json::Value(nullptr);
+  object["derived"] = variant.derived;
+}
+
+static json::Object describeEntry(const EntryFacts &entry, const EntrySizes &sizes) {
+  json::Object object{{"name", entry.name},
+                      {"symbol", entry.symbol},
+                      {"inputs", describePorts(entry.inputs)},
+                      {"outputs", describePorts(entry.outputs)},
+                      {"arena_bytes_per_row", sizes.arenaRowBytes},
+                      {"cells", sizes.cells},
+                      {"scratch_bytes", sizes.scratchBytes}};
+  describeVariant(entry.variant, object);
+  return object;
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+/// The most loop steps that a request may ask for; none where there is no limit.
+static std::optional<int64_t> getMostLoops(const ModelFacts &facts) {
+  LoopsAttr loops = facts.loops;
+  if (!facts.hasFreeLoops())
+    return std::max(loops.getDefaultSteps(), loops.getStepsWithExit());
+  return loops.getMaxSteps() ? std::optional<int64_t>(loops.getMaxSteps()) : std::nullopt;
+}
+
+/// Slots that a cache can ever have; none where that grows with the loop steps.
+static std::optional<int64_t> getMostSlots(const CacheFacts &cache, const ModelFacts &facts) {
+  if (std::optional<int64_t> most = getMostLoops(facts))
+    return cache.getNumSlots(*most);
+  constexpr int64_t many = 1 << 20;
+  int64_t slots = cache.getNumSlots(many);
+  return slots == cache.getNumSlots(2 * many) ? std::optional(slots) : std::nullopt;
+}
+
+/// Bytes of a page: the entries of all layers.
+static int64_t getPageBytes(const CacheFacts &cache) {
+  CacheOp op = cache.op;
+  return op.getLayers() * cache.getBytesPerEntry() * abi::kPageEntries;
+}
+
+template <typename T>
+static json::Value orNull(std::optional<T> value) {
+  return value ? json::Value(*value) : json::Value(nullptr);
+}
+
+/// The most loop steps that a policy can run, and what it says beyond; nothing where it runs any number.
+static void describePolicyLimit(const CacheFacts &cache, const ModelFacts &facts, json::Object &object) {
+  CacheOp op = cache.op;
+  object["loops_at_most"] = nullptr;
+  int64_t most = getMostLoops(facts).value_or(1 << 16);
+  auto reasonAt = [&](int64_t loops) { return op.getPolicy().getNotBuiltReason(cache.getNumDepths(loops)); };
+  if (reasonAt(most).empty())
+    return;
+  int64_t good = 0;
+  while (reasonAt(good + 1).empty())
+    ++good;
+  object["loops_at_most"] = good;
+  object["refusal"] = reasonAt(good + 1);
+}
+
+static json::Object describeCache(const CacheFacts &cache, const ModelFacts &facts) {
+  CacheOp op = cache.op;
+  json::Object object{{"name", op.getSymName()},
+                      {"layers", op.getLayers()},
+                      {"heads", op.getHeads()},
+                      {"dim", op.getDim()},
+                      {"type", printType(op.getType())},
+                      {"looped", cache.isLooped},
+                      {"depths", op.getDepths() ? json::Value(*op.getDepths()) : json::Value(nullptr)},
+                      {"slots_at_most", orNull(getMostSlots(cache, facts))},
+                      {"page_bytes", getPageBytes(cache)}};
+  describePolicyLimit(cache, facts, object);
+  return object;
+}
+
+static json::Object describeState(StateOp state) {
+  return json::Object{{"name", state.getSymName()},
+                      {"layers", state.getLayers()},
+                      {"width", state.getWidth()},
+                      {"type", printType(state.getType())}};
+}
+
+/// What decides which requests the model answers, beyond what every manifest says.
+static json::Object describeTraits(const ModelFacts &facts) {
+  json::Array depthWeights;
+  for (WeightOp weight : facts.depthWeights)
+    if (weight.getBeyond() == Beyond::Error)
+      depthWeights.push_back(json::Object{{"name", weight.getSymName()}, {"depths", *weight.getDepths()}});
+  return json::Object{{"mixes_call_rows", facts.mixesCallRows},
+                      {"top_k", facts.hasTopK},
+                      {"prefix_mask", facts.hasPrefixMask},
+                      {"depth_weights", std::move(depthWeights)}};
+}
+
+//===----------------------------------------------------------------------===//
+// Headlines
+//===----------------------------------------------------------------------===//
+
+json::Object lariat::describeFast(const FastProgram &program, const ModelFacts &facts) {
+  json::Array objects, caches, states, functions, refused;
+  for (const CodeObject &object : program.objects)
+    objects.push_back(json::Object{
+        {"isa", object.isa}, {"file", "code/" + object.isa + ".so"}, {"requires", json::Array(object.features)}});
+  for (const CacheFacts &cache : facts.caches)
+    caches.push_back(describeCache(cache, facts));
+  for (StateOp state : facts.states)
+    states.push_back(describeState(state));
+  for (const EntryFacts &entry : program.kernels.entries) {
+    auto it = program.sizes.find(entry.symbol);
+    functions.push_back(describeEntry(entry, it == program.sizes.end() ? EntrySizes() : it->second));
+  }
+  for (const RefusedVariant &variant : program.kernels.refused) {
+    json::Object object{{"error", variant.reason}};
+    describeVariant(variant.variant, object);
+    refused.push_back(std::move(object));
+  }
+  return json::Object{{"abi_version", abi::kAbiVersion},
+                      {"objects", std::move(objects)},
+                      {"weights", json::Object{{"file", kWeightsFile}, {"bytes", program.weightBytes}}},
+                      {"caches", std::move(caches)},
+                      {"states", std::move(states)},
+                      {"functions", std::move(functions)},
+                      {"refused", std::move(refused)},
+                      {"traits", describeTraits(facts)}};
+}
+
+std::string lariat::formatFastMemory(const FastProgram &program, const ModelFacts &facts) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  int64_t loops = facts.loops.getDefaultSteps(), context = facts.model.getContextSize(), pool = 0;
+  for (const CacheFacts &cache : facts.caches) {
+    CacheOp op = cache.op;
+    int64_t pageBytes = getPageBytes(cache), slots = cache.getNumSlots(loops);
+    int64_t bound = cache.getBytes(context, loops) + slots * pageBytes;
+    os << "pages of cache " << op.getSymName() << ": " << pageBytes << " bytes for " << abi::kPageEntries
+       << " entries of a slot; at most one that is not full in each of " << slots << " slots of a sequence, " << bound
+       << " bytes for " << context << " tokens\n";
+    pool += bound;
+  }
+  os << "page pool: at most " << pool << " bytes for a sequence of " << context << " tokens\n";
+  os << "weights: " << program.weightBytes << " bytes, mapped from " << kWeightsFile << "\n";
+  EntrySizes most;
+  for (const auto &[symbol, sizes] : program.sizes) {
+    most.arenaRowBytes = std::max(most.arenaRowBytes, sizes.arenaRowBytes);
+    most.cells = std::max(most.cells, sizes.cells);
+    most.scratchBytes = std::max(most.scratchBytes, sizes.scratchBytes);
+  }
+  os << "arena: " << most.arenaRowBytes << " bytes per row of a call, rows rounded up to " << abi::kRowPadding << "\n";
+  os << "cells: " << most.cells * 8 << " bytes; scratch: " << most.scratchBytes << " bytes per thread\n";
+  return text;
+}

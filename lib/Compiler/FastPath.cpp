@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The fast pipeline. Kernels are formed and planned once; then each ISA lowers a copy of its own.
+
+#include "lariat/Compiler/FastPath.h"
+
+#include "lariat/Compiler/GenericRoad.h"
+#include "lariat/Compiler/Modules.h"
+#include "lariat/Conversion/KernelToVector/HostLowering.h"
+#include "lariat/Dialect/Kernel/IR/Kernel.h"
+#include "lariat/Support/Error.h"
+#include "lariat/Target/CPU/SharedObject.h"
+#include "lariat/Target/Description/CPUTarget.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/Triple.h"
+
+#include <future>
+
+using namespace mlir;
+using namespace lariat;
+
+//===----------------------------------------------------------------------===//
+// Targets
+//===----------------------------------------------------------------------===//
+
+/// All targets whose code runs on machines of this kind; the list is best first.
+static SmallVector<const CPUTarget *> listHostTargets() {
+  llvm::Triple host(llvm::sys::getProcessTriple());
+  SmallVector<const CPUTarget *> targets;
+  for (const CPUTarget &target : getCPUTargets())
+    if (llvm::Triple(target.triple).getArch() == host.getArch())
+      targets.push_back(&target);
+  return targets;
+}
+
+static bool runsHere(const CPUTarget &target) {
+  llvm::StringMap<bool> features = llvm::sys::getHostCPUFeatures();
+  return llvm::all_of(target.required, [&](StringRef feature) { return features.lookup(feature); });
+}
+
+llvm::Expected<SmallVector<const CPUTarget *>> lariat::selectTargets(StringRef choice) {
+  SmallVector<const CPUTarget *> known = listHostTargets(), chosen;
+  std::string list;
+  for (const CPUTarget *target : known)
+    list += target->name + ", ";
+  SmallVector<StringRef> words;
+  choice.split(words, ',');
+  for (StringRef word : words) {
+    word = word.trim();
+    if (word == "all" || choice.empty())
+      return known;
+    const auto *it = llvm::find_if(
+        known, [&](const CPUTarget *target) { return word == "native" ? runsHere(*target) : word == target->name; });
+    if (it == known.end() && word == "native")
+      return makeError("this machine runs none of the targets " + StringRef(list).drop_back(2));
+    if (it == known.end())
+      return makeError("option --target is '" + word + "', expected " + list + "native or all");
+    if (!llvm::is_contained(chosen, *it))
+      chosen.push_back(*it);
+  }
+  llvm::sort(chosen,
+             [&](const CPUTarget *a, const CPUTarget *b) { return llvm::find(known, a) < llvm::find(known, b); });
+  return chosen;
+}
+
+//===----------------------------------------------------------------------===//
+// Code
+//===----------------------------------------------------------------------===//
+
+static int64_t getCount(func::FuncOp function, StringRef attribute) {
+  auto attr = function->getAttrOfType<IntegerAttr>(attribute);
+  return attr ? attr.getInt() : 0;
+}
+
+/// From the kernel level to LLVM's dialect. Leaves what the host needs per call in `sizes`.
+static llvm::Error lowerKernels(ModuleOp module, ModuleOp genericFunctions, const CPUTarget &target,
+                                std::map<std::string, EntrySizes> &sizes) {
+  {
+    DiagnosticRecorder recorder(module.getContext());
+    if (failed(lowerKernelsForTarget(module, target)))
+      return recorder.takeError("kernels cannot be lowered for " + target.name);
+  }
+  for (auto function : module.getOps<func::FuncOp>()) {
+    if (!function->hasAttr(kCellsAttr))
+      continue;
+    EntrySizes &size = sizes[function.getSymName().str()];
+    size.cells = std::max(size.cells, getCount(function, kCellsAttr));
+    size.scratchBytes = std::max(size.scratchBytes, getCount(function, kScratchBytesAttr));
+  }
+  if (llvm::Error error = runPipeline(module, buildKernelsToLLVMPipeline))
+    return error;
+  if (llvm::Error error = addGenericFunctions(module, genericFunctions))
+    return error;
+  return verifyLLVMDialect(module);
+}
+
+namespace {
+
+/// A target on its way: its code is emitted on a thread while the next one is lowered.
+struct Emission {
+  const CPUTarget *target;
+  OwningOpRef<ModuleOp> module;
+  std::future<llvm::Expected<MachineCode>> code;
+};
+
+} // namespace
+
+/// Lowers a copy of the kernels and starts to emit it.
+static llvm::Expected<Emission> startTarget(const CPUTarget &target, ModuleOp genericFunctions, FastProgram &program,
+                                            CompileStats &stats) {
+  CompileStats::Target &figures = stats.targets.emplace_back();
+  figures.isa = target.name;
+  StageTimer timer(figures.seconds);
+  Emission emission{&target, cast<ModuleOp>(program.kernels.module.get()->clone()), {}};
+  if (llvm::Error error = lowerKernels(*emission.module, genericFunctions, target, program.sizes))
+    return std::move(error);
+  timer.end("lower");
+  ModuleOp module = *emission.module;
+  emission.code = std::async(std::launch::async, [module, &target] { return emitObject(module, target); });
+  return emission;
+}
+
+/// Links what has been emitted. All targets are past code generation.
+static llvm::Error finishTarget(const CPUTarget &target, MachineCode object, FastProgram &program,
+                                CompileStats::Target &figures) {
+  llvm::Expected<MachineCode> code = linkObject(std::move(object));
+  if (!code)
+    return code.takeError();
+  for (const auto &[stage, seconds] : code->seconds)
+    figures.seconds.add(stage, seconds);
+  figures.codeBytes = code->codeBytes;
+  figures.fileBytes = static_cast<int64_t>(code->bytes.size());
+  program.objects.push_back({target.name, target.required, std::move(code->bytes)});
+  return llvm::Error::success();
+}
+
+static llvm::Error compileTargets(ArrayRef<const CPUTarget *> targets, ModuleOp genericFunctions, FastProgram &program,
+                                  CompileStats &stats) {
+  std::vector<Emission> emissions;
+  llvm::Error error = llvm::Error::success();
+  for (const CPUTarget *target : targets) {
+    llvm::Expected<Emission> emission = startTarget(*target, genericFunctions, program, stats);
+    if (!emission) {
+      error = joinErrors(std::move(error), emission.takeError());
+      break;
+    }
+    emissions.push_back(std::move(*emission));
+  }
+  std::vector<MachineCode> objects;
+  for (Emission &emission : emissions) {
+    llvm::Expected<MachineCode> code = emission.code.get();
+    if (code)
+      objects.push_back(std::move(*code));
+    else
+      error = joinErrors(std::move(error), code.takeError());
+  }
+  if (error)
+    return makeError(StringRef(toString(std::move(error))).split('\n').first);
+  for (auto [index, object] : llvm::enumerate(objects))
+    if (llvm::Error error = finishTarget(*emissions[index].target, std::move(object), program, stats.targets[index]))
+      return error;
+  return llvm::Error::success();
+}
+
+llvm::Expected<FastProgram> lariat::compileFast(const Model &model, const CompileOptions &options,
+                                                CompileStats &stats) {
+  llvm::Expected<SmallVector<const CPUTarget *>> targets = selectTargets(options.targets);
+  if (!targets)
+    return targets.takeError();
+  llvm::Expected<KernelProgram> kernels = formKernelProgram(model, options.dtype == "bf16", stats.seconds);
+  if (!kernels)
+    return kernels.takeError();
+  FastProgram program;
+  program.kernels = std::move(*kernels);
+  ModuleOp module = *program.kernels.module;
+  program.weightBytes = module->getAttrOfType<IntegerAttr>(kernel::kWeightBytesAttr).getInt();
+  llvm::Expected<OwningOpRef<ModuleOp>> genericFunctions = lowerGenericFunctions(module);
+  if (!genericFunctions)
+    return genericFunctions.takeError();
+  for (auto function : module.getOps<func::FuncOp>())
+    program.sizes[function.getSymName().str()].arenaRowBytes = getCount(function, kernel::kArenaRowBytesAttr);
+  if (llvm::Error error = compileTargets(*targets, **genericFunctions, program, stats))
+    return std::move(error);
+  return program;
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// kernel.append: each thread writes some of the heads of all rows: a column of keys and a line of values.
+
+#include "CacheKernels.h"
+#include "CachePage.h"
+#include "RotateHead.h"
+
+#include "lariat/Artefact/Abi.h"
+
+using namespace mlir;
+using namespace lariat;
+using namespace lariat::vectors;
+
+// Fields of the record.
+enum { kRows, kTable, kEntries, kKey, kValue, kLayerOffset, kAngles };
+
+void vectors::addFields(kernel::AppendOp op, SmallVectorImpl<RecordField> &fields) {
+  CachePage page{lookUp<kernel::CacheOp>(op, op.getCacheAttr())};
+  addLiteral(fields, page.getLayerOffset(op.getLayer()));
+  if (op.getRope())
+    addPacked(fields, op.getRope()->getTable());
+}
+
+void vectors::addKey(kernel::AppendOp op, KeyWriter &key) {
+  key.cache(op.getCacheAttr());
+  addRopeKey(key, op.getRope());
+}
+
+/// One element of columns, rounded to `element`.
+static Value loadRounded(CodeWriter &w, ColumnRange from, Value column, Type element) {
+  Value value = w.load(from.element, skipColumns(w, from, column).address);
+  if (from.element == element)
+    return value;
+  return element.isF32() ? w.widen(value) : w.narrow(value, element);
+}
+
+LogicalResult vectors::writeKernel(kernel::AppendOp op, KernelWriter &w) {
+  auto typeOf = [](Value buffer) { return cast<MemRefType>(buffer.getType()); };
+  CachePage page{lookUp<kernel::CacheOp>(op, op.getCacheAttr())};
+  int64_t heads = page.cache.getHeads(), dim = page.cache.getDim();
+  MemRefType tableType = typeOf(op.getTable()), keyType = typeOf(op.getKey()), valueType = typeOf(op.getValue());
+  Rope rope;
+  ColumnRange rotated;
+  if (op.getRope()) {
+    rope = Rope::get(op, *op.getRope(), w.field(kAngles));
+    rotated = {w.b.getF32Type(), w.scratch(4 * dim)};
+  }
+
+  auto writeEntry = [&](Value row, Value head, Value memory, Value index) {
+    Value column = w.multiply(head, dim);
+    Value keys = w.advance(memory, w.add(w.field(kLayerOffset), w.multiply(head, page.getHeadBytes())));
+    ColumnRange key{keyType.getElementType(), w.line(w.field(kKey), keyType, row)};
+    ColumnRange value{valueType.getElementType(), w.line(w.field(kValue), valueType, row)};
+    key = skipColumns(w, key, column);
+    if (rope) {
+      Value position = w.loadNumber(w.line(w.field(kTable), tableType, row), abi::kPosition);
+      writeHead(w, rope, rope.getLine(w, position), key, rotated, dim);
+      key = rotated;
+    }
+    Value first = w.advance(keys, w.multiply(index, page.getElementBytes()));
+    w.loop(w.number(0), w.number(dim), w.number(1), [&](Value j) {
+      w.store(loadRounded(w, key, j, page.getElement()), w.advance(first, w.multiply(j, page.getKeyLineBytes())));
+    });
+    Value line = w.advance(keys, w.add(w.multiply(index, page.getValueLineBytes()), page.getKeysBytes()));
+    copyColumns(w, skipColumns(w, value, column), {page.getElement(), line}, 0, dim);
+  };
+
+  auto [begin, end] = w.share(w.multiply(w.field(kRows), heads));
+  w.loop(begin, end, [&](Value number) {
+    Value row = w.divide(number, w.number(heads)), head = w.remainder(number, w.number(heads));
+    Value entry = w.line(w.field(kEntries), typeOf(op.getEntries()), row), memory = w.loadNumber(entry, 0);
+    w.when(w.compare(arith::CmpIPredicate::ne, memory, w.number(0)),
+           [&] { writeEntry(row, head, w.loadPointer(entry, 0), w.loadNumber(entry, 1)); });
+  });
+  return success();
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// kernel.attend: rows that follow each other and share a view make a tile; tiles times kv heads are dealt out to threads
+// in turn, so that the long rows at the end of a prompt are, too.
+
+#include "AttendTile.h"
+#include "CacheKernels.h"
+
+using namespace mlir;
+using namespace lariat;
+using namespace lariat::vectors;
+
+void vectors::addFields(kernel::AttendOp op, SmallVectorImpl<RecordField> &fields) {
+  CachePage page{lookUp<kernel::CacheOp>(op, op.getCacheAttr())};
+  addLiteral(fields, page.getLayerOffset(op.getLayer()));
+  if (op.getSinks())
+    addPacked(fields, op.getSinksAttr());
+  if (op.getDistanceBias())
+    addPacked(fields, op.getDistanceBiasAttr());
+  if (op.getRope())
+    addPacked(fields, op.getRope()->getTable());
+}
+
+static int64_t getBits(std::optional<APFloat> value) {
+  return value ? static_cast<int64_t>(value->bitcastToAPInt().getZExtValue()) : 0;
+}
+
+void vectors::addKey(kernel::AttendOp op, KeyWriter &key) {
+  key.cache(op.getCacheAttr());
+  key.numbers({static_cast<int64_t>(op.getHeads()), getBits(op.getScale()), op.getSoftcap().has_value(),
+               getBits(op.getSoftcap()), static_cast<int64_t>(op.getMask().getKind()), op.getMask().getSize(),
+               op.getSinks().has_value()});
+  if (op.getDistanceBias())
+    key.packed(op.getDistanceBiasAttr());
+  addRopeKey(key, op.getRope());
+}
+
+/// The end of the tile that begins with row `first`.
+static Value findEnd(KernelWriter &w, AttendTile &tile, Value first, Value rows) {
+  Value next = w.add(first, 1);
+  if (tile.getMaxRows() == 1)
+    return next;
+  Value limit = w.minimum(w.add(first, tile.getMaxRows()), rows);
+  auto goesOn = [&](ValueRange at) -> Value {
+    Value isInside = w.compare(arith::CmpIPredicate::slt, at[0], limit);
+    return w.bitAnd(isInside, tile.sharesView(first, w.minimum(at[0], w.add(limit, -1))));
+  };
+  return w.repeat({next}, goesOn, [&](ValueRange at) -> CodeWriter::Values { return {w.add(at[0], 1)}; })[0];
+}
+
+LogicalResult vectors::writeKernel(kernel::AttendOp op, KernelWriter &w) {
+  AttendTile tile(w, op);
+  Value rows = w.field(0), zero = w.number(0), one = w.number(1);
+  int64_t kvHeads = lookUp<kernel::CacheOp>(op, op.getCacheAttr()).getHeads();
+  // Heads outside: a thread reads the same pages for neighbouring tiles.
+  w.loop(zero, w.number(kvHeads), one, {zero}, [&](Value head, ValueRange dealt) -> CodeWriter::Values {
+    auto goesOn = [&](ValueRange at) -> Value { return w.compare(arith::CmpIPredicate::slt, at[0], rows); };
+    CodeWriter::Values ends = w.repeat({zero, dealt[0]}, goesOn, [&](ValueRange at) -> CodeWriter::Values {
+      Value end = findEnd(w, tile, at[0], rows);
+      Value isOurs = w.compare(arith::CmpIPredicate::eq, at[1], w.getThread());
+      w.when(isOurs, [&] { tile.write(at[0], end, head); });
+      // The number of the next tile, counted round the threads.
+      Value next = w.add(at[1], 1);
+      return {end, w.pick(w.compare(arith::CmpIPredicate::eq, next, w.getNumThreads()), zero, next)};
+    });
+    return {ends[1]};
+  });
+  return success();
+}

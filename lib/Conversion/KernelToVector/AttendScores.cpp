@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Attention of a tile: from products of queries and keys to weights of values. A segment that a query does not see leaves
+// its numbers as they are: the largest score stays, so the factor is exp(0), which is 1, and weights are exp(-inf), 0.
+
+#include "AttendTile.h"
+
+#include "lariat/Artefact/Abi.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+#include <limits>
+#include <numeric>
+
+using namespace mlir;
+using namespace lariat;
+using namespace lariat::vectors;
+
+static constexpr int64_t kVectors = kernel::kPageEntries / kLanes; ///< of the scores of a query
+
+static Value splat(CodeWriter &w, int32_t value) {
+  VectorType type = w.vectorOf(w.b.getI32Type());
+  return arith::ConstantOp::create(w.b, w.loc, DenseElementsAttr::get(type, value));
+}
+static Value larger(CodeWriter &w, Value x, Value y) {
+  return w.pick(arith::CmpFOp::create(w.b, w.loc, arith::CmpFPredicate::OGT, x, y), x, y);
+}
+static Value add(CodeWriter &w, Value x, Value y) { return arith::AddFOp::create(w.b, w.loc, x, y); }
+static Value subtract(CodeWriter &w, Value x, Value y) { return arith::SubFOp::create(w.b, w.loc, x, y); }
+static Value multiply(CodeWriter &w, Value x, Value y) { return arith::MulFOp::create(w.b, w.loc, x, y); }
+static Value fma(CodeWriter &w, Value x, Value y, Value z) { return math::FmaOp::create(w.b, w.loc, x, y, z); }
+
+/// exp of numbers up to 0, in two thirds of the operations that math.exp takes: 1 for 0, and 0 below -87. NaN stays. The
+/// polynomial is Cephes' (expf.c, S. Moshier).
+static Value expOfNegative(CodeWriter &w, Value x) {
+  auto real = [&](double value) { return w.real(value, w.f32x16()); };
+  Value isTiny = arith::CmpFOp::create(w.b, w.loc, arith::CmpFPredicate::OLT, x, real(-87));
+  x = w.pick(isTiny, real(-87), x);
+  // Adding 1.5 * 2^23 rounds to an integer n; adding 127, too, leaves the exponent of 2^n in the low bits.
+  Value shift = real(12582912 + 127), shifted = fma(w, x, real(1.44269504088896341), shift);
+  Value n = subtract(w, shifted, shift);
+  Value r = fma(w, n, real(2.12194440e-4), fma(w, n, real(-0.693359375), x));
+  Value p = real(1.9875691500e-4);
+  for (double factor : {1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1})
+    p = fma(w, p, r, real(factor));
+  p = add(w, fma(w, multiply(w, r, r), p, r), real(1));
+  VectorType words = w.vectorOf(w.b.getI32Type());
+  Value exponent =
+      arith::ShLIOp::create(w.b, w.loc, arith::BitcastOp::create(w.b, w.loc, words, shifted), splat(w, 23));
+  return w.pick(isTiny, real(0), multiply(w, p, arith::BitcastOp::create(w.b, w.loc, w.f32x16(), exponent)));
+}
+
+/// One value from sixteen, by halves.
+static Value combine(CodeWriter &w, Value values, Value (*op)(CodeWriter &, Value, Value)) {
+  for (int64_t half = kLanes / 2; half >= 1; half /= 2) {
+    auto take = [&](int64_t first) -> Value {
+      return vector::ExtractStridedSliceOp::create(w.b, w.loc, values, {first}, {half}, {1});
+    };
+    values = op(w, take(0), take(half));
+  }
+  return w.entry(values, 0);
+}
+
+/// The numbers of the entries in one of the vectors.
+static Value entriesOf(CodeWriter &w, int64_t vector) {
+  SmallVector<int32_t> entries(kLanes);
+  std::iota(entries.begin(), entries.end(), static_cast<int32_t>(vector * kLanes));
+  return arith::ConstantOp::create(w.b, w.loc, DenseElementsAttr::get(w.vectorOf(w.b.getI32Type()), ArrayRef(entries)));
+}
+static Value truncate(CodeWriter &w, Value number) {
+  return arith::TruncIOp::create(w.b, w.loc, w.b.getI32Type(), number);
+}
+
+//===----------------------------------------------------------------------===//
+// Visibility
+//===----------------------------------------------------------------------===//
+
+/// Positions of entries; nothing is read beyond the last one.
+SmallVector<Value> AttendTile::loadPositions(const Segment &segment) {
+  Value end = w.spread(truncate(w, segment.numEntries)), zero = splat(w, 0);
+  SmallVector<Value> positions;
+  for (int64_t vector = 0; vector < kVectors; ++vector) {
+    Value isThere = w.compare(arith::CmpIPredicate::slt, entriesOf(w, vector), end);
+    positions.push_back(LLVM::MaskedLoadOp::create(w.b, w.loc, zero.getType(),
+                                                   w.advance(segment.positions, vector * kVectorBytes), isThere, zero,
+                                                   w.b.getI32IntegerAttr(4)));
+  }
+  return positions;
+}
+
+/// Which entries a row sees, one i1 per lane.
+SmallVector<Value> AttendTile::getVisible(Value row, Value left, ArrayRef<Value> positions) {
+  Value low = w.spread(getWord(lows, row)), high = w.spread(getWord(highs, row)), end = w.spread(left);
+  bool hasPrefix = op.getMask().getKind() == kernel::MaskKind::Prefix;
+  Value bit = splat(w, abi::kPrefixBit), zero = splat(w, 0), flag;
+  if (hasPrefix)
+    flag = w.compare(arith::CmpIPredicate::ne, w.spread(getWord(inPrefix, row)), zero);
+  SmallVector<Value> visible;
+  for (int64_t vector = 0; vector < kVectors; ++vector) {
+    Value position = w.bitAnd(positions[vector], splat(w, abi::kPrefixBit - 1));
+    Value seen = w.bitAnd(w.compare(arith::CmpIPredicate::sge, position, low),
+                          w.compare(arith::CmpIPredicate::sle, position, high));
+    if (hasPrefix) {
+      Value both = w.compare(arith::CmpIPredicate::ne, w.bitAnd(positions[vector], bit), zero);
+      seen = w.bitOr(seen, w.bitAnd(both, flag));
+    }
+    visible.push_back(w.bitAnd(seen, w.compare(arith::CmpIPredicate::slt, entriesOf(w, vector), end)));
+  }
+  return visible;
+}
+
+//===----------------------------------------------------------------------===//
+// Scores
+//===----------------------------------------------------------------------===//
+
+/// Adds what the table has for the distance, where it has something.
+Value AttendTile::addBias(Value score, Value line, Value place, Value positions) {
+  auto data = lookUp<kernel::PackedOp>(op, op.getDistanceBiasAttr());
+  Value position = w.bitAnd(positions, splat(w, abi::kPrefixBit - 1));
+  Value distance = arith::SubIOp::create(w.b, w.loc, w.spread(place), position), zero = splat(w, 0);
+  Value isNear = w.bitAnd(w.compare(arith::CmpIPredicate::sge, distance, zero),
+                          w.compare(arith::CmpIPredicate::slt, distance, splat(w, data.getShape()[1])));
+  Value index = arith::ExtUIOp::create(w.b, w.loc, w.vectorOf(w.b.getI64Type()), w.pick(isNear, distance, zero));
+  Value addresses = LLVM::GEPOp::create(w.b, w.loc, VectorType::get({kLanes}, line.getType()), f32, line,
+                                        ArrayRef<LLVM::GEPArg>{index});
+  Value change = LLVM::masked_gather::create(w.b, w.loc, w.f32x16(), addresses, isNear,
+                                             ValueRange{w.real(0, w.f32x16())}, w.b.getI32IntegerAttr(4));
+  return w.pick(isNear, add(w, score, change), score);
+}
+
+Value AttendTile::getScore(Value product) {
+  Value score = ::multiply(w, product, w.real(op.getScale().convertToDouble(), w.f32x16()));
+  if (!op.getSoftcap())
+    return score;
+  Value cap = w.real(op.getSoftcap()->convertToDouble(), w.f32x16());
+  return ::multiply(w, math::TanhOp::create(w.b, w.loc, arith::DivFOp::create(w.b, w.loc, score, cap)), cap);
+}
+
+/// The scores of one query; -inf where `visible` is not set.
+void AttendTile::writeScoresOfQuery(Value row, Value group, ArrayRef<Value> visible, ArrayRef<Value> positions) {
+  Value number = w.add(w.multiply(row, groups), group), line = at(scores, number, kScoreLineBytes), best;
+  Value hidden = w.real(-std::numeric_limits<double>::infinity(), w.f32x16()), place, biasLine;
+  if (bias) {
+    auto data = lookUp<kernel::PackedOp>(op, op.getDistanceBiasAttr());
+    place = getWord(places, row);
+    biasLine = at(bias, w.add(w.multiply(head, groups), group), kernel::roundUp(data.getShape()[1], kLanes) * 4);
+  }
+  for (int64_t vector = 0; vector < kVectors; ++vector) {
+    Value address = w.advance(line, vector * kVectorBytes);
+    Value score = getScore(w.load(w.f32x16(), address));
+    if (bias)
+      score = addBias(score, biasLine, place, positions[vector]);
+    if (!visible.empty())
+      score = w.pick(visible[vector], score, hidden);
+    w.store(score, address);
+    best = best ? larger(w, best, score) : score;
+  }
+  setReal(combine(w, best, larger), segmentLargest, number);
+}
+
+void AttendTile::writeScores(const Segment &segment) {
+  SmallVector<Value> positions = loadPositions(segment);
+  w.loop(w.number(0), numRows, w.number(1), [&](Value row) {
+    Value left = arith::SubIOp::create(w.b, w.loc, getWord(counts, row), truncate(w, segment.before));
+    auto holds = [&](arith::CmpIPredicate predicate, Value x, Value y) { return w.compare(predicate, x, y); };
+    Value isWhole = arith::ConstantIntOp::create(w.b, w.loc, i32, kernel::kPageEntries);
+    Value seesAll = holds(arith::CmpIPredicate::sge, left, isWhole);
+    seesAll = w.bitAnd(seesAll, holds(arith::CmpIPredicate::sge, truncate(w, segment.first), getWord(lows, row)));
+    seesAll = w.bitAnd(seesAll, holds(arith::CmpIPredicate::sle, truncate(w, segment.last), getWord(highs, row)));
+    auto writeQueries = [&](ArrayRef<Value> visible) {
+      w.loop(w.number(0), w.number(groups), w.number(1),
+             [&](Value group) { writeScoresOfQuery(row, group, visible, positions); });
+    };
+    w.when(seesAll, [&] { writeQueries({}); }, [&] { writeQueries(getVisible(row, left, positions)); });
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Weights
+//===----------------------------------------------------------------------===//
+
+void AttendTile::forVectorsOfQueries(llvm::function_ref<void(Value)> body) {
+  w.loop(w.number(0), numQueries, w.number(kLanes), [&](Value first) { body(w.multiply(first, 4)); });
+}
+
+void AttendTile::writeFactors() {
+  forVectorsOfQueries([&](Value offset) {
+    auto load = [&](Value array) { return w.load(w.f32x16(), w.advance(array, offset)); };
+    Value before = load(largest), now = larger(w, load(segmentLargest), before);
+    w.store(now, w.advance(largest, offset));
+    w.store(expOfNegative(w, subtract(w, before, now)), w.advance(factors, offset));
+  });
+}
+
+void AttendTile::writeWeights() {
+  forQueries([&](Value number) {
+    Value most = w.spread(getReal(largest, number)), sum;
+    for (int64_t vector = 0; vector < kVectors; ++vector) {
+      Value address = w.advance(at(scores, number, kScoreLineBytes), vector * kVectorBytes);
+      Value weight = expOfNegative(w, subtract(w, w.load(w.f32x16(), address), most));
+      w.store(weight, address);
+      sum = sum ? add(w, sum, weight) : weight;
+    }
+    setReal(combine(w, sum, add), segmentTotals, number);
+  });
+}
+
+void AttendTile::writeTotals() {
+  forVectorsOfQueries([&](Value offset) {
+    auto load = [&](Value array) { return w.load(w.f32x16(), w.advance(array, offset)); };
+    Value total = math::FmaOp::create(w.b, w.loc, load(totals), load(factors), load(segmentTotals));
+    w.store(total, w.advance(totals, offset));
+  });
+}
+
+void AttendTile::addProducts() {
+  forQueries([&](Value number) {
+    Value factor = w.spread(getReal(factors, number));
+    Value sumLine = at(sums, number, lineBytes), productLine = at(products, number, lineBytes);
+    auto addVector = [&](Value offset) {
+      Value sum = w.load(w.f32x16(), w.advance(sumLine, offset));
+      Value product = w.load(w.f32x16(), w.advance(productLine, offset));
+      w.store(math::FmaOp::create(w.b, w.loc, sum, factor, product), w.advance(sumLine, offset));
+    };
+    w.loop(w.number(0), w.number(lineBytes), w.number(kVectorBytes), addVector);
+  });
+}

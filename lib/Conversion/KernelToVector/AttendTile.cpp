@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Attention of a tile: its queries, then segments of 64 entries one after the other, then results.
+
+#include "AttendTile.h"
+
+#include "lariat/Artefact/Abi.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+
+#include <limits>
+
+using namespace mlir;
+using namespace lariat;
+using namespace lariat::vectors;
+
+// Fields of the record that are always there.
+enum { kRows, kTable, kViews, kQuery, kOut, kLayerOffset, kFirstOptional };
+
+// Words of a view.
+enum { kPages, kRefs, kPositions, kCount };
+
+static MemRefType getType(Value buffer) { return cast<MemRefType>(buffer.getType()); }
+
+AttendTile::AttendTile(KernelWriter &w, kernel::AttendOp op)
+    : w(w), op(op), page{lookUp<kernel::CacheOp>(op, op.getCacheAttr())}, i32(w.b.getI32Type()), f32(w.b.getF32Type()) {
+  groups = static_cast<int64_t>(op.getHeads() / page.cache.getHeads());
+  dim = page.cache.getDim();
+  maxRows = std::max<int64_t>(1, 2 * w.emitter.getTarget().getMaxRows() / groups);
+  maxQueries = maxRows * groups;
+  lineBytes = kernel::roundUp(dim, kLanes) * 4;
+  numVectors = lineBytes / kVectorBytes;
+  alwaysCopies = dim < kLanes;
+  valueLineBytes = std::max(dim, kLanes) * page.getElementBytes();
+
+  table = w.field(kTable);
+  views = w.field(kViews);
+  query = w.field(kQuery);
+  out = w.field(kOut);
+  layerOffset = w.field(kLayerOffset);
+  int64_t next = kFirstOptional;
+  if (op.getSinks())
+    sinks = w.field(next++);
+  if (op.getDistanceBias())
+    bias = w.field(next++);
+  if (op.getRope())
+    rope = Rope::get(op, *op.getRope(), w.field(next++));
+
+  queries = w.scratch(maxQueries * lineBytes);
+  scores = w.scratch(maxQueries * kScoreLineBytes);
+  products = w.scratch(maxQueries * lineBytes);
+  sums = w.scratch(maxQueries * lineBytes);
+  int64_t perQuery = kernel::roundUp(maxQueries, kLanes) * 4;
+  for (Value *array : {&largest, &totals, &segmentLargest, &segmentTotals, &factors})
+    *array = w.scratch(perQuery);
+  for (Value *array : {&lows, &highs, &counts, &places, &inPrefix})
+    *array = w.scratch(maxRows * 4);
+  pageWords = w.scratch(2 * 8);
+  copiedPage = w.scratch(page.getKeysBytes() + kernel::kPageEntries * valueLineBytes);
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+Value AttendTile::getWord(Value array, Value index) { return w.load(i32, at(array, index, 4)); }
+void AttendTile::setWord(Value number, Value array, Value index) {
+  w.store(arith::TruncIOp::create(w.b, w.loc, i32, number), at(array, index, 4));
+}
+Value AttendTile::getReal(Value array, Value index) { return w.load(f32, at(array, index, 4)); }
+void AttendTile::setReal(Value real, Value array, Value index) { w.store(real, at(array, index, 4)); }
+
+Value AttendTile::getViewLine(Value row) { return w.line(views, getType(op.getViews()), row); }
+
+void AttendTile::forQueries(llvm::function_ref<void(Value)> body) {
+  w.loop(w.number(0), numQueries, w.number(1), body);
+}
+
+Value AttendTile::sharesView(Value row, Value other) {
+  Value left = getViewLine(row), right = getViewLine(other), same;
+  for (int64_t word : {kPages, kRefs, kPositions}) {
+    Value equal = w.compare(arith::CmpIPredicate::eq, w.loadNumber(left, word), w.loadNumber(right, word));
+    same = same ? w.bitAnd(same, equal) : equal;
+  }
+  return same;
+}
+
+//===----------------------------------------------------------------------===//
+// Rows and queries
+//===----------------------------------------------------------------------===//
+
+/// The lowest and highest position that a row sees, the prefix aside.
+std::pair<Value, Value> AttendTile::getPositionBounds(Value position) {
+  Value size = w.number(op.getMask().getSize()), zero = w.number(0);
+  switch (op.getMask().getKind()) {
+  case kernel::MaskKind::Causal:
+  case kernel::MaskKind::Prefix:
+    return {zero, position};
+  case kernel::MaskKind::Full:
+    return {zero, w.number(abi::kPrefixBit - 1)};
+  case kernel::MaskKind::Window:
+    return {w.maximum(w.add(w.subtract(position, size), 1), zero), position};
+  case kernel::MaskKind::Chunk:
+    return {w.subtract(position, w.remainder(position, size)), position};
+  }
+  llvm_unreachable("enumeration covered");
+}
+
+void AttendTile::writeQuery(Value row, Value group, Value angles) {
+  Value number = w.add(w.multiply(w.subtract(row, firstRow), groups), group);
+  Value queryHead = w.add(w.multiply(head, groups), group);
+  MemRefType type = getType(op.getQuery());
+  ColumnRange from = skipColumns(w, {type.getElementType(), w.line(query, type, row)}, w.multiply(queryHead, dim));
+  writeHead(w, rope, angles, from, {f32, at(queries, number, lineBytes)}, dim);
+  setReal(sinks ? getReal(sinks, queryHead) : w.real(std::numeric_limits<float>::lowest(), f32), largest, number);
+  setReal(w.real(sinks ? 1 : 0, f32), totals, number);
+
+  Value zero = w.real(0, w.f32x16());
+  w.loop(w.number(0), w.number(numVectors), w.number(1),
+         [&](Value vector) { w.store(zero, at(at(sums, number, lineBytes), vector, kVectorBytes)); });
+  if (dim % kLanes) // columns that no product writes
+    w.store(zero, w.advance(at(products, number, lineBytes), lineBytes - kVectorBytes));
+}
+
+AttendTile::Bounds AttendTile::writeRow(Value row, const Bounds &before) {
+  Value line = w.line(table, getType(op.getTable()), row), position = w.loadNumber(line, abi::kPosition);
+  auto [low, high] = getPositionBounds(position);
+  Value count = w.loadNumber(getViewLine(row), kCount), index = w.subtract(row, firstRow);
+  setWord(low, lows, index);
+  setWord(high, highs, index);
+  setWord(count, counts, index);
+  setWord(position, places, index);
+  Value anyPrefix = before.anyPrefix;
+  if (op.getMask().getKind() == kernel::MaskKind::Prefix) {
+    Value flag = w.bitAnd(w.loadNumber(line, abi::kFlags), w.number(abi::kPrefix));
+    setWord(flag, inPrefix, index);
+    anyPrefix = w.bitOr(anyPrefix, flag);
+  }
+  Value angles = rope ? rope.getLine(w, position) : Value();
+  w.loop(w.number(0), w.number(groups), w.number(1), [&](Value group) { writeQuery(row, group, angles); });
+  return {w.minimum(before.low, low), w.maximum(before.high, high), w.maximum(before.count, count), anyPrefix};
+}
+
+/// Sums over totals; 0 for a row that saw nothing.
+void AttendTile::writeResults() {
+  MemRefType type = getType(op.getOut());
+  w.loop(w.number(0), numRows, w.number(1), [&](Value index) {
+    ColumnRange line{type.getElementType(), w.line(out, type, w.add(firstRow, index))};
+    w.loop(w.number(0), w.number(groups), w.number(1), [&](Value group) {
+      Value number = w.add(w.multiply(index, groups), group);
+      ColumnRange to = skipColumns(w, line, w.multiply(w.add(w.multiply(head, groups), group), dim));
+      Value total = w.spread(getReal(totals, number)), zero = w.real(0, w.f32x16());
+      Value sawNothing = arith::CmpFOp::create(w.b, w.loc, arith::CmpFPredicate::OEQ, total, zero);
+      for (int64_t column = 0; column < dim; column += kLanes) {
+        Value sum = w.load(w.f32x16(), w.advance(at(sums, number, lineBytes), column * 4));
+        // Adding 0 makes every zero positive: its sign would tell how many entries the tile took.
+        Value mean = arith::AddFOp::create(w.b, w.loc, arith::DivFOp::create(w.b, w.loc, sum, total), zero);
+        storeReals(w, w.pick(sawNothing, zero, mean), skipColumns(w, to, column), std::min(kLanes, dim - column));
+      }
+    });
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Entries
+//===----------------------------------------------------------------------===//
+
+/// Copies entry `index` of the page at `memory` to place `entry` of the copied page.
+void AttendTile::copyEntry(Value memory, Value index, Value entry) {
+  Type element = w.b.getIntegerType(8 * page.getElementBytes());
+  int64_t bytes = page.getElementBytes();
+  Value from = at(memory, index, bytes), to = at(copiedPage, entry, bytes);
+  w.loop(w.number(0), w.number(dim), w.number(1), [&](Value j) {
+    w.store(w.load(element, at(from, j, page.getKeyLineBytes())), at(to, j, page.getKeyLineBytes()));
+  });
+  ColumnRange values{page.getElement(), at(w.advance(memory, page.getKeysBytes()), index, page.getValueLineBytes())};
+  copyColumns(w, values, {page.getElement(), at(w.advance(copiedPage, page.getKeysBytes()), entry, valueLineBytes)}, 0,
+              dim);
+}
+
+/// Copies 16 entries from `index` on, which are side by side.
+void AttendTile::copyRun(Value memory, Value index, Value entry) {
+  int64_t bytes = page.getElementBytes();
+  VectorType type = w.vectorOf(w.b.getIntegerType(8 * bytes));
+  Value from = at(memory, index, bytes), to = at(copiedPage, entry, bytes);
+  w.loop(w.number(0), w.number(dim), w.number(1), [&](Value j) {
+    w.store(w.load(type, at(from, j, page.getKeyLineBytes())), at(to, j, page.getKeyLineBytes()));
+  });
+  from = at(w.advance(memory, page.getKeysBytes()), index, page.getValueLineBytes());
+  to = at(w.advance(copiedPage, page.getKeysBytes()), entry, valueLineBytes);
+  w.loop(w.number(0), w.number(dim), w.number(1),
+         [&](Value j) { w.store(w.load(type, at(from, j, kLanes * bytes)), at(to, j, kLanes * bytes)); });
+}
+
+/// Copies the entries that `refs` lists.
+void AttendTile::copyEntries(Value refs, Value numEntries) {
+  Value offset = w.add(layerOffset, w.multiply(head, page.getHeadBytes()));
+  auto getRef = [&](Value entry) { return at(refs, entry, sizeof(abi::EntryRef)); };
+  w.loop(w.number(0), numEntries, w.number(kLanes), [&](Value first) {
+    Value ref = getRef(first), memory = w.advance(w.loadPointer(ref, 0), offset), index = w.loadNumber(ref, 1);
+    Value end = w.minimum(w.add(first, kLanes), numEntries), one = w.number(1);
+    // Whether they are side by side.
+    Value isWhole = w.compare(arith::CmpIPredicate::eq, end, w.add(first, kLanes));
+    Value isRun = w.loop(first, end, one, {isWhole}, [&](Value entry, ValueRange sofar) -> CodeWriter::Values {
+      Value other = getRef(entry), place = w.add(index, w.subtract(entry, first));
+      Value samePage = w.compare(arith::CmpIPredicate::eq, w.loadNumber(other, 0), w.loadNumber(ref, 0));
+      Value isNext = w.compare(arith::CmpIPredicate::eq, w.loadNumber(other, 1), place);
+      return {w.bitAnd(sofar[0], w.bitAnd(samePage, isNext))};
+    })[0];
+    auto copyEach = [&] {
+      w.loop(first, end, one, [&](Value entry) {
+        Value other = getRef(entry);
+        copyEntry(w.advance(w.loadPointer(other, 0), offset), w.loadNumber(other, 1), entry);
+      });
+    };
+    if (alwaysCopies)
+      return copyEach();
+    w.when(isRun, [&] { copyRun(memory, index, first); }, copyEach);
+  });
+}
+
+/// Finds the segment's keys and values, and leaves their addresses in `pageWords`.
+void AttendTile::setPage(Value segment, Value numEntries) {
+  Value view = getViewLine(firstRow);
+  auto setAddresses = [&](Value keys) {
+    w.store(keys, pageWords);
+    w.store(w.advance(keys, page.getKeysBytes()), w.advance(pageWords, 8));
+  };
+  auto copyListed = [&] {
+    Value bytes = w.multiply(segment, kernel::kPageEntries * static_cast<int64_t>(sizeof(abi::EntryRef)));
+    copyEntries(w.advance(w.loadPointer(view, kRefs), bytes), numEntries);
+    setAddresses(copiedPage);
+  };
+  auto takePage = [&] {
+    Value memory = w.loadPointer(at(w.loadPointer(view, kPages), segment, 8), 0);
+    memory = w.advance(memory, w.add(layerOffset, w.multiply(head, page.getHeadBytes())));
+    if (!alwaysCopies)
+      return setAddresses(memory);
+    w.loop(w.number(0), numEntries, w.number(1), [&](Value entry) { copyEntry(memory, entry, entry); });
+    setAddresses(copiedPage);
+  };
+  Value isList = w.compare(arith::CmpIPredicate::ne, w.loadNumber(view, kRefs), w.number(0));
+  w.when(isList, copyListed, takePage);
+}
+
+//===----------------------------------------------------------------------===//
+// Segments
+//===----------------------------------------------------------------------===//
+
+/// c = a b for all queries, as evenly as the microkernels' rows allow.
+void AttendTile::multiply(Value a, int64_t aLine, Value b, int64_t bLine, Value numPanels, Value numK, Value c,
+                          int64_t cLine) {
+  PanelKind kind = page.getElement().isBF16() ? PanelKind::BF16 : PanelKind::F32;
+  int64_t tileRows = w.emitter.getTarget().getMaxRows();
+  Value numTiles = w.divide(w.add(numQueries, tileRows - 1), w.number(tileRows));
+  w.loop(w.number(0), numTiles, w.number(1), [&](Value tile) {
+    auto [first, end] = w.share(numQueries, tile, numTiles);
+    Product product;
+    product.kind = kind;
+    product.rows = w.subtract(end, first);
+    product.numPanels = numPanels;
+    product.numK = numK;
+    product.a = at(a, first, aLine);
+    product.aLine = w.number(aLine);
+    product.b = b;
+    product.bLine = w.number(bLine);
+    product.bPanel = w.number(kLanes * page.getElementBytes());
+    product.c = at(c, first, cLine);
+    product.cLine = w.number(cLine);
+    writeProduct(w, product);
+  });
+}
+
+void AttendTile::writeSegment(Value number, const Segment &segment) {
+  setPage(number, segment.numEntries);
+  Value keys = w.loadPointer(pageWords, 0), values = w.loadPointer(pageWords, 1);
+  Value numPanels = w.divide(w.add(segment.numEntries, kLanes - 1), w.number(kLanes));
+  multiply(queries, lineBytes, keys, page.getKeyLineBytes(), numPanels, w.number(dim), scores, kScoreLineBytes);
+  writeScores(segment);
+  writeFactors();
+  writeWeights();
+  writeTotals();
+  auto addColumns = [&](int64_t first, int64_t panels) {
+    multiply(scores, kScoreLineBytes, w.advance(values, first * page.getElementBytes()), valueLineBytes,
+             w.number(panels), segment.numEntries, w.advance(products, first * 4), lineBytes);
+  };
+  addColumns(0, std::max<int64_t>(1, dim / kLanes));
+  if (dim > kLanes && dim % kLanes) // the last columns again with some before them: a whole panel
+    addColumns(dim - kLanes, 1);
+  addProducts();
+}
+
+void AttendTile::write(Value first, Value end, Value kvHead) {
+  firstRow = first;
+  head = kvHead;
+  numRows = w.subtract(end, first);
+  numQueries = w.multiply(numRows, groups);
+  Value zero = w.number(0);
+  CodeWriter::Values ends = w.loop(first, end, w.number(1), {w.number(abi::kPrefixBit), zero, zero, zero},
+                                   [&](Value row, ValueRange at) -> CodeWriter::Values {
+                                     Bounds bounds = writeRow(row, {at[0], at[1], at[2], at[3]});
+                                     return {bounds.low, bounds.high, bounds.count, bounds.anyPrefix};
+                                   });
+  Value low = ends[0], high = ends[1], count = ends[2], anyPrefix = ends[3];
+
+  Value numSegments = w.divide(w.add(count, kernel::kPageEntries - 1), w.number(kernel::kPageEntries));
+  w.loop(zero, numSegments, w.number(1), [&](Value number) {
+    Segment segment;
+    segment.before = w.multiply(number, kernel::kPageEntries);
+    segment.numEntries = w.minimum(w.subtract(count, segment.before), w.number(kernel::kPageEntries));
+    segment.positions = at(w.loadPointer(getViewLine(first), kPositions), segment.before, 4);
+    auto getPosition = [&](Value entry) -> Value {
+      Value word = w.load(i32, at(segment.positions, entry, 4));
+      return w.bitAnd(arith::ExtUIOp::create(w.b, w.loc, w.b.getI64Type(), word), w.number(abi::kPrefixBit - 1));
+    };
+    segment.first = getPosition(zero);
+    segment.last = getPosition(w.add(segment.numEntries, -1));
+    // Entries are in order of position: is there any between the bounds of the rows?
+    Value isSeen = w.bitAnd(w.compare(arith::CmpIPredicate::sge, segment.last, low),
+                            w.compare(arith::CmpIPredicate::sle, segment.first, high));
+    isSeen = w.bitOr(isSeen, w.compare(arith::CmpIPredicate::ne, anyPrefix, zero));
+    w.when(isSeen, [&] { writeSegment(number, segment); });
+  });
+  writeResults();
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// kernel.embed: a row of packed weights per token. The columns of a row of weights lie in a panel, a line apart. Threads
+// share the rows, or the columns of a single one.
+
+#include "CacheKernels.h"
+#include "RotateHead.h"
+
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace lariat;
+using namespace lariat::vectors;
+
+// Fields of the record.
+enum { kRows, kIds, kOut, kWeight };
+
+void vectors::addFields(kernel::EmbedOp op, SmallVectorImpl<RecordField> &fields) {
+  addPacked(fields, op.getWeightAttr());
+}
+
+void vectors::addKey(kernel::EmbedOp op, KeyWriter &key) { key.packed(op.getWeightAttr()); }
+
+namespace {
+
+/// Reads one row of packed weights.
+class PackedRow {
+public:
+  PackedRow(KernelWriter &w, kernel::PackedOp data, Value weight, Value id) : w(w), isHalf(data.getType().isBF16()) {
+    int64_t panelBytes = data.getDepthBytes() / (kernel::roundUp(data.getShape()[0], kLanes) / kLanes);
+    Value panel = w.multiply(w.divide(id, w.number(kLanes)), panelBytes);
+    first = w.advance(weight, w.add(panel, w.multiply(w.remainder(id, w.number(kLanes)), 4)));
+  }
+
+  /// Columns `column` to `column + count`, count at most 16. Both are even but for the last columns.
+  Value load(Value column, int64_t count) {
+    Value reals = w.real(0, w.vectorOf(w.b.getF32Type()));
+    Value address = w.advance(first, w.multiply(column, isHalf ? kLineBytes / 2 : kLineBytes));
+    int64_t step = isHalf ? 2 : 1;
+    for (int64_t i = 0; i < count; i += step) {
+      Value place = w.advance(address, i / step * kLineBytes);
+      if (!isHalf)
+        reals = insert(w.load(w.b.getF32Type(), place), reals, i);
+      for (int64_t half = 0; isHalf && half < std::min<int64_t>(2, count - i); ++half)
+        reals = insert(w.widen(w.load(w.b.getBF16Type(), w.advance(place, 2 * half))), reals, i + half);
+    }
+    return reals;
+  }
+
+private:
+  static constexpr int64_t kLineBytes = 4 * kLanes; ///< of a panel: 16 f32, or 16 pairs of bf16
+  Value insert(Value real, Value reals, int64_t lane) {
+    return vector::InsertOp::create(w.b, w.loc, real, reals, lane);
+  }
+
+  KernelWriter &w;
+  bool isHalf;
+  Value first; ///< address of column 0
+};
+
+} // namespace
+
+LogicalResult vectors::writeKernel(kernel::EmbedOp op, KernelWriter &w) {
+  auto idsType = cast<MemRefType>(op.getIds().getType()), outType = cast<MemRefType>(op.getOut().getType());
+  auto data = lookUp<kernel::PackedOp>(op, op.getWeightAttr());
+  Type idType = idsType.getElementType();
+  int64_t width = outType.getDimSize(1), whole = width / kLanes;
+  Value rows = w.field(kRows), isOne = w.compare(arith::CmpIPredicate::eq, rows, w.number(1));
+  auto [firstRow, endRow] = w.share(rows);
+  auto [firstVector, endVector] = w.share(w.number(whole));
+  firstRow = w.pick(isOne, w.number(0), firstRow);
+  endRow = w.pick(isOne, rows, endRow);
+  firstVector = w.pick(isOne, firstVector, w.number(0));
+  endVector = w.pick(isOne, endVector, w.number(whole));
+  w.loop(firstRow, endRow, [&](Value row) {
+    Value address = w.line(w.field(kIds), idsType, row), id;
+    if (idType.isIndex() || idType.isInteger(64))
+      id = w.loadNumber(address);
+    else
+      id = arith::ExtUIOp::create(w.b, w.loc, w.b.getI64Type(), w.load(idType, address));
+    PackedRow packed(w, data, w.field(kWeight), id);
+    ColumnRange out{outType.getElementType(), w.line(w.field(kOut), outType, row)};
+    w.loop(firstVector, endVector, [&](Value number) {
+      Value column = w.multiply(number, kLanes);
+      storeReals(w, packed.load(column, kLanes), skipColumns(w, out, column));
+    });
+    if (int64_t rest = width % kLanes) {
+      Value column = w.number(whole * kLanes);
+      storeReals(w, packed.load(column, rest), skipColumns(w, out, column),
+                 rest); // by all threads alike if there is one row
+    }
+  });
+  return success();
+}

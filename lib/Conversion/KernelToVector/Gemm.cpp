@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// kernel.gemm. Rows go in blocks: the prologue writes a block's rows of A to scratch, then groups of panels pass over
+// it, a tile of rows at a time, and the epilogue finishes each tile while it is in the first cache. Threads share the
+// panels; each does the prologue of all rows itself, which costs less than a barrier. Calls of many rows share the rows.
+
+#include "RowAccess.h"
+#include "Tiles.h"
+
+using namespace mlir;
+using namespace lariat;
+using namespace lariat::vectors;
+
+// Operand segments.
+enum { kRows, kTable, kInputs, kExtras, kOuts, kIndices };
+
+/// Rows of a block, and what they may take of the second cache.
+static constexpr int64_t kMaxBlockRows = 64, kMinBlockRows = 24, kBlockBytes = 256 << 10;
+static bool isHalf(kernel::PackedOp data) { return data.getType().isBF16(); }
+
+/// From so many rows on, computing takes long enough to fetch what is next meanwhile. With fewer, or for the last of
+/// several tiles of rows only, memory is busy anyway.
+static int64_t getAheadRows(kernel::PackedOp data) { if (getenv("PFT") && data.getDepthBytes() > (24 << 20)) return 1; return isHalf(data) ? 2 : 5; }
+
+/// From so many rows per thread on, threads share rows rather than panels.
+static constexpr int64_t kRowsPerThread = 32;
+
+void vectors::addFields(kernel::GemmOp op, SmallVectorImpl<RecordField> &fields) {
+  addPacked(fields, op.getWeights());
+  addPacked(fields, op.getPrologueVectors());
+  addPacked(fields, op.getEpilogueVectors());
+}
+
+void vectors::addKey(kernel::GemmOp op, KeyWriter &key) {
+  key.segments(op.getProperties().operandSegmentSizes);
+  key.numbers({static_cast<int64_t>(op.getDepthK()), static_cast<int64_t>(op.getWidthN())});
+  key.numbers(op.getGather());
+  key.numbers(op.getScatter());
+  key.packed(op.getWeights());
+  key.packed(op.getPrologueVectors());
+  key.packed(op.getEpilogueVectors());
+  key.region(op.getPrologue());
+  key.region(op.getEpilogue());
+}
+
+namespace {
+
+/// Some rows of a run and some panels.
+struct Piece {
+  Value firstRow, rows;   ///< `firstRow` counts from the call's first
+  Value rowInRun;         ///< the same from the run's first
+  Value panel, numPanels; ///< the first, and how many
+  Value tile, numTiles;   ///< pieces of a run with these panels are numbered
+  Value isAhead;          ///< whether panels that are next are asked for now
+};
+
+class GemmWriter {
+public:
+  GemmWriter(kernel::GemmOp op, KernelWriter &w)
+      : op(op), w(w), target(w.emitter.getTarget()),
+        access(w, op, op.getTable(), op.getTable() ? getField(kTable, 0) : Value()),
+        prologue(op.getPrologue().front(), findColumnArguments(op.getInputs(), op.getPrologueVectors().size())),
+        epilogue(op.getEpilogue().front(), getEpilogueColumns(op)), numK(op.getDepthK()), numN(op.getWidthN()),
+        numPanels((numN + kLanes - 1) / kLanes) {
+    SmallVector<Value> lists;
+    for (size_t i = 0; i < op.getIndices().size(); ++i)
+      lists.push_back(getField(kIndices, i));
+    access.setIndices(op.getIndices(), std::move(lists));
+    for (auto symbol : op.getWeights().getAsRange<FlatSymbolRefAttr>())
+      weights.push_back(lookUp<kernel::PackedOp>(op, symbol));
+    findGroup();
+    findStorage();
+  }
+
+  void write();
+
+private:
+  Value getField(unsigned segment, size_t i) { return w.field(op.getODSOperandIndexAndLength(segment).first + i); }
+  /// Packed data number i, counted over weights and vectors.
+  Value getData(size_t i) { return w.field(op->getNumOperands() + i); }
+
+  static SmallVector<bool> getEpilogueColumns(kernel::GemmOp op) {
+    SmallVector<bool> isColumn(op.getWeights().size(), true);
+    isColumn.append(findColumnArguments(op.getExtras(), op.getEpilogueVectors().size()));
+    return isColumn;
+  }
+
+  bool isDepthIndexed() {
+    return llvm::any_of(weights, [](kernel::PackedOp data) { return data.getDepths().has_value(); });
+  }
+
+  void findGroup();
+  void findStorage();
+  /// Panels that pass over a block of `rows` rows together.
+  Value getGroup(Value rows, Value numTiles);
+  void writeBlock(Value first, Value end);
+  void writeRun(Value first, Value count);
+  void writePrologue(Value first, Value count);
+  void writePiece(const Piece &piece);
+  void setAhead(Product &product, int64_t numLines, const Piece &piece);
+  SmallVector<RowSlot> getEpilogueArguments(Value row, Value i);
+  void writeEpilogue(const Piece &piece);
+
+  kernel::GemmOp op;
+  KernelWriter &w;
+  const CPUTarget &target;
+  RowAccess access;
+  RowRegion prologue, epilogue;
+  int64_t numK, numN, numPanels;
+  SmallVector<kernel::PackedOp> weights;
+  Value panelBegin, panelEnd; ///< of this thread
+  int64_t mostPanels = 0;     ///< of a group
+  int64_t blockRows = 0;
+  bool isPlain = false;  ///< A is read where it is
+  bool isDirect = false; ///< sums go straight to the out
+  Value aLine, a;        ///< of the run at hand
+  Value scratchA, scratchC;
+  int64_t cLineBytes = 0;
+};
+
+} // namespace
+
+/// Where more tiles of rows than one pass over a group, it is as wide as the widest of full-sized tiles.
+static int64_t getFullGroup(const CPUTarget &target) {
+  int64_t panels = 1;
+  for (int64_t rows = (target.getMaxRows() + 1) / 2; rows <= target.getMaxRows(); ++rows)
+    panels = std::max(panels, target.getPanels(rows));
+  return panels;
+}
+
+void GemmWriter::findGroup() {
+  mostPanels = getFullGroup(target);
+  for (int64_t panels : target.tilePanels)
+    mostPanels = std::max(mostPanels, panels);
+}
+
+void GemmWriter::findStorage() {
+  int64_t lineBytes = kernel::roundUp(4 * numK, 64);
+  if (lineBytes % 128 == 0) // lines apart by an odd number of cache lines do not compete for the same sets
+    lineBytes += 64;
+  int64_t maxRows = target.getMaxRows();
+  blockRows = std::clamp(kBlockBytes / lineBytes, kMinBlockRows, kMaxBlockRows) / maxRows * maxRows;
+  isPlain = op.hasPlainInput();
+  if (!isPlain) {
+    aLine = w.number(lineBytes);
+    scratchA = w.scratch(blockRows * lineBytes);
+  }
+  auto yielded = op.getEpilogue().front().getTerminator()->getOperands();
+  isDirect = weights.size() == 1 && yielded.size() == 1 && yielded[0] == op.getEpilogue().getArgument(0) &&
+             op.getScatter()[0] == -1 &&
+             access.getResult(op.getOuts()[0], getField(kOuts, 0), w.number(0), Value(), numN).hasPadding;
+  if (isDirect)
+    return;
+  cLineBytes = mostPanels * 64;
+  scratchC = w.scratch(cLineBytes * maxRows * static_cast<int64_t>(weights.size()));
+}
+
+Value GemmWriter::getGroup(Value rows, Value numTiles) {
+  Value group = w.number(getFullGroup(target));
+  Value isOne = w.equal(numTiles, w.number(1));
+  for (int64_t tileRows = 1; tileRows <= target.getMaxRows(); ++tileRows) {
+    Value isThis = w.bitAnd(isOne, w.equal(rows, w.number(tileRows)));
+    group = w.pick(isThis, w.number(target.getPanels(tileRows)), group);
+  }
+  return group;
+}
+
+void GemmWriter::write() {
+  Value rows = w.field(0), threads = w.getNumThreads();
+  auto [rowBegin, rowEnd] = w.share(rows);
+  auto [panelBegin, panelEnd] = w.share(w.number(numPanels));
+  Value isMany = w.compare(arith::CmpIPredicate::sge, rows, w.multiply(threads, kRowsPerThread));
+  rowBegin = w.pick(isMany, rowBegin, w.number(0));
+  rowEnd = w.pick(isMany, rowEnd, rows);
+  this->panelBegin = w.pick(isMany, w.number(0), panelBegin);
+  this->panelEnd = w.pick(isMany, w.number(numPanels), panelEnd);
+
+  Value count = w.subtract(rowEnd, rowBegin), numBlocks = w.divideUp(count, blockRows);
+  w.loop(w.number(0), numBlocks, [&](Value block) {
+    auto [first, end] = w.share(count, block, numBlocks);
+    writeBlock(w.add(rowBegin, first), w.add(rowBegin, end));
+  });
+}
+
+void GemmWriter::writeBlock(Value first, Value end) {
+  if (!isDepthIndexed())
+    return writeRun(first, w.subtract(end, first));
+  // One run per stretch of rows of the same depth.
+  w.repeat(
+      first, [&](ValueRange begin) { return w.less(begin[0], end); },
+      [&](ValueRange begin) {
+        Value depth = access.getDepth(begin[0]), last = w.add(end, -1);
+        auto runEnd = w.repeat(
+            w.add(begin[0], 1),
+            [&](ValueRange next) {
+              Value isSame = w.equal(access.getDepth(w.minimum(next[0], last)), depth);
+              return w.bitAnd(w.less(next[0], end), isSame);
+            },
+            [&](ValueRange next) { return CodeWriter::Values{w.add(next[0], 1)}; });
+        writeRun(begin[0], w.subtract(runEnd[0], begin[0]));
+        return runEnd;
+      });
+}
+
+void GemmWriter::writePrologue(Value first, Value count) {
+  if (isPlain) {
+    auto yield = op.getPrologue().front().getTerminator();
+    unsigned number = cast<BlockArgument>(yield->getOperand(0)).getArgNumber();
+    auto type = cast<MemRefType>(op.getInputs()[number].getType());
+    aLine = w.number(kernel::getLineBytes(type));
+    a = w.line(getField(kInputs, number), type, first);
+    return;
+  }
+  a = scratchA;
+  w.loop(w.number(0), count, [&](Value i) {
+    Value row = w.add(first, i);
+    SmallVector<RowSlot> arguments;
+    for (auto [n, input] : llvm::enumerate(op.getInputs()))
+      arguments.push_back(
+          access.getArgument(input, getField(kInputs, n), access.getLine(row, op.getGather()[n]), Value(), numK));
+    for (auto [n, symbol] : llvm::enumerate(op.getPrologueVectors().getAsRange<FlatSymbolRefAttr>()))
+      arguments.push_back(access.getVector(symbol, getData(weights.size() + n), row));
+    RowSlot result = {w.b.getF32Type(), true, w.advance(a, w.multiply(i, aLine))};
+    prologue.writeRow(w, numK, arguments, [&](kernel::FactKind kind) { return access.getFact(kind, row); }, result);
+  });
+}
+
+void GemmWriter::writeRun(Value first, Value count) {
+  Value hasPanels = w.less(panelBegin, panelEnd);
+  w.when(hasPanels, [&] {
+    writePrologue(first, count);
+    Value numTiles = w.divideUp(count, target.getMaxRows());
+    Value group = getGroup(count, numTiles);
+    Value isAhead = w.compare(arith::CmpIPredicate::sge, count, w.number(getAheadRows(weights[0])));
+    w.loop(panelBegin, panelEnd, group, [&](Value panel) {
+      Value groupPanels = w.minimum(group, w.subtract(panelEnd, panel));
+      w.loop(w.number(0), numTiles, [&](Value tile) {
+        auto [begin, end] = w.share(count, tile, numTiles);
+        writePiece({w.add(first, begin), w.subtract(end, begin), begin, panel, groupPanels, tile, numTiles, isAhead});
+      });
+    });
+  });
+}
+
+void GemmWriter::setAhead(Product &product, int64_t numLines, const Piece &piece) {
+  // Every tile of rows asks for its part of the panels after these.
+  Value step = w.divide(w.add(piece.numTiles, 63), piece.numTiles);
+  Value begin = w.multiply(piece.numPanels, numLines * 64);
+  Value next = w.advance(product.b, w.add(begin, w.multiply(w.multiply(piece.tile, numLines), step)));
+  product.ahead = w.pick(piece.isAhead, next, product.b);
+  product.aheadStep = w.pick(piece.isAhead, step, w.number(0));
+}
+
+void GemmWriter::writePiece(const Piece &piece) {
+  for (auto [s, data] : llvm::enumerate(weights)) {
+    int64_t numLines = isHalf(data) ? (numK + 1) / 2 : numK;
+    // The depth is the same in all rows of a run.
+    Value address = access.getAtDepth(data, getData(s), piece.firstRow);
+    Product product;
+    product.kind = isHalf(data) ? PanelKind::BF16Pairs : PanelKind::F32;
+    product.rows = piece.rows;
+    product.numPanels = piece.numPanels;
+    product.numK = w.number(numK);
+    product.a = w.advance(a, w.multiply(piece.rowInRun, aLine));
+    product.aLine = aLine;
+    product.b = w.advance(address, w.multiply(piece.panel, numLines * 64));
+    product.bLine = w.number(64);
+    product.bPanel = w.number(numLines * 64);
+    setAhead(product, numLines, piece);
+    if (isDirect) {
+      auto type = cast<MemRefType>(op.getOuts()[0].getType());
+      Value line = w.line(getField(kOuts, 0), type, piece.firstRow);
+      product.c = w.advance(line, w.multiply(piece.panel, 64));
+      product.cLine = w.number(kernel::getLineBytes(type));
+    } else {
+      product.c = w.advance(scratchC, static_cast<int64_t>(s) * cLineBytes * target.getMaxRows());
+      product.cLine = w.number(cLineBytes);
+    }
+    writeProduct(w, product);
+  }
+  if (!isDirect)
+    writeEpilogue(piece);
+}
+
+SmallVector<RowSlot> GemmWriter::getEpilogueArguments(Value row, Value i) {
+  SmallVector<RowSlot> arguments;
+  size_t numInputs = op.getInputs().size(), firstVector = weights.size() + op.getPrologueVectors().size();
+  for (size_t s = 0; s < weights.size(); ++s) {
+    Value sums = w.advance(scratchC, static_cast<int64_t>(s) * cLineBytes * target.getMaxRows());
+    arguments.push_back({w.b.getF32Type(), true, w.advance(sums, w.multiply(i, cLineBytes))});
+  }
+  for (auto [n, extra] : llvm::enumerate(op.getExtras()))
+    arguments.push_back(access.getArgument(extra, getField(kExtras, n),
+                                           access.getLine(row, op.getGather()[numInputs + n]), Value(), numN));
+  for (auto [n, symbol] : llvm::enumerate(op.getEpilogueVectors().getAsRange<FlatSymbolRefAttr>()))
+    arguments.push_back(access.getVector(symbol, getData(firstVector + n), row));
+  return arguments;
+}
+
+void GemmWriter::writeEpilogue(const Piece &piece) {
+  w.loop(w.number(0), piece.rows, [&](Value i) {
+    Value row = w.add(piece.firstRow, i);
+    SmallVector<RowSlot> arguments = getEpilogueArguments(row, i), results;
+    for (auto [n, out] : llvm::enumerate(op.getOuts()))
+      results.push_back(
+          access.getResult(out, getField(kOuts, n), access.getLine(row, op.getScatter()[n]), Value(), numN));
+    auto scalars =
+        llvm::map_to_vector(arguments, [](const RowSlot &slot) { return slot.isColumn ? Value() : slot.value; });
+    RowRegion::Mapping rowValues =
+        epilogue.writeRowValues(w, scalars, [&](kernel::FactKind kind) { return access.getFact(kind, row); });
+
+    auto writePanel = [&](Value j, int64_t count) {
+      Value column = w.multiply(w.add(piece.panel, j), kLanes);
+      SmallVector<Value> columns;
+      for (auto [n, slot] : llvm::enumerate(arguments)) {
+        if (!slot.isColumn) {
+          columns.push_back(Value());
+          continue;
+        }
+        Value place =
+            n < weights.size() ? w.multiply(j, 64) : w.multiply(column, kernel::getElementBytes(slot.element));
+        columns.push_back(w.loadColumns(slot.element, w.advance(slot.value, place), slot.hasPadding ? kLanes : count));
+      }
+      SmallVector<Value> values = epilogue.writeColumns(w, rowValues, columns);
+      for (auto [value, slot] : llvm::zip_equal(values, results))
+        if (slot.isColumn)
+          w.storeColumns(w.spread(value),
+                         w.advance(slot.value, w.multiply(column, kernel::getElementBytes(slot.element))),
+                         slot.hasPadding ? kLanes : count);
+    };
+    bool hasTail = llvm::any_of(llvm::concat<RowSlot>(arguments, results),
+                                [](const RowSlot &slot) { return slot.isColumn && !slot.hasPadding; });
+    w.loop(w.number(0), piece.numPanels, [&](Value j) {
+      if (!hasTail)
+        return writePanel(j, kLanes);
+      Value isLast = w.equal(w.add(piece.panel, j), w.number(numPanels - 1));
+      w.when(isLast, [&] { writePanel(j, numN - (numPanels - 1) * kLanes); }, [&] { writePanel(j, kLanes); });
+    });
+    // Values per row are known to all; who has the first panel writes them.
+    if (llvm::any_of(results, [](const RowSlot &slot) { return !slot.isColumn; }))
+      w.when(w.equal(piece.panel, w.number(0)), [&] {
+        for (auto [value, slot] : llvm::zip_equal(op.getEpilogue().front().getTerminator()->getOperands(), results))
+          if (!slot.isColumn)
+            w.storeElement(rowValues.lookup(value), slot.value);
+      });
+  });
+}
+
+LogicalResult vectors::writeKernel(kernel::GemmOp op, KernelWriter &w) {
+  GemmWriter(op, w).write();
+  return success();
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// One module of kernels to upstream dialects. Afterwards kernels are functions of LLVM already, since records hold their
+// addresses; their bodies and everything else are what upstream conversions know.
+
+#include "lariat/Conversion/KernelToVector/HostLowering.h"
+
+#include "HostWriter.h"
+
+#include "lariat/Artefact/Abi.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Pass/Pass.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+namespace lariat {
+#define GEN_PASS_DECL_CONVERTKERNELTOLLVM
+#define GEN_PASS_DEF_CONVERTKERNELTOLLVM
+#include "lariat/Conversion/ConversionPasses.h.inc"
+} // namespace lariat
+
+using namespace mlir;
+using namespace lariat;
+using namespace lariat::vectors;
+
+/// The pointer to the runtime's services and the function that sets it.
+static void createBinding(ModuleOp module) {
+  OpBuilder b = OpBuilder::atBlockBegin(module.getBody());
+  Location loc = module.getLoc();
+  Type pointer = LLVM::LLVMPointerType::get(module.getContext());
+  auto global = LLVM::GlobalOp::create(b, loc, pointer, /*isConstant=*/false, LLVM::Linkage::Internal,
+                                       abi::kServicesSymbol, Attribute(), /*alignment=*/8);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(&global.getInitializerRegion().emplaceBlock());
+    LLVM::ReturnOp::create(b, loc, LLVM::ZeroOp::create(b, loc, pointer).getResult());
+  }
+  auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), {pointer});
+  auto bind = LLVM::LLVMFuncOp::create(b, loc, abi::kBindSymbol, type);
+  b.setInsertionPointToStart(bind.addEntryBlock(b));
+  LLVM::StoreOp::create(b, loc, bind.getArgument(0), LLVM::AddressOfOp::create(b, loc, pointer, abi::kServicesSymbol));
+  LLVM::ReturnOp::create(b, loc, ValueRange());
+}
+
+/// Turns the functions whose addresses are taken into functions of LLVM.
+static void convertAddressedFunctions(ModuleOp module) {
+  SymbolTable symbols(module);
+  llvm::SetVector<Operation *> addressed;
+  module.walk([&](LLVM::AddressOfOp op) {
+    if (auto function = symbols.lookup<func::FuncOp>(op.getGlobalName()))
+      addressed.insert(function);
+  });
+  for (Operation *op : addressed) {
+    auto function = cast<func::FuncOp>(op);
+    OpBuilder b(function);
+    auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()),
+                                            llvm::to_vector(function.getArgumentTypes()));
+    auto converted =
+        LLVM::LLVMFuncOp::create(b, function.getLoc(), function.getSymName(), type, LLVM::Linkage::Internal);
+    converted.getBody().takeBody(function.getBody());
+    converted.walk([](func::ReturnOp op) {
+      OpBuilder b(op);
+      LLVM::ReturnOp::create(b, op.getLoc(), ValueRange());
+      op.erase();
+    });
+    function.erase();
+  }
+}
+
+/// Divisions that no instruction does, in host code.
+static void expandDivisions(func::FuncOp entry) {
+  SmallVector<Operation *> divisions;
+  entry.walk([&](Operation *op) {
+    if (isa<arith::CeilDivSIOp, arith::CeilDivUIOp, arith::FloorDivSIOp>(op))
+      divisions.push_back(op);
+  });
+  if (divisions.empty())
+    return;
+  RewritePatternSet patterns(entry.getContext());
+  arith::populateCeilFloorDivExpandOpsPatterns(patterns);
+  (void)applyOpPatternsGreedily(divisions, std::move(patterns));
+}
+
+LogicalResult lariat::lowerKernelsForTarget(ModuleOp module, const CPUTarget &target) {
+  module.getContext()->loadDialect<LLVM::LLVMDialect>();
+  SmallVector<func::FuncOp> entries;
+  for (auto function : module.getOps<func::FuncOp>())
+    if (function.isPublic() && !function.isExternal())
+      entries.push_back(function);
+  createBinding(module);
+  KernelEmitter emitter(module, target);
+  for (func::FuncOp entry : entries) {
+    expandDivisions(entry);
+    if (failed(HostWriter(entry, emitter).run()))
+      return failure();
+  }
+  Builder builder(module.getContext());
+  for (func::FuncOp entry : entries)
+    entry->setAttr(kScratchBytesAttr, builder.getI64IntegerAttr(emitter.getScratchBytes()));
+  convertAddressedFunctions(module);
+  for (Operation &op : llvm::make_early_inc_range(module.getOps()))
+    if (isa<kernel::PackedOp, kernel::RopeTableOp, kernel::CacheOp>(op))
+      op.erase();
+  return success();
+}
+
+namespace {
+
+struct ConvertKernelToLLVM : lariat::impl::ConvertKernelToLLVMBase<ConvertKernelToLLVM> {
+  using ConvertKernelToLLVMBase::ConvertKernelToLLVMBase;
+
+  void runOnOperation() override {
+    const CPUTarget *description = findCPUTarget(target);
+    if (!description) {
+      getOperation().emitError() << "target is '" << target << "', which is not in the table of targets";
+      return signalPassFailure();
+    }
+    if (failed(lowerKernelsForTarget(getOperation(), *description)))
+      signalPassFailure();
+  }
+};
+
+} // namespace

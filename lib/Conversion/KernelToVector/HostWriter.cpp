@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Host code: buffers become addresses, row ops calls of the runtime, parallel regions tables of records and a launch.
+
+#include "HostWriter.h"
+
+#include "lariat/Artefact/Abi.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+#include <cstddef>
+
+using namespace mlir;
+using namespace lariat;
+using namespace lariat::vectors;
+
+static constexpr int64_t kWordBytes = 8;
+
+HostWriter::HostWriter(func::FuncOp function, KernelEmitter &emitter)
+    : function(function), module(function->getParentOfType<ModuleOp>()), emitter(emitter), b(function.getContext()),
+      loc(function.getLoc()), pointer(LLVM::LLVMPointerType::get(b.getContext())), i64(b.getI64Type()) {}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+Value HostWriter::number(int64_t value) { return arith::ConstantIntOp::create(b, loc, i64, value); }
+
+Value HostWriter::asNumber(Value index) {
+  return index.getType().isIndex() ? arith::IndexCastOp::create(b, loc, i64, index).getResult() : index;
+}
+
+Value HostWriter::advance(Value address, Value bytes) {
+  return LLVM::GEPOp::create(b, loc, pointer, b.getI8Type(), address, ArrayRef<LLVM::GEPArg>{bytes});
+}
+
+Value HostWriter::advance(Value address, int64_t bytes) { return bytes ? advance(address, number(bytes)) : address; }
+
+Value HostWriter::load(Type type, Value address) { return LLVM::LoadOp::create(b, loc, type, address); }
+
+Value HostWriter::getElement(Value buffer, ValueRange indices) {
+  auto type = cast<MemRefType>(buffer.getType());
+  int64_t bytes = kernel::getElementBytes(type.getElementType());
+  Value offset = arith::MulIOp::create(b, loc, asNumber(indices[0]), number(kernel::getLineBytes(type)));
+  if (indices.size() == 2)
+    offset = arith::AddIOp::create(b, loc, offset,
+                                   arith::MulIOp::create(b, loc, asNumber(indices[1]), number(bytes)).getResult());
+  return advance(getAddress(buffer), offset);
+}
+
+Value HostWriter::reserveStack(Type type) {
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(&function.getBody().front());
+  return LLVM::AllocaOp::create(b, loc, pointer, type, number(1));
+}
+
+Value HostWriter::getAddress(Value buffer) {
+  Value &known = addresses[buffer];
+  if (known)
+    return known;
+  Operation *op = buffer.getDefiningOp();
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPoint(op);
+  Value address;
+  if (auto storage = dyn_cast<kernel::BufferOp>(op)) {
+    address = advance(arena, arith::MulIOp::create(b, loc, paddedRows, number(*storage.getOffset())).getResult());
+  } else if (auto port = dyn_cast<kernel::PortOp>(op)) {
+    address = load(pointer, advance(bases, (abi::kFirstPort + static_cast<int64_t>(port.getNumber())) * kWordBytes));
+  } else if (auto state = dyn_cast<kernel::StateOp>(op)) {
+    Value states = load(pointer, advance(call, offsetof(abi::Call, states)));
+    address = load(pointer, advance(states, static_cast<int64_t>(state.getNumber()) * kWordBytes));
+  } else {
+    auto columns = cast<kernel::ColumnsOp>(op);
+    auto type = cast<MemRefType>(columns.getSource().getType());
+    int64_t bytes = static_cast<int64_t>(columns.getFirst()) * kernel::getElementBytes(type.getElementType());
+    address = advance(getAddress(columns.getSource()), bytes);
+  }
+  return addresses[buffer] = address;
+}
+
+//===----------------------------------------------------------------------===//
+// Services
+//===----------------------------------------------------------------------===//
+
+Value HostWriter::callService(int64_t offset, Type result, ValueRange operands) {
+  Value place = LLVM::AddressOfOp::create(b, loc, pointer, abi::kServicesSymbol);
+  Value services = load(pointer, place), target = load(pointer, advance(services, offset));
+  Type returned = result ? result : Type(LLVM::LLVMVoidType::get(b.getContext()));
+  auto type = LLVM::LLVMFunctionType::get(returned, llvm::to_vector(operands.getTypes()));
+  SmallVector<Value> all{target};
+  llvm::append_range(all, operands);
+  auto call = LLVM::CallOp::create(b, loc, type, all);
+  return result ? call.getResult() : Value();
+}
+
+static int64_t getNumber(Operation *from, FlatSymbolRefAttr cache) {
+  return SymbolTable::lookupNearestSymbolFrom<kernel::CacheOp>(from, cache).getNumber();
+}
+
+void HostWriter::rewriteService(Operation *op) {
+  auto rows = [&](Value count) { return asNumber(count); };
+  auto asIndex = [&](Value value) { return arith::IndexCastOp::create(b, loc, b.getIndexType(), value).getResult(); };
+  if (auto compact = dyn_cast<kernel::CompactOp>(op)) {
+    Value count = callService(offsetof(abi::Services, compact), i64,
+                              {call, getAddress(compact.getTable()), rows(compact.getRows()),
+                               getAddress(compact.getBits()), getAddress(compact.getOut())});
+    compact.getCount().replaceAllUsesWith(asIndex(count));
+  } else if (auto last = dyn_cast<kernel::LastOp>(op)) {
+    Value count = callService(offsetof(abi::Services, last), i64,
+                              {call, getAddress(last.getTable()), rows(last.getRows()), getAddress(last.getOut())});
+    last.getCount().replaceAllUsesWith(asIndex(count));
+  } else if (auto advanced = dyn_cast<kernel::AdvanceOp>(op)) {
+    callService(offsetof(abi::Services, advance), {},
+                {call, getAddress(advanced.getTable()), rows(advanced.getRows()), asNumber(advanced.getDepth()),
+                 getAddress(advanced.getOut())});
+  } else if (auto lines = dyn_cast<kernel::LinesOp>(op)) {
+    callService(offsetof(abi::Services, lines), {},
+                {call, getAddress(lines.getFrom()), rows(lines.getFromRows()), getAddress(lines.getAt()),
+                 rows(lines.getRows()), getAddress(lines.getOut())});
+  } else if (auto reserve = dyn_cast<kernel::ReserveOp>(op)) {
+    callService(offsetof(abi::Services, reserve), {},
+                {call, number(getNumber(op, reserve.getCacheAttr())), getAddress(reserve.getTable()),
+                 rows(reserve.getRows()), getAddress(reserve.getSlots()), number(reserve.getFilled()),
+                 getAddress(reserve.getOut())});
+  } else {
+    auto view = cast<kernel::ViewOp>(op);
+    callService(offsetof(abi::Services, view), {},
+                {call, number(getNumber(op, view.getCacheAttr())), getAddress(view.getTable()), rows(view.getRows()),
+                 getAddress(view.getSlots()), number(static_cast<int64_t>(view.getLookUp())), number(view.getAhead()),
+                 getAddress(view.getOut())});
+  }
+  op->erase();
+}
+
+//===----------------------------------------------------------------------===//
+// Records
+//===----------------------------------------------------------------------===//
+
+/// The cell of a host value, which is stored there as soon as it is there.
+int64_t HostWriter::getCell(Value value) {
+  auto [it, isNew] = cellOf.try_emplace(value, numCells);
+  if (!isNew)
+    return it->second;
+  int64_t cell = numCells++;
+  OpBuilder::InsertionGuard guard(b);
+  if (Operation *op = value.getDefiningOp()) {
+    b.setInsertionPointAfter(op);
+    // `cells` is there before everything else of the body.
+    if (op->getBlock() == cells.getParentBlock() && op->isBeforeInBlock(cells.getDefiningOp()))
+      b.setInsertionPointAfter(cells.getDefiningOp());
+  } else {
+    b.setInsertionPointToStart(value.getParentBlock());
+  }
+  Value place = advance(cells, cell * kWordBytes), stored = asNumber(value);
+  if (stored.getType().isInteger(1))
+    stored = arith::ExtUIOp::create(b, loc, b.getI8Type(), stored);
+  LLVM::StoreOp::create(b, loc, stored, place);
+  return cell;
+}
+
+LogicalResult HostWriter::addBuffer(Value buffer, SmallVectorImpl<int64_t> &words) {
+  auto type = cast<MemRefType>(buffer.getType());
+  kernel::BufferRoot root = kernel::getBufferRoot(buffer);
+  int64_t offset = root.firstColumn * kernel::getElementBytes(type.getElementType());
+  if (auto port = dyn_cast_if_present<kernel::PortOp>(root.op)) {
+    words.append({abi::kFirstPort + static_cast<int64_t>(port.getNumber()), offset});
+    return success();
+  }
+  auto storage = dyn_cast_if_present<kernel::BufferOp>(root.op);
+  if (!storage)
+    return emitError(buffer.getLoc()) << "a kernel reads or writes memory that is neither of the arena nor of a port";
+  words.append({abi::kArena | static_cast<int64_t>(*storage.getOffset()) << 8, offset});
+  return success();
+}
+
+static int64_t getOffset(Operation *from, FlatSymbolRefAttr symbol) {
+  if (auto packed = SymbolTable::lookupNearestSymbolFrom<kernel::PackedOp>(from, symbol))
+    return packed.getOffset().value_or(0);
+  return SymbolTable::lookupNearestSymbolFrom<kernel::RopeTableOp>(from, symbol).getOffset().value_or(0);
+}
+
+LogicalResult HostWriter::addWords(const RecordField &field, SmallVectorImpl<int64_t> &words) {
+  switch (field.kind) {
+  case RecordField::Kind::Buffer:
+    return addBuffer(field.value, words);
+  case RecordField::Kind::Cell:
+    words.push_back(getCell(field.value));
+    break;
+  case RecordField::Kind::Packed:
+    words.push_back(getOffset(function, field.symbol));
+    break;
+  case RecordField::Kind::Literal:
+    words.push_back(field.literal);
+    break;
+  }
+  return success();
+}
+
+Value HostWriter::createTable(ArrayRef<std::pair<FlatSymbolRefAttr, SmallVector<int64_t>>> records) {
+  MLIRContext *context = b.getContext();
+  SmallVector<Type> types;
+  for (const auto &[symbol, words] : records)
+    types.push_back(LLVM::LLVMStructType::getLiteral(context, {pointer, LLVM::LLVMArrayType::get(i64, words.size())}));
+  auto tableType = LLVM::LLVMStructType::getLiteral(context, types);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(module.getBody());
+  std::string name = (function.getSymName() + "_records_" + Twine(numTables++)).str();
+  auto global =
+      LLVM::GlobalOp::create(b, loc, tableType, /*isConstant=*/true, LLVM::Linkage::Internal, name, Attribute(),
+                             /*alignment=*/64);
+  b.setInsertionPointToStart(&global.getInitializerRegion().emplaceBlock());
+  Value table = LLVM::UndefOp::create(b, loc, tableType);
+  for (auto [index, record] : llvm::enumerate(records)) {
+    Value one = LLVM::UndefOp::create(b, loc, types[index]);
+    Value address = LLVM::AddressOfOp::create(b, loc, pointer, record.first.getValue());
+    one = LLVM::InsertValueOp::create(b, loc, one, address, ArrayRef<int64_t>{0});
+    auto words = DenseElementsAttr::get(RankedTensorType::get({static_cast<int64_t>(record.second.size())}, i64),
+                                        ArrayRef<int64_t>(record.second));
+    Type array = LLVM::LLVMArrayType::get(i64, record.second.size());
+    one =
+        LLVM::InsertValueOp::create(b, loc, one, LLVM::ConstantOp::create(b, loc, array, words), ArrayRef<int64_t>{1});
+    table = LLVM::InsertValueOp::create(b, loc, table, one, ArrayRef<int64_t>{static_cast<int64_t>(index)});
+  }
+  LLVM::ReturnOp::create(b, loc, table);
+  b.setInsertionPointToStart(&function.getBody().front());
+  return LLVM::AddressOfOp::create(b, loc, pointer, name);
+}
+
+LogicalResult HostWriter::rewriteParallel(kernel::ParallelRegionOp op) {
+  SmallVector<std::pair<FlatSymbolRefAttr, SmallVector<int64_t>>> records;
+  for (Operation &inner : op.getBody().front()) {
+    if (isa<kernel::BarrierOp>(inner)) {
+      if (!records.empty())
+        records.back().second[0] |= abi::kBarrierAfter;
+      continue;
+    }
+    FlatSymbolRefAttr symbol = emitter.emit(&inner);
+    if (!symbol)
+      return failure();
+    // Flags, number of words, operands; the kernel's address is apart.
+    SmallVector<int64_t> words{0, 0};
+    for (const RecordField &field : getRecordFields(&inner))
+      if (failed(addWords(field, words)))
+        return failure();
+    words[1] = static_cast<int64_t>(words.size()) + 1;
+    records.push_back({symbol, std::move(words)});
+  }
+  if (!records.empty()) {
+    Value table = createTable(records);
+    callService(offsetof(abi::Services, launch), {}, {call, table, number(static_cast<int64_t>(records.size()))});
+  }
+  op.erase();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// All of it
+//===----------------------------------------------------------------------===//
+
+void HostWriter::rewritePortRows(Operation *op) {
+  if (auto rows = dyn_cast<kernel::PortRowsOp>(op)) {
+    Value count = load(i64, advance(cells, static_cast<int64_t>(rows.getNumber()) * kWordBytes));
+    auto index = arith::IndexCastOp::create(b, loc, b.getIndexType(), count);
+    cellOf[index.getResult()] = static_cast<int64_t>(rows.getNumber()); // it has one already
+    rows.getRows().replaceAllUsesWith(index.getResult());
+  } else {
+    auto set = cast<kernel::SetPortRowsOp>(op);
+    LLVM::StoreOp::create(b, loc, asNumber(set.getRows()),
+                          advance(cells, static_cast<int64_t>(set.getNumber()) * kWordBytes));
+  }
+  op->erase();
+}
+
+/// Loads and stores of elements: i1 is a byte in memory, index 64 bits.
+void HostWriter::rewriteAccess(Operation *op) {
+  if (auto loaded = dyn_cast<memref::LoadOp>(op)) {
+    Type type = loaded.getType();
+    Value place = getElement(loaded.getMemRef(), loaded.getIndices());
+    Value value = load(type.isIndex() ? i64 : type.isInteger(1) ? b.getI8Type() : type, place);
+    if (type.isIndex())
+      value = arith::IndexCastOp::create(b, loc, type, value);
+    else if (type.isInteger(1))
+      value = arith::TruncIOp::create(b, loc, type, value);
+    loaded.getResult().replaceAllUsesWith(value);
+  } else {
+    auto stored = cast<memref::StoreOp>(op);
+    Value place = getElement(stored.getMemRef(), stored.getIndices()), value = asNumber(stored.getValueToStore());
+    if (value.getType().isInteger(1))
+      value = arith::ExtUIOp::create(b, loc, b.getI8Type(), value);
+    LLVM::StoreOp::create(b, loc, value, place);
+  }
+  op->erase();
+}
+
+LogicalResult HostWriter::rewrite(Operation *op) {
+  b.setInsertionPoint(op);
+  loc = op->getLoc();
+  return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+      .Case<kernel::PortRowsOp, kernel::SetPortRowsOp>([&](auto rows) {
+        rewritePortRows(rows);
+        return success();
+      })
+      .Case<memref::LoadOp, memref::StoreOp>([&](auto access) {
+        rewriteAccess(access);
+        return success();
+      })
+      .Case<kernel::CompactOp, kernel::LastOp, kernel::AdvanceOp, kernel::LinesOp, kernel::ReserveOp, kernel::ViewOp>(
+          [&](auto service) {
+            rewriteService(service);
+            return success();
+          })
+      .Case([&](kernel::ParallelRegionOp region) { return rewriteParallel(region); })
+      .Case([&](kernel::GenericOp generic) {
+        rewriteGeneric(generic);
+        return success();
+      })
+      .Default([](Operation *other) {
+        return other->emitError() << "'" << other->getName() << "' has no host code"
+                                  << (isa<kernel::ParallelKernelInterface>(other) ? " outside kernel.parallel" : "");
+      });
+}
+
+/// Cells before the entry's own: inputs and outputs.
+static int64_t countPorts(func::FuncOp function) {
+  int64_t count = 0;
+  if (auto ports = function->getAttrOfType<IntegerAttr>(kernel::kPortsAttr))
+    count = ports.getInt();
+  auto see = [&](uint64_t number) { count = std::max(count, static_cast<int64_t>(number) + 1); };
+  function.walk([&](Operation *op) {
+    if (auto port = dyn_cast<kernel::PortOp>(op))
+      see(port.getNumber());
+    else if (auto rows = dyn_cast<kernel::PortRowsOp>(op))
+      see(rows.getNumber());
+    else if (auto rows = dyn_cast<kernel::SetPortRowsOp>(op))
+      see(rows.getNumber());
+  });
+  return count;
+}
+
+LogicalResult HostWriter::run() {
+  if (function.getNumArguments() || function.getNumResults())
+    return function.emitError() << "an entry function of the kernel level has no arguments or results, '"
+                                << function.getSymName() << "' has";
+  numCells = countPorts(function);
+  (void)function.insertArgument(0, pointer, {}, loc);
+  call = function.getArgument(0);
+  b.setInsertionPointToStart(&function.getBody().front());
+  bases = load(pointer, advance(call, offsetof(abi::Call, bases)));
+  arena = load(pointer, advance(bases, abi::kArena * kWordBytes));
+  paddedRows = load(i64, advance(call, offsetof(abi::Call, paddedRows)));
+  cells = load(pointer, advance(call, offsetof(abi::Call, cells)));
+
+  SmallVector<Operation *> ops, storage;
+  WalkResult planned = function.walk<WalkOrder::PreOrder>([&](Operation *op) {
+    if (auto buffer = dyn_cast<kernel::BufferOp>(op); buffer && !buffer.getOffset()) {
+      buffer.emitError() << "a buffer has no place in the arena: run kernel-plan-arena first";
+      return WalkResult::interrupt();
+    }
+    if (isa<kernel::BufferOp, kernel::PortOp, kernel::ColumnsOp, kernel::StateOp>(op))
+      storage.push_back(op);
+    else if (isa<kernel::KernelDialect, memref::MemRefDialect>(op->getDialect()))
+      ops.push_back(op);
+    return isa<kernel::ParallelRegionOp>(op) ? WalkResult::skip() : WalkResult::advance();
+  });
+  if (planned.wasInterrupted())
+    return failure();
+  for (Operation *op : ops)
+    if (failed(rewrite(op)))
+      return failure();
+  // Storage goes last: records ask where buffers come from.
+  for (Operation *op : llvm::reverse(storage))
+    op->erase();
+  function->setAttr(kCellsAttr, b.getI64IntegerAttr(numCells));
+  return success();
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Private: rewrites the ops of one entry function in place.
+
+#ifndef LARIAT_LIB_CONVERSION_KERNELTOVECTOR_HOSTWRITER_H
+#define LARIAT_LIB_CONVERSION_KERNELTOVECTOR_HOSTWRITER_H
+
+#include "lariat/Conversion/KernelToVector/HostLowering.h"
+#include "lariat/Conversion/KernelToVector/KernelToVector.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+
+namespace lariat::vectors {
+
+class HostWriter {
+public:
+  HostWriter(mlir::func::FuncOp function, KernelEmitter &emitter);
+
+  mlir::LogicalResult run();
+
+private:
+  // Memory.
+  mlir::Value number(int64_t value);
+  mlir::Value asNumber(mlir::Value index);
+  mlir::Value advance(mlir::Value address, mlir::Value bytes);
+  mlir::Value advance(mlir::Value address, int64_t bytes);
+  mlir::Value load(mlir::Type type, mlir::Value address);
+  /// The address of a buffer, computed where its op stands.
+  mlir::Value getAddress(mlir::Value buffer);
+  /// The address of one element.
+  mlir::Value getElement(mlir::Value buffer, mlir::ValueRange indices);
+  /// A stack slot of the function.
+  mlir::Value reserveStack(mlir::Type type);
+
+  // Each replaces an op by code and erases it.
+  mlir::LogicalResult rewrite(mlir::Operation *op);
+  void rewritePortRows(mlir::Operation *op);
+  void rewriteAccess(mlir::Operation *op);
+  void rewriteService(mlir::Operation *op);
+  mlir::LogicalResult rewriteParallel(kernel::ParallelRegionOp op);
+  void rewriteGeneric(kernel::GenericOp op);
+
+  // Services.
+  mlir::Value callService(int64_t offset, mlir::Type result, mlir::ValueRange operands);
+
+  // Records.
+  int64_t getCell(mlir::Value value);
+  mlir::LogicalResult addBuffer(mlir::Value buffer, llvm::SmallVectorImpl<int64_t> &words);
+  mlir::LogicalResult addWords(const RecordField &field, llvm::SmallVectorImpl<int64_t> &words);
+  mlir::Value createTable(llvm::ArrayRef<std::pair<mlir::FlatSymbolRefAttr, llvm::SmallVector<int64_t>>> records);
+
+  // The slow road.
+  mlir::LLVM::LLVMFuncOp getBody(kernel::GenericOp op, mlir::ValueRange operands);
+  mlir::Value describe(mlir::Value data, llvm::ArrayRef<mlir::Value> sizes);
+  mlir::Value packLines(mlir::Value buffer, mlir::Value rows);
+  void copyLines(mlir::Value from, mlir::Value fromLine, mlir::Value to, mlir::Value toLine, mlir::Value bytes,
+                 mlir::Value rows);
+
+  mlir::func::FuncOp function;
+  mlir::ModuleOp module;
+  KernelEmitter &emitter;
+  mlir::OpBuilder b;
+  mlir::Location loc;
+  mlir::Type pointer, i64;
+  mlir::Value call, bases, arena, paddedRows, cells;
+  llvm::DenseMap<mlir::Value, mlir::Value> addresses;
+  llvm::DenseMap<mlir::Value, int64_t> cellOf;
+  int64_t numCells = 0, numTables = 0;
+};
+
+} // namespace lariat::vectors
+
+#endif // LARIAT_LIB_CONVERSION_KERNELTOVECTOR_HOSTWRITER_H

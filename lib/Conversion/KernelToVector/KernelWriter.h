@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Private: what writers of kernels say arithmetic, memory and loops with. Integers are i64, addresses !llvm.ptr, vectors
+// have 16 entries whatever the CPU: LLVM splits them, so that rounding is the same everywhere.
+
+#ifndef LARIAT_LIB_CONVERSION_KERNELTOVECTOR_KERNELWRITER_H
+#define LARIAT_LIB_CONVERSION_KERNELTOVECTOR_KERNELWRITER_H
+
+#include "lariat/Conversion/KernelToVector/KernelToVector.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/Builders.h"
+
+#include <utility>
+
+namespace lariat::vectors {
+
+inline constexpr int64_t kLanes = 16;
+
+using mlir::Type;
+using mlir::Value;
+using mlir::ValueRange;
+
+/// Arithmetic, memory and control flow at a place.
+class CodeWriter {
+public:
+  CodeWriter(KernelEmitter &emitter, mlir::OpBuilder builder, mlir::Location loc)
+      : emitter(emitter), b(std::move(builder)), loc(loc) {}
+
+  // i64. Division is that of non-negative numbers.
+  Value number(int64_t value);
+  Value add(Value left, Value right);
+  Value add(Value left, int64_t right) { return add(left, number(right)); }
+  Value subtract(Value left, Value right);
+  Value multiply(Value left, Value right);
+  Value multiply(Value left, int64_t right) { return multiply(left, number(right)); }
+  Value divide(Value left, Value right);
+  Value divide(Value left, int64_t right) { return divide(left, number(right)); }
+  Value divideUp(Value left, int64_t right) { return divide(add(left, right - 1), right); }
+  Value remainder(Value left, Value right);
+  Value minimum(Value left, Value right);
+  Value maximum(Value left, Value right);
+  Value bitAnd(Value left, Value right);
+  Value bitOr(Value left, Value right);
+  /// i1 of two i64.
+  Value compare(mlir::arith::CmpIPredicate predicate, Value left, Value right);
+  Value less(Value left, Value right) { return compare(mlir::arith::CmpIPredicate::slt, left, right); }
+  Value equal(Value left, Value right) { return compare(mlir::arith::CmpIPredicate::eq, left, right); }
+  /// `left` where `condition`, else `right`, of any type.
+  Value pick(Value condition, Value left, Value right);
+  Value toIndex(Value value);
+
+  // Floats: scalars or vectors.
+  Value real(double value, Type type);      ///< f32 or a vector of it
+  Value spread(Value scalar);               ///< in all 16 entries
+  Value entry(Value vector, int64_t place); ///< one entry
+  Value widen(Value value);                 ///< f32 of bf16 or f16
+  Value narrow(Value value, Type element);  ///< bf16 or f16 of f32, to nearest even; NaN stays NaN
+  mlir::VectorType vectorOf(Type element, int64_t lanes = kLanes) { return mlir::VectorType::get({lanes}, element); }
+  mlir::VectorType f32x16() { return vectorOf(b.getF32Type()); }
+
+  // Memory.
+  Type pointer() { return mlir::LLVM::LLVMPointerType::get(b.getContext()); }
+  Value advance(Value address, Value bytes);
+  Value advance(Value address, int64_t bytes);
+  /// Anything, aligned to its (element's) size.
+  Value load(Type type, Value address);
+  void store(Value value, Value address);
+  Value loadNumber(Value address, int64_t words = 0) { return load(b.getI64Type(), advance(address, 8 * words)); }
+  Value loadPointer(Value address, int64_t words = 0) { return load(pointer(), advance(address, 8 * words)); }
+  /// An element of a buffer: i1 is a byte there, index 64 bits.
+  Value loadElement(Type element, Value address);
+  void storeElement(Value value, Value address);
+  /// The same for 16 columns, of which the first `count` are touched.
+  Value loadColumns(Type element, Value address, int64_t count = kLanes);
+  void storeColumns(Value vector, Value address, int64_t count = kLanes);
+  /// The first `count` lanes, as vector<16xi1>.
+  Value firstLanes(int64_t count);
+
+  // Control flow. Bodies write through this same object.
+  using Values = mlir::SmallVector<Value>;
+  void loop(Value begin, Value end, Value step, llvm::function_ref<void(Value)> body);
+  void loop(Value begin, Value end, llvm::function_ref<void(Value)> body) { loop(begin, end, number(1), body); }
+  Values loop(Value begin, Value end, Value step, ValueRange inits, llvm::function_ref<Values(Value, ValueRange)> body);
+  /// While `condition` of the carried values.
+  Values repeat(ValueRange inits, llvm::function_ref<Value(ValueRange)> condition,
+                llvm::function_ref<Values(ValueRange)> body);
+  void when(Value condition, llvm::function_ref<void()> body, llvm::function_ref<void()> otherwise = nullptr);
+  /// One case per number; nothing for another.
+  void choose(Value number, llvm::ArrayRef<int64_t> cases, llvm::function_ref<void(int64_t)> body);
+  void call(mlir::func::FuncOp function, ValueRange operands);
+
+  /// [begin, end) of `count` that part `part` of `numParts` has: contiguous, sizes differ by one at most.
+  std::pair<Value, Value> share(Value count, Value part, Value numParts);
+
+  KernelEmitter &emitter;
+  mlir::OpBuilder b;
+  mlir::Location loc;
+};
+
+/// The same inside a kernel's function.
+class KernelWriter : public CodeWriter {
+public:
+  /// `fields` are those of the kernel; all are decoded here.
+  KernelWriter(KernelEmitter &emitter, mlir::func::FuncOp function, llvm::ArrayRef<RecordField> fields);
+
+  /// Field i, which for i < number of the op's operands is operand i. A buffer or packed data: its address; an index or
+  /// a literal: an i64; another scalar: its value.
+  Value field(size_t i) const { return decoded[i]; }
+
+  Value getCall() const { return callPointer; }
+  Value getThread() const { return thread; }
+  Value getNumThreads() const { return numThreads; }
+  /// What this thread has of `count` pieces.
+  std::pair<Value, Value> share(Value count) { return CodeWriter::share(count, thread, numThreads); }
+  using CodeWriter::share;
+
+  /// Address of so many bytes of this thread's scratch memory, 64-byte aligned, for the whole kernel. Call it where the
+  /// address is in scope of all uses.
+  Value scratch(int64_t bytes);
+
+  /// Address of the line of a row in `buffer`, at `address`.
+  Value line(Value address, mlir::MemRefType buffer, Value row);
+
+private:
+  Value callPointer, thread, numThreads, scratchBase;
+  llvm::SmallVector<Value> decoded;
+  int64_t scratchBytes = 0;
+};
+
+/// Names and baked facts for the key of a kernel.
+class KeyWriter {
+public:
+  explicit KeyWriter(mlir::Operation *op);
+
+  void number(int64_t value) { os << value << ','; }
+  void numbers(llvm::ArrayRef<int64_t> values);
+  void segments(llvm::ArrayRef<int32_t> sizes); ///< which operands are what
+  void attribute(mlir::Attribute attribute) { os << attribute << ','; }
+  void region(mlir::Region &region);
+  /// Type, shape and depths of packed data; not its name or place.
+  void packed(mlir::FlatSymbolRefAttr symbol);
+  void packed(mlir::ArrayAttr symbols);
+  /// A kernel.rope_table without its name and place.
+  void ropeTable(mlir::FlatSymbolRefAttr symbol);
+  /// A kernel.cache without its name and number.
+  void cache(mlir::FlatSymbolRefAttr symbol);
+
+  std::string take() { return std::move(text); }
+
+private:
+  mlir::Operation *op;
+  std::string text;
+  llvm::raw_string_ostream os{text};
+};
+
+/// The op that a symbol names, from the module that `op` stands in.
+template <typename OpT>
+OpT lookUp(mlir::Operation *op, mlir::FlatSymbolRefAttr symbol) {
+  return mlir::SymbolTable::lookupNearestSymbolFrom<OpT>(op, symbol);
+}
+
+/// Fields of an op's operands, of packed data, and of numbers.
+void addOperands(llvm::SmallVectorImpl<RecordField> &fields, mlir::Operation *op);
+void addPacked(llvm::SmallVectorImpl<RecordField> &fields, mlir::ArrayAttr symbols);
+void addPacked(llvm::SmallVectorImpl<RecordField> &fields, mlir::FlatSymbolRefAttr symbol);
+void addLiteral(llvm::SmallVectorImpl<RecordField> &fields, int64_t value);
+
+// Per kind of kernel: what its record has after the operands, what its key has besides operand types, and its code.
+// KernelToVector.cpp has the table of kinds; CacheKernels.h declares those around caches.
+void addFields(kernel::RowwiseOp op, llvm::SmallVectorImpl<RecordField> &fields);
+void addFields(kernel::GemmOp op, llvm::SmallVectorImpl<RecordField> &fields);
+void addKey(kernel::RowwiseOp op, KeyWriter &key);
+void addKey(kernel::GemmOp op, KeyWriter &key);
+llvm::LogicalResult writeKernel(kernel::RowwiseOp op, KernelWriter &w);
+llvm::LogicalResult writeKernel(kernel::GemmOp op, KernelWriter &w);
+
+} // namespace lariat::vectors
+
+#endif // LARIAT_LIB_CONVERSION_KERNELTOVECTOR_KERNELWRITER_H

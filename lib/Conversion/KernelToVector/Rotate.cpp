@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// kernel.rotate: each thread does some of the heads of all rows.
+
+#include "CacheKernels.h"
+#include "RotateHead.h"
+
+#include "lariat/Artefact/Abi.h"
+
+using namespace mlir;
+using namespace lariat;
+using namespace lariat::vectors;
+
+// Fields of the record.
+enum { kRows, kTable, kInput, kOut, kAngles };
+
+void vectors::addFields(kernel::RotateOp op, SmallVectorImpl<RecordField> &fields) {
+  addPacked(fields, op.getRope().getTable());
+}
+
+void vectors::addKey(kernel::RotateOp op, KeyWriter &key) {
+  key.numbers({static_cast<int64_t>(op.getHeads())});
+  addRopeKey(key, op.getRope());
+}
+
+LogicalResult vectors::writeKernel(kernel::RotateOp op, KernelWriter &w) {
+  auto tableType = cast<MemRefType>(op.getTable().getType()), inputType = cast<MemRefType>(op.getInput().getType()),
+       outType = cast<MemRefType>(op.getOut().getType());
+  int64_t heads = op.getHeads(), width = inputType.getDimSize(1) / heads;
+  Rope rope = Rope::get(op, op.getRope(), w.field(kAngles));
+  auto [begin, end] = w.share(w.multiply(w.field(kRows), heads));
+  w.loop(begin, end, [&](Value number) {
+    Value row = w.divide(number, w.number(heads)), head = w.remainder(number, w.number(heads));
+    Value position = w.loadNumber(w.line(w.field(kTable), tableType, row), abi::kPosition);
+    Value column = w.multiply(head, width);
+    ColumnRange in{inputType.getElementType(), w.line(w.field(kInput), inputType, row)},
+        out{outType.getElementType(), w.line(w.field(kOut), outType, row)};
+    writeHead(w, rope, rope.getLine(w, position), skipColumns(w, in, column), skipColumns(w, out, column), width);
+  });
+  return success();
+}

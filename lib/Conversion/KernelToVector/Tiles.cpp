@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Microkernels: a tile of sums stays in registers over all of K. Vectors are as wide as the CPU's, since the order of
+// loads and fma decides whether registers suffice: the smaller of rows and vectors of columns is held, the other one
+// streams. LLVM keeps that order. Blocking of K and more unrolling were measured and lost.
+
+#include "Tiles.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace lariat;
+using namespace lariat::vectors;
+
+static StringRef getName(PanelKind kind) {
+  switch (kind) {
+  case PanelKind::F32:
+    return "f32";
+  case PanelKind::BF16Pairs:
+    return "bf16pair";
+  case PanelKind::BF16:
+    return "bf16";
+  }
+  llvm_unreachable("all kinds are above");
+}
+
+namespace {
+
+/// Rows and panels whose sums are in registers at once.
+struct Tile {
+  int64_t rows, panels;
+};
+
+/// Writes the body of a tile function.
+class TileWriter : public CodeWriter {
+public:
+  TileWriter(KernelEmitter &emitter, OpBuilder builder, func::FuncOp function, PanelKind kind, Tile tile)
+      : CodeWriter(emitter, std::move(builder), function.getLoc()), kind(kind), tile(tile),
+        lanes(emitter.getTarget().vectorBits / 32), numVectors(tile.panels * kLanes / lanes),
+        aLine(function.getArgument(1)), bLine(function.getArgument(3)), numK(function.getArgument(5)),
+        c(function.getArgument(6)), cLine(function.getArgument(7)), aheadStep(function.getArgument(9)) {
+    for (int64_t row = 0; row < tile.rows; ++row)
+      rows.push_back(advance(function.getArgument(0), multiply(aLine, row)));
+    for (int64_t panel = 0; panel < tile.panels; ++panel) {
+      panels.push_back(advance(function.getArgument(2), multiply(function.getArgument(4), panel)));
+      aheadPanels.push_back(advance(function.getArgument(8), multiply(function.getArgument(4), panel)));
+    }
+  }
+
+  void write() {
+    Values sums(tile.rows * numVectors, real(0, vectorOf(b.getF32Type(), lanes)));
+    bool isPairs = kind == PanelKind::BF16Pairs;
+    int64_t step = isPairs ? 2 : getUnroll();
+    Value whole = multiply(divide(numK, step), step);
+    sums = loop(number(0), whole, number(step), sums, [&](Value k, ValueRange before) {
+      Values after(before);
+      if (isPairs) {
+        prefetch(divide(k, 2));
+        writePair(k, after, /*isWhole=*/true);
+      } else {
+        for (int64_t i = 0; i < step; ++i) {
+          prefetch(add(k, i));
+          writeStep(add(k, i), after);
+        }
+      }
+      return after;
+    });
+    if (step > 1)
+      sums = loop(whole, numK, number(1), sums, [&](Value k, ValueRange before) {
+        Values after(before);
+        if (isPairs)
+          writePair(k, after, /*isWhole=*/false);
+        else
+          writeStep(k, after);
+        return after;
+      });
+    for (int64_t row = 0; row < tile.rows; ++row) {
+      Value line = advance(c, multiply(cLine, row));
+      for (int64_t j = 0; j < numVectors; ++j)
+        store(sums[row * numVectors + j], advance(line, 4 * j * lanes));
+    }
+  }
+
+private:
+  /// Small tiles go over several k at once, or counting takes as long as computing.
+  int64_t getUnroll() const { return tile.rows * numVectors <= 8 ? 4 : 1; }
+
+  /// Tiles of few rows wait for memory as it is; more requests would only get in its way.
+  bool isAhead() const { if (getenv("PFT")) return true; return tile.rows >= (kind == PanelKind::F32 ? 3 : 2); }
+
+  /// Asks for what the next panels need, into the second cache.
+  void prefetch(Value line) {
+    if (!isAhead())
+      return;
+    for (Value panel : aheadPanels)
+      LLVM::Prefetch::create(b, loc, advance(panel, multiply(line, aheadStep)), /*rw=*/0, /*hint=*/2, /*cache=*/1);
+  }
+
+  Value loadA(int64_t row, Value k) {
+    Value scalar = load(b.getF32Type(), advance(rows[row], multiply(k, 4)));
+    return vector::BroadcastOp::create(b, loc, vectorOf(b.getF32Type(), lanes), scalar);
+  }
+
+  Value getBPlace(int64_t j, Value line, int64_t elementBytes) {
+    int64_t perPanel = kLanes / lanes;
+    return advance(advance(panels[j / perPanel], multiply(line, bLine)), j % perPanel * lanes * elementBytes);
+  }
+
+  Value asFloats(Value words) { return arith::BitcastOp::create(b, loc, vectorOf(b.getF32Type(), lanes), words); }
+  Value words(int64_t value) {
+    VectorType type = vectorOf(b.getI32Type(), lanes);
+    return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, b.getI32IntegerAttr(value)));
+  }
+  Value shiftUp(Value bits) { return asFloats(arith::ShLIOp::create(b, loc, bits, words(16))); }
+
+  Value loadB(int64_t j, Value k) {
+    if (kind == PanelKind::F32)
+      return load(vectorOf(b.getF32Type(), lanes), getBPlace(j, k, 4));
+    Value halves = load(vectorOf(b.getI16Type(), lanes), getBPlace(j, k, 2));
+    return shiftUp(arith::ExtUIOp::create(b, loc, vectorOf(b.getI32Type(), lanes), halves));
+  }
+
+  Value loadWords(int64_t j, Value pair, bool isVolatile = false) {
+    return LLVM::LoadOp::create(b, loc, vectorOf(b.getI32Type(), lanes), getBPlace(j, pair, 4), 4, isVolatile);
+  }
+  Value getHigh(Value bits) { return asFloats(arith::AndIOp::create(b, loc, bits, words(0xffff0000))); }
+
+  void writeStep(Value k, Values &sums) {
+    multiplyAdd(k, sums, [&](int64_t j) { return loadB(j, k); });
+  }
+
+  void writePair(Value k, Values &sums, bool isWhole) {
+    Value pair = divide(k, 2);
+    multiplyAdd(k, sums, [&](int64_t j) { return shiftUp(loadWords(j, pair)); });
+    // Words are loaded again rather than held; `volatile` keeps LLVM from seeing that it is the same load.
+    if (isWhole)
+      multiplyAdd(add(k, 1), sums, [&](int64_t j) { return getHigh(loadWords(j, pair, /*isVolatile=*/true)); });
+  }
+
+  void addTo(Values &sums, int64_t row, int64_t j, Value x, Value y) {
+    Value &sum = sums[row * numVectors + j];
+    sum = math::FmaOp::create(b, loc, x, y, sum);
+  }
+
+  void multiplyAdd(Value k, Values &sums, llvm::function_ref<Value(int64_t)> getB) {
+    Values held;
+    if (tile.rows <= numVectors) {
+      for (int64_t row = 0; row < tile.rows; ++row)
+        held.push_back(loadA(row, k));
+      for (int64_t j = 0; j < numVectors; ++j) {
+        Value streamed = getB(j);
+        for (int64_t row = 0; row < tile.rows; ++row)
+          addTo(sums, row, j, held[row], streamed);
+      }
+      return;
+    }
+    for (int64_t j = 0; j < numVectors; ++j)
+      held.push_back(getB(j));
+    for (int64_t row = 0; row < tile.rows; ++row) {
+      Value streamed = loadA(row, k);
+      for (int64_t j = 0; j < numVectors; ++j)
+        addTo(sums, row, j, streamed, held[j]);
+    }
+  }
+
+  PanelKind kind;
+  Tile tile;
+  int64_t lanes, numVectors;
+  Value aLine, bLine, numK, c, cLine, aheadStep;
+  Values rows, panels, aheadPanels;
+};
+
+} // namespace
+
+/// tile_KIND_RxP(a, aLine, b, bLine, bPanel, numK, c, cLine, ahead, aheadStep).
+static func::FuncOp getTile(KernelEmitter &emitter, PanelKind kind, Tile tile) {
+  MLIRContext *context = emitter.getModule().getContext();
+  Type pointer = LLVM::LLVMPointerType::get(context), i64 = IntegerType::get(context, 64);
+  std::string name = ("tile_" + getName(kind) + "_" + Twine(tile.rows) + "x" + Twine(tile.panels)).str();
+  return emitter.getFunction(
+      name, FunctionType::get(context, {pointer, i64, pointer, i64, i64, i64, pointer, i64, pointer, i64}, {}),
+      [&](OpBuilder &b, func::FuncOp function) { TileWriter(emitter, b, function, kind, tile).write(); });
+}
+
+/// Panels of a tile; halves take another register, for what masks them.
+static int64_t getMostPanels(const CPUTarget &target, PanelKind kind, int64_t rows) {
+  int64_t panels = target.getPanels(rows);
+  while (kind != PanelKind::F32 && panels > 1 && target.getTileRegisters(rows, panels) + 1 > target.numRegisters)
+    --panels;
+  return panels;
+}
+
+/// Panels by tiles of `rows` rows: as wide as registers allow, then what is left by powers of two.
+static void writePanels(CodeWriter &w, func::FuncOp function, PanelKind kind, int64_t rows) {
+  auto argument = [&](unsigned i) { return function.getArgument(i); };
+  Value numPanels = argument(1), aLine = argument(3), bPanel = argument(6);
+  auto callTile = [&](int64_t panels, Value first) {
+    Value b = w.advance(argument(4), w.multiply(first, bPanel)), c = w.advance(argument(8), w.multiply(first, 64));
+    w.call(getTile(w.emitter, kind, {rows, panels}),
+           {argument(2), aLine, b, argument(5), bPanel, argument(7), c, argument(9),
+            w.advance(argument(10), w.multiply(first, bPanel)), argument(11)});
+  };
+  int64_t most = getMostPanels(w.emitter.getTarget(), kind, rows);
+  Value whole = w.multiply(w.divide(numPanels, most), most), rest = w.subtract(numPanels, whole);
+  w.loop(w.number(0), whole, w.number(most), [&](Value first) { callTile(most, first); });
+  for (int64_t panels = llvm::bit_floor<uint64_t>(most - 1); panels; panels /= 2) {
+    // The larger powers in `rest` come first.
+    Value isIn = w.compare(arith::CmpIPredicate::ne, w.bitAnd(rest, w.number(panels)), w.number(0));
+    Value before = w.bitAnd(rest, w.number(~(2 * panels - 1)));
+    w.when(isIn, [&] { callTile(panels, w.add(whole, before)); });
+  }
+}
+
+void vectors::writeProduct(CodeWriter &w, const Product &product) {
+  KernelEmitter &emitter = w.emitter;
+  Type pointer = w.pointer(), i64 = w.b.getI64Type();
+  auto type = FunctionType::get(w.b.getContext(),
+                                {i64, i64, pointer, i64, pointer, i64, i64, i64, pointer, i64, pointer, i64}, {});
+  func::FuncOp function =
+      emitter.getFunction(("product_" + getName(product.kind)).str(), type, [&](OpBuilder &b, func::FuncOp function) {
+        CodeWriter inner(emitter, b, function.getLoc());
+        auto rows = llvm::to_vector(llvm::seq_inclusive<int64_t>(1, emitter.getTarget().getMaxRows()));
+        inner.choose(function.getArgument(0), rows,
+                     [&](int64_t count) { writePanels(inner, function, product.kind, count); });
+      });
+  Value ahead = product.ahead ? product.ahead : product.b,
+        aheadStep = product.aheadStep ? product.aheadStep : w.number(0);
+  w.call(function, {product.rows, product.numPanels, product.a, product.aLine, product.b, product.bLine, product.bPanel,
+                    product.numK, product.c, product.cLine, ahead, aheadStep});
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Private: the microkernels, shared by all gemms and by attention.
+
+#ifndef LARIAT_LIB_CONVERSION_KERNELTOVECTOR_TILES_H
+#define LARIAT_LIB_CONVERSION_KERNELTOVECTOR_TILES_H
+
+#include "KernelWriter.h"
+
+namespace lariat::vectors {
+
+/// How 16 columns of B lie in memory.
+enum class PanelKind {
+  F32,       ///< a line of 16 f32 per k
+  BF16Pairs, ///< a line of 16 words per two k, k in the low half and k + 1 in the high one
+  BF16,      ///< a line of 16 bf16 per k
+};
+
+/// A(rows, K) times B(K, 16 numPanels) into C. All strides are in bytes; all values i64 or addresses.
+struct Product {
+  PanelKind kind;
+  Value rows, numPanels, numK;
+  Value a, aLine;         ///< f32; entries of a row are side by side, none beyond K is read
+  Value b, bLine, bPanel; ///< line to line, panel to panel
+  Value c, cLine;         ///< f32; panel p is at column 16 p
+  /// Where what B is next starts, and how many bytes of each of its panels to ask for per line of B. May be left out.
+  Value ahead, aheadStep;
+};
+
+/// C becomes the sums: each is one chain of fma from zero with k ascending, so that its bits do not depend on `rows` or
+/// `numPanels`. Nothing is done where either is 0. At most CPUTarget::getMaxRows() rows.
+void writeProduct(CodeWriter &w, const Product &product);
+
+} // namespace lariat::vectors
+
+#endif // LARIAT_LIB_CONVERSION_KERNELTOVECTOR_TILES_H

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Reads one entry function in order.
+
+#include "Groups.h"
+
+#include "lariat/Conversion/LariatToKernel/LariatToKernel.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+using namespace lariat;
+using namespace lariat::forming;
+
+bool lariat::forming::isRowTensor(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && (tensor.getRank() == 1 || tensor.getRank() == 2) && tensor.getNumDynamicDims() == 1 &&
+         tensor.isDynamicDim(0);
+}
+
+int64_t lariat::forming::getWidth(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  return tensor.getRank() == 1 ? 0 : tensor.getDimSize(1);
+}
+
+Forming::Forming(func::FuncOp function, Storage &storage, ModuleOp target)
+    : function(function), storage(storage), target(target), b(target.getContext()),
+      groups(std::make_unique<Groups>(*this)) {}
+
+Forming::~Forming() = default;
+
+//===----------------------------------------------------------------------===//
+// Values
+//===----------------------------------------------------------------------===//
+
+Value Forming::createBuffer(Type element, int64_t width) {
+  return kernel::BufferOp::create(b, function.getLoc(), kernel::getBufferType(element, width), IntegerAttr());
+}
+
+Value Forming::createBuffer(Value tensor) {
+  if (Value port = resultPorts.lookup(tensor))
+    return port;
+  return createBuffer(getElementTypeOrSelf(tensor.getType()), getWidth(tensor.getType()));
+}
+
+Value Forming::getBuffer(Value tensor) {
+  if (Value known = buffers.lookup(tensor))
+    return known;
+  groups->close(tensor);
+  if (Value known = buffers.lookup(tensor))
+    return known;
+  // Lines of something else: make a copy of its own.
+  Value buffer = createBuffer(tensor);
+  groups->copy(tensor, buffer);
+  setBuffer(tensor, buffer);
+  return buffer;
+}
+
+//===----------------------------------------------------------------------===//
+// Signature
+//===----------------------------------------------------------------------===//
+
+void Forming::bindArguments() {
+  Location loc = function.getLoc();
+  Value rows;
+  for (BlockArgument argument : function.getArguments()) {
+    int64_t number = argument.getArgNumber();
+    if (isa<RowsType>(argument.getType())) {
+      auto type = MemRefType::get({ShapedType::kDynamic, 6}, b.getIndexType());
+      Value table = kernel::PortOp::create(b, loc, type, number);
+      Value count = kernel::PortRowsOp::create(b, loc, b.getIndexType(), number);
+      rowSets[argument] = {table, count};
+      rows = argument;
+    }
+  }
+  for (BlockArgument argument : function.getArguments()) {
+    if (!isRowTensor(argument.getType()))
+      continue;
+    Type type = kernel::getBufferType(getElementTypeOrSelf(argument.getType()), getWidth(argument.getType()));
+    setBuffer(argument, kernel::PortOp::create(b, loc, type, argument.getArgNumber()));
+    setRowsOf(argument, rows);
+  }
+  for (BlockArgument argument : function.getArguments())
+    if (isa<RowsType>(argument.getType()))
+      prepareRows(argument);
+}
+
+void Forming::bindResults() {
+  auto ret = cast<func::ReturnOp>(function.getBody().front().getTerminator());
+  for (auto [index, value] : llvm::enumerate(ret.getOperands())) {
+    if (!isRowTensor(value.getType()) || !value.getDefiningOp() || value.getDefiningOp()->getNumRegions() > 1 ||
+        resultPorts.contains(value))
+      continue;
+    Type type = kernel::getBufferType(getElementTypeOrSelf(value.getType()), getWidth(value.getType()));
+    resultPorts[value] =
+        kernel::PortOp::create(b, function.getLoc(), type, function.getNumArguments() + static_cast<int64_t>(index));
+  }
+}
+
+LogicalResult Forming::formReturn(func::ReturnOp op) {
+  groups->closeAll();
+  for (auto [index, value] : llvm::enumerate(op.getOperands())) {
+    int64_t number = function.getNumArguments() + static_cast<int64_t>(index);
+    Value rows = isa<RowsType>(value.getType()) ? value : getRowsOf(value);
+    if (isa<RowsType>(value.getType())) {
+      auto type = MemRefType::get({ShapedType::kDynamic, 6}, b.getIndexType());
+      Value port = kernel::PortOp::create(b, op.getLoc(), type, number);
+      copyRows(getRows(value).table, port, getRows(value).count, op.getLoc());
+    } else {
+      auto source = hasBuffer(value) ? getBuffer(value).getDefiningOp<kernel::PortOp>() : kernel::PortOp();
+      if (!source || static_cast<int64_t>(source.getNumber()) != number) {
+        Type type = kernel::getBufferType(getElementTypeOrSelf(value.getType()), getWidth(value.getType()));
+        groups->copy(value, kernel::PortOp::create(b, op.getLoc(), type, number));
+      }
+    }
+    kernel::SetPortRowsOp::create(b, op.getLoc(), getRows(rows).count, number);
+  }
+  func::ReturnOp::create(b, op.getLoc());
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Ops
+//===----------------------------------------------------------------------===//
+
+/// The rows of a result, from the operand that names them, else from the first row tensor.
+static Value findRowsOf(Operation *op, Forming &forming) {
+  if (auto take = dyn_cast<TakeOp>(op))
+    return take.getAt();
+  if (auto put = dyn_cast<PutOp>(op))
+    return put.getOf();
+  for (Value operand : op->getOperands())
+    if (isa<RowsType>(operand.getType()))
+      return operand;
+  for (Value operand : op->getOperands())
+    if (isRowTensor(operand.getType()))
+      if (Value rows = forming.getRowsOf(operand))
+        return rows;
+  return {};
+}
+
+static bool isHostOp(Operation *op) {
+  auto isHost = [](Type type) { return !isa<RowsType, TensorType, MemRefType>(type); };
+  return op->getNumRegions() == 0 && llvm::all_of(op->getOperandTypes(), isHost) &&
+         llvm::all_of(op->getResultTypes(), isHost);
+}
+
+/// Arithmetic on tensors without rows, such as the sum of two weights.
+static bool isStaticArithmetic(Operation *op) {
+  auto isStatic = [](Type type) { return isa<RankedTensorType>(type) && !isRowTensor(type); };
+  return OpTrait::hasElementwiseMappableTraits(op) && canStandInRowRegion(op) &&
+         llvm::all_of(op->getOperandTypes(), isStatic) && llvm::all_of(op->getResultTypes(), isStatic);
+}
+
+LogicalResult Forming::form(Operation *op) {
+  if (auto loop = dyn_cast<scf::WhileOp>(op)) {
+    groups->closeAll();
+    return formWhile(loop);
+  }
+  if (auto loop = dyn_cast<scf::ForOp>(op)) {
+    groups->closeAll();
+    return formFor(loop);
+  }
+  if (auto branch = dyn_cast<scf::IfOp>(op)) {
+    groups->closeAll();
+    return formIf(branch);
+  }
+  if (auto ret = dyn_cast<func::ReturnOp>(op))
+    return formReturn(ret);
+  if (isHostOp(op)) {
+    b.clone(*op, scalars);
+    return success();
+  }
+  // Made again by whoever reads them.
+  if (isa<arith::ConstantOp, tensor::EmptyOp, linalg::FillOp, ValueOfOp>(op) || isStaticArithmetic(op))
+    return success();
+  if (auto extract = dyn_cast<tensor::ExtractOp>(op); extract && isRowTensor(extract.getTensor().getType())) {
+    Value buffer = getBuffer(extract.getTensor());
+    SmallVector<Value> indices = llvm::map_to_vector(extract.getIndices(), [&](Value v) { return getScalar(v); });
+    scalars.map(extract.getResult(), memref::LoadOp::create(b, op->getLoc(), buffer, indices).getResult());
+    return success();
+  }
+  if (auto dim = dyn_cast<tensor::DimOp>(op); dim && isRowTensor(dim.getSource().getType())) {
+    std::optional<int64_t> index = dim.getConstantIndex();
+    if (index == 0) {
+      scalars.map(dim.getResult(), getRows(getRowsOf(dim.getSource())).count);
+      return success();
+    }
+  }
+  for (Value result : op->getResults())
+    if (isRowTensor(result.getType()))
+      setRowsOf(result, findRowsOf(op, *this));
+  if (groups->take(op) || formRowOp(op))
+    return success();
+  return formGeneric(op);
+}
+
+LogicalResult Forming::form(Block &block) {
+  Services before = services;
+  bool isBody = isa<func::FuncOp>(block.getParentOp());
+  for (Operation &op : block) {
+    if (op.hasTrait<OpTrait::IsTerminator>() && !isBody)
+      break;
+    if (failed(form(&op)))
+      return failure();
+  }
+  groups->closeAll();
+  // What was written in here holds no longer behind it.
+  services = std::move(before);
+  return success();
+}
+
+LogicalResult Forming::run(StringRef name) {
+  OpBuilder atEnd = OpBuilder::atBlockEnd(target.getBody());
+  auto entry = func::FuncOp::create(atEnd, function.getLoc(), name, FunctionType::get(target.getContext(), {}, {}));
+  entry->setAttr(kernel::kPortsAttr,
+                 b.getI64IntegerAttr(function.getNumArguments() + static_cast<int64_t>(function.getNumResults())));
+  b.setInsertionPointToEnd(entry.addEntryBlock());
+  bindArguments();
+  bindResults();
+  return form(function.getBody().front());
+}

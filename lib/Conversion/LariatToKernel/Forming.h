@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Private: the parts of the conversion lariat -> kernel and what they share.
+//
+// One entry function is read in order and written anew on buffers. Row tensors become buffers with a line per row of the
+// call, row sets become a row table and a count. Arithmetic is not written where it stands: it gathers in groups
+// (Groups.h), each of which becomes one kernel when something else needs a value of it.
+
+#ifndef LARIAT_LIB_CONVERSION_LARIATTOKERNEL_FORMING_H
+#define LARIAT_LIB_CONVERSION_LARIATTOKERNEL_FORMING_H
+
+#include "lariat/Dialect/Kernel/IR/Kernel.h"
+#include "lariat/Dialect/Lariat/IR/Lariat.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/IRMapping.h"
+
+#include <string>
+
+namespace lariat::forming {
+
+/// Whether a type is a row tensor after labels are erased: its first dimension, and no other, is dynamic.
+bool isRowTensor(mlir::Type type);
+
+/// Columns of a row tensor; 0 for one value per row.
+int64_t getWidth(mlir::Type type);
+
+/// A row set on the kernel level.
+struct RowSet {
+  mlir::Value table; ///< memref<?x6xindex>
+  mlir::Value count; ///< index
+};
+
+/// Data in weights.bin: finds or declares kernel.packed and kernel.rope_table ops.
+class Storage {
+public:
+  Storage(mlir::ModuleOp source, mlir::ModuleOp target, mlir::Type weightType);
+
+  WeightOp getWeight(mlir::FlatSymbolRefAttr name) const { return weights.lookup(name.getValue()); }
+  CacheOp getCache(llvm::StringRef name) const { return caches.lookup(name); }
+  /// Weights side by side, for gemm and embed.
+  mlir::FlatSymbolRefAttr getPanels(llvm::ArrayRef<mlir::FlatSymbolRefAttr> names);
+  /// Vectors side by side.
+  mlir::FlatSymbolRefAttr getVector(llvm::ArrayRef<mlir::FlatSymbolRefAttr> names);
+  /// Rows of a matrix as vectors.
+  mlir::FlatSymbolRefAttr getVectors(mlir::FlatSymbolRefAttr name);
+  mlir::FlatSymbolRefAttr getConstant(mlir::DenseElementsAttr value);
+  mlir::FlatSymbolRefAttr getRopeTable(RopeOp op);
+  mlir::FlatSymbolRefAttr getCacheDeclaration(llvm::StringRef name);
+  /// The cache in which attention among the rows of a call keeps their keys and values.
+  mlir::FlatSymbolRefAttr getTransientCache(AttentionOp op);
+
+private:
+  mlir::FlatSymbolRefAttr declare(std::string name, kernel::PackKind kind,
+                                  llvm::ArrayRef<mlir::FlatSymbolRefAttr> names, llvm::ArrayRef<int64_t> shape,
+                                  mlir::Type type);
+  mlir::OpBuilder atEnd();
+  static std::string getTransientName(AttentionOp op);
+
+  mlir::ModuleOp source, target;
+  mlir::Type weightType;
+  llvm::StringMap<WeightOp> weights;
+  llvm::StringMap<CacheOp> caches;
+  llvm::StringMap<int64_t> cacheNumbers, transientNumbers;
+};
+
+class Groups;
+
+/// What is known about values while one function is written.
+class Forming {
+public:
+  Forming(mlir::func::FuncOp function, Storage &storage, mlir::ModuleOp target);
+  ~Forming();
+
+  /// Writes the function; errors name the op that has no form here.
+  mlir::LogicalResult run(llvm::StringRef name);
+
+  mlir::OpBuilder &builder() { return b; }
+  Storage &getStorage() { return storage; }
+
+  // Row sets.
+  RowSet getRows(mlir::Value rows) { return rowSets.lookup(rows); }
+  /// The row set that a row tensor belongs to.
+  mlir::Value getRowsOf(mlir::Value tensor) const { return rowsOf.lookup(tensor); }
+  void setRowsOf(mlir::Value tensor, mlir::Value rows) { rowsOf[tensor] = rows; }
+  /// The line of each row of `at` in `from`, memref<?xindex>.
+  mlir::Value getLines(mlir::Value from, mlir::Value at);
+
+  // Row tensors.
+  /// The buffer of a row tensor, written now if it is still part of a group.
+  mlir::Value getBuffer(mlir::Value tensor);
+  /// A buffer to write a value to: the caller's memory where it is returned, else a new one.
+  mlir::Value createBuffer(mlir::Value tensor);
+  mlir::Value createBuffer(mlir::Type element, int64_t width);
+  bool hasBuffer(mlir::Value tensor) const { return buffers.contains(tensor); }
+  void setBuffer(mlir::Value tensor, mlir::Value buffer) { buffers[tensor] = buffer; }
+  /// A host value that is no row tensor.
+  mlir::Value getScalar(mlir::Value value) { return scalars.lookup(value); }
+
+  /// Copies the lines of a row set.
+  void copyRows(mlir::Value from, mlir::Value to, mlir::Value count, mlir::Location loc);
+
+private:
+  friend class Groups;
+
+  void bindArguments();
+  void bindResults();
+  mlir::LogicalResult form(mlir::Block &block);
+  mlir::LogicalResult form(mlir::Operation *op);
+  mlir::LogicalResult formReturn(mlir::func::ReturnOp op);
+
+  // Control flow (ControlFlow.cpp).
+  mlir::LogicalResult formFor(mlir::scf::ForOp op);
+  mlir::LogicalResult formWhile(mlir::scf::WhileOp op);
+  mlir::LogicalResult formIf(mlir::scf::IfOp op);
+  /// Storage of a value that control flow changes, with a first value in it or none.
+  void openVariable(mlir::Value variable, mlir::Value initial, llvm::SmallVectorImpl<mlir::Value> &hostInits);
+  void bindVariable(mlir::Value variable, mlir::Value like, mlir::ValueRange hostValues, unsigned &next);
+  void assignVariables(mlir::ValueRange variables, mlir::ValueRange values,
+                       llvm::SmallVectorImpl<mlir::Value> &hostValues, mlir::Location loc);
+  bool readsFrom(mlir::Value value, const llvm::DenseSet<mlir::Value> &owned);
+
+  // Rows and caches (Rows.cpp).
+  /// False for an op of another kind.
+  bool formRowOp(mlir::Operation *op);
+  void formPut(PutOp op);
+  /// False where the parts do not start at panels.
+  bool formConcat(ConcatOp op);
+  void formAppend(AppendOp op);
+  void formAttend(AttendOp op);
+  void formAttention(AttentionOp op);
+  void formRope(RopeOp op);
+  /// Row table for a value, its count still to come.
+  mlir::Value createTable();
+  void defineRows(mlir::Value rows, mlir::Value table, mlir::Value count);
+  /// Whatever later ops will ask of a new row set is written at once, so that it does not cut a run of kernels.
+  void prepareRows(mlir::Value rows);
+  /// Buffer, and the rotation that the reader has to do.
+  std::pair<mlir::Value, kernel::RopeAttr> getUnrotated(mlir::Value value);
+  mlir::Value getSlots(mlir::Value rows, CacheOp cache, mlir::Value slot, bool forAppend);
+  /// Slot 0 for every row.
+  void fillSlots(mlir::Value slots, mlir::Value count);
+  mlir::Value getEntries(AppendOp op);
+  mlir::Value getViews(AttendOp op);
+
+  // The slow road (Generic.cpp).
+  mlir::LogicalResult formGeneric(mlir::Operation *op);
+
+  mlir::func::FuncOp function;
+  Storage &storage;
+  mlir::ModuleOp target;
+  mlir::OpBuilder b;
+  std::unique_ptr<Groups> groups;
+
+  llvm::DenseMap<mlir::Value, RowSet> rowSets;
+  llvm::DenseMap<mlir::Value, mlir::Value> rowsOf, buffers;
+  mlir::IRMapping scalars;
+  llvm::DenseMap<mlir::Value, mlir::Value> resultPorts; ///< value returned -> the caller's memory
+
+  /// Services written so far, by what they depend on. They hold in the block they stand in and in those below it.
+  struct Services {
+    llvm::DenseMap<std::pair<mlir::Value, mlir::Value>, mlir::Value> lines;
+    llvm::StringMap<mlir::Value> slots, entries, views;
+    llvm::StringMap<int64_t> numReserved;
+  };
+  Services services;
+};
+
+} // namespace lariat::forming
+
+#endif // LARIAT_LIB_CONVERSION_LARIATTOKERNEL_FORMING_H

@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Row sets, movement of rows, caches.
+
+#include "Groups.h"
+
+#include "lariat/Dialect/Lariat/IR/Rope.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+#include <cmath>
+
+using namespace mlir;
+using namespace lariat;
+using namespace lariat::forming;
+
+static constexpr int64_t kNumRowColumns = 6;
+static constexpr int64_t kDepthColumn = 3;
+
+static Value skipAdvance(Value rows) {
+  while (auto advance = rows ? rows.getDefiningOp<AdvanceOp>() : AdvanceOp())
+    rows = advance.getFrom();
+  return rows;
+}
+
+/// A key for services that depend on values and names.
+static std::string getKey(StringRef name, ValueRange values) {
+  std::string key = name.str();
+  llvm::raw_string_ostream os(key);
+  for (Value value : values)
+    os << ' ' << value.getAsOpaquePointer();
+  return key;
+}
+
+Value Forming::createTable() {
+  auto type = MemRefType::get({ShapedType::kDynamic, kNumRowColumns}, b.getIndexType());
+  return kernel::BufferOp::create(b, function.getLoc(), type, IntegerAttr());
+}
+
+void Forming::copyRows(Value from, Value to, Value count, Location loc) {
+  Value zero = arith::ConstantIndexOp::create(b, loc, 0), one = arith::ConstantIndexOp::create(b, loc, 1);
+  auto loop = scf::ForOp::create(b, loc, zero, count, one);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  for (int64_t column = 0; column < kNumRowColumns; ++column) {
+    Value place = arith::ConstantIndexOp::create(b, loc, column);
+    Value word = memref::LoadOp::create(b, loc, from, ValueRange{loop.getInductionVar(), place});
+    memref::StoreOp::create(b, loc, word, to, ValueRange{loop.getInductionVar(), place});
+  }
+}
+
+Value Forming::getLines(Value from, Value at) {
+  if (skipAdvance(from) == skipAdvance(at))
+    return {};
+  Value &known = services.lines[{from, at}];
+  if (!known) {
+    RowSet whole = getRows(from), part = getRows(at);
+    Value out = createBuffer(b.getIndexType(), 0);
+    kernel::LinesOp::create(b, function.getLoc(), whole.count, whole.table, part.count, part.table, out);
+    known = out;
+  }
+  return known;
+}
+
+void Forming::defineRows(Value rows, Value table, Value count) {
+  rowSets[rows] = {table, count};
+  prepareRows(rows);
+}
+
+void Forming::prepareRows(Value rows) {
+  SmallVector<Operation *> users(rows.getUsers());
+  llvm::erase_if(users, [&](Operation *user) { return user->getBlock() != rows.getParentBlock(); });
+  llvm::sort(users, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
+  for (Operation *user : users) {
+    if (auto take = dyn_cast<TakeOp>(user); take && take.getAt() == rows && rowSets.contains(take.getFrom()))
+      (void)getLines(take.getFrom(), rows);
+    if (auto put = dyn_cast<PutOp>(user); put && put.getFrom() == rows && rowSets.contains(put.getOf()))
+      (void)getLines(put.getOf(), rows);
+  }
+  // Entries first, then views, so that a view has them; not where a row attends before it appends.
+  llvm::StringMap<Operation *> firstAttend, lastAppend;
+  for (Operation *user : users) {
+    if (auto append = dyn_cast<AppendOp>(user))
+      lastAppend[append.getCache()] = user;
+    else if (auto attend = dyn_cast<AttendOp>(user))
+      firstAttend.try_emplace(attend.getCache(), user);
+  }
+  auto isOrdered = [&](StringRef cache) {
+    Operation *attend = firstAttend.lookup(cache), *append = lastAppend.lookup(cache);
+    // With layers in between: the first layer's append has to be before the first attend.
+    return !attend || !append || llvm::any_of(users, [&](Operation *user) {
+      auto first = dyn_cast<AppendOp>(user);
+      return first && first.getCache() == cache && first->isBeforeInBlock(attend);
+    });
+  };
+  for (Operation *user : users)
+    if (auto append = dyn_cast<AppendOp>(user); append && !append.getSlot() && isOrdered(append.getCache()))
+      (void)getEntries(append);
+  for (Operation *user : users)
+    if (auto attend = dyn_cast<AttendOp>(user); attend && !attend.getSlot() && isOrdered(attend.getCache()))
+      (void)getViews(attend);
+}
+
+//===----------------------------------------------------------------------===//
+// Row ops
+//===----------------------------------------------------------------------===//
+
+bool Forming::formRowOp(Operation *op) {
+  Location loc = op->getLoc();
+  if (auto select = dyn_cast<SelectOp>(op)) {
+    RowSet from = getRows(select.getFrom());
+    Value bits = getBuffer(select.getWhere()), table = createTable();
+    Value count = kernel::CompactOp::create(b, loc, b.getIndexType(), from.count, from.table, bits, table);
+    defineRows(select.getResult(), table, count);
+  } else if (auto last = dyn_cast<LastOp>(op)) {
+    RowSet from = getRows(last.getFrom());
+    Value table = createTable();
+    Value count = kernel::LastOp::create(b, loc, b.getIndexType(), from.count, from.table, table);
+    defineRows(last.getResult(), table, count);
+  } else if (auto advance = dyn_cast<AdvanceOp>(op)) {
+    RowSet from = getRows(advance.getFrom());
+    Value table = createTable();
+    Value depth = advance.getTo() ? getScalar(advance.getTo()) : arith::ConstantIndexOp::create(b, loc, -1).getResult();
+    kernel::AdvanceOp::create(b, loc, from.count, from.table, depth, table);
+    defineRows(advance.getResult(), table, from.count);
+  } else if (auto count = dyn_cast<CountOp>(op)) {
+    scalars.map(count.getResult(), getRows(count.getRows()).count);
+  } else if (auto put = dyn_cast<PutOp>(op)) {
+    formPut(put);
+  } else if (auto concat = dyn_cast<ConcatOp>(op)) {
+    return formConcat(concat);
+  } else if (auto embed = dyn_cast<EmbedOp>(op)) {
+    RowSet rows = getRows(getRowsOf(embed.getIds()));
+    Value ids = getBuffer(embed.getIds()), out = createBuffer(embed.getResult());
+    kernel::EmbedOp::create(b, loc, rows.count, ids, out, storage.getPanels({embed.getWeightAttr()}));
+    setBuffer(embed.getResult(), out);
+  } else if (auto rope = dyn_cast<RopeOp>(op)) {
+    formRope(rope);
+  } else if (auto append = dyn_cast<AppendOp>(op)) {
+    formAppend(append);
+  } else if (auto attend = dyn_cast<AttendOp>(op)) {
+    formAttend(attend);
+  } else if (auto attention = dyn_cast<AttentionOp>(op)) {
+    formAttention(attention);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+/// Whether nothing reads a tensor after `op`, so that its buffer may be changed there.
+static bool isLastUse(Value tensor, Operation *op) {
+  if (tensor.getParentBlock() != op->getBlock())
+    return false;
+  return llvm::all_of(tensor.getUsers(), [&](Operation *user) {
+    Operation *ancestor = op->getBlock()->findAncestorOpInBlock(*user);
+    return ancestor == op || ancestor->isBeforeInBlock(op);
+  });
+}
+
+void Forming::formPut(PutOp op) {
+  Value into = op.getInto();
+  // Groups that still have to read the old lines are over first.
+  groups->closeAll();
+  Value buffer;
+  bool inPlace = hasBuffer(into) && isLastUse(into, op) && op.getValue() != into &&
+                 getBuffer(into).getDefiningOp<kernel::BufferOp>();
+  if (inPlace) {
+    buffer = getBuffer(into);
+  } else {
+    buffer = createBuffer(op.getResult());
+    groups->copy(into, buffer);
+  }
+  groups->scatter(op, buffer);
+  setBuffer(op.getResult(), buffer);
+}
+
+bool Forming::formConcat(ConcatOp op) {
+  int64_t first = 0;
+  for (Value input : op.getInputs()) {
+    if (first % kernel::kPanelColumns)
+      return false;
+    first += getWidth(input.getType());
+  }
+  Value whole = createBuffer(op.getResult());
+  int64_t line = kernel::getLineElements(cast<MemRefType>(whole.getType()));
+  Type element = getElementTypeOrSelf(op.getType());
+  first = 0;
+  for (Value input : op.getInputs()) {
+    int64_t width = getWidth(input.getType());
+    auto layout = StridedLayoutAttr::get(b.getContext(), /*offset=*/0, {line, 1});
+    auto type = MemRefType::get({ShapedType::kDynamic, width}, element, layout);
+    groups->copy(input, kernel::ColumnsOp::create(b, op.getLoc(), type, whole, first));
+    first += width;
+  }
+  setBuffer(op.getResult(), whole);
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// Rotary position
+//===----------------------------------------------------------------------===//
+
+static kernel::RopeAttr getRopeAttr(RopeOp op, Storage &storage) {
+  return kernel::RopeAttr::get(op.getContext(), storage.getRopeTable(op), getRotatedColumns(op),
+                               op.getStyle() == RopeStyle::Interleaved);
+}
+
+/// Whether the one reader of a rotated value rotates it itself: an append its keys, an attend its queries.
+static bool isRotatedByReader(RopeOp op, Storage &storage) {
+  if (!op->hasOneUse())
+    return false;
+  Operation *user = *op->user_begin();
+  if (user->getBlock() != op->getBlock())
+    return false;
+  if (auto append = dyn_cast<AppendOp>(user))
+    return append.getKey() == op.getResult() && append.getValue() != op.getResult() &&
+           storage.getCache(append.getCache()).getHeads() == op.getHeads();
+  if (auto attention = dyn_cast<AttentionOp>(user))
+    return attention.getKey() == op.getResult() && attention.getValue() != op.getResult()
+               ? attention.getKvHeads() == op.getHeads()
+               : attention.getQuery() == op.getResult() && attention.getQueryHeads() == op.getHeads();
+  auto attend = dyn_cast<AttendOp>(user);
+  return attend && attend.getHeads() == op.getHeads();
+}
+
+void Forming::formRope(RopeOp op) {
+  if (isRotatedByReader(op, storage))
+    return;
+  RowSet rows = getRows(op.getAt());
+  Value input = getBuffer(op.getInput()), out = createBuffer(op.getResult());
+  kernel::RotateOp::create(b, op.getLoc(), rows.count, rows.table, input, out, op.getHeads(), getRopeAttr(op, storage));
+  setBuffer(op.getResult(), out);
+}
+
+std::pair<Value, kernel::RopeAttr> Forming::getUnrotated(Value value) {
+  auto rope = value.getDefiningOp<RopeOp>();
+  if (!rope || hasBuffer(value))
+    return {getBuffer(value), {}};
+  return {getBuffer(rope.getInput()), getRopeAttr(rope, storage)};
+}
+
+//===----------------------------------------------------------------------===//
+// Caches
+//===----------------------------------------------------------------------===//
+
+Value Forming::getSlots(Value rows, CacheOp cache, Value slot, bool forAppend) {
+  std::string key = getKey(cache.getSymName().str() + (forAppend ? " append" : " attend"), {rows, slot});
+  Value &known = services.slots[key];
+  if (known)
+    return known;
+  Location loc = function.getLoc();
+  RowSet set = getRows(rows);
+  Value out = createBuffer(b.getIndexType(), 0);
+  Value fixed = slot ? getScalar(slot) : Value();
+  Value zero = arith::ConstantIndexOp::create(b, loc, 0), one = arith::ConstantIndexOp::create(b, loc, 1);
+  Value column = arith::ConstantIndexOp::create(b, loc, kDepthColumn);
+  Value none = arith::ConstantIndexOp::create(b, loc, -1);
+  auto loop = scf::ForOp::create(b, loc, zero, set.count, one);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    Value chosen = fixed;
+    if (!chosen) {
+      Value depth = memref::LoadOp::create(b, loc, set.table, ValueRange{loop.getInductionVar(), column});
+      AppendSlot target = cache.getPolicy().buildAppendSlot(b, loc, depth);
+      chosen = forAppend ? arith::SelectOp::create(b, loc, target.writes, target.slot, none).getResult() : target.slot;
+    }
+    memref::StoreOp::create(b, loc, chosen, out, ValueRange{loop.getInductionVar()});
+  }
+  services.slots[key] = out;
+  return out;
+}
+
+void Forming::fillSlots(Value slots, Value count) {
+  Location loc = function.getLoc();
+  Value zero = arith::ConstantIndexOp::create(b, loc, 0), one = arith::ConstantIndexOp::create(b, loc, 1);
+  auto loop = scf::ForOp::create(b, loc, zero, count, one);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  memref::StoreOp::create(b, loc, zero, slots, ValueRange{loop.getInductionVar()});
+}
+
+Value Forming::getEntries(AppendOp op) {
+  std::string key = getKey(op.getCache().str() + (op.getFilled() ? " filled" : ""), {op.getAt(), op.getSlot()});
+  if (Value known = services.entries.lookup(key))
+    return known;
+  RowSet rows = getRows(op.getAt());
+  Value places = getSlots(op.getAt(), storage.getCache(op.getCache()), op.getSlot(), /*forAppend=*/true);
+  auto type = MemRefType::get({ShapedType::kDynamic, 2}, b.getIndexType());
+  Value out = kernel::BufferOp::create(b, op.getLoc(), type, IntegerAttr());
+  kernel::ReserveOp::create(b, op.getLoc(), rows.count, rows.table, places, out,
+                            storage.getCacheDeclaration(op.getCache()), b.getBoolAttr(op.getFilled()));
+  services.entries[key] = out;
+  ++services.numReserved[op.getCache()];
+  return out;
+}
+
+static kernel::LookUpKind getLookUpKind(LookUp lookUp) {
+  switch (lookUp) {
+  case LookUp::Exact:
+    return kernel::LookUpKind::Exact;
+  case LookUp::ElseFirst:
+    return kernel::LookUpKind::ElseFirst;
+  case LookUp::NewestAtMost:
+    return kernel::LookUpKind::NewestAtMost;
+  case LookUp::First:
+    return kernel::LookUpKind::First;
+  case LookUp::AllAtMost:
+    return kernel::LookUpKind::AllAtMost;
+  }
+  llvm_unreachable("enumeration covered");
+}
+
+static kernel::MaskKind getMaskKind(MaskKind kind) {
+  switch (kind) {
+  case MaskKind::Causal:
+    return kernel::MaskKind::Causal;
+  case MaskKind::Full:
+    return kernel::MaskKind::Full;
+  case MaskKind::Prefix:
+    return kernel::MaskKind::Prefix;
+  case MaskKind::Window:
+    return kernel::MaskKind::Window;
+  case MaskKind::Chunk:
+    return kernel::MaskKind::Chunk;
+  }
+  llvm_unreachable("enumeration covered");
+}
+
+/// Whether a mask shows later positions.
+static bool looksAhead(MaskAttr mask) { return mask.getKind() == MaskKind::Full || mask.getKind() == MaskKind::Prefix; }
+
+Value Forming::getViews(AttendOp op) {
+  CacheOp cache = storage.getCache(op.getCache());
+  LookUp lookUp = op.getSlot() ? LookUp::Exact : cache.getPolicy().getLookUp();
+  bool ahead = looksAhead(op.getMask());
+  // A view has what was reserved before it was made.
+  std::string name =
+      op.getCache().str() + (ahead ? " ahead " : " ") + std::to_string(services.numReserved[op.getCache()]);
+  std::string key = getKey(name, {op.getAt(), op.getSlot()});
+  if (Value known = services.views.lookup(key))
+    return known;
+  RowSet rows = getRows(op.getAt());
+  Value places = getSlots(op.getAt(), cache, op.getSlot(), /*forAppend=*/false);
+  auto type = MemRefType::get({ShapedType::kDynamic, 4}, b.getIndexType());
+  Value out = kernel::BufferOp::create(b, op.getLoc(), type, IntegerAttr());
+  kernel::ViewOp::create(b, op.getLoc(), rows.count, rows.table, places, out,
+                         storage.getCacheDeclaration(op.getCache()),
+                         kernel::LookUpKindAttr::get(b.getContext(), getLookUpKind(lookUp)), b.getBoolAttr(ahead));
+  services.views[key] = out;
+  return out;
+}
+
+void Forming::formAppend(AppendOp op) {
+  auto [key, rope] = getUnrotated(op.getKey());
+  Value value = getBuffer(op.getValue()), places = getEntries(op);
+  RowSet rows = getRows(op.getAt());
+  kernel::AppendOp::create(b, op.getLoc(), rows.count, rows.table, places, key, value,
+                           storage.getCacheDeclaration(op.getCache()), op.getLayerAttr(), rope);
+}
+
+/// What attend and attention have in common.
+template <typename OpT>
+static void createAttend(OpT op, Storage &storage, OpBuilder &b, RowSet rows, Value seen, Value query, Value out,
+                         FlatSymbolRefAttr cache, IntegerAttr layer, IntegerAttr heads, int64_t width,
+                         kernel::RopeAttr rope) {
+  double scale = op.getScale() ? op.getScale()->convertToDouble() : 1.0 / std::sqrt(double(width));
+  auto mask = kernel::MaskAttr::get(op.getContext(), getMaskKind(op.getMask().getKind()), op.getMask().getSize());
+  FlatSymbolRefAttr sinks, bias;
+  if (op.getSinksAttr())
+    sinks = storage.getVector({op.getSinksAttr()});
+  if (op.getDistanceBiasAttr())
+    bias = storage.getVectors(op.getDistanceBiasAttr());
+  kernel::AttendOp::create(b, op.getLoc(), rows.count, rows.table, seen, query, out, cache, layer, heads,
+                           b.getF64FloatAttr(scale), op.getSoftcapAttr(), mask, sinks, bias, rope);
+}
+
+void Forming::formAttend(AttendOp op) {
+  auto [query, rope] = getUnrotated(op.getQuery());
+  Value seen = getViews(op), out = createBuffer(op.getResult());
+  createAttend(op, storage, b, getRows(op.getAt()), seen, query, out, storage.getCacheDeclaration(op.getCache()),
+               op.getLayerAttr(), op.getHeadsAttr(), storage.getCache(op.getCache()).getDim(), rope);
+  setBuffer(op.getResult(), out);
+}
+
+void Forming::formAttention(AttentionOp op) {
+  auto [query, queryRope] = getUnrotated(op.getQuery());
+  auto [key, keyRope] = getUnrotated(op.getKey());
+  Value value = getBuffer(op.getValue());
+  FlatSymbolRefAttr cache = storage.getTransientCache(op);
+  RowSet rows = getRows(op.getAt());
+  std::string name = getKey(cache.getValue(), {op.getAt()});
+  Value &places = services.entries[name], &seen = services.views[name + (looksAhead(op.getMask()) ? " ahead" : "")];
+  if (!places) {
+    Value slots = createBuffer(b.getIndexType(), 0);
+    fillSlots(slots, rows.count);
+    auto type = MemRefType::get({ShapedType::kDynamic, 2}, b.getIndexType());
+    places = kernel::BufferOp::create(b, op.getLoc(), type, IntegerAttr());
+    kernel::ReserveOp::create(b, op.getLoc(), rows.count, rows.table, slots, places, cache, b.getBoolAttr(false));
+    services.slots[name] = slots;
+  }
+  if (!seen) {
+    auto type = MemRefType::get({ShapedType::kDynamic, 4}, b.getIndexType());
+    seen = kernel::BufferOp::create(b, op.getLoc(), type, IntegerAttr());
+    kernel::ViewOp::create(b, op.getLoc(), rows.count, rows.table, services.slots[name], seen, cache,
+                           kernel::LookUpKindAttr::get(b.getContext(), kernel::LookUpKind::Exact),
+                           b.getBoolAttr(looksAhead(op.getMask())));
+  }
+  IntegerAttr layer = b.getI64IntegerAttr(0);
+  kernel::AppendOp::create(b, op.getLoc(), rows.count, rows.table, places, key, value, cache, layer, keyRope);
+  Value out = createBuffer(op.getResult());
+  int64_t width = getWidth(op.getType()) / static_cast<int64_t>(op.getQueryHeads());
+  createAttend(op, storage, b, rows, seen, query, out, cache, layer, op.getQueryHeadsAttr(), width, queryRope);
+  setBuffer(op.getResult(), out);
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Registration of the dialect `kernel`, and facts about its buffers.
+
+#include "lariat/Dialect/Kernel/IR/Kernel.h"
+
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace lariat::kernel;
+
+#include "lariat/Dialect/Kernel/KernelDialect.cpp.inc"
+#include "lariat/Dialect/Kernel/KernelEnums.cpp.inc"
+#include "lariat/Dialect/Kernel/KernelInterfaces.cpp.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "lariat/Dialect/Kernel/KernelAttrs.cpp.inc"
+
+void KernelDialect::initialize() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "lariat/Dialect/Kernel/KernelAttrs.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "lariat/Dialect/Kernel/KernelOps.cpp.inc"
+      >();
+}
+
+int64_t lariat::kernel::getElementBytes(Type type) {
+  return type.isIndex() ? 8 : (type.getIntOrFloatBitWidth() + 7) / 8;
+}
+
+int64_t lariat::kernel::getLineElements(MemRefType type) { return type.getStridesAndOffset().first.front(); }
+
+int64_t lariat::kernel::getLineBytes(MemRefType type) {
+  return getLineElements(type) * getElementBytes(type.getElementType());
+}
+
+MemRefType lariat::kernel::getBufferType(Type element, int64_t width) {
+  if (width == 0)
+    return MemRefType::get({ShapedType::kDynamic}, element);
+  int64_t line = roundUp(width, kPanelColumns);
+  if (line == width)
+    return MemRefType::get({ShapedType::kDynamic, width}, element);
+  auto layout = StridedLayoutAttr::get(element.getContext(), /*offset=*/0, {line, 1});
+  return MemRefType::get({ShapedType::kDynamic, width}, element, layout);
+}
+
+BufferRoot lariat::kernel::getBufferRoot(Value buffer) {
+  int64_t first = 0;
+  while (auto columns = buffer.getDefiningOp<ColumnsOp>()) {
+    first += columns.getFirst();
+    buffer = columns.getSource();
+  }
+  return {buffer.getDefiningOp(), first};
+}
+
+bool lariat::kernel::mayOverlap(Value a, Value b) {
+  BufferRoot first = getBufferRoot(a), second = getBufferRoot(b);
+  if (first.op != second.op)
+    return false;
+  if (!first.op)
+    return a == b;
+  auto width = [](Value value) {
+    auto type = cast<MemRefType>(value.getType());
+    return type.getRank() == 2 ? type.getDimSize(1) : int64_t(1);
+  };
+  return first.firstColumn < second.firstColumn + width(b) && second.firstColumn < first.firstColumn + width(a);
+}
+
+llvm::DenseSet<Value> lariat::kernel::findColumnValues(Block &block,
+                                                       llvm::function_ref<bool(BlockArgument)> isColumnArgument) {
+  llvm::DenseSet<Value> values;
+  for (BlockArgument argument : block.getArguments())
+    if (isColumnArgument(argument))
+      values.insert(argument);
+  for (Operation &op : block)
+    if (!isa<ReduceOp, ArgmaxOp>(op) && llvm::any_of(op.getOperands(), [&](Value v) { return values.contains(v); }))
+      values.insert(op.result_begin(), op.result_end());
+  return values;
+}

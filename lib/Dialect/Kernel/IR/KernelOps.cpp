@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Verifiers of the kernel level, and what each kernel reads and writes.
+
+#include "lariat/Dialect/Kernel/IR/Kernel.h"
+
+#include "mlir/IR/OpImplementation.h"
+
+using namespace mlir;
+using namespace lariat::kernel;
+
+#define GET_OP_CLASSES
+#include "lariat/Dialect/Kernel/KernelOps.cpp.inc"
+
+//===----------------------------------------------------------------------===//
+// Storage
+//===----------------------------------------------------------------------===//
+
+LogicalResult PackedOp::verify() {
+  size_t rank = getKind() == PackKind::Vector ? 1 : 2;
+  if (getShape().size() != rank)
+    return emitOpError() << "of kind " << stringifyPackKind(getKind()) << " has a shape of rank " << getShape().size()
+                         << ", expected " << rank;
+  if (getSources().empty() == !getValue())
+    return emitOpError() << "expected either sources or a value";
+  if (!getType().isF32() && !(getType().isBF16() && getKind() == PackKind::Panels) &&
+      !(getValue() && getKind() == PackKind::Vector))
+    return emitOpError() << "has type " << getType() << ", expected f32, or bf16 in panels";
+  return success();
+}
+
+int64_t PackedOp::getDepthBytes() {
+  ArrayRef<int64_t> shape = getShape();
+  if (getKind() == PackKind::Panels) {
+    bool isHalf = getType().isBF16();
+    return roundUp(shape[0], kPanelColumns) * (isHalf ? roundUp(shape[1], 2) * 2 : shape[1] * 4);
+  }
+  int64_t line = roundUp(shape.back(), kPanelColumns) * getElementBytes(getType());
+  return getKind() == PackKind::Vector ? line : line * shape[0];
+}
+
+int64_t BufferOp::getRowBytes() { return getLineBytes(cast<MemRefType>(getResult().getType())); }
+
+LogicalResult ColumnsOp::verify() {
+  auto source = cast<MemRefType>(getSource().getType()), result = cast<MemRefType>(getResult().getType());
+  if (source.getRank() != 2 || result.getRank() != 2)
+    return emitOpError() << "takes columns of rank " << source.getRank() << ", expected 2";
+  int64_t first = getFirst();
+  if (first % kPanelColumns)
+    return emitOpError() << "starts at column " << first << ", expected a multiple of " << kPanelColumns;
+  if (first < 0 || first + result.getDimSize(1) > source.getDimSize(1))
+    return emitOpError() << "takes columns " << first << " to " << first + result.getDimSize(1) << " of "
+                         << source.getDimSize(1);
+  if (getLineElements(source) != getLineElements(result))
+    return emitOpError() << "has lines of " << getLineElements(result) << " elements, expected those of the source, "
+                         << getLineElements(source);
+  return success();
+}
+
+LogicalResult ParallelRegionOp::verify() {
+  for (Operation &op : getBody().front())
+    if (!isa<ParallelKernelInterface, BarrierOp>(op))
+      return emitOpError() << "holds '" << op.getName()
+                           << "', expected kernels and barriers: what some threads may not reach has no place here";
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Row regions
+//===----------------------------------------------------------------------===//
+
+static Type getElement(Value operand) {
+  auto type = dyn_cast<MemRefType>(operand.getType());
+  return type ? type.getElementType() : operand.getType();
+}
+
+/// Region arguments are the elements of operands, then one f32 (or inline element) per vector.
+static LogicalResult verifyArguments(Operation *op, StringRef what, Block &block, ArrayRef<Type> leading,
+                                     ValueRange operands, size_t numVectors) {
+  size_t expected = leading.size() + operands.size() + numVectors;
+  if (block.getNumArguments() != expected)
+    return op->emitOpError() << what << " takes " << block.getNumArguments() << " arguments, expected " << expected;
+  for (auto [index, type] : llvm::enumerate(leading))
+    if (block.getArgument(index).getType() != type)
+      return op->emitOpError() << what << " argument " << index << " has type " << block.getArgument(index).getType()
+                               << ", expected " << type;
+  for (auto [index, operand] : llvm::enumerate(operands)) {
+    BlockArgument argument = block.getArgument(leading.size() + index);
+    if (argument.getType() != getElement(operand))
+      return op->emitOpError() << what << " argument " << argument.getArgNumber() << " has type " << argument.getType()
+                               << ", expected " << getElement(operand);
+  }
+  return success();
+}
+
+static LogicalResult verifyYield(Operation *op, StringRef what, Block &block, ArrayRef<Type> types) {
+  auto yield = dyn_cast<YieldOp>(block.getTerminator());
+  if (!yield || yield.getValues().size() != types.size())
+    return op->emitOpError() << what << " yields " << block.getTerminator()->getNumOperands() << " values, expected "
+                             << types.size();
+  for (auto [index, value] : llvm::enumerate(yield.getValues()))
+    if (value.getType() != types[index])
+      return op->emitOpError() << what << " yields " << value.getType() << " as value " << index << ", expected "
+                               << types[index];
+  return success();
+}
+
+static LogicalResult verifyIndices(Operation *op, StringRef what, ArrayRef<int64_t> map, size_t expected,
+                                   size_t numIndices) {
+  if (map.size() != expected)
+    return op->emitOpError() << what << " has " << map.size() << " entries, expected " << expected;
+  for (int64_t index : map)
+    if (index < -1 || index >= static_cast<int64_t>(numIndices))
+      return op->emitOpError() << what << " names index list " << index << ", expected -1 to "
+                               << static_cast<int64_t>(numIndices) - 1;
+  return success();
+}
+
+static LogicalResult verifyWidths(Operation *op, StringRef what, ValueRange buffers, int64_t width) {
+  for (Value buffer : buffers) {
+    auto type = dyn_cast<MemRefType>(buffer.getType());
+    if (type && type.getRank() == 2 && type.getDimSize(1) != width)
+      return op->emitOpError() << what << " has " << type.getDimSize(1) << " columns, expected " << width;
+  }
+  return success();
+}
+
+static SmallVector<Type> getElements(ValueRange operands) { return llvm::map_to_vector(operands, getElement); }
+
+LogicalResult RowwiseOp::verify() {
+  Block &block = getBody().front();
+  if (failed(verifyArguments(*this, "body", block, {}, getInputs(), getVectors().size())) ||
+      failed(verifyYield(*this, "body", block, getElements(getOuts()))) ||
+      failed(verifyIndices(*this, "gather", getGather(), getInputs().size(), getIndices().size())) ||
+      failed(verifyIndices(*this, "scatter", getScatter(), getOuts().size(), getIndices().size())) ||
+      failed(verifyWidths(*this, "an input", getInputs(), getWidth() * getGroups())) ||
+      failed(verifyWidths(*this, "an out", getOuts(), getWidth() * getGroups())))
+    return failure();
+  return success();
+}
+
+LogicalResult GemmOp::verify() {
+  Block &prologue = getPrologue().front(), &epilogue = getEpilogue().front();
+  Type f32 = Float32Type::get(getContext());
+  SmallVector<Type> sums(getWeights().size(), f32);
+  if (getWeights().empty())
+    return emitOpError() << "has no weights";
+  if (failed(verifyArguments(*this, "prologue", prologue, {}, getInputs(), getPrologueVectors().size())) ||
+      failed(verifyYield(*this, "prologue", prologue, {f32})) ||
+      failed(verifyArguments(*this, "epilogue", epilogue, sums, getExtras(), getEpilogueVectors().size())) ||
+      failed(verifyYield(*this, "epilogue", epilogue, getElements(getOuts()))) ||
+      failed(
+          verifyIndices(*this, "gather", getGather(), getInputs().size() + getExtras().size(), getIndices().size())) ||
+      failed(verifyIndices(*this, "scatter", getScatter(), getOuts().size(), getIndices().size())) ||
+      failed(verifyWidths(*this, "an input", getInputs(), getDepthK())) ||
+      failed(verifyWidths(*this, "an extra", getExtras(), getWidthN())) ||
+      failed(verifyWidths(*this, "an out", getOuts(), getWidthN())))
+    return failure();
+  if (!epilogue.getOps<ReduceOp>().empty() || !epilogue.getOps<ArgmaxOp>().empty())
+    return emitOpError() << "epilogue reduces over columns, which a tile does not have all of";
+  return success();
+}
+
+bool GemmOp::hasPlainInput() {
+  Block &block = getPrologue().front();
+  auto yield = cast<YieldOp>(block.getTerminator());
+  auto argument = dyn_cast<BlockArgument>(yield.getValues().front());
+  if (!argument || argument.getArgNumber() >= getInputs().size() || getGather()[argument.getArgNumber()] != -1)
+    return false;
+  auto type = dyn_cast<MemRefType>(getInputs()[argument.getArgNumber()].getType());
+  return type && type.getRank() == 2;
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+/// Buffers among operands: scalars are none.
+static void addBuffers(SmallVector<Value> &buffers, ValueRange operands) {
+  for (Value operand : operands)
+    if (isa<MemRefType>(operand.getType()))
+      buffers.push_back(operand);
+}
+
+SmallVector<Value> RowwiseOp::getReadBuffers() {
+  SmallVector<Value> buffers;
+  addBuffers(buffers, getInputs());
+  addBuffers(buffers, getIndices());
+  if (getTable())
+    buffers.push_back(getTable());
+  return buffers;
+}
+SmallVector<Value> RowwiseOp::getWrittenBuffers() { return getOuts(); }
+
+SmallVector<Value> GemmOp::getReadBuffers() {
+  SmallVector<Value> buffers;
+  addBuffers(buffers, getInputs());
+  addBuffers(buffers, getExtras());
+  addBuffers(buffers, getIndices());
+  if (getTable())
+    buffers.push_back(getTable());
+  return buffers;
+}
+SmallVector<Value> GemmOp::getWrittenBuffers() { return getOuts(); }
+
+SmallVector<Value> EmbedOp::getReadBuffers() { return {getIds()}; }
+SmallVector<Value> EmbedOp::getWrittenBuffers() { return {getOut()}; }
+
+SmallVector<Value> RotateOp::getReadBuffers() { return {getTable(), getInput()}; }
+SmallVector<Value> RotateOp::getWrittenBuffers() { return {getOut()}; }
+
+SmallVector<Value> AppendOp::getReadBuffers() { return {getTable(), getEntries(), getKey(), getValue()}; }
+SmallVector<Value> AppendOp::getWrittenBuffers() { return {}; }
+FlatSymbolRefAttr AppendOp::getTouchedCache() { return getCacheAttr(); }
+
+SmallVector<Value> AttendOp::getReadBuffers() { return {getTable(), getViews(), getQuery()}; }
+SmallVector<Value> AttendOp::getWrittenBuffers() { return {getOut()}; }
+FlatSymbolRefAttr AttendOp::getTouchedCache() { return getCacheAttr(); }

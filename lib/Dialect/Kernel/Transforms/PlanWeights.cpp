@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Places packed data in weights.bin.
+
+#include "lariat/Dialect/Kernel/Transforms/Passes.h"
+
+namespace lariat {
+#define GEN_PASS_DEF_PLANWEIGHTSPASS
+#include "lariat/Dialect/Kernel/KernelPasses.h.inc"
+} // namespace lariat
+
+using namespace mlir;
+using namespace lariat::kernel;
+
+namespace {
+
+constexpr int64_t kPageBytes = 4096;
+constexpr int64_t kLineBytes = 64;
+
+struct PlanWeightsPass : lariat::impl::PlanWeightsPassBase<PlanWeightsPass> {
+  void runOnOperation() override {
+    Builder builder(&getContext());
+    int64_t offset = 0;
+    for (Operation &op : getOperation().getOps()) {
+      auto packed = dyn_cast<PackedOp>(op);
+      auto table = dyn_cast<RopeTableOp>(op);
+      if (!packed && !table)
+        continue;
+      int64_t bytes = packed ? packed.getBytes() : table.getBytes();
+      offset = roundUp(offset, bytes >= kPageBytes ? kPageBytes : kLineBytes);
+      op.setAttr("offset", builder.getI64IntegerAttr(offset));
+      offset += bytes;
+    }
+    getOperation()->setAttr(kWeightBytesAttr, builder.getI64IntegerAttr(roundUp(offset, kPageBytes)));
+  }
+};
+
+} // namespace

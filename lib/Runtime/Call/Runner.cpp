@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Memory for the call is prepared, inputs are copied in as compiled code reads them, pages are set aside for the most that
+// the rows may write, and the code runs with the threads of the model. Pages that it did not take go back.
+
+#include "Runner.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+using namespace lariat;
+using namespace lariat::runtime;
+
+static constexpr int64_t kMostLoops = int64_t(1) << 20;
+static constexpr int64_t kMostRows = int64_t(1) << 30;
+static constexpr int64_t kColumns = abi::kNumRowColumns;
+
+Status Runner::run() {
+  if (Status status = verify())
+    return status;
+  if (Status status = collectSequences())
+    return status;
+  CallSize size{function.arenaBytesPerRow, paddedRows, function.cells, function.scratchBytes, model.numThreads};
+  if (Status status = model.memory.prepare(size))
+    return status;
+  bases = {model.memory.getArena(), const_cast<std::byte *>(model.artefact->getWeights()),
+           reinterpret_cast<std::byte *>(model.memory.getCells())};
+  if (Status status = fillInputs())
+    return status;
+  if (Status status = prepareOutputs())
+    return status;
+  if (Status status = loadStates())
+    return status;
+  if (Status status = reservePages()) {
+    model.kv->releaseReserved();
+    return status;
+  }
+  return finish(execute());
+}
+
+//===----------------------------------------------------------------------===//
+// Request
+//===----------------------------------------------------------------------===//
+
+int64_t Runner::getNumRows(int64_t input) const {
+  const InputArray &array = request.inputs[input];
+  bool isBuilt = getInput(input).isRows && !array.data;
+  return isBuilt ? static_cast<int64_t>(request.rows.size()) : array.numRows;
+}
+
+Status Runner::verify() {
+  auto numInputs = static_cast<int64_t>(function.inputs.size());
+  if (static_cast<int64_t>(request.inputs.size()) != numInputs)
+    return makeError("function '", function.name, "' is called with ", static_cast<int64_t>(request.inputs.size()),
+                     " inputs, but it has ", numInputs);
+  if (request.loops < 0 || request.loops > kMostLoops)
+    return makeError("a call runs ", request.loops, " loop steps, expected 0 to ", kMostLoops);
+  int64_t most = 0;
+  for (int64_t input = 0; input < numInputs; ++input) {
+    const Port &port = getInput(input);
+    const InputArray &array = request.inputs[input];
+    int64_t rows = getNumRows(input);
+    if (!port.isRows && rows != getNumRows(port.rowSet))
+      return makeError("input '", port.name, "' has ", rows, " rows, but '", getInput(port.rowSet).name, "' has ",
+                       getNumRows(port.rowSet));
+    if (!port.isRows && !array.data && rows > 0)
+      return makeError("input '", port.name, "' has no values");
+    if (array.lineBytes != 0 && array.lineBytes < port.getValueBytes())
+      return makeError("input '", port.name, "' has lines of ", array.lineBytes, " bytes, expected at least ",
+                       port.getValueBytes());
+    most = std::max(most, rows);
+  }
+  if (most < 1 || most > kMostRows)
+    return makeError("a call has ", most, " rows, expected 1 to ", kMostRows);
+  paddedRows = roundUp(most, abi::kRowPadding);
+  return Status::success();
+}
+
+Status Runner::collectSequences() {
+  std::set<const Sequence *> seen;
+  for (Sequence *sequence : request.sequences) {
+    if (!sequence || sequence->model.get() != &model)
+      return makeError("sequence ", static_cast<int64_t>(seen.size()), " of the call is not of this model");
+    if (!seen.insert(sequence).second)
+      return makeError("a sequence is in the call twice");
+    if (!sequence->memory->failure.empty())
+      return makeError("the sequence was in a call that failed, which said: ", sequence->memory->failure);
+    sequences.push_back(sequence->memory.get());
+  }
+  return Status::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Inputs and outputs
+//===----------------------------------------------------------------------===//
+
+Status Runner::fillInputs() {
+  for (int64_t input = 0; input < static_cast<int64_t>(function.inputs.size()); ++input) {
+    const Port &port = getInput(input);
+    int64_t bytes = 0;
+    if (!multiply(port.getLineBytes(), paddedRows, bytes))
+      return makeError("input '", port.name, "' is too large");
+    Expected<std::byte *> memory = model.memory.prepareInput(input, bytes);
+    if (!memory)
+      return memory.takeError();
+    bases.push_back(*memory);
+    model.memory.getCells()[input] = getNumRows(input);
+    if (Status status = port.isRows ? fillTable(input) : fillValues(input))
+      return status;
+    int64_t used = getNumRows(input) * port.getLineBytes();
+    std::memset(bases.back() + used, 0, bytes - used); // kernels may read whole tiles
+  }
+  return Status::success();
+}
+
+/// Lines of a table from the rows of a request.
+static void writeTable(std::span<const Row> rows, int64_t *line) {
+  auto begin = rows.begin();
+  for (auto row = rows.begin(); row != rows.end(); ++row, line += kColumns) {
+    if (row->sequence != begin->sequence)
+      begin = row;
+    line[abi::kRoot] = row - rows.begin();
+    line[abi::kSequence] = row->sequence;
+    line[abi::kPosition] = row->position;
+    line[abi::kDepth] = row->depth;
+    line[abi::kFlags] = row->flags;
+    line[abi::kLength] = row->length;
+    bool isLast = row + 1 == rows.end() || (row + 1)->sequence != row->sequence;
+    for (int64_t back = 0; isLast && back <= row - begin; ++back)
+      if (int64_t &length = line[abi::kLength - back * kColumns]; length == 0)
+        length = row - begin + 1;
+  }
+}
+
+/// Order and ranges of a table: what else reads it relies on them.
+static Status verifyTable(const int64_t *table, int64_t rows, int64_t numSequences, std::string_view name) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t *line = table + row * kColumns, *before = line - kColumns;
+    if (line[abi::kSequence] < 0 || line[abi::kSequence] >= numSequences)
+      return makeError("row ", row, " of '", name, "' is of sequence ", line[abi::kSequence], ", the call has ",
+                       numSequences);
+    if (line[abi::kPosition] < 0 || line[abi::kPosition] >= abi::kPrefixBit)
+      return makeError("row ", row, " of '", name, "' is at position ", line[abi::kPosition], ", expected 0 to ",
+                       abi::kPrefixBit - 1);
+    if (line[abi::kDepth] < 0 || line[abi::kDepth] > kMostLoops)
+      return makeError("row ", row, " of '", name, "' is at depth ", line[abi::kDepth], ", expected 0 to ", kMostLoops);
+    if (row == 0)
+      continue;
+    bool ascends = line[abi::kSequence] != before[abi::kSequence] ? line[abi::kSequence] > before[abi::kSequence]
+                                                                  : line[abi::kPosition] > before[abi::kPosition];
+    if (!ascends || line[abi::kRoot] <= before[abi::kRoot])
+      return makeError("row ", row, " of '", name, "' (sequence ", line[abi::kSequence], ", position ",
+                       line[abi::kPosition], ") does not follow row ", row - 1, " (sequence ", before[abi::kSequence],
+                       ", position ", before[abi::kPosition], ")");
+  }
+  return Status::success();
+}
+
+Status Runner::fillTable(int64_t input) {
+  const InputArray &array = request.inputs[input];
+  int64_t rows = getNumRows(input);
+  auto *lines = reinterpret_cast<int64_t *>(bases.back());
+  if (!array.data)
+    writeTable(request.rows, lines);
+  else if (rows > 0)
+    if (Status status = fillValues(input))
+      return status;
+  if (Status status = verifyTable(lines, rows, static_cast<int64_t>(sequences.size()), getInput(input).name))
+    return status;
+  for (int64_t row = 0; row < rows; ++row)
+    maxDepth = std::max(maxDepth, lines[row * kColumns + abi::kDepth]);
+  if (rows > numTableRows) {
+    table = lines;
+    numTableRows = rows;
+  }
+  return Status::success();
+}
+
+Status Runner::fillValues(int64_t input) {
+  const Port &port = getInput(input);
+  const InputArray &array = request.inputs[input];
+  int64_t value = port.getValueBytes(), line = port.getLineBytes(), rows = getNumRows(input);
+  int64_t step = array.lineBytes == 0 ? value : array.lineBytes;
+  const auto *source = static_cast<const std::byte *>(array.data);
+  std::byte *target = bases.back();
+  if (value == line && step == line && rows > 0) {
+    std::memcpy(target, source, rows * line);
+    return Status::success();
+  }
+  for (int64_t row = 0; row < rows; ++row, source += step, target += line) {
+    std::memcpy(target, source, value);
+    std::memset(target + value, 0, line - value);
+  }
+  return Status::success();
+}
+
+Status Runner::prepareOutputs() {
+  result.outputs.resize(function.outputs.size());
+  for (size_t output = 0; output < function.outputs.size(); ++output) {
+    const Port &port = function.outputs[output];
+    OutputArray &array = result.outputs[output];
+    int64_t bytes = 0;
+    array.numRows = 0;
+    array.lineBytes = port.getLineBytes();
+    if (!multiply(array.lineBytes, paddedRows, bytes))
+      return makeError("output '", port.name, "' is too large");
+    if (Status status = array.memory.reserve(bytes, "output '" + port.name + "'"))
+      return status;
+    bases.push_back(array.memory.data());
+  }
+  return Status::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Caches and states
+//===----------------------------------------------------------------------===//
+
+Status Runner::loadStates() {
+  auto numStates = static_cast<int64_t>(model.stateShapes.size());
+  model.states.resize(numStates);
+  for (int64_t state = 0; state < numStates; ++state) {
+    std::vector<SequenceState *> stored;
+    for (SequenceMemory *sequence : sequences)
+      stored.push_back(&sequence->states[state]);
+    int64_t depths = maxDepth + std::max<int64_t>(request.loops, 1);
+    if (Status status = model.states[state].load(model.stateShapes[state], stored, depths))
+      return status;
+  }
+  return Status::success();
+}
+
+Status Runner::reservePages() {
+  model.views.startCall();
+  std::vector<DepthCount> depths;
+  for (int64_t begin = 0, end = 0; begin < numTableRows; begin = end) {
+    int64_t sequence = table[begin * kColumns + abi::kSequence];
+    depths.clear();
+    for (; end < numTableRows && table[end * kColumns + abi::kSequence] == sequence; ++end) {
+      int64_t depth = table[end * kColumns + abi::kDepth];
+      auto it = std::ranges::find(depths, depth, &DepthCount::depth);
+      if (it == depths.end())
+        it = depths.insert(it, {depth, 0});
+      ++it->numRows;
+    }
+    for (int64_t index = 0; index < model.kv->getNumCaches(); ++index) {
+      SequenceCache &cache = sequences[sequence]->caches[index];
+      int64_t slots = model.getManifest().caches[index].getSlotsPerRow(request.loops);
+      if (Status status = model.kv->getPages(index).reserve(KVPool::countPages(cache, depths, slots)))
+        return status;
+      cache.startCall(end - begin);
+    }
+  }
+  return Status::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Running
+//===----------------------------------------------------------------------===//
+
+Status Runner::execute() {
+  CallContext context{model, sequences, {}};
+  std::vector<std::byte *> states;
+  std::vector<int64_t> stateDepths;
+  for (const BatchState &state : model.states) {
+    states.push_back(state.data());
+    stateDepths.push_back(state.getDepths());
+  }
+  abi::Call call{.bases = bases.data(),
+                 .paddedRows = paddedRows,
+                 .cells = model.memory.getCells(),
+                 .scratch = model.memory.getScratch(),
+                 .scratchBytes = model.memory.getScratchStride(),
+                 .states = states.data(),
+                 .stateDepths = stateDepths.data(),
+                 .numSequences = static_cast<int64_t>(sequences.size()),
+                 .runtime = &context};
+  model.artefact->getEntry(function)(&call);
+  return std::move(context.status);
+}
+
+Status Runner::finish(Status status) {
+  model.kv->releaseReserved();
+  const int64_t *counts = model.memory.getCells() + function.inputs.size();
+  for (size_t output = 0; output < function.outputs.size(); ++output) {
+    result.outputs[output].numRows = std::clamp<int64_t>(counts[output], 0, paddedRows);
+    if (status.ok() && counts[output] != result.outputs[output].numRows)
+      status = makeError("compiled code gives output '", function.outputs[output].name, "' ", counts[output],
+                         " rows, where a call has at most ", paddedRows);
+  }
+  if (!status.ok()) {
+    for (SequenceMemory *sequence : sequences)
+      sequence->failure = status.text();
+    return status;
+  }
+  for (size_t state = 0; state < model.states.size(); ++state) {
+    std::vector<SequenceState *> stored;
+    for (SequenceMemory *sequence : sequences)
+      stored.push_back(&sequence->states[state]);
+    model.states[state].store(stored);
+  }
+  for (int64_t row = 0; row < numTableRows; ++row) {
+    const int64_t *line = table + row * kColumns;
+    int64_t &length = sequences[line[abi::kSequence]]->length;
+    length = std::max(length, line[abi::kPosition] + 1);
+  }
+  return status;
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Private. One call from request to result, in steps of which all but the last can fail and change nothing.
+
+#ifndef LARIAT_LIB_RUNTIME_CALL_RUNNER_H
+#define LARIAT_LIB_RUNTIME_CALL_RUNNER_H
+
+#include "ModelState.h"
+#include "lariat/Runtime/Call/Call.h"
+
+namespace lariat::runtime {
+
+class Runner {
+public:
+  /// The model is locked and open, and the calling thread has a lease of its threads.
+  Runner(ModelState &model, const CallRequest &request, CallResult &result)
+      : model(model), request(request), function(*request.function), result(result) {}
+
+  Status run();
+
+private:
+  Status verify();
+  Status collectSequences();
+  Status fillInputs();
+  Status fillTable(int64_t input);
+  Status fillValues(int64_t input);
+  Status prepareOutputs();
+  Status reservePages();
+  Status loadStates();
+  Status execute();
+  Status finish(Status status);
+
+  /// Rows of an input as the request has them.
+  int64_t getNumRows(int64_t input) const;
+  const Port &getInput(int64_t input) const { return function.inputs[input]; }
+
+  ModelState &model;
+  const CallRequest &request;
+  const Function &function;
+  CallResult &result;
+
+  std::vector<SequenceMemory *> sequences;
+  std::vector<std::byte *> bases; ///< abi::Call::bases
+  int64_t paddedRows = 0;
+  int64_t maxDepth = 0;           ///< of any row, at the start
+  const int64_t *table = nullptr; ///< the largest row set
+  int64_t numTableRows = 0;
+};
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_LIB_RUNTIME_CALL_RUNNER_H

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// abi::Services for compiled code, on the thread that called the entry function. Something that cannot happen with code of
+// our compiler (a sequence that the call does not have, no page where one was set aside, ...) is kept as the call's error;
+// the code goes on with an entry that writes nothing or a view that shows nothing.
+
+#include "ModelState.h"
+#include "lariat/Runtime/Memory/GenericMemory.h"
+#include "lariat/Runtime/Rows/RowTable.h"
+
+#include <algorithm>
+
+using namespace lariat;
+using namespace lariat::runtime;
+
+static CallContext &getContext(const abi::Call *call) { return *static_cast<CallContext *>(call->runtime); }
+
+//===----------------------------------------------------------------------===//
+// Kernels
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+using Kernel = void (*)(const abi::Call *, const int64_t *record, int64_t thread, int64_t numThreads);
+
+/// Words before the operands of a record; their number counts these three too.
+enum RecordWord : int64_t { kKernel, kFlags, kNumWords };
+
+struct Launch {
+  const abi::Call *call;
+  const int64_t *records;
+  int64_t count;
+};
+
+} // namespace
+
+static void runRecords(void *memory, int64_t thread, ThreadPool &pool) {
+  const auto &launch = *static_cast<const Launch *>(memory);
+  const int64_t *record = launch.records;
+  for (int64_t index = 0; index < launch.count; ++index, record += record[kNumWords]) {
+    reinterpret_cast<Kernel>(record[kKernel])(launch.call, record, thread, pool.getNumThreads());
+    bool isLast = index + 1 == launch.count; // the end of a task is a barrier anyway
+    if ((record[kFlags] & abi::kBarrierAfter) && !isLast)
+      pool.barrier();
+  }
+}
+
+static void launch(const abi::Call *call, const int64_t *records, int64_t count) {
+  Launch launch{call, records, count};
+  getContext(call).model.threads->run(runRecords, &launch);
+}
+
+//===----------------------------------------------------------------------===//
+// Rows
+//===----------------------------------------------------------------------===//
+
+static int64_t compact(const abi::Call *, const int64_t *table, int64_t rows, const uint8_t *bits, int64_t *out) {
+  return compactRows(table, rows, bits, out);
+}
+
+static int64_t last(const abi::Call *, const int64_t *table, int64_t rows, int64_t *out) {
+  return lastRows(table, rows, out);
+}
+
+static void advance(const abi::Call *, const int64_t *table, int64_t rows, int64_t depth, int64_t *out) {
+  advanceRows(table, rows, depth, out);
+}
+
+static void lines(const abi::Call *call, const int64_t *from, int64_t fromRows, const int64_t *at, int64_t rows,
+                  int64_t *out) {
+  if (!findLines(from, fromRows, at, rows, out))
+    getContext(call).fail(makeError("compiled code asks for rows that are not in their row set"));
+}
+
+//===----------------------------------------------------------------------===//
+// Caches
+//===----------------------------------------------------------------------===//
+
+/// The sequence of a line of a row table, or null.
+static SequenceMemory *findSequence(CallContext &context, const int64_t *line) {
+  int64_t sequence = line[abi::kSequence];
+  if (sequence >= 0 && sequence < static_cast<int64_t>(context.sequences.size()))
+    return context.sequences[sequence];
+  context.fail(
+      makeError("compiled code names sequence ", sequence, " of ", static_cast<int64_t>(context.sequences.size())));
+  return nullptr;
+}
+
+static bool verifyCache(CallContext &context, int64_t cache) {
+  if (cache >= 0 && cache < context.model.kv->getNumCaches())
+    return true;
+  context.fail(makeError("compiled code names cache ", cache, " of ", context.model.kv->getNumCaches()));
+  return false;
+}
+
+static abi::EntryRef reserveOne(CallContext &context, int64_t cache, const int64_t *line, int64_t slot, bool filled) {
+  SequenceMemory *sequence = findSequence(context, line);
+  if (!sequence || slot < 0)
+    return {nullptr, 0};
+  const CacheFacts &facts = context.model.kv->getFacts(cache);
+  if (slot >= facts.slotsAtMost) {
+    context.fail(
+        makeError("compiled code writes slot ", slot, " of cache '", facts.name, "', which has ", facts.slotsAtMost));
+    return {nullptr, 0};
+  }
+  bool inPrefix = (line[abi::kFlags] & abi::kPrefix) != 0;
+  abi::EntryRef entry = sequence->caches[cache].reserve(slot, static_cast<int32_t>(line[abi::kPosition]), inPrefix,
+                                                        filled, context.model.kv->getPages(cache), context.model.views);
+  if (!entry.page)
+    context.fail(makeError("compiled code writes more entries of cache '", facts.name,
+                           "' than were set aside, at position ", line[abi::kPosition], " of slot ", slot));
+  return entry;
+}
+
+static void reserve(const abi::Call *call, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots,
+                    int64_t filled, abi::EntryRef *out) {
+  CallContext &context = getContext(call);
+  bool known = verifyCache(context, cache);
+  for (int64_t row = 0; row < rows; ++row)
+    out[row] = known ? reserveOne(context, cache, table + row * abi::kNumRowColumns, slots[row], filled != 0)
+                     : abi::EntryRef{nullptr, 0};
+}
+
+/// Entries of a view up to a position.
+static int64_t countUpTo(const abi::View &view, int64_t position) {
+  std::span positions(view.positions, view.count);
+  return std::ranges::upper_bound(positions, position, {}, withoutPrefixBit) - positions.begin();
+}
+
+static void view(const abi::Call *call, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots,
+                 int64_t lookUp, int64_t ahead, abi::View *out) {
+  CallContext &context = getContext(call);
+  bool known = verifyCache(context, cache);
+  if (lookUp < 0 || lookUp >= kNumLookUps) {
+    context.fail(makeError("compiled code asks for look-up ", lookUp, ", expected 0 to ", kNumLookUps - 1));
+    known = false;
+  }
+  SequenceMemory *sequence = nullptr;
+  abi::View all = {};
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t *line = table + row * abi::kNumRowColumns;
+    // Rows of a sequence follow each other, mostly with the same slot: they share what they look at.
+    bool asBefore =
+        row > 0 && line[abi::kSequence] == line[abi::kSequence - abi::kNumRowColumns] && slots[row] == slots[row - 1];
+    if (!asBefore) {
+      sequence = known ? findSequence(context, line) : nullptr;
+      SequenceCache::Query query{slots[row], static_cast<LookUp>(lookUp)};
+      bool seesNothing = !sequence || (query.slot < 0 && query.lookUp != LookUp::First);
+      all = seesNothing ? abi::View{} : sequence->caches[cache].view(query, context.model.views);
+    }
+    out[row] = all;
+    if (!ahead)
+      out[row].count = countUpTo(all, line[abi::kPosition]);
+  }
+}
+
+const abi::Services &runtime::getServices() {
+  static const abi::Services services{
+      .version = abi::kAbiVersion,
+      .launch = launch,
+      .compact = compact,
+      .last = last,
+      .advance = advance,
+      .lines = lines,
+      .reserve = reserve,
+      .view = view,
+      .allocate = allocateGeneric,
+      .release = releaseGeneric,
+      .library = getLibrary(),
+  };
+  return services;
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Reserved pages stay in the free lists; a number says how many of them are spoken for. A page that is used again is
+// filled with zeros first: kernels compute on whole pages and must not meet another sequence's infinities there.
+
+#include "lariat/Runtime/KV/PagePool.h"
+
+#include <algorithm>
+#include <cstring>
+
+using namespace lariat::runtime;
+
+/// Least memory that is asked for at a time.
+static constexpr int64_t kGrowBytes = int64_t(4) << 20;
+
+Status PagePool::grow(int64_t count) {
+  count = std::max(count, kGrowBytes / pageBytes);
+  int64_t bytes = 0;
+  AlignedBuffer buffer;
+  if (!multiply(count, pageBytes, bytes))
+    return makeError("cache '", name, "' cannot have ", count, " more pages of ", pageBytes, " bytes");
+  // Memory below the size that is mapped is not zeros, so at least that much is asked for.
+  if (Status status = buffer.reserve(std::max(bytes, kGrowBytes), "pages of cache '" + name + "'"))
+    return status;
+  fresh.reserve(fresh.size() + count);
+  used.reserve(used.capacity() + count);
+  for (int64_t index = count - 1; index >= 0; --index)
+    fresh.push_back(buffer.data() + index * pageBytes);
+  memory.push_back(std::move(buffer));
+  return Status::success();
+}
+
+Status PagePool::reserve(int64_t count) {
+  int64_t bytes = 0, left = budget->getLeft();
+  if (!multiply(count, pageBytes, bytes) || bytes > left)
+    return makeError("the call may need ", count, " more pages of ", pageBytes, " bytes in cache '", name, "', but ",
+                     left, " bytes are left of the limit of ", budget->limit);
+  auto numFree = static_cast<int64_t>(fresh.size() + used.size()) - numReserved;
+  if (numFree < count)
+    if (Status status = grow(count - numFree))
+      return status;
+  numReserved += count;
+  budget->used += bytes;
+  return Status::success();
+}
+
+void PagePool::releaseReserved() {
+  budget->used -= numReserved * pageBytes;
+  numReserved = 0;
+}
+
+std::byte *PagePool::take() {
+  if (numReserved == 0 && reserve(1))
+    return nullptr;
+  --numReserved; // stays in the budget
+  ++numTaken;
+  if (used.empty()) {
+    std::byte *page = fresh.back();
+    fresh.pop_back();
+    return page;
+  }
+  std::byte *page = used.back();
+  used.pop_back();
+  std::memset(page, 0, pageBytes);
+  return page;
+}
+
+void PagePool::giveBack(std::byte *page) {
+  used.push_back(page);
+  --numTaken;
+  budget->used -= pageBytes;
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Look-ups over slots. Every kind is the same merge: take the entries of some slots in the order (position, slot), and of
+// each position all of them or the last one:
+//   exact, first     one slot
+//   else_first       slot 0 and the row's slot, the last
+//   newest_at_most   slots up to the row's, the last
+//   all_at_most      slots up to the row's, all
+// Entries are only ever added while a call runs, so a list that was true is brought up to date from the smallest position
+// that is new.
+
+#include "lariat/Runtime/KV/SequenceCache.h"
+
+#include <algorithm>
+
+using namespace lariat;
+using namespace lariat::runtime;
+
+namespace {
+
+/// An entry on its way into a list.
+struct Candidate {
+  int32_t position; ///< without kPrefixBit
+  int32_t slot;
+  int32_t marked; ///< with kPrefixBit
+  abi::EntryRef ref;
+};
+
+/// The slots of a look-up.
+struct Slots {
+  int64_t first, end;
+  bool onlyEnds; ///< the first and the last of them
+
+  bool has(int64_t slot) const {
+    return slot >= first && slot < end && (!onlyEnds || slot == first || slot == end - 1);
+  }
+};
+
+} // namespace
+
+static Slots getSlots(const SequenceCache::Query &query) {
+  switch (query.lookUp) {
+  case LookUp::Exact:
+    return {query.slot, query.slot + 1, false};
+  case LookUp::First:
+    return {0, 1, false};
+  case LookUp::ElseFirst:
+    return {0, query.slot + 1, true};
+  case LookUp::NewestAtMost:
+  case LookUp::AllAtMost:
+    return {0, query.slot + 1, false};
+  }
+  return {0, 0, false};
+}
+
+Table &SequenceCache::touch(int64_t slot, const ViewMemory &memory) {
+  if (slot >= static_cast<int64_t>(tables.size())) {
+    tables.resize(slot + 1);
+    touchedIn.resize(slot + 1);
+  }
+  if (!tables[slot])
+    tables[slot] = std::make_unique<Table>();
+  if (touchedIn[slot] != memory.call) {
+    tables[slot]->makeRoom(roomPerSlot);
+    touchedIn[slot] = memory.call;
+  }
+  return *tables[slot];
+}
+
+abi::EntryRef SequenceCache::reserve(int64_t slot, int32_t position, bool inPrefix, bool filled, PagePool &pool,
+                                     const ViewMemory &memory) {
+  return touch(slot, memory).reserve(position, inPrefix, filled, pool);
+}
+
+/// Whether the table of the look-up's last slot is the view: it is the only one, or it has every position and no
+/// shallower entry counts beside it.
+bool SequenceCache::isWhole(const Query &query) const {
+  Slots slots = getSlots(query);
+  const Table *table = find(slots.end - 1);
+  if (!table || !table->isOrdered())
+    return false;
+  if (slots.end - slots.first == 1)
+    return true;
+  if (query.lookUp == LookUp::AllAtMost || table->getLast() + 1 != table->size())
+    return false;
+  for (int64_t slot = slots.first; slot < slots.end - 1; ++slot)
+    if (const Table *other = find(slot); slots.has(slot) && other && other->getLast() > table->getLast())
+      return false;
+  return true;
+}
+
+/// The smallest position among the entries that a list does not have yet.
+static int32_t findFirstNew(const Table &table, int64_t numTaken) {
+  const AlignedVector<int32_t> &positions = table.getPositions();
+  if (numTaken == table.size())
+    return INT32_MAX;
+  if (table.isOrdered())
+    return withoutPrefixBit(positions[numTaken]);
+  int32_t first = INT32_MAX;
+  for (int64_t index = numTaken; index < table.size(); ++index)
+    first = std::min(first, withoutPrefixBit(positions[index]));
+  return first;
+}
+
+/// Adds the entries of a table from a position on.
+static void collect(const Table &table, int32_t slot, int32_t from, std::vector<Candidate> &candidates) {
+  const AlignedVector<int32_t> &positions = table.getPositions();
+  auto begin = table.isOrdered() ? std::ranges::lower_bound(positions, from, {}, withoutPrefixBit) : positions.begin();
+  for (auto it = begin; it != positions.end(); ++it)
+    if (int32_t position = withoutPrefixBit(*it); position >= from)
+      candidates.push_back({position, slot, *it, table.getRef(it - positions.begin())});
+}
+
+static void append(EntryList &list, std::vector<Candidate> &candidates, bool all) {
+  std::ranges::sort(candidates, {}, [](const Candidate &entry) { return std::pair(entry.position, entry.slot); });
+  for (size_t index = 0; index < candidates.size(); ++index) {
+    const Candidate &entry = candidates[index];
+    bool isLast = index + 1 == candidates.size() || candidates[index + 1].position != entry.position;
+    if (!all && !isLast)
+      continue;
+    list.refs.push_back(entry.ref);
+    list.positions.push_back(entry.marked);
+  }
+}
+
+const EntryList &SequenceCache::merge(const Query &query, ViewMemory &memory) {
+  Merged &merged = lists[{query.lookUp, query.slot}];
+  Slots slots = getSlots(query);
+  slots.end = std::min<int64_t>(slots.end, static_cast<int64_t>(tables.size()));
+  if (query.lookUp == LookUp::ElseFirst && query.slot >= slots.end)
+    slots = {0, std::min<int64_t>(1, slots.end), false}; // the row's slot was never written
+  merged.numTaken.resize(std::max<size_t>(merged.numTaken.size(), slots.end));
+  int32_t from = INT32_MAX;
+  for (int64_t slot = slots.first; slot < slots.end; ++slot)
+    if (const Table *table = find(slot); table && slots.has(slot))
+      from = std::min(from, findFirstNew(*table, merged.numTaken[slot]));
+  if (from != INT32_MAX) {
+    auto &list = merged.list;
+    int64_t kept = std::ranges::lower_bound(list.positions, from, {}, withoutPrefixBit) - list.positions.begin();
+    if (merged.shownIn == memory.call) {
+      EntryList copy{{list.refs.begin(), list.refs.begin() + kept},
+                     {list.positions.begin(), list.positions.begin() + kept}};
+      memory.outdated.push_back(std::exchange(list, std::move(copy)));
+    } else {
+      list.refs.resize(kept);
+      list.positions.resize(kept);
+    }
+    std::vector<Candidate> candidates;
+    for (int64_t slot = slots.first; slot < slots.end; ++slot)
+      if (const Table *table = find(slot); table && slots.has(slot)) {
+        collect(*table, static_cast<int32_t>(slot), from, candidates);
+        merged.numTaken[slot] = table->size();
+      }
+    append(list, candidates, query.lookUp == LookUp::AllAtMost);
+  }
+  merged.shownIn = memory.call;
+  return merged.list;
+}
+
+abi::View SequenceCache::view(const Query &query, ViewMemory &memory) {
+  abi::View view = {};
+  const AlignedVector<int32_t> *positions = nullptr;
+  if (isWhole(query)) {
+    const Table &table = touch(getSlots(query).end - 1, memory);
+    positions = &table.getPositions();
+    view.pages = table.getPages();
+  } else {
+    const EntryList &list = merge(query, memory);
+    positions = &list.positions;
+    view.refs = list.refs.data();
+  }
+  view.positions = positions->data();
+  view.count = static_cast<int64_t>(positions->size());
+  return view;
+}
+
+void SequenceCache::truncate(int32_t position, PagePool &pool, const PageLayout &layout) {
+  for (std::unique_ptr<Table> &table : tables)
+    if (table)
+      table->truncate(position, pool, layout);
+  lists.clear();
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Opens an artefact: manifest, then the object for this machine, then weights, then code. Nothing of it runs before
+// everything that was asked for has been compared with the manifest. Hashing weights reads them all, so a process does it
+// once for a file that has not changed since.
+
+#include "lariat/Runtime/Load/Artefact.h"
+
+#include "Files.h"
+#include "MappedCode.h"
+#include "Sha256.h"
+#include "lariat/Runtime/Base/Features.h"
+
+#include <algorithm>
+#include <mutex>
+#include <set>
+
+using namespace lariat;
+using namespace lariat::runtime;
+
+static constexpr int64_t kMostManifestBytes = int64_t(1) << 28;
+static constexpr const char *kManifestFile = "manifest.json";
+/// Written beside a manifest by compilers that do: the checksum of the manifest itself.
+static constexpr const char *kManifestSumFile = "manifest.sha256";
+
+//===----------------------------------------------------------------------===//
+// Checking bytes
+//===----------------------------------------------------------------------===//
+
+static Status compareSum(std::span<const std::byte> bytes, const std::string &expected, const std::string &place) {
+  Expected<std::string> found = computeSha256(bytes);
+  if (!found)
+    return found.takeError();
+  if (*found != expected)
+    return makeError(place, " is damaged: its SHA-256 is ", *found, ", the manifest says ", expected);
+  return Status::success();
+}
+
+static Expected<OpenFile> openListed(const FileDescriptor &folder, const Manifest &manifest, const std::string &file,
+                                     const std::string &place) {
+  Expected<OpenFile> opened = openBelow(folder, file, place);
+  if (!opened)
+    return opened.takeError();
+  int64_t expected = manifest.files.at(file).bytes;
+  if (opened->identity.bytes != expected)
+    return makeError(place, "/", file, " has ", opened->identity.bytes, " bytes, the manifest says ", expected);
+  return opened;
+}
+
+namespace {
+
+/// Files whose checksum this process has compared.
+struct CheckedFiles {
+  std::mutex mutex;
+  std::set<std::pair<FileIdentity, std::string>> files;
+
+  static CheckedFiles &get() {
+    static CheckedFiles checked;
+    return checked;
+  }
+  bool has(const FileIdentity &identity, const std::string &sum) {
+    std::lock_guard lock(mutex);
+    return files.count({identity, sum}) != 0;
+  }
+  void add(const FileIdentity &identity, const std::string &sum) {
+    std::lock_guard lock(mutex);
+    files.insert({identity, sum});
+  }
+};
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Parts
+//===----------------------------------------------------------------------===//
+
+static std::string_view toText(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
+}
+
+/// Compares a manifest with the checksum that lies beside it, where there is one.
+static Status verifyManifestSum(const FileDescriptor &folder, std::span<const std::byte> manifest,
+                                const std::string &path) {
+  std::string place = path + "/" + kManifestSumFile;
+  Expected<OpenFile> file = openBelow(folder, kManifestSumFile, path);
+  if (!file)
+    return Status::success();
+  if (file->identity.bytes < 64 || file->identity.bytes > 4096)
+    return makeError(place, " has ", file->identity.bytes, " bytes, expected 64 hex digits");
+  Expected<std::vector<std::byte>> sum = readFile(file->descriptor, file->identity.bytes, place);
+  if (!sum)
+    return sum.takeError();
+  Expected<std::string> found = computeSha256(manifest);
+  if (!found)
+    return found.takeError();
+  if (*found != toText(*sum).substr(0, 64))
+    return makeError(path, "/", kManifestFile, " is damaged: its SHA-256 is ", *found, ", ", kManifestSumFile,
+                     " says another");
+  return Status::success();
+}
+
+static Expected<Manifest> readManifest(const FileDescriptor &folder, const std::string &path) {
+  std::string place = path + "/" + kManifestFile;
+  Expected<OpenFile> file = openBelow(folder, kManifestFile, path);
+  if (!file)
+    return file.takeError();
+  if (file->identity.bytes > kMostManifestBytes)
+    return makeError(place, " has ", file->identity.bytes, " bytes, expected at most ", kMostManifestBytes);
+  Expected<std::vector<std::byte>> bytes = readFile(file->descriptor, file->identity.bytes, place);
+  if (!bytes)
+    return bytes.takeError();
+  if (Status status = verifyManifestSum(folder, *bytes, path))
+    return status.takeError();
+  return parseManifest(toText(*bytes), place);
+}
+
+static std::string join(const std::vector<std::string> &words) {
+  std::string text;
+  for (const std::string &word : words)
+    text += (text.empty() ? "" : ", ") + word;
+  return text.empty() ? "none" : text;
+}
+
+static std::vector<std::string> findLacking(const CodeObject &object) {
+  std::vector<std::string> lacking;
+  std::ranges::copy_if(object.features, std::back_inserter(lacking),
+                       [](const std::string &feature) { return !machineHas(feature); });
+  return lacking;
+}
+
+/// The object that `isa` names, or the first that this machine runs.
+static Expected<const CodeObject *> chooseObject(const Manifest &manifest, const std::string &isa,
+                                                 const std::string &path) {
+  std::string offered;
+  for (const CodeObject &object : manifest.objects) {
+    std::vector<std::string> lacking = findLacking(object);
+    bool fits = isa.empty() || object.isa == isa;
+    if (fits && lacking.empty())
+      return &object;
+    offered += (offered.empty() ? "" : "; ") + object.isa;
+    if (!lacking.empty())
+      offered += " (this machine lacks " + join(lacking) + ")";
+  }
+  if (isa.empty())
+    return makeError(path, " has no code that this machine runs, only ", offered);
+  return makeError(path, " has no code for ISA '", isa, "' that this machine runs, only ", offered);
+}
+
+static Expected<MappedCode> loadCode(const FileDescriptor &folder, const Manifest &manifest, const std::string &file,
+                                     const std::string &path) {
+  std::string place = path + "/" + file;
+  Expected<OpenFile> opened = openListed(folder, manifest, file, path);
+  if (!opened)
+    return opened.takeError();
+  Expected<std::vector<std::byte>> bytes = readFile(opened->descriptor, opened->identity.bytes, place);
+  if (!bytes)
+    return bytes.takeError();
+  if (Status status = compareSum(*bytes, manifest.files.at(file).sha256, place))
+    return status.takeError();
+  return MappedCode::load(*bytes, place);
+}
+
+static Expected<MappedFile> mapWeights(const FileDescriptor &folder, const Manifest &manifest, Verify verify,
+                                       const std::string &path) {
+  const std::string &file = manifest.weightsFile;
+  std::string place = path + "/" + file;
+  Expected<OpenFile> opened = openListed(folder, manifest, file, path);
+  if (!opened)
+    return opened.takeError();
+  if (opened->identity.bytes != manifest.weightBytes)
+    return makeError(place, " has ", opened->identity.bytes, " bytes, code expects ", manifest.weightBytes);
+  Expected<MappedFile> mapped = MappedFile::map(opened->descriptor, opened->identity.bytes, place);
+  const std::string &sum = manifest.files.at(file).sha256;
+  if (!mapped || verify == Verify::Code || CheckedFiles::get().has(opened->identity, sum))
+    return mapped;
+  if (Status status = compareSum(mapped->getBytes(), sum, place))
+    return status.takeError();
+  CheckedFiles::get().add(opened->identity, sum);
+  return mapped;
+}
+
+//===----------------------------------------------------------------------===//
+// Artefact
+//===----------------------------------------------------------------------===//
+
+Artefact::~Artefact() = default;
+
+const std::byte *Artefact::getWeights() const { return weights ? weights->getBytes().data() : nullptr; }
+
+void Artefact::unload() {
+  entries.clear();
+  code.reset();
+  weights.reset();
+}
+
+Expected<std::unique_ptr<Artefact>> Artefact::load(const std::string &path, const LoadOptions &options,
+                                                   const abi::Services *services) {
+  std::unique_ptr<Artefact> artefact(new Artefact);
+  artefact->path = path;
+  Expected<FileDescriptor> folder = openFolder(path);
+  if (!folder)
+    return folder.takeError();
+  Expected<Manifest> manifest = readManifest(*folder, path);
+  if (!manifest)
+    return manifest.takeError();
+  artefact->manifest = std::move(*manifest);
+  Expected<const CodeObject *> object = chooseObject(artefact->manifest, options.isa, path);
+  if (!object)
+    return object.takeError();
+  artefact->isa = (*object)->isa;
+  Expected<MappedFile> weights = mapWeights(*folder, artefact->manifest, options.verify, path);
+  if (!weights)
+    return weights.takeError();
+  artefact->weights = std::make_unique<MappedFile>(std::move(*weights));
+  Expected<MappedCode> code = loadCode(*folder, artefact->manifest, (*object)->file, path);
+  if (!code)
+    return code.takeError();
+  artefact->code = std::make_unique<MappedCode>(std::move(*code));
+
+  auto resolve = [&](const std::string &symbol) -> Expected<void *> {
+    if (void *address = artefact->code->find(symbol))
+      return address;
+    return makeError(path, "/", (*object)->file, " lacks the symbol '", symbol, "'");
+  };
+  for (const Function &function : artefact->manifest.functions) {
+    Expected<void *> entry = resolve(function.symbol);
+    if (!entry)
+      return entry.takeError();
+    artefact->entries.push_back(reinterpret_cast<EntryFunction>(*entry));
+  }
+  Expected<void *> bind = resolve("lariat_bind");
+  if (!bind)
+    return bind.takeError();
+  reinterpret_cast<void (*)(const abi::Services *)>(*bind)(services);
+  return artefact;
+}

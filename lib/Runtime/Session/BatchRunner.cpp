@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Builds the inputs of an entry function from rows, and takes its results apart.
+
+#include "lariat/Runtime/Session/BatchRunner.h"
+
+#include "lariat/Runtime/Session/StepRunner.h"
+
+#include <algorithm>
+
+using namespace lariat;
+using namespace lariat::runtime;
+
+BatchRunner::CallRows BatchRunner::buildRows(std::span<const BatchRow> rows, std::span<const int64_t> depths) const {
+  CallRows call;
+  call.rows.reserve(rows.size());
+  for (size_t index = 0; index < rows.size(); ++index) {
+    const BatchRow &row = rows[index];
+    if (index == 0 || row.sequence != rows[index - 1].sequence)
+      call.sequences.push_back(sequences[row.sequence].get());
+    call.rows.push_back({.sequence = static_cast<int64_t>(call.sequences.size()) - 1,
+                         .position = row.position,
+                         .depth = depths.empty() ? 0 : depths[index],
+                         .flags = row.flags});
+  }
+  return call;
+}
+
+Expected<std::vector<InputArray>> BatchRunner::buildInputs(const Function &forward, std::span<const BatchRow> rows) {
+  std::vector<InputArray> inputs;
+  auto numRows = static_cast<int64_t>(rows.size());
+  for (const Port &port : forward.inputs) {
+    InputArray &input = inputs.emplace_back(InputArray{.data = nullptr, .numRows = numRows});
+    if (port.isRows)
+      continue;
+    if (port.name == "ids") {
+      ids.clear();
+      for (const BatchRow &row : rows)
+        ids.push_back(row.token);
+      input.data = ids.data();
+    } else if (port.name == "loops") {
+      loops.assign(rows.size(), settings.loops);
+      input.data = loops.data();
+    } else if (port.name == "threshold") {
+      thresholds.assign(rows.size(), settings.threshold);
+      input.data = thresholds.data();
+    } else if (port.name == "initial_state") {
+      states.assign(rows.size() * port.getNumElements(), 0);
+      for (size_t index = 0; index < rows.size() && !settings.initialState.empty(); ++index) {
+        const float *state = settings.initialState[rows[index].sequence].data;
+        std::copy_n(state + rows[index].position * port.getNumElements(), port.getNumElements(),
+                    states.data() + index * port.getNumElements());
+      }
+      input.data = states.data();
+    } else {
+      return makeError("input '", port.name, "' of a compiled function is not known");
+    }
+  }
+  return inputs;
+}
+
+/// An output of floats in place.
+static FloatLines viewLines(const Port &port, const OutputArray &array) {
+  return {.data = array.memory.data(),
+          .numRows = array.numRows,
+          .lineBytes = array.lineBytes,
+          .numColumns = port.getNumElements()};
+}
+
+RowResults BatchRunner::sortResults(const Function &function, const CallResult &result, size_t numRows) const {
+  RowResults results;
+  results.steps.assign(numRows, static_cast<int32_t>(facts.loops.defaultSteps));
+  for (size_t index = 0; index < function.outputs.size(); ++index) {
+    const Port &port = function.outputs[index];
+    const OutputArray &array = result.outputs[index];
+    if (port.name == "logits")
+      results.logits = viewLines(port, array);
+    else if (port.name == "hidden")
+      results.hidden = viewLines(port, array);
+    else if (port.name == "steps")
+      for (size_t row = 0; row < std::min(numRows, static_cast<size_t>(array.numRows)); ++row)
+        results.steps[row] = *array.line<int32_t>(static_cast<int64_t>(row));
+  }
+  return results;
+}
+
+std::vector<CacheCount> BatchRunner::countSlots(int64_t sequence) const {
+  std::vector<CacheCount> counts;
+  if (!sequences[sequence])
+    return counts;
+  std::vector<CacheUse> use = sequences[sequence]->getUse();
+  for (size_t index = 0; index < std::min(use.size(), facts.caches.size()); ++index) {
+    CacheCount &count = counts.emplace_back(CacheCount{.cache = static_cast<int64_t>(index), .slots = {}});
+    for (const SlotUse &slot : use[index].slots)
+      count.slots.push_back({slot.computed, slot.filled});
+    auto numSlots = static_cast<size_t>(facts.caches[index].getNumSlots(settings.loops));
+    count.slots.resize(std::max(count.slots.size(), numSlots));
+  }
+  return counts;
+}
+
+//===----------------------------------------------------------------------===//
+// The whole function
+//===----------------------------------------------------------------------===//
+
+/// The results against what the session reads of them.
+static Status verifyResults(const RowResults &results, std::span<const BatchRow> rows) {
+  int64_t numWanted = std::ranges::count_if(rows, [](const BatchRow &row) { return row.flags & abi::kWanted; });
+  auto numRows = static_cast<int64_t>(rows.size());
+  if (results.logits.data && results.logits.numRows != numWanted)
+    return makeError("compiled code gives logits of ", results.logits.numRows, " rows, expected ", numWanted);
+  if (results.hidden.data && results.hidden.numRows != numRows)
+    return makeError("compiled code gives states of ", results.hidden.numRows, " rows, expected ", numRows);
+  return Status::success();
+}
+
+Status ForwardRunner::start() {
+  Expected<const Function *> found =
+      model->findFunction({.name = "forward", .mode = settings.mode, .missing = settings.missing});
+  if (!found)
+    return found.takeError();
+  forward = *found;
+  return Status::success();
+}
+
+Expected<RowResults> ForwardRunner::feed(std::span<const BatchRow> rows) {
+  Expected<std::vector<InputArray>> inputs = buildInputs(*forward, rows);
+  if (!inputs)
+    return inputs.takeError();
+  CallRows call = buildRows(rows);
+  CallRequest request{.function = forward,
+                      .sequences = call.sequences,
+                      .rows = call.rows,
+                      .inputs = std::move(*inputs),
+                      .loops = settings.loops};
+  if (Status status = model->call(request, result))
+    return status.takeError();
+  RowResults results = sortResults(*forward, result, rows.size());
+  if (Status status = verifyResults(results, rows))
+    return status.takeError();
+  return results;
+}
+
+//===----------------------------------------------------------------------===//
+// Making one
+//===----------------------------------------------------------------------===//
+
+Expected<std::unique_ptr<BatchRunner>> lariat::runtime::createBatchRunner(const std::shared_ptr<Model> &model,
+                                                                          const SessionFacts &facts,
+                                                                          RunSettings settings, Form form,
+                                                                          size_t numSequences) {
+  std::unique_ptr<BatchRunner> runner;
+  if (form == Form::Forward)
+    runner = std::make_unique<ForwardRunner>(model, facts, std::move(settings));
+  else
+    runner = std::make_unique<StepRunner>(model, facts, std::move(settings), form == Form::Staggered);
+  if (Status status = runner->start())
+    return status.takeError();
+  for (size_t sequence = 0; sequence < numSequences; ++sequence) {
+    Expected<std::unique_ptr<Sequence>> made = model->createSequence();
+    if (!made)
+      return made.takeError();
+    runner->sequences.push_back(std::move(*made));
+  }
+  return runner;
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Compiled code checks nothing, so every number that reaches it is checked here: ids index the embedding, positions and
+// depths index caches and weights.
+
+#include "lariat/Runtime/Session/Checks.h"
+
+#include "lariat/Runtime/Sample/Numbers.h"
+
+#include <algorithm>
+#include <cmath>
+
+using namespace lariat::runtime;
+
+//===----------------------------------------------------------------------===//
+// Sequences
+//===----------------------------------------------------------------------===//
+
+/// Ids and lengths of one sequence that is to get `numNew` more tokens.
+static Status verifySequence(const SessionFacts &facts, std::span<const int64_t> ids, int64_t sequence,
+                             int64_t numNew) {
+  if (ids.empty())
+    return makeError("sequence ", sequence, " has no tokens, expected at least one");
+  for (size_t index = 0; index < ids.size(); ++index)
+    if (ids[index] < 0 || ids[index] >= facts.vocab)
+      return makeError("token ", index, " of sequence ", sequence, " is ", ids[index], ", expected 0 to ",
+                       facts.vocab - 1);
+  auto numRows = static_cast<int64_t>(ids.size());
+  // The last new token is never fed back, so it needs no position.
+  if (numRows <= facts.context && numNew <= facts.context - numRows + 1)
+    return Status::success();
+  std::string more = numNew ? " and asks for " + std::to_string(numNew) + " more" : "";
+  return makeError("sequence ", sequence, " has ", numRows, " tokens", more, ", but the context of the model is ",
+                   facts.context);
+}
+
+/// Sequences, ids, context (with `numNew` more rows), prefix.
+static Status verifySequences(const SessionFacts &facts, const Request &request, int64_t numNew) {
+  if (request.sequences.empty())
+    return makeError("the batch has no sequences, expected at least one");
+  int64_t sequence = 0;
+  for (const std::vector<int64_t> &ids : request.sequences)
+    if (Status status = verifySequence(facts, ids, sequence++, numNew))
+      return status;
+  if (request.prefix < 0)
+    return makeError("the prefix is ", request.prefix, ", expected 0 or more");
+  if (request.prefix > 0 && !facts.hasPrefixMask)
+    return makeError("a prefix of ", request.prefix, " rows is given, but the model has no prefix mask");
+  return Status::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Calls
+//===----------------------------------------------------------------------===//
+
+/// Whether a request may be cut into calls.
+static Status verifyChunk(const SessionFacts &facts, const ScoreRequest &request) {
+  if (!request.chunk)
+    return Status::success();
+  if (*request.chunk < 1)
+    return makeError("the chunk is ", *request.chunk, " rows, expected at least 1");
+  if (facts.mixesCallRows || (facts.hasTopK && request.mode == "score"))
+    return makeError("a chunk is given, but rows of this model depend on all rows of a call");
+  if (request.prefix > *request.chunk)
+    return makeError("the chunk is ", *request.chunk, " rows, expected at least the ", request.prefix,
+                     " of the prefix");
+  return Status::success();
+}
+
+Status lariat::runtime::verifyScore(const SessionFacts &facts, const ScoreRequest &request) {
+  if (request.mode != "score" && request.mode != "generate")
+    return makeError("'mode' of the request is '", request.mode, "', expected score or generate");
+  if (!facts.isDecoder())
+    return makeError("the model is an encoder, which answers encode, not score");
+  if (request.mode == "generate" && !facts.canGenerate())
+    return makeError("mode generate is asked for, but the model's top_k has no decode rule, so it scores only");
+  if (Status status = verifySequences(facts, request, /*numNew=*/0))
+    return status;
+  return verifyChunk(facts, request);
+}
+
+Status lariat::runtime::verifyEncode(const SessionFacts &facts, const Request &request) {
+  if (facts.isDecoder())
+    return makeError("the model is a decoder, which answers score and generate, not encode");
+  return verifySequences(facts, request, /*numNew=*/0);
+}
+
+Status lariat::runtime::verifyGenerate(const SessionFacts &facts, const GenerateRequest &request) {
+  if (!facts.isDecoder())
+    return makeError("the model is an encoder, which answers encode, not generate");
+  if (facts.lacksDecodeRule)
+    return makeError("the model cannot generate: its top_k has no decode rule");
+  if (facts.mixesCallRows)
+    return makeError(
+        "the model cannot generate: it attends or reduces among the rows of one call, not through a cache");
+  if (request.maxNewTokens < 0)
+    return makeError("max_new_tokens is ", request.maxNewTokens, ", expected 0 or more");
+  if (Status status = verifySampling(request.sampling, facts.vocab))
+    return status;
+  for (int64_t token : request.stopTokens)
+    if (token < 0 || token >= facts.vocab)
+      return makeError("a stop token is ", token, ", expected 0 to ", facts.vocab - 1);
+  return verifySequences(facts, request, request.maxNewTokens);
+}
+
+//===----------------------------------------------------------------------===//
+// Loop
+//===----------------------------------------------------------------------===//
+
+/// Depth-indexed memory and weights that the loop reaches must have that many depths.
+static Status verifyDepths(const SessionFacts &facts, int64_t loops) {
+  for (const CacheRule &cache : facts.caches) {
+    if (cache.looped && cache.depths && loops > *cache.depths)
+      return makeError(loops, " loop steps are asked for, but cache @", cache.name, " has ", *cache.depths, " depths");
+    if (cache.loopsAtMost && loops > *cache.loopsAtMost)
+      return makeError("cache @", cache.name, " cannot run: ", cache.refusal);
+  }
+  for (const DepthWeight &weight : facts.depthWeights)
+    if (loops > weight.depths)
+      return makeError(loops, " loop steps are asked for, but weight @", weight.name, " has ", weight.depths,
+                       " depths");
+  return Status::success();
+}
+
+Expected<int64_t> lariat::runtime::resolveLoops(const SessionFacts &facts, const Request &request, bool usesLoops) {
+  const LoopRange &range = facts.loops;
+  int64_t loops = range.defaultSteps;
+  if (request.threshold && range.stepsWithExit)
+    loops = range.stepsWithExit;
+  if (request.loops) {
+    loops = *request.loops;
+    if (!range.isFree() && loops != range.defaultSteps)
+      return makeError(loops, " loop steps are asked for, but the loop count of this model is not free: it is ",
+                       range.defaultSteps);
+    if (loops < range.minSteps || (range.maxSteps && loops > range.maxSteps))
+      return makeError(loops, " loop steps are asked for, but the model takes ", range.minSteps,
+                       range.maxSteps ? " to " + std::to_string(range.maxSteps) : std::string(" or more"));
+  }
+  if (usesLoops)
+    if (Status status = verifyDepths(facts, loops))
+      return status.takeError();
+  return loops;
+}
+
+Expected<float> lariat::runtime::resolveThreshold(const SessionFacts &facts, const Request &request) {
+  const std::optional<ExitRule> &exit = facts.exit;
+  if (!request.threshold)
+    return exit ? static_cast<float>(exit->never) : 0.0f;
+  if (!exit)
+    return makeError("an exit threshold is given, but the model declares no exit rule");
+  double threshold = *request.threshold;
+  if (!std::isfinite(threshold) || threshold < exit->low || threshold > exit->high)
+    return makeError("the exit threshold is ", formatNumber(threshold), ", but the rule '", exit->rule, "' takes ",
+                     formatNumber(exit->low), " to ", formatNumber(exit->high));
+  return static_cast<float>(threshold);
+}
+
+Status lariat::runtime::verifyMissing(const SessionFacts &facts, const Request &request) {
+  const std::vector<std::string> &allowed = facts.allowedMissing;
+  if (!request.missing || std::ranges::find(allowed, *request.missing) != allowed.end())
+    return Status::success();
+  std::string list;
+  for (const std::string &word : allowed)
+    list += (list.empty() ? "" : ", ") + word;
+  return makeError("the missing mode '", *request.missing,
+                   "' is not one the model allows: ", list.empty() ? "it has no choice" : list);
+}
+
+Status lariat::runtime::verifyInitialState(const ScoreRequest &request, int64_t width) {
+  if (!request.initialState)
+    return Status::success();
+  if (width == 0)
+    return makeError("an initial state is given, but the model takes none");
+  if (request.initialState->size() != request.sequences.size())
+    return makeError("initial states are given for ", request.initialState->size(), " sequences, but the batch has ",
+                     request.sequences.size());
+  for (size_t sequence = 0; sequence < request.sequences.size(); ++sequence) {
+    const StateArray &state = (*request.initialState)[sequence];
+    size_t numRows = request.sequences[sequence].size();
+    if (!state.data || state.numRows != static_cast<int64_t>(numRows) || state.width != width)
+      return makeError("the initial state of sequence ", sequence, " has shape [", state.numRows, ", ", state.width,
+                       "], expected [", numRows, ", ", width, "]");
+  }
+  return Status::success();
+}

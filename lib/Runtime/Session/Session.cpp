@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Opening, scoring and encoding. Rows are fed call by call as planned; results are put together per sequence.
+
+#include "lariat/Runtime/Session/Session.h"
+
+#include "lariat/Runtime/Session/Checks.h"
+#include "lariat/Runtime/Session/Plan.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+using namespace lariat;
+using namespace lariat::runtime;
+
+//===----------------------------------------------------------------------===//
+// Opening
+//===----------------------------------------------------------------------===//
+
+/// @forward of any variant: all have the same inputs.
+static const Function *findForward(const Manifest &manifest) {
+  auto it = std::ranges::find(manifest.functions, "forward", &Function::name);
+  return it == manifest.functions.end() ? nullptr : &*it;
+}
+
+Expected<std::unique_ptr<Session>> Session::open(const std::string &path, const SessionOptions &options) {
+  if (options.maxRows < 1)
+    return makeError("max_rows is ", options.maxRows, ", expected at least 1");
+  Expected<std::unique_ptr<Model>> model = Model::open(path, options.open);
+  if (!model)
+    return model.takeError();
+  const Manifest &manifest = (*model)->getManifest();
+  Expected<SessionFacts> facts = readSessionFacts(manifest, path + "/manifest.json");
+  if (!facts)
+    return facts.takeError();
+  const Function *forward = findForward(manifest);
+  if (!forward)
+    return makeError(path, " has no function forward");
+  const char *answer = facts->isDecoder() ? "logits" : "hidden";
+  if (forward->findOutput(answer) < 0)
+    return makeError(path, ": function forward has no output '", answer, "'");
+  for (const Function &function : manifest.functions)
+    for (const Port &port : function.outputs)
+      if (port.name == "logits" && port.getNumElements() != facts->vocab)
+        return makeError(path, ": 'logits' of function ", function.name, " have ", port.getNumElements(),
+                         " columns, but the vocabulary of the model is ", facts->vocab);
+  std::unique_ptr<Session> session(new Session(std::move(*model), std::move(*facts), options.maxRows));
+  session->usesLoops = forward->findInput("loops") >= 0;
+  if (int64_t state = forward->findInput("initial_state"); state >= 0)
+    session->stateWidth = forward->inputs[state].getNumElements();
+  return session;
+}
+
+Expected<std::unique_ptr<BatchRunner>> Session::start(const Request &request, const std::string &mode, Form form,
+                                                      const std::vector<StateArray> &initialState) {
+  Expected<int64_t> loops = resolveLoops(facts, request, usesLoops);
+  if (!loops)
+    return loops.takeError();
+  Expected<float> threshold = resolveThreshold(facts, request);
+  if (!threshold)
+    return threshold.takeError();
+  if (Status status = verifyMissing(facts, request))
+    return status.takeError();
+  RunSettings settings{mode, request.missing, *loops, *threshold, initialState};
+  return createBatchRunner(model, facts, std::move(settings), form, request.sequences.size());
+}
+
+bool Session::mayCut(const Request &request, const std::string &mode) const {
+  if (facts.hasTopK && mode == "score")
+    return false;
+  Expected<int64_t> loops = resolveLoops(facts, request, usesLoops);
+  return loops && facts.mayChunk(*loops);
+}
+
+//===----------------------------------------------------------------------===//
+// Scoring
+//===----------------------------------------------------------------------===//
+
+/// Copies lines `begin` to `end` of a call to rows from `at` on; the array has room for `numRows` rows.
+static Status collectLines(FloatArray &whole, const FloatLines &lines, int64_t begin, int64_t end, int64_t at,
+                           int64_t numRows) {
+  if (!lines.data)
+    return Status::success();
+  int64_t lineBytes = lines.numColumns * static_cast<int64_t>(sizeof(float)), bytes = 0;
+  if (whole.numColumns == 0) {
+    if (!multiply(lineBytes, numRows, bytes))
+      return makeError("the result of ", numRows, " rows is too large");
+    if (Status status = whole.memory.reserve(bytes, "a result"))
+      return status;
+    whole.numRows = numRows;
+    whole.numColumns = lines.numColumns;
+  }
+  for (int64_t line = begin; line < end; ++line, ++at)
+    std::memcpy(whole.memory.data() + at * lineBytes, lines.data + line * lines.lineBytes, lineBytes);
+  return Status::success();
+}
+
+Expected<std::vector<SequenceScores>> Session::runAll(BatchRunner &runner, const Request &request,
+                                                      const std::vector<CallPlan> &calls) {
+  std::vector<SequenceScores> scores(request.sequences.size());
+  for (const CallPlan &call : calls) {
+    if (request.wantsStop && request.wantsStop())
+      return makeError(kStoppedMessage);
+    std::vector<BatchRow> rows = listPromptRows(request, call, [](int64_t, int64_t) { return true; });
+    Expected<RowResults> results = runner.feed(rows);
+    if (!results)
+      return results.takeError();
+    int64_t begin = 0;
+    for (const RowSpan &span : call) {
+      SequenceScores &score = scores[span.sequence];
+      int64_t end = begin + span.last - span.first;
+      auto numRows = static_cast<int64_t>(request.sequences[span.sequence].size());
+      if (Status status = collectLines(score.logits, results->logits, begin, end, span.first, numRows))
+        return status.takeError();
+      if (Status status = collectLines(score.hidden, results->hidden, begin, end, span.first, numRows))
+        return status.takeError();
+      score.steps.insert(score.steps.end(), results->steps.begin() + begin, results->steps.begin() + end);
+      if (span.last == numRows) {
+        score.caches = runner.countSlots(span.sequence);
+        runner.release(span.sequence);
+      }
+      begin = end;
+    }
+  }
+  return scores;
+}
+
+Expected<std::vector<SequenceScores>> Session::score(const ScoreRequest &request) {
+  if (Status status = verifyScore(facts, request))
+    return status.takeError();
+  if (Status status = verifyInitialState(request, stateWidth))
+    return status.takeError();
+  Expected<std::unique_ptr<BatchRunner>> runner =
+      start(request, request.mode, request.form, request.initialState.value_or(std::vector<StateArray>()));
+  if (!runner)
+    return runner.takeError();
+  PlanOptions plan{maxRows, request.chunk, mayCut(request, request.mode)};
+  return runAll(**runner, request, planCalls(request, plan));
+}
+
+Expected<std::vector<SequenceScores>> Session::encode(const Request &request) {
+  if (Status status = verifyEncode(facts, request))
+    return status.takeError();
+  Expected<std::unique_ptr<BatchRunner>> runner = start(request, "score", Form::Forward, /*initialState=*/{});
+  if (!runner)
+    return runner.takeError();
+  return runAll(**runner, request, planCalls(request, {maxRows, std::nullopt, mayCut(request, "score")}));
+}
+
+Expected<std::unique_ptr<Generation>> Session::generate(GenerateRequest request) {
+  if (Status status = verifyGenerate(facts, request))
+    return status.takeError();
+  Expected<std::unique_ptr<BatchRunner>> runner = start(request, "generate", Form::Forward, /*initialState=*/{});
+  if (!runner)
+    return runner.takeError();
+  PlanOptions plan{maxRows, std::nullopt, mayCut(request, "generate")};
+  std::vector<CallPlan> calls = planCalls(request, plan);
+  std::unique_ptr<Generation> generation(new Generation(facts, std::move(request), std::move(*runner)));
+  generation->prompts = std::move(calls);
+  generation->maxRows = maxRows;
+  return generation;
+}

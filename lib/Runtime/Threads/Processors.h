@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Private. Which processors the calling thread may use, and moving a thread to one of them.
+
+#ifndef LARIAT_LIB_RUNTIME_THREADS_PROCESSORS_H
+#define LARIAT_LIB_RUNTIME_THREADS_PROCESSORS_H
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace lariat::runtime {
+
+/// Processors by number.
+using ProcessorSet = std::vector<int>;
+
+/// Where a thread may run, in the system's form: taken and put back in a microsecond.
+class Affinity {
+public:
+  /// Of the calling thread; empty where the system does not say.
+  static Affinity read();
+  static Affinity of(int processor);
+
+  /// Whether the calling thread now runs there only.
+  bool apply() const;
+  bool has(int processor) const;
+  ProcessorSet list() const;
+
+private:
+  static constexpr int kMostProcessors = 8192;
+
+  std::array<unsigned long, kMostProcessors / (8 * sizeof(unsigned long))> bits = {};
+};
+
+/// The processors of `allowed`, one of each core first.
+ProcessorSet orderByCore(const ProcessorSet &allowed);
+/// How many cores these are.
+int64_t countCores(const ProcessorSet &allowed);
+/// Processors' worth of time that the process may use, rounded up; nothing to limit it: a large number.
+int64_t readTimeQuota();
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_LIB_RUNTIME_THREADS_PROCESSORS_H

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The fast path: requests to the runtime in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lariat._files import reason
+from lariat._reference import read_slots
+from lariat._runner import Ids, NewToken, SequenceEnd, missing_word
+from lariat.artefact import Artefact
+from lariat.errors import ArtefactError, RuntimeFault
+from lariat.requests import CacheUse, Encoded, GenerateOptions, Score, ScoreOptions
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+    from lariat import _native
+
+    Integers = NDArray[numpy.int64]
+
+__all__ = ["FastRunner"]
+
+FORMS = {None: 0, "lockstep": 1, "staggered": 2}
+LARGEST, LARGEST_SEED = 2**63 - 1, 2**64 - 1
+
+
+class FastRunner:
+    """Computes with the code of an artefact, opened by the first request and again after it was closed."""
+
+    def __init__(self, artefact: Artefact, threads: int | None) -> None:
+        self._artefact = artefact
+        self._threads = threads
+        self._native: _native.Session | None = None
+
+    def score(self, sequences: Ids, options: ScoreOptions) -> list[Score]:
+        session = self._open()
+        if options.derived not in FORMS:
+            raise RuntimeFault('\'derived\' of the request is not false, "lockstep" or "staggered"')
+        states = None
+        if options.initial_state is not None:
+            if session.state_columns == 0:
+                raise RuntimeFault("an initial state is given, but the model takes none")
+            states = _read_states(options.initial_state, sequences, session.state_columns)
+        results = session.score(
+            *self._arrays(sequences),
+            mode=options.mode,
+            loops=_optional(options.loops, "loops"),
+            threshold=options.exit_threshold,
+            missing=missing_word(options.missing),
+            prefix=_integer(options.prefix or 0, "prefix"),
+            initial_states=states,
+            chunk=_optional(options.chunk, "chunk"),
+            form=FORMS[options.derived],
+        )
+        return [Score(_present(logits), steps, _slots(slots)) for logits, _, steps, slots in results]
+
+    def score_to_file(self, sequences: Ids, output: Path, options: ScoreOptions) -> list[CacheUse]:
+        scores = self.score(sequences, options)
+        tensors: dict[str, Any] = {f"logits.{at}": score.logits for at, score in enumerate(scores)}
+        _write(output, tensors | {f"steps.{at}": score.steps for at, score in enumerate(scores)})
+        return [score.slots for score in scores]
+
+    def encode(self, sequences: Ids) -> list[Encoded]:
+        results = self._open().encode(*self._arrays(sequences))
+        return [Encoded(_present(hidden), logits) for logits, hidden, _, _ in results]
+
+    def encode_to_file(self, sequences: Ids, output: Path) -> None:
+        results = self.encode(sequences)
+        tensors: dict[str, Any] = {f"hidden.{at}": one.hidden for at, one in enumerate(results)}
+        _write(
+            output, tensors | {f"logits.{at}": one.logits for at, one in enumerate(results) if one.logits is not None}
+        )
+
+    def generate(self, sequences: Ids, options: GenerateOptions) -> FastRun:
+        generation = self._open().generate(
+            *self._arrays(sequences),
+            loops=_optional(options.loops, "loops"),
+            threshold=options.exit_threshold,
+            missing=missing_word(options.missing),
+            prefix=_integer(options.prefix or 0, "prefix"),
+            max_new_tokens=_integer(options.max_new_tokens, "max_new_tokens"),
+            seed=_integer(options.seed, "seed", 0, LARGEST_SEED),
+            repetition_penalty=options.repetition_penalty,
+            presence_penalty=options.presence_penalty,
+            frequency_penalty=options.frequency_penalty,
+            temperature=options.temperature,
+            top_k=_integer(options.top_k, "top_k"),
+            top_p=options.top_p,
+            min_p=options.min_p,
+            logprobs=_optional(options.logprobs, "logprobs", 0),
+            ignore_eos=options.ignore_eos,
+            stop_tokens=[_integer(token, "stop_tokens") for token in options.stop_tokens],
+        )
+        return FastRun(generation, with_logprobs=options.logprobs is not None)
+
+    def close(self) -> None:
+        native, self._native = self._native, None
+        if native is not None:
+            native.close()
+
+    def stop(self) -> None:
+        self.close()
+
+    def _open(self) -> _native.Session:
+        if self._native is None:
+            if not self._artefact.path.is_dir():
+                raise ArtefactError(f"{self._artefact.path}: no such artefact, 'lariat compile' makes one")
+            try:
+                from lariat import _native
+            except ImportError as failure:
+                raise RuntimeFault(f"cannot load the runtime: {failure}; scripts/setup.sh builds it") from None
+            self._native = _native.Session(str(self._artefact.path), threads=self._threads or 0)
+        return self._native
+
+    def _arrays(self, sequences: Ids) -> tuple[Integers, Integers]:
+        """All tokens, one sequence after the other, and the length of each."""
+        import numpy
+
+        try:
+            tokens = numpy.array([token for sequence in sequences for token in sequence], numpy.int64)
+        except OverflowError:
+            place, index, token = next(
+                (place, index, token)
+                for place, sequence in enumerate(sequences)
+                for index, token in enumerate(sequence)
+                if not -LARGEST <= token <= LARGEST
+            )
+            most = self._artefact.vocabulary - 1
+            message = f"token {index} of sequence {place} is {token}, expected 0 to {most}"
+            raise RuntimeFault(message) from None
+        return tokens, numpy.array([len(sequence) for sequence in sequences], numpy.int64)
+
+
+class FastRun:
+    """A generation of the runtime, run step by step as tokens are asked for."""
+
+    def __init__(self, generation: _native.Generation, *, with_logprobs: bool) -> None:
+        self._generation = generation
+        self._with_logprobs = with_logprobs
+
+    def tokens(self) -> Iterator[NewToken]:
+        while step := self._generation.next():
+            for sequence, token, steps, logprob, ids, logprobs in step:
+                if self._with_logprobs:
+                    yield NewToken(sequence, token, steps, logprob, tuple(zip(ids, logprobs, strict=True)))
+                else:
+                    yield NewToken(sequence, token, steps)
+
+    def stop(self, sequence: int) -> None:
+        self._generation.stop(sequence)
+
+    def end(self, sequence: int) -> SequenceEnd | None:
+        tokens, _, finish, slots = self._generation.result(sequence)
+        return SequenceEnd(tokens, finish, None if slots is None else _slots(slots))
+
+    def close(self) -> None:
+        del self._generation
+
+
+def _integer(value: int, name: str, low: int = -LARGEST, high: int = LARGEST) -> int:
+    """A number that the runtime can take; the sentences are those of the reference path."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise RuntimeFault(f"'{name}' of the request is not {'an' if low < 0 else 'a non-negative'} integer")
+    return value
+
+
+def _optional(value: int | None, name: str, low: int = -LARGEST) -> int | None:
+    return None if value is None else _integer(value, name, low)
+
+
+def _present(values: NDArray[numpy.float32] | None) -> NDArray[numpy.float32]:
+    if values is None:
+        raise RuntimeFault("the model gave no values")
+    return values
+
+
+def _slots(text: str) -> CacheUse:
+    return read_slots([json.loads(text)])[0]
+
+
+def _write(output: Path, tensors: dict[str, Any]) -> None:
+    import safetensors
+    import safetensors.numpy
+
+    try:
+        safetensors.numpy.save_file(tensors, output)
+    except OSError as failure:
+        raise RuntimeFault(f"cannot write {output}: {reason(failure)}") from None
+    except safetensors.SafetensorError as failure:
+        raise RuntimeFault(f"cannot write {output}: {failure}") from None
+
+
+def _read_states(path: Path, sequences: Ids, columns: int) -> list[NDArray[numpy.float32]]:
+    """`state.I` of each sequence, or the only tensor where there is one sequence."""
+    import numpy
+    import safetensors
+
+    path = path.resolve()
+    if path.is_dir():
+        raise RuntimeFault(f"{path} is a directory, expected a safetensors file")
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            names = list(file.keys())
+            single = len(sequences) == 1 and len(names) == 1
+            states = []
+            for at, sequence in enumerate(sequences):
+                name = names[0] if single else f"state.{at}"
+                if name not in names:
+                    raise RuntimeFault(f"{path} has no tensor '{name}' for sequence {at}")
+                stored = file.get_slice(name)
+                shape, expected = list(stored.get_shape()), [len(sequence), columns]
+                if shape != expected:
+                    raise RuntimeFault(f"{path}: tensor '{name}' has shape {shape}, expected {expected}")
+                if stored.get_dtype() != "F32":
+                    raise RuntimeFault(f"{path}: tensor '{name}' has type {stored.get_dtype()}, expected F32")
+                states.append(numpy.ascontiguousarray(file.get_tensor(name)))
+            return states
+    except FileNotFoundError:
+        raise RuntimeFault(f"cannot read {path}: No such file or directory") from None
+    except OSError as failure:
+        raise RuntimeFault(f"cannot read {path}: {reason(failure)}") from None
+    except safetensors.SafetensorError as failure:
+        raise RuntimeFault(f"{path}: {' '.join(str(failure).split())}") from None

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What a session needs of the thing that computes: `_reference` and `_fast` have one each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from lariat.requests import CacheUse, Encoded, GenerateOptions, Score, ScoreOptions
+
+__all__ = ["Ids", "NewToken", "Run", "Runner", "SequenceEnd", "missing_word"]
+
+Ids = list[list[int]]
+
+
+class NewToken(NamedTuple):
+    """A token as it is chosen."""
+
+    sequence: int
+    id: int
+    steps: int
+    logprob: float | None = None
+    top_logprobs: tuple[tuple[int, float], ...] = ()
+
+
+class SequenceEnd(NamedTuple):
+    """What a finished sequence consists of."""
+
+    tokens: list[int]
+    finish: str
+    slots: CacheUse | None
+
+
+class Run(Protocol):
+    """A batch that generates."""
+
+    def tokens(self) -> Iterator[NewToken]:
+        """New tokens as they come."""
+
+    def stop(self, sequence: int) -> None:
+        """Say that nobody waits for more tokens of a sequence. Some may still come."""
+
+    def end(self, sequence: int) -> SequenceEnd | None:
+        """How a sequence ended; none where the run did not come to that."""
+
+    def close(self) -> None:
+        """End the run, wherever it is."""
+
+
+class Runner(Protocol):
+    """Computes for one artefact. One call at a time; a failed request leaves it usable."""
+
+    def score(self, sequences: Ids, options: ScoreOptions) -> list[Score]: ...
+
+    def score_to_file(self, sequences: Ids, output: Path, options: ScoreOptions) -> list[CacheUse]: ...
+
+    def encode(self, sequences: Ids) -> list[Encoded]: ...
+
+    def encode_to_file(self, sequences: Ids, output: Path) -> None: ...
+
+    def generate(self, sequences: Ids, options: GenerateOptions) -> Run: ...
+
+    def close(self) -> None:
+        """Give memory and threads back; the next request starts again."""
+
+    def stop(self) -> None:
+        """The same, without waiting for a request that runs."""
+
+
+def missing_word(missing: str | None) -> str | None:
+    """A missing mode as the compiler spells it."""
+    return None if missing is None else missing.replace("-", "_")

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""`lariat bench`: makes the measured checkpoints, measures the machine, measures a model beside peers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from lariat._files import replacing
+from lariat.errors import RuntimeFault
+
+__all__ = ["add_to"]
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the commands of `lariat bench` to its parser."""
+    from lariat.bench.plan import ROOT
+    from lariat.bench.shapes import SHAPES
+    from lariat.compiler import DEFAULT_PIPELINE, PIPELINES
+
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    make = commands.add_parser("make", help="write a checkpoint with random weights", allow_abbrev=False)
+    make.set_defaults(run=_make)
+    make.add_argument("--shape", choices=SHAPES, required=True, help="of which model")
+    make.add_argument("--loops", metavar="R", type=int, help="loop steps (default: the model's)")
+    make.add_argument("--seed", metavar="N", type=int, default=0, help="of the weights (default: 0)")
+    make.add_argument("-o", dest="output", metavar="DIR", type=Path, required=True, help="checkpoint to write")
+
+    limits = commands.add_parser("limits", help="measure the machine: multiply-add and reading", allow_abbrev=False)
+    limits.set_defaults(run=_limits)
+    _add_threads(limits)
+    limits.add_argument("-o", dest="output", metavar="FILE", type=Path, help="JSON to write (default: print it)")
+
+    model = commands.add_parser("model", help="measure a model beside peers and limits", allow_abbrev=False)
+    model.set_defaults(run=_model)
+    model.add_argument("plan", metavar="PLAN", help="a file, or the name of one in bench/configs")
+    _add_threads(model)
+    model.add_argument("--rounds", metavar="N", type=int, help="rounds, 5 or more for figures (default: the plan's)")
+    model.add_argument("--systems", metavar="LIST", help="systems, separated by commas (default: the plan's)")
+    model.add_argument("--loops", metavar="R", type=int, help="loop steps (default: the plan's)")
+    model.add_argument("--pipeline", choices=PIPELINES, default=DEFAULT_PIPELINE, help="how lariat compiles")
+    model.add_argument("--peers", metavar="DIR", type=Path, default=ROOT / "build" / "peers-venv",
+                       help="environment of the peers (default: build/peers-venv)")  # fmt: skip
+    model.add_argument("-o", dest="output", metavar="DIR", type=Path, default=ROOT / "build" / "bench",
+                       help="folder for PLAN.json, PLAN.md, checkpoints and caches (default: build/bench)")  # fmt: skip
+
+
+def _add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", metavar="N,...", help="numbers of threads, separated by commas")
+
+
+def _make(options: argparse.Namespace) -> None:
+    from lariat.bench.make_checkpoint import make_checkpoint
+    from lariat.bench.shapes import SHAPES
+
+    shape = SHAPES[options.shape]
+    if options.loops is not None:
+        shape = shape.with_loops(_at_least_one(options.loops, "--loops"))
+    make_checkpoint(shape, options.output, options.seed)
+    print(f"{options.output}: {shape.num_weights / 1e6:.1f} million weights, {shape.num_applications} applied layers")
+
+
+def _limits(options: argparse.Namespace) -> None:
+    from lariat.bench.limits import measure
+
+    text = json.dumps(measure(_threads(options) or (1, 2)), indent=1) + "\n"
+    if options.output is None:
+        print(text, end="")
+        return
+    with replacing(options.output) as temporary:
+        temporary.write_text(text)
+
+
+def _model(options: argparse.Namespace) -> None:
+    from lariat.bench.model import measure_model
+    from lariat.bench.plan import find_plan
+    from lariat.bench.report import headline, render
+
+    plan = find_plan(options.plan)
+    plan = plan.but(
+        rounds=None if options.rounds is None else _at_least_one(options.rounds, "--rounds"),
+        threads=_threads(options),
+        systems=None if options.systems is None else tuple(options.systems.split(",")),
+        shape=None if options.loops is None else plan.shape.with_loops(_at_least_one(options.loops, "--loops")),
+    )
+    command = ["lariat", *sys.argv[1:]]
+    options.output.mkdir(parents=True, exist_ok=True)
+    result = measure_model(plan, options.output, options.peers.absolute(), options.pipeline, command, _report)
+    name = f"{plan.name}-{options.pipeline}"
+    for suffix, text in (("json", json.dumps(result, indent=1) + "\n"), ("md", render(result))):
+        with replacing(options.output / f"{name}.{suffix}") as temporary:
+            temporary.write_text(text)
+    for case in result["cases"]:
+        print(f"{case['title']}, {case['threads']} thread{'s' * (case['threads'] > 1)}: {headline(case)}")
+    print(f"written: {options.output / name}.md")
+
+
+def _report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _threads(options: argparse.Namespace) -> tuple[int, ...] | None:
+    if options.threads is None:
+        return None
+    try:
+        return tuple(_at_least_one(int(text), "--threads") for text in options.threads.split(","))
+    except ValueError:
+        raise RuntimeFault(f"--threads: '{options.threads}' is not a list of whole numbers") from None
+
+
+def _at_least_one(value: int, option: str) -> int:
+    if value < 1:
+        raise RuntimeFault(f"{option}: {value} is less than 1")
+    return value

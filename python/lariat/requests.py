@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What a session is asked for and what it answers: options and results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+__all__ = ["CacheUse", "Encoded", "GenerateOptions", "Generation", "Score", "ScoreOptions", "SlotUse", "Token"]
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """How to score.
+
+    Attributes:
+        mode: `score` runs a non-causal router as trained, `generate` replaces it by its decode rule.
+        loops: most loop steps, in the range the model allows; its default where none is given.
+        exit_threshold: threshold of the declared exit rule; no row exits where none is given.
+        missing: what later rows see of a row that exited; the model's declaration where none is given.
+        prefix: rows at the start of each sequence that see each other in both directions.
+        initial_state: safetensors file with the state before the loop, for families that leave it free:
+            `state.I` float32[num_rows, width] for sequence I, or one tensor for one sequence.
+        chunk: rows of a sequence that are run in one call, all where none is given.
+        derived: run the derived step functions instead of the whole function: `lockstep`, all rows at one depth, or
+            `staggered`, rows of different depths in one call.
+    """
+
+    mode: str = "score"
+    loops: int | None = None
+    exit_threshold: float | None = None
+    missing: str | None = None
+    prefix: int | None = None
+    initial_state: Path | None = None
+    chunk: int | None = None
+    derived: str | None = None
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """How to generate.
+
+    Tokens are chosen in this order, each step over what the one before left: repetition penalty, presence and frequency
+    penalty, temperature, top k, top p, min p, then a draw. The reference path knows the temperature only.
+
+    Attributes:
+        max_new_tokens: the length at which a sequence ends if nothing ends it before.
+        temperature: 0 takes the most likely token; above, tokens are sampled from softmax(logits / temperature).
+        seed: of the sampling; noise depends on seed and position only, never on the batch.
+        ignore_eos: go on after an end-of-sequence token of the model.
+        stop: texts that end a sequence; the first one found and what follows it are left out of the text.
+        stop_tokens: token ids that end a sequence, besides the model's own.
+        loops, exit_threshold, missing, prefix: as in `ScoreOptions`.
+        top_k: sample from the k most likely tokens; 0 for all.
+        top_p: sample from the fewest most likely tokens whose share is at least p, 0 to 1.
+        min_p: sample from the tokens at least p times as likely as the most likely one, 0 to 1.
+        repetition_penalty: divides positive logits, and multiplies others, of tokens in the prompt or generated.
+        presence_penalty: taken from the logits of generated tokens.
+        frequency_penalty: taken from the logits of generated tokens, for each time.
+        logprobs: report log probabilities, of the chosen token and so many of the most likely ones, from the softmax of
+            the model's own logits: before penalties, temperature and truncation.
+    """
+
+    max_new_tokens: int = 128
+    temperature: float = 0.0
+    seed: int = 0
+    ignore_eos: bool = False
+    stop: tuple[str, ...] = ()
+    loops: int | None = None
+    exit_threshold: float | None = None
+    missing: str | None = None
+    prefix: int | None = None
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logprobs: int | None = None
+    stop_tokens: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class SlotUse:
+    """Entries of one slot: `computed` from their own row, `filled` in for rows that stopped before."""
+
+    computed: int
+    filled: int
+
+
+CacheUse = dict[str, tuple[tuple[SlotUse, ...], ...]]
+"""Entries that a sequence left in each cache, by its name, then layer, then slot."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Result for one sequence: `logits` float32[num_rows, vocabulary], `steps` int32[num_rows], loop steps of a row."""
+
+    logits: NDArray[numpy.float32]
+    steps: NDArray[numpy.int32]
+    slots: CacheUse
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Result of an encoder: `hidden` float32[num_rows, width], `logits` float32[num_rows, vocabulary] with a head."""
+
+    hidden: NDArray[numpy.float32]
+    logits: NDArray[numpy.float32] | None
+
+
+@dataclass(frozen=True)
+class Token:
+    """A new token: of which sequence, its id, loop steps of the row that chose it, and the text it completes.
+
+    With `GenerateOptions.logprobs`, its log probability, and ids and log probabilities of the most likely tokens.
+    """
+
+    sequence: int
+    id: int
+    steps: int
+    text: str
+    logprob: float | None = None
+    top_logprobs: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Result for one sequence.
+
+    Attributes:
+        tokens: new token ids.
+        steps: loop steps of the row that chose each of them.
+        finish: `eos`, `stop` or `length`.
+        text: of the new tokens, up to a stop text; none if all prompts are token ids and there is no stop text.
+        slots: cache entries at the end; none if a stop text ended the run on the reference path.
+        logprobs: log probability of each token, where asked for.
+    """
+
+    tokens: tuple[int, ...]
+    steps: tuple[int, ...]
+    finish: str
+    text: str | None
+    slots: CacheUse | None = field(repr=False)
+    logprobs: tuple[float, ...] | None = None

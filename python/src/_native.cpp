@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The runtime for Python: sessions and generations of include/lariat-c/Runtime.h as objects. Ids come in as arrays, results
+// go out as arrays over the memory they were computed into. The lock of the interpreter is given up while anything runs;
+// between calls of compiled code signals are looked at, so that an interrupt ends a request. Errors are those of
+// lariat.errors.
+
+#include "lariat-c/Runtime.h"
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using Ids = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using State = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+template <typename T, size_t rank>
+using Array = nb::ndarray<nb::numpy, T, nb::ndim<rank>>;
+
+/// logits, hidden, steps, cache entries as JSON.
+using ScoreResult =
+    std::tuple<std::optional<Array<float, 2>>, std::optional<Array<float, 2>>, Array<int32_t, 1>, std::string>;
+/// sequence, id, steps, log probability, ids and log probabilities of the most likely tokens.
+using TokenResult = std::tuple<int64_t, int64_t, int64_t, double, std::vector<int64_t>, std::vector<float>>;
+/// ids, steps, how it ended, cache entries as JSON.
+using SequenceResult = std::tuple<std::vector<int64_t>, std::vector<int32_t>, std::string, std::optional<std::string>>;
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Errors and interrupts
+//===----------------------------------------------------------------------===//
+
+/// Raises what a status stands for; takes the text.
+static void check(lariat_status status, char *text) {
+  if (status == LARIAT_STATUS_OK)
+    return;
+  nb::object message =
+      nb::steal(PyUnicode_DecodeUTF8(text ? text : "", text ? static_cast<Py_ssize_t>(strlen(text)) : 0, "replace"));
+  lariat_text_destroy(text);
+  if (PyErr_Occurred()) // a signal's handler raised, which is why the request was stopped
+    throw nb::python_error();
+  if (status == LARIAT_STATUS_MEMORY) {
+    PyErr_SetObject(PyExc_MemoryError, message.ptr());
+  } else {
+    const char *name = status == LARIAT_STATUS_ARTEFACT ? "ArtefactError" : "RuntimeFault";
+    PyErr_SetObject(nb::module_::import_("lariat.errors").attr(name).ptr(), message.ptr());
+  }
+  throw nb::python_error();
+}
+
+/// Runs a function of the interface without the interpreter's lock.
+template <typename Run>
+static void run(Run call) {
+  char *text = nullptr;
+  lariat_status status = LARIAT_STATUS_OK;
+  {
+    nb::gil_scoped_release released;
+    status = call(&text);
+  }
+  check(status, text);
+}
+
+/// A lariat_stop_callback: whether a signal's handler raised.
+static int32_t wasInterrupted(void *) {
+  nb::gil_scoped_acquire held;
+  return PyErr_CheckSignals() != 0;
+}
+
+//===----------------------------------------------------------------------===//
+// Requests
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// What all requests have; borrows from its arguments.
+struct Request {
+  Request(const Ids &tokens, const Ids &lengths, std::optional<int64_t> loops, std::optional<double> threshold,
+          const std::optional<std::string> &missing, int64_t prefix)
+      : loops(loops), threshold(threshold) {
+    int64_t total = 0;
+    for (size_t index = 0; index < lengths.shape(0); ++index)
+      total += lengths.data()[index];
+    if (total != static_cast<int64_t>(tokens.shape(0)))
+      throw nb::value_error("the lengths do not add up to the number of tokens");
+    lariat_batch_init(&batch, sizeof batch);
+    batch.tokens = tokens.data();
+    batch.lengths = lengths.data();
+    batch.num_sequences = static_cast<int64_t>(lengths.shape(0));
+    batch.loops = this->loops ? &*this->loops : nullptr;
+    batch.threshold = this->threshold ? &*this->threshold : nullptr;
+    batch.missing = missing ? missing->c_str() : nullptr;
+    batch.prefix = prefix;
+    batch.wants_stop = wasInterrupted;
+  }
+  Request(const Request &) = delete;
+  Request &operator=(const Request &) = delete;
+
+  std::optional<int64_t> loops;
+  std::optional<double> threshold;
+  lariat_batch batch;
+};
+
+/// A lariat_scores that goes with the last array over it.
+struct Scores {
+  explicit Scores(lariat_scores *handle)
+      : owner(handle, [](void *scores) noexcept { lariat_scores_destroy(static_cast<lariat_scores *>(scores)); }),
+        handle(handle) {}
+
+  ScoreResult get(int64_t sequence) const {
+    lariat_sequence_scores score{};
+    score.struct_size = sizeof score;
+    char *text = nullptr;
+    check(lariat_scores_get(handle, sequence, &score, &text), text);
+    auto rows = static_cast<size_t>(score.num_rows);
+    auto floats = [&](const float *data, int64_t columns) -> std::optional<Array<float, 2>> {
+      if (!data)
+        return std::nullopt;
+      // Nobody else sees the memory, so the caller may write to it.
+      return Array<float, 2>(const_cast<float *>(data), {rows, static_cast<size_t>(columns)}, owner);
+    };
+    return {floats(score.logits, score.num_logits), floats(score.hidden, score.num_hidden),
+            Array<int32_t, 1>(const_cast<int32_t *>(score.steps), {rows}, owner), score.slots};
+  }
+
+  std::vector<ScoreResult> getAll(const Ids &lengths) const {
+    std::vector<ScoreResult> results;
+    for (size_t sequence = 0; sequence < lengths.shape(0); ++sequence)
+      results.push_back(get(static_cast<int64_t>(sequence)));
+    return results;
+  }
+
+  nb::capsule owner;
+  lariat_scores *handle;
+};
+
+class Generation {
+public:
+  explicit Generation(lariat_generation *handle) : handle(handle) {}
+  Generation(const Generation &) = delete;
+  Generation &operator=(const Generation &) = delete;
+  ~Generation() { lariat_generation_destroy(handle); }
+
+  std::vector<TokenResult> next() {
+    const lariat_token *tokens = nullptr;
+    int64_t count = 0;
+    run([&](char **text) { return lariat_generation_next(handle, &tokens, &count, text); });
+    std::vector<TokenResult> results;
+    for (const lariat_token *token = tokens; token != tokens + count; ++token)
+      results.emplace_back(token->sequence, token->id, token->steps, token->logprob,
+                           std::vector<int64_t>(token->top_ids, token->top_ids + token->num_top),
+                           std::vector<float>(token->top_logprobs, token->top_logprobs + token->num_top));
+    return results;
+  }
+
+  void stop(int64_t sequence) {
+    run([&](char **text) { return lariat_generation_stop(handle, sequence, text); });
+  }
+
+  SequenceResult result(int64_t sequence) {
+    lariat_sequence_tokens tokens{};
+    tokens.struct_size = sizeof tokens;
+    run([&](char **text) { return lariat_generation_get(handle, sequence, &tokens, text); });
+    const char *const names[] = {"", "eos", "length", "stop"};
+    return {std::vector<int64_t>(tokens.ids, tokens.ids + tokens.num_tokens),
+            std::vector<int32_t>(tokens.steps, tokens.steps + tokens.num_tokens), names[tokens.finish & 3],
+            tokens.slots ? std::optional<std::string>(tokens.slots) : std::nullopt};
+  }
+
+private:
+  lariat_generation *handle;
+};
+
+class Session {
+public:
+  Session(const std::string &path, int64_t threads, int64_t maxRows, int64_t kvBytes) {
+    lariat_session_options options;
+    lariat_session_options_init(&options, sizeof options);
+    options.threads = threads;
+    options.max_rows = maxRows;
+    options.kv_bytes = kvBytes;
+    run([&](char **text) { return lariat_session_open(path.c_str(), &options, &handle, text); });
+  }
+  Session(const Session &) = delete;
+  Session &operator=(const Session &) = delete;
+  ~Session() { lariat_session_destroy(handle); }
+
+  void close() {
+    run([&](char **text) { return lariat_session_close(handle, text); });
+  }
+
+  lariat_session_info getInfo() const {
+    lariat_session_info info{};
+    info.struct_size = sizeof info;
+    run([&](char **text) { return lariat_session_get_info(handle, &info, text); });
+    return info;
+  }
+
+  std::vector<ScoreResult> score(const Ids &tokens, const Ids &lengths, const std::string &mode,
+                                 std::optional<int64_t> loops, std::optional<double> threshold,
+                                 const std::optional<std::string> &missing, int64_t prefix,
+                                 const std::optional<std::vector<State>> &initialStates, std::optional<int64_t> chunk,
+                                 int64_t form) const {
+    Request request(tokens, lengths, loops, threshold, missing, prefix);
+    lariat_score_options options;
+    lariat_score_options_init(&options, sizeof options);
+    options.mode = mode.c_str();
+    options.chunk = chunk ? &*chunk : nullptr;
+    options.form = static_cast<int32_t>(form);
+    std::vector<const float *> states = listStates(lengths, initialStates);
+    options.initial_states = initialStates ? states.data() : nullptr;
+    lariat_scores *scores = nullptr;
+    run([&](char **text) { return lariat_score(handle, &request.batch, &options, &scores, text); });
+    return Scores(scores).getAll(lengths);
+  }
+
+  std::vector<ScoreResult> encode(const Ids &tokens, const Ids &lengths) const {
+    Request request(tokens, lengths, {}, {}, {}, 0);
+    lariat_scores *scores = nullptr;
+    run([&](char **text) { return lariat_encode(handle, &request.batch, &scores, text); });
+    return Scores(scores).getAll(lengths);
+  }
+
+  Generation *generate(const Ids &tokens, const Ids &lengths, std::optional<int64_t> loops,
+                       std::optional<double> threshold, const std::optional<std::string> &missing, int64_t prefix,
+                       int64_t maxNewTokens, uint64_t seed, double repetitionPenalty, double presencePenalty,
+                       double frequencyPenalty, double temperature, int64_t topK, double topP, double minP,
+                       std::optional<int64_t> logprobs, bool ignoreEos, const std::vector<int64_t> &stopTokens) const {
+    Request request(tokens, lengths, loops, threshold, missing, prefix);
+    lariat_generate_options options;
+    lariat_generate_options_init(&options, sizeof options);
+    options.max_new_tokens = maxNewTokens;
+    options.seed = seed;
+    options.repetition_penalty = repetitionPenalty;
+    options.presence_penalty = presencePenalty;
+    options.frequency_penalty = frequencyPenalty;
+    options.temperature = temperature;
+    options.top_k = topK;
+    options.top_p = topP;
+    options.min_p = minP;
+    options.num_logprobs = logprobs.value_or(-1);
+    options.ignore_eos = ignoreEos;
+    options.stop_tokens = stopTokens.data();
+    options.num_stop_tokens = static_cast<int64_t>(stopTokens.size());
+    lariat_generation *generation = nullptr;
+    run([&](char **text) { return lariat_generation_start(handle, &request.batch, &options, &generation, text); });
+    return new Generation(generation);
+  }
+
+private:
+  /// Addresses of the states, which must have the shape that the model takes; without a check code would read beyond.
+  std::vector<const float *> listStates(const Ids &lengths, const std::optional<std::vector<State>> &states) const {
+    std::vector<const float *> addresses;
+    if (!states)
+      return addresses;
+    int64_t columns = getInfo().state_columns;
+    if (states->size() != lengths.shape(0))
+      throw nb::value_error("the number of initial states is not that of sequences");
+    for (size_t index = 0; index < states->size(); ++index) {
+      const State &state = (*states)[index];
+      bool fits = static_cast<int64_t>(state.shape(0)) == lengths.data()[index] &&
+                  static_cast<int64_t>(state.shape(1)) == columns;
+      if (columns != 0 && !fits)
+        throw nb::value_error("an initial state has not the shape of its sequence");
+      addresses.push_back(state.data());
+    }
+    return addresses;
+  }
+
+  lariat_session *handle = nullptr;
+};
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Module
+//===----------------------------------------------------------------------===//
+
+NB_MODULE(_native, module) {
+  nb::set_leak_warnings(false); // an interpreter that ends with a session open is no fault of its program
+  module.doc() = "The runtime, behind lariat.Session. Not for direct use.";
+  module.def(
+      "version", [] { return std::tuple(lariat_runtime_version() >> 16, lariat_runtime_version() & 0xffff); },
+      "Major and minor version of the C interface.");
+
+  nb::class_<Generation>(module, "Generation", "A batch that generates.")
+      .def("next", &Generation::next, "The next tokens, one of each sequence that goes on; none at the end.")
+      .def("stop", &Generation::stop, "sequence"_a, "End one sequence.")
+      .def("result", &Generation::result, "sequence"_a, "What a sequence has so far.");
+
+  nb::class_<Session>(module, "Session", "A loaded artefact.")
+      .def(nb::init<const std::string &, int64_t, int64_t, int64_t>(), "path"_a, nb::kw_only(), "threads"_a = 0,
+           "max_rows"_a = 512, "kv_bytes"_a = 0)
+      .def("close", &Session::close, "Give memory and threads back.")
+      .def_prop_ro("threads", [](const Session &session) { return session.getInfo().threads; })
+      .def_prop_ro("isa", [](const Session &session) { return std::string(session.getInfo().isa); })
+      .def_prop_ro("state_columns", [](const Session &session) { return session.getInfo().state_columns; })
+      .def_prop_ro("kv_page_bytes", [](const Session &session) { return session.getInfo().kv_page_bytes; })
+      .def("score", &Session::score, "tokens"_a, "lengths"_a, nb::kw_only(), "mode"_a, "loops"_a.none(),
+           "threshold"_a.none(), "missing"_a.none(), "prefix"_a, "initial_states"_a.none(), "chunk"_a.none(), "form"_a,
+           "Logits of every row of every sequence.")
+      .def("encode", &Session::encode, "tokens"_a, "lengths"_a, "Last state of every row of every sequence.")
+      .def("generate", &Session::generate, "tokens"_a, "lengths"_a, nb::kw_only(), "loops"_a.none(),
+           "threshold"_a.none(), "missing"_a.none(), "prefix"_a, "max_new_tokens"_a, "seed"_a, "repetition_penalty"_a,
+           "presence_penalty"_a, "frequency_penalty"_a, "temperature"_a, "top_k"_a, "top_p"_a, "min_p"_a,
+           "logprobs"_a.none(), "ignore_eos"_a, "stop_tokens"_a, "Start to generate.");
+}

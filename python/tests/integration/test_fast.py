@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The fast pipeline against the reference path, and its own promises about bits.
+
+Models are drawn from a seed, or have the shape of a family and random weights. `LARIAT_LONG=1` draws 500 of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lariat
+from tests.integration.fast import Fast
+from tests.integration.programs import Ids, Outcome, Reference
+from tests.integration.random_models import RandomModel
+from tests.oracle.make_checkpoints import random_weights
+from tests.oracle.specs import SPECS
+from tests.oracle.tensors import write_tensors
+
+NUM_MODELS = 500 if os.environ.get("LARIAT_LONG") else 28
+FAMILIES = ("mor-token-sigmoid", "mor-expert-hybrid", "mor-expert-sharing", "ouro-propagate", "rrt-copy-last",
+            "huginn-propagate", "hrm-h3-l1")  # fmt: skip
+# Largest difference allowed, relative to the largest logit: both paths are f32 and sum in different orders.
+TOLERANCE = 2e-4
+
+
+def draw_batch(name: str, vocab: int, lengths: tuple[int, ...]) -> list[Ids]:
+    generator = np.random.default_rng([7, *name.encode()])
+    return [generator.integers(0, vocab, length).tolist() for length in lengths]
+
+
+def options_of(model: RandomModel) -> dict[str, object]:
+    options: dict[str, object] = {"mode": "generate"} if model.has_top_k else {}
+    return {**options, "threshold": 0.5} if model.has_exit else options
+
+
+def assert_close(found: list[Outcome], expected: list[Outcome]) -> None:
+    for number, (one, other) in enumerate(zip(found, expected, strict=True)):
+        assert one.steps == other.steps, f"sequence {number}: steps"
+        assert one.slots == other.slots, f"sequence {number}: cache entries"
+        scale = max(1.0, float(np.abs(other.logits).max()))
+        difference = float(np.abs(one.logits - other.logits).max()) / scale
+        assert difference <= TOLERANCE, f"sequence {number}: logits differ by {difference:.3g} of the largest"
+
+
+def assert_same_bits(found: list[Outcome], expected: list[Outcome]) -> None:
+    for number, (one, other) in enumerate(zip(found, expected, strict=True)):
+        assert one.steps == other.steps, f"sequence {number}: steps"
+        different = np.flatnonzero((one.logits.view(np.int32) != other.logits.view(np.int32)).any(1))
+        assert not len(different), (
+            f"sequence {number}: rows {different.tolist()} differ, at most by {np.abs(one.logits - other.logits).max()}"
+        )
+
+
+@pytest.mark.parametrize("seed", range(NUM_MODELS))
+def test_random_models_agree_with_the_reference_path(seed: int) -> None:
+    model = RandomModel.draw(seed)
+    print(model)
+    text = model.text()
+    options = options_of(model)
+    batch = draw_batch(f"seed {seed}", model.vocab, (13, 1, 6, 9))
+    with Reference(text) as reference, Fast(text) as fast:
+        assert_close(fast.score(batch, **options), reference.score(batch, **options))
+        for missing in model.missing:
+            chosen = {**options, "missing": missing}
+            assert_close(fast.score(batch, **chosen), reference.score(batch, **chosen))
+        if model.has_top_k:
+            assert_close(fast.score(batch), reference.score(batch))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, str, int, float | None, bool]]:
+    """Directory, module, vocabulary, exit threshold and whether a router chooses among rows, of a family."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+
+    @cache
+    def get(name: str) -> tuple[Path, str, int, float | None, bool]:
+        spec = next(spec for spec in SPECS if spec.name == name)
+        directory = folder / name
+        directory.mkdir(exist_ok=True)
+        write_tensors(directory / "model.safetensors", random_weights(spec, np.random.default_rng(1)))
+        (directory / "config.json").write_text(json.dumps(spec.config))
+        text = lariat.import_checkpoint(directory)
+        thresholds = spec.config.get("exit_thresholds")
+        return directory, text, spec.config["vocab_size"], thresholds[0] if thresholds else None, "lariat.top_k" in text
+
+    return get
+
+
+Get = Callable[[str], tuple[Path, str, int, float | None, bool]]
+
+
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_row_has_the_same_bits_in_any_company(checkpoint: Get, name: str, dtype: str) -> None:
+    """Alone, in ragged batches of 7 and 64, first and last, with one thread and with two."""
+    directory, text, vocab, threshold, has_top_k = checkpoint(name)
+    options: dict[str, object] = {} if threshold is None else {"threshold": threshold}
+    if has_top_k:
+        options["mode"] = "generate"
+    lengths = tuple(1 + 5 * at % 17 for at in range(63))
+    one, *others = draw_batch(name, vocab, (11, *lengths))
+    kv = "bf16" if dtype == "bf16" else None
+    for threads in (1, 2):
+        with Fast(text, directory, threads=threads, dtype=dtype, kv_dtype=kv) as fast:
+            alone = fast.score([one], **options)
+            if threads == 1:
+                expected = alone
+            assert_same_bits(alone, expected)
+            for company in (others[:6], others):
+                assert_same_bits(fast.score([one, *company], **options)[:1], expected)
+                assert_same_bits(fast.score([*company, one], **options)[-1:], expected)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+@pytest.mark.parametrize("name", [name for name in FAMILIES if not name.startswith("hrm")])
+def test_a_row_has_the_same_bits_in_chunks_of_any_size(checkpoint: Get, name: str, dtype: str) -> None:
+    directory, text, vocab, threshold, has_top_k = checkpoint(name)
+    options: dict[str, object] = {} if threshold is None else {"threshold": threshold}
+    if has_top_k:
+        options["mode"] = "generate"
+    batch = draw_batch(name, vocab, (70, 3, 29))
+    kv = "bf16" if dtype == "bf16" else None
+    with Fast(text, directory, dtype=dtype, kv_dtype=kv) as fast:
+        whole = fast.score(batch, **options)
+        for chunk in (1, 5, 64):
+            assert_same_bits(fast.score(batch, chunk=chunk, **options), whole)

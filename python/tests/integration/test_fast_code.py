@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Machine code follows from the shapes of a model, not from its depth and hardly from its number of layers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lariat
+from tests.integration.random_models import RandomModel
+from tests.oracle.make_checkpoints import random_weights
+from tests.oracle.specs import SPECS, Spec
+from tests.oracle.tensors import write_tensors
+
+
+def compile_module(folder: Path, name: str, text: str, weights: Path | None = None) -> tuple[Path, dict[str, Any]]:
+    """The artefact of a module and the compiler's figures."""
+    source, artefact, report = (folder / f"{name}{end}" for end in (".mlir", ".lariat", ".json"))
+    source.write_text(text)
+    lariat.compile(source, artefact, lariat.CompileOptions(pipeline="fast", weights=weights, report=report))
+    return artefact, json.loads(report.read_text())
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3, 4])
+def test_code_is_the_same_for_1_and_8_and_64_loop_steps(tmp_path: Path, seed: int) -> None:
+    model = RandomModel.draw(seed)
+    codes = []
+    for loops in (1, 8, 64):
+        artefact, _ = compile_module(tmp_path, f"loops{loops}", model.with_loops(loops).text())
+        codes.append({path.name: path.read_bytes() for path in sorted((artefact / "code").iterdir())})
+    assert codes[0] and codes[0] == codes[1] == codes[2]
+
+
+def with_layers(spec: Spec, layers: int) -> Spec:
+    config = {**spec.config, "num_shared_layers": layers}
+    return replace(spec, name=f"{spec.name}-{layers}", config=config)
+
+
+def test_forty_layers_have_hardly_more_code_than_four(tmp_path: Path) -> None:
+    spec = next(spec for spec in SPECS if spec.name == "mor-token-sigmoid")
+    sizes: dict[int, dict[str, int]] = {}
+    for layers in (4, 40):
+        one = with_layers(spec, layers)
+        directory = tmp_path / one.name
+        directory.mkdir()
+        write_tensors(directory / "model.safetensors", random_weights(one, np.random.default_rng(1)))
+        (directory / "config.json").write_text(json.dumps(one.config))
+        _, report = compile_module(tmp_path, f"layers{layers}", lariat.import_checkpoint(directory), directory)
+        sizes[layers] = {isa: figures["code_bytes"] for isa, figures in report["targets"].items()}
+    for isa, size in sizes[4].items():
+        assert size > 0
+        assert sizes[40][isa] <= 1.1 * size, f"{isa}: {size} bytes for 4 layers, {sizes[40][isa]} for 40"

@@ -1,0 +1,46 @@
+// RUN: lariat-opt %s --split-input-file --convert-kernel-to-llvm --verify-diagnostics
+// RUN: not lariat-opt %s --convert-kernel-to-llvm=target=z80 --split-input-file 2>&1 | FileCheck %s --check-prefix=TARGET
+// TARGET: target is 'z80', which is not in the table of targets
+
+func.func @unplanned() {
+  // expected-error @+1 {{a buffer has no place in the arena: run kernel-plan-arena first}}
+  %x = kernel.buffer : memref<?x16xf32>
+  return
+}
+
+// -----
+
+// expected-error @+1 {{an entry function of the kernel level has no arguments or results, 'arguments' has}}
+func.func @arguments(%n: index) {
+  return
+}
+
+// -----
+
+func.func @outside() {
+  %n = kernel.port_rows 0
+  %x = kernel.port 0 : memref<?x16xf32>
+  // expected-error @+1 {{'kernel.rowwise' has no host code outside kernel.parallel}}
+  kernel.rowwise rows(%n) width(16) ins(%x : memref<?x16xf32>) vectors [] outs(%x : memref<?x16xf32>)
+      gather [-1] scatter [-1] {
+  ^bb0(%e: f32):
+    kernel.yield %e : f32
+  }
+  return
+}
+
+// -----
+
+func.func @state() {
+  %n = kernel.port_rows 0
+  // expected-error @+1 {{a kernel reads or writes memory that is neither of the arena nor of a port}}
+  %x = kernel.state_memory 0 : memref<?x16xf32>
+  kernel.parallel {
+    kernel.rowwise rows(%n) width(16) ins(%x : memref<?x16xf32>) vectors [] outs(%x : memref<?x16xf32>)
+        gather [-1] scatter [-1] {
+    ^bb0(%e: f32):
+      kernel.yield %e : f32
+    }
+  }
+  return
+}

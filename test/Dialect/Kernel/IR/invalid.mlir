@@ -1,0 +1,135 @@
+// RUN: lariat-opt %s --split-input-file --verify-diagnostics
+// One rule per case.
+
+// expected-error @+1 {{'kernel.packed' op of kind panels has a shape of rank 1, expected 2}}
+kernel.packed @w panels ["q"] shape [32] : f32
+
+// -----
+
+// expected-error @+1 {{'kernel.packed' op expected either sources or a value}}
+kernel.packed @w vector [] shape [32] : f32
+
+// -----
+
+// expected-error @+1 {{'kernel.packed' op has type 'f64', expected f32, or bf16 in panels}}
+kernel.packed @w panels ["q"] shape [32, 16] : f64
+
+// -----
+
+func.func @columns(%x: memref<?x32xf32>) {
+  // expected-error @+1 {{starts at column 8, expected a multiple of 16}}
+  %c = kernel.columns %x from 8 : memref<?x32xf32> to memref<?x16xf32, strided<[32, 1]>>
+  return
+}
+
+// -----
+
+func.func @columns(%x: memref<?x32xf32>) {
+  // expected-error @+1 {{takes columns 32 to 48 of 32}}
+  %c = kernel.columns %x from 32 : memref<?x32xf32> to memref<?x16xf32, strided<[32, 1]>>
+  return
+}
+
+// -----
+
+func.func @columns(%x: memref<?x32xf32>) {
+  // expected-error @+1 {{has lines of 16 elements, expected those of the source, 32}}
+  %c = kernel.columns %x from 16 : memref<?x32xf32> to memref<?x16xf32>
+  return
+}
+
+// -----
+
+func.func @divergent(%c: i1) {
+  // expected-error @+1 {{holds 'scf.if', expected kernels and barriers: what some threads may not reach has no place here}}
+  kernel.parallel {
+    scf.if %c {
+    }
+  }
+  return
+}
+
+// -----
+
+func.func @barrier() {
+  // expected-error @+1 {{expects parent op 'kernel.parallel'}}
+  kernel.barrier
+  return
+}
+
+// -----
+
+func.func @arguments(%n: index, %x: memref<?x16xf32>) {
+  // expected-error @+1 {{body takes 0 arguments, expected 1}}
+  kernel.rowwise rows(%n) width(16) ins(%x : memref<?x16xf32>) vectors [] outs(%x : memref<?x16xf32>)
+      gather [-1] scatter [-1] {
+    %c = arith.constant 0.0 : f32
+    kernel.yield %c : f32
+  }
+  return
+}
+
+// -----
+
+func.func @yield(%n: index, %x: memref<?x16xf32>) {
+  // expected-error @+1 {{body yields 'i32' as value 0, expected 'f32'}}
+  kernel.rowwise rows(%n) width(16) vectors [] outs(%x : memref<?x16xf32>) gather [] scatter [-1] {
+    %c = arith.constant 0 : i32
+    kernel.yield %c : i32
+  }
+  return
+}
+
+// -----
+
+func.func @gather(%n: index, %x: memref<?x16xf32>) {
+  // expected-error @+1 {{gather names index list 0, expected -1 to -1}}
+  kernel.rowwise rows(%n) width(16) ins(%x : memref<?x16xf32>) vectors [] outs(%x : memref<?x16xf32>)
+      gather [0] scatter [-1] {
+  ^bb0(%e: f32):
+    kernel.yield %e : f32
+  }
+  return
+}
+
+// -----
+
+func.func @width(%n: index, %x: memref<?x16xf32>) {
+  // expected-error @+1 {{an out has 16 columns, expected 32}}
+  kernel.rowwise rows(%n) width(32) vectors [] outs(%x : memref<?x16xf32>) gather [] scatter [-1] {
+    %c = arith.constant 0.0 : f32
+    kernel.yield %c : f32
+  }
+  return
+}
+
+// -----
+
+func.func @epilogue(%n: index, %x: memref<?x16xf32>) {
+  // expected-error @+1 {{epilogue reduces over columns, which a tile does not have all of}}
+  kernel.gemm rows(%n) k(16) n(16) ins(%x : memref<?x16xf32>) vectors [] weights [@w] epilogue_vectors []
+      outs(%x : memref<?x16xf32>) gather [-1] scatter [-1] prologue {
+  ^bb0(%e: f32):
+    kernel.yield %e : f32
+  } epilogue {
+  ^bb0(%sum: f32):
+    %r = kernel.reduce sum %sum : f32
+    kernel.yield %r : f32
+  }
+  return
+}
+
+// -----
+
+func.func @weights(%n: index, %x: memref<?x16xf32>) {
+  // expected-error @+1 {{has no weights}}
+  kernel.gemm rows(%n) k(16) n(16) ins(%x : memref<?x16xf32>) vectors [] weights [] epilogue_vectors []
+      outs(%x : memref<?x16xf32>) gather [-1] scatter [-1] prologue {
+  ^bb0(%e: f32):
+    kernel.yield %e : f32
+  } epilogue {
+    %c = arith.constant 0.0 : f32
+    kernel.yield %c : f32
+  }
+  return
+}

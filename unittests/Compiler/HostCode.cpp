@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Compiling, opening, and the services that write down what they are asked for.
+
+#include "HostCode.h"
+
+#include "lariat/Compiler/Dialects.h"
+#include "lariat/Compiler/FastPath.h"
+#include "lariat/Compiler/GenericRoad.h"
+#include "lariat/Compiler/Modules.h"
+#include "lariat/Compiler/Pipelines.h"
+#include "lariat/Conversion/KernelToVector/HostLowering.h"
+#include "lariat/Support/Error.h"
+#include "lariat/Target/CPU/SharedObject.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <dlfcn.h>
+
+using namespace lariat;
+using namespace lariat::test;
+using namespace mlir;
+
+/// The fixture that runs; services get nothing but the call.
+static HostCode *current = nullptr;
+
+struct HostCode::FakeServices {
+  static std::string at(const void *address) { return current->describe(address); }
+  static void say(const std::string &text) { current->log.push_back(text); }
+  static std::string text(int64_t number) { return std::to_string(number); }
+
+  static void launch(const abi::Call *call, const int64_t *records, int64_t count) {
+    say("launch " + text(count));
+    std::vector<SeenRecord> seen;
+    for (; count > 0; --count) {
+      seen.push_back({records[1], std::vector<int64_t>(records + 3, records + records[2])});
+      auto *kernel = reinterpret_cast<void (*)(const abi::Call *, const int64_t *, int64_t, int64_t)>(records[0]);
+      for (int64_t thread = 0; thread < 2; ++thread)
+        kernel(call, records, thread, 2);
+      records += records[2];
+    }
+    current->launches.push_back(std::move(seen));
+  }
+  static int64_t compact(const abi::Call *, const int64_t *table, int64_t rows, const uint8_t *bits, int64_t *out) {
+    say("compact " + at(table) + ", " + text(rows) + ", " + at(bits) + ", " + at(out));
+    return current->compactCount;
+  }
+  static int64_t last(const abi::Call *, const int64_t *table, int64_t rows, int64_t *out) {
+    say("last " + at(table) + ", " + text(rows) + ", " + at(out));
+    return rows - 1;
+  }
+  static void advance(const abi::Call *, const int64_t *table, int64_t rows, int64_t depth, int64_t *out) {
+    say("advance " + at(table) + ", " + text(rows) + ", " + text(depth) + ", " + at(out));
+  }
+  static void lines(const abi::Call *, const int64_t *from, int64_t fromRows, const int64_t *to, int64_t rows,
+                    int64_t *out) {
+    say("lines " + at(from) + ", " + text(fromRows) + ", " + at(to) + ", " + text(rows) + ", " + at(out));
+  }
+  static void reserve(const abi::Call *, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots,
+                      int64_t filled, abi::EntryRef *out) {
+    say("reserve " + text(cache) + ", " + at(table) + ", " + text(rows) + ", " + at(slots) + ", " + text(filled) +
+        ", " + at(out));
+  }
+  static void view(const abi::Call *, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots,
+                   int64_t lookUp, int64_t ahead, abi::View *out) {
+    say("view " + text(cache) + ", " + at(table) + ", " + text(rows) + ", " + at(slots) + ", " + text(lookUp) + ", " +
+        text(ahead) + ", " + at(out));
+  }
+  static void *allocate(int64_t bytes) {
+    if (current->memory.empty())
+      say("allocate"); // how many times is nobody's business
+    current->memory.push_back(std::make_unique<std::byte[]>(bytes));
+    return current->memory.back().get();
+  }
+  static void release() {
+    say("release");
+    current->memory.clear();
+  }
+  /// Stands for every function of the C library that is not found.
+  static void missing() { ADD_FAILURE() << "code calls a function that this process lacks"; }
+};
+
+HostCode::HostCode() {
+  DialectRegistry registry;
+  registerDialects(registry);
+  context.appendDialectRegistry(registry);
+  context.loadAllAvailableDialects();
+  current = this;
+  for (const char *name : abi::kLibraryFunctions) {
+    void *function = dlsym(RTLD_DEFAULT, name);
+    functions.push_back(function ? function : reinterpret_cast<void *>(FakeServices::missing));
+  }
+  services = {abi::kAbiVersion,       FakeServices::launch,  FakeServices::compact, FakeServices::last,
+              FakeServices::advance,  FakeServices::lines,   FakeServices::reserve, FakeServices::view,
+              FakeServices::allocate, FakeServices::release, functions.data()};
+}
+
+HostCode::~HostCode() {
+  current = nullptr;
+  if (library)
+    dlclose(library);
+  if (!path.empty())
+    llvm::sys::fs::remove(path);
+}
+
+llvm::Expected<std::vector<char>> HostCode::emit(StringRef text) {
+  auto module = parseSourceString<ModuleOp>(text, ParserConfig(&context));
+  if (!module)
+    return makeError("the test's module is not valid IR");
+  auto targets = selectTargets("native");
+  if (!targets)
+    return targets.takeError();
+  const CPUTarget &target = *targets->front();
+  auto functionsOnTensors = lowerGenericFunctions(*module);
+  if (!functionsOnTensors)
+    return functionsOnTensors.takeError();
+  {
+    DiagnosticRecorder recorder(&context);
+    if (failed(lowerKernelsForTarget(*module, target)))
+      return recorder.takeError("no diagnostic");
+  }
+  for (auto function : module->getOps<func::FuncOp>())
+    if (auto attr = function->getAttrOfType<IntegerAttr>(kCellsAttr))
+      numCells = attr.getInt();
+  if (llvm::Error error = runPipeline(*module, buildKernelsToLLVMPipeline))
+    return std::move(error);
+  if (llvm::Error error = addGenericFunctions(*module, **functionsOnTensors))
+    return std::move(error);
+  if (llvm::Error error = verifyLLVMDialect(*module))
+    return std::move(error);
+  auto code = emitSharedObject(*module, target);
+  if (!code)
+    return code.takeError();
+  return std::move(code->bytes);
+}
+
+std::string HostCode::errorOf(StringRef text) {
+  auto bytes = emit(text);
+  return bytes ? std::string() : toString(bytes.takeError());
+}
+
+void HostCode::compile(StringRef text) {
+  auto bytes = emit(text);
+  ASSERT_TRUE(bool(bytes)) << toString(bytes.takeError());
+  int descriptor = -1;
+  ASSERT_FALSE(llvm::sys::fs::createTemporaryFile("lariat-test", "so", descriptor, path));
+  llvm::raw_fd_ostream(descriptor, true).write(bytes->data(), bytes->size());
+  library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  ASSERT_TRUE(library) << dlerror();
+  auto *bind = reinterpret_cast<void (*)(const abi::Services *)>(dlsym(library, abi::kBindSymbol));
+  ASSERT_TRUE(bind);
+  bind(&services);
+}
+
+void HostCode::run(const char *symbol, int64_t rows, std::vector<void *> ports, std::vector<int64_t> portRows,
+                   std::vector<std::byte *> states, std::vector<int64_t> stateDepths, int64_t numSequences) {
+  ASSERT_TRUE(library);
+  auto *entry = reinterpret_cast<void (*)(const abi::Call *)>(dlsym(library, symbol));
+  ASSERT_TRUE(entry);
+  log.clear();
+  launches.clear();
+  portAddresses = ports;
+  cells.assign(numCells, -1);
+  std::copy(portRows.begin(), portRows.end(), cells.begin());
+  paddedRows = (rows + abi::kRowPadding - 1) / abi::kRowPadding * abi::kRowPadding;
+  std::vector<std::byte *> bases{reinterpret_cast<std::byte *>(arena.data()), nullptr,
+                                 reinterpret_cast<std::byte *>(cells.data())};
+  for (void *port : ports)
+    bases.push_back(static_cast<std::byte *>(port));
+  abi::Call call{};
+  call.bases = bases.data();
+  call.paddedRows = paddedRows;
+  call.cells = cells.data();
+  call.states = states.data();
+  call.stateDepths = stateDepths.data();
+  call.numSequences = numSequences;
+  entry(&call);
+}
+
+std::string HostCode::describe(const void *address) const {
+  const auto *begin = reinterpret_cast<const std::byte *>(arena.data());
+  const auto *place = static_cast<const std::byte *>(address);
+  if (place >= begin && place < begin + arena.size() * sizeof(float))
+    return "arena " + std::to_string((place - begin) / paddedRows);
+  for (auto [index, port] : llvm::enumerate(portAddresses))
+    if (port == address)
+      return "port " + std::to_string(index);
+  return "nowhere";
+}

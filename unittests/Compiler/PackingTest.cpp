@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Layouts of weights.bin against loops that say for each value where it has to be.
+
+#include "lariat/Compiler/Packing.h"
+
+#include "lariat/Compiler/Dialects.h"
+#include "lariat/Compiler/Modules.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/Support/FileSystem.h"
+#include "gtest/gtest.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+using namespace lariat;
+using namespace mlir;
+
+namespace {
+
+/// Values that differ, most of which bf16 cannot hold.
+std::vector<float> makeValues(int64_t count) {
+  std::vector<float> values(count);
+  for (int64_t i = 0; i < count; ++i)
+    values[i] = 1.0f + static_cast<float>(i) / 509.0f;
+  return values;
+}
+
+std::vector<const float *> getRows(const std::vector<float> &values, int64_t width) {
+  std::vector<const float *> rows;
+  for (size_t at = 0; at < values.size(); at += width)
+    rows.push_back(values.data() + at);
+  return rows;
+}
+
+template <typename T>
+std::vector<T> readAs(const std::string &bytes) {
+  std::vector<T> values(bytes.size() / sizeof(T));
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+float widen(uint16_t half) { return std::bit_cast<float>(uint32_t(half) << 16); }
+
+/// A file with packed data, from a module with lariat.weight and planned kernel ops.
+class PackedFile : public testing::Test {
+protected:
+  PackedFile() {
+    DialectRegistry registry;
+    registerDialects(registry);
+    context.appendDialectRegistry(registry);
+    context.loadAllAvailableDialects();
+    EXPECT_FALSE(llvm::sys::fs::createTemporaryFile("lariat-packing", "bin", path));
+  }
+  ~PackedFile() override { llvm::sys::fs::remove(path); }
+
+  /// The bytes written, or the error.
+  std::string write(StringRef text, bool round = false) {
+    auto module = parseSourceString<ModuleOp>(text, ParserConfig(&context));
+    EXPECT_TRUE(module);
+    if (llvm::Error error = writePackedWeights(*module, *module, nullptr, round, path))
+      return toString(std::move(error));
+    auto buffer = llvm::MemoryBuffer::getFile(path, false, false);
+    return std::string((*buffer)->getBuffer());
+  }
+
+  MLIRContext context;
+  llvm::SmallString<128> path;
+};
+
+} // namespace
+
+TEST(Panels, FloatsByPanelThenK) {
+  for (auto [rows, width] : {std::pair<int64_t, int64_t>{32, 5}, {17, 3}, {1, 1}, {16, 8}}) {
+    std::vector<float> values = makeValues(rows * width);
+    std::string bytes;
+    llvm::raw_string_ostream stream(bytes);
+    writePanels(stream, getRows(values, width), width, /*isHalf=*/false);
+    std::vector<float> packed = readAs<float>(bytes);
+    int64_t padded = (rows + 15) / 16 * 16;
+    ASSERT_EQ(packed.size(), static_cast<size_t>(padded * width));
+    for (int64_t n = 0; n < padded; ++n)
+      for (int64_t k = 0; k < width; ++k)
+        EXPECT_EQ(packed[(n / 16 * width + k) * 16 + n % 16], n < rows ? values[n * width + k] : 0.0f);
+  }
+}
+
+TEST(Panels, HalvesByPairsOfK) {
+  for (auto [rows, width] : {std::pair<int64_t, int64_t>{32, 6}, {18, 5}, {1, 1}}) {
+    std::vector<float> values = makeValues(rows * width);
+    std::string bytes;
+    llvm::raw_string_ostream stream(bytes);
+    writePanels(stream, getRows(values, width), width, /*isHalf=*/true);
+    std::vector<uint16_t> packed = readAs<uint16_t>(bytes);
+    int64_t padded = (rows + 15) / 16 * 16, pairs = (width + 1) / 2;
+    ASSERT_EQ(packed.size(), static_cast<size_t>(padded * pairs * 2));
+    for (int64_t n = 0; n < padded; ++n)
+      for (int64_t k = 0; k < 2 * pairs; ++k) {
+        float expected = n < rows && k < width ? roundToBFloat(values[n * width + k]) : 0.0f;
+        EXPECT_EQ(widen(packed[((n / 16 * pairs + k / 2) * 16 + n % 16) * 2 + k % 2]), expected);
+      }
+  }
+}
+
+TEST(Vector, IsFilledUp) {
+  std::string bytes;
+  llvm::raw_string_ostream stream(bytes);
+  writeVector(stream, makeValues(17));
+  std::vector<float> packed = readAs<float>(bytes), values = makeValues(17);
+  ASSERT_EQ(packed.size(), 32u);
+  for (size_t i = 0; i < 32; ++i)
+    EXPECT_EQ(packed[i], i < 17 ? values[i] : 0.0f);
+}
+
+TEST(RopeTable, CosinesAndSinesInLines) {
+  MLIRContext context;
+  Builder builder(&context);
+  std::vector<double> frequencies{1.0, 0.1, 0.01};
+  for (Type angles : {Type(builder.getF32Type()), Type(builder.getBF16Type())}) {
+    std::string bytes;
+    llvm::raw_string_ostream stream(bytes);
+    writeRopeTable(stream, frequencies, /*positions=*/40, angles, /*lineBytes=*/64);
+    std::vector<float> table = readAs<float>(bytes);
+    ASSERT_EQ(table.size(), 40u * 16);
+    for (size_t p = 0; p < 40; ++p)
+      for (size_t f = 0; f < 3; ++f) {
+        auto cosine = static_cast<float>(std::cos(p * frequencies[f]));
+        auto sine = static_cast<float>(std::sin(p * frequencies[f]));
+        bool isHalf = angles.isBF16();
+        EXPECT_EQ(table[p * 16 + 2 * f], isHalf ? roundToBFloat(cosine) : cosine);
+        EXPECT_EQ(table[p * 16 + 2 * f + 1], isHalf ? roundToBFloat(sine) : sine);
+        EXPECT_EQ(table[p * 16 + 6], 0.0f);
+      }
+  }
+}
+
+TEST_F(PackedFile, InlineValuesByType) {
+  std::string bytes = write(R"(module attributes {kernel.weight_bytes = 256 : i64} {
+    kernel.packed @a vector [] shape [3] value(dense<[1, -2, 3]> : tensor<3xi32>) offset(0) : i32
+    kernel.packed @b vector [] shape [2] value(dense<[true, false]> : tensor<2xi1>) offset(64) : i1
+    kernel.packed @c vector [] shape [2] value(dense<[7, -8]> : tensor<2xindex>) offset(128) : index
+  })");
+  ASSERT_EQ(bytes.size(), 256u);
+  EXPECT_EQ(readAs<int32_t>(bytes.substr(0, 16)), (std::vector<int32_t>{1, -2, 3, 0}));
+  EXPECT_EQ(bytes.substr(64, 3), std::string("\1\0\0", 3));
+  EXPECT_EQ(readAs<int64_t>(bytes.substr(128, 24)), (std::vector<int64_t>{7, -8, 0}));
+}
+
+TEST_F(PackedFile, SourcesLieSideBySide) {
+  std::string bytes = write(R"(module attributes {kernel.weight_bytes = 512 : i64} {
+    lariat.weight @q : tensor<2x3xf32> value dense<[[1., 2., 3.], [4., 5., 6.]]> : tensor<2x3xf32>
+    lariat.weight @k : tensor<1x3xf32> value dense<[[7., 8., 9.]]> : tensor<1x3xf32>
+    lariat.weight @g : tensor<2xf32> depths(2) value dense<[[1., 2.], [3., 4.]]> : tensor<2x2xf32>
+    kernel.packed @qk panels ["q", "k"] shape [3, 3] offset(0) : f32
+    kernel.packed @gg vector ["g", "g"] shape [4] depths(2) offset(192) : f32
+    kernel.packed @rows vectors ["q"] shape [2, 3] offset(320) : f32
+  })");
+  std::vector<float> values = readAs<float>(bytes);
+  ASSERT_EQ(values.size(), 128u) << bytes;
+  for (int k = 0; k < 3; ++k)
+    for (int n = 0; n < 3; ++n)
+      EXPECT_EQ(values[16 * k + n], 3.0f * n + k + 1);
+  for (int depth = 0; depth < 2; ++depth)
+    for (int i = 0; i < 16; ++i)
+      EXPECT_EQ(values[48 + 16 * depth + i], i < 4 ? 2.0f * depth + i % 2 + 1 : 0.0f);
+  for (int row = 0; row < 2; ++row)
+    for (int i = 0; i < 16; ++i)
+      EXPECT_EQ(values[80 + 16 * row + i], i < 3 ? 3.0f * row + i + 1 : 0.0f);
+}
+
+TEST_F(PackedFile, RoundsToTheArtefactsType) {
+  std::string text = R"(module attributes {kernel.weight_bytes = 64 : i64} {
+    lariat.weight @g : tensor<1xf32> value dense<1.00390625> : tensor<1xf32>
+    kernel.packed @v vector ["g"] shape [1] offset(0) : f32
+  })";
+  EXPECT_EQ(readAs<float>(write(text))[0], 1.00390625f);
+  EXPECT_EQ(readAs<float>(write(text, /*round=*/true))[0], 1.0f);
+}
+
+TEST_F(PackedFile, NamesWhatIsWrong) {
+  EXPECT_EQ(write(R"(module attributes {kernel.weight_bytes = 64 : i64} {
+    kernel.packed @v vector ["g"] shape [1] offset(0) : f32
+  })"),
+            "packed data @v comes from the weight @g, which the module does not declare");
+  EXPECT_EQ(write(R"(module attributes {kernel.weight_bytes = 64 : i64} {
+    lariat.weight @g : tensor<2xf32> value dense<1.0> : tensor<2xf32>
+    kernel.packed @v vector ["g"] shape [3] offset(0) : f32
+  })"),
+            "packed data @v has 3 values, but its weights have 2");
+  EXPECT_EQ(write(R"(module attributes {kernel.weight_bytes = 64 : i64} {
+    lariat.weight @g : tensor<2xf32> value dense<1.0> : tensor<2xf32>
+    kernel.packed @v vector ["g"] shape [2] offset(0) : f32
+    kernel.packed @w vector ["g"] shape [2] offset(32) : f32
+  })"),
+            "packed data at 32 overlaps with what ends at 64");
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// kernel.attend against plain loops, and a row's bits in all kinds of company.
+
+#include "AttendCases.h"
+#include "gtest/gtest.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+using namespace lariat;
+using namespace lariat::test;
+
+/// The worst difference of results and expectation.
+static double getError(const AttendCase &example, llvm::ArrayRef<float> results) {
+  double worst = 0;
+  int64_t width = example.shape.heads * example.shape.dim;
+  for (size_t row = 0; row < example.rows.size(); ++row) {
+    std::vector<double> expected = example.expect(static_cast<int64_t>(row));
+    for (int64_t j = 0; j < width; ++j) {
+      double error = std::abs(expected[j] - results[row * width + j]);
+      worst = std::max(worst, std::isnan(error) ? 1e30 : error);
+    }
+  }
+  return worst;
+}
+
+static bool sameBits(const float *x, const float *y, int64_t count) { return std::memcmp(x, y, count * 4) == 0; }
+
+static void checkCase(const AttendShape &shape, CompiledKernel &code, unsigned seed) {
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  auto below = [&](int64_t end) { return std::uniform_int_distribution<int64_t>(0, end - 1)(random); };
+  AttendCase example(shape, seed, /*numSequences=*/4, /*mostEntries=*/200);
+  for (int64_t sequence = 0; sequence < 4; ++sequence)
+    example.addRows(sequence, std::array<int64_t, 4>{1, 2, 21, 90}[below(4)]);
+  int64_t width = shape.heads * shape.dim, count = static_cast<int64_t>(example.rows.size());
+  std::vector<int64_t> all(count);
+  std::iota(all.begin(), all.end(), 0);
+  std::vector<float> whole = example.run(code, all, 1);
+  EXPECT_LT(getError(example, whole), shape.softcap ? 4e-5 : 1e-5);
+  for (int64_t threads : {2, 3, 16})
+    EXPECT_TRUE(sameBits(example.run(code, all, threads).data(), whole.data(), count * width)) << threads << " threads";
+  for (int64_t row : all)
+    EXPECT_TRUE(sameBits(example.run(code, {row}, 1).data(), &whole[row * width], width)) << "row " << row << " alone";
+  for (int round = 0; round < 6; ++round) {
+    std::vector<int64_t> some;
+    for (int64_t row : all)
+      if (below(round + 2) == 0)
+        some.push_back(row);
+    std::vector<float> results = example.run(code, some, 1 + below(2));
+    for (auto [i, row] : llvm::enumerate(some))
+      EXPECT_TRUE(sameBits(&results[i * width], &whole[row * width], width)) << "row " << row << " with others";
+  }
+}
+
+static void check(const AttendShape &shape, unsigned seed, unsigned numSeeds = 2) {
+  SCOPED_TRACE(shape.source());
+  EXPECT_FALSE(listTargets().empty());
+  for (const std::string &target : listTargets()) {
+    SCOPED_TRACE(target);
+    CompiledKernel code(shape.source(), target);
+    for (unsigned i = 0; i < numSeeds; ++i)
+      checkCase(shape, code, seed + i);
+  }
+}
+
+TEST(AttendTest, HeadsAndDims) {
+  check({.heads = 4, .kvHeads = 2, .dim = 64}, 1);
+  check({.heads = 9, .kvHeads = 3, .dim = 64}, 2);
+  check({.heads = 3, .kvHeads = 3, .dim = 32}, 3);
+  check({.heads = 8, .kvHeads = 1, .dim = 48}, 4);
+  check({.heads = 2, .kvHeads = 2, .dim = 80}, 5);
+  check({.heads = 20, .kvHeads = 1, .dim = 16}, 6);
+  check({.heads = 2, .kvHeads = 1, .dim = 128}, 7);
+}
+
+TEST(AttendTest, DimsThatAreNoMultipleOf16) {
+  check({.heads = 4, .kvHeads = 2, .dim = 40}, 11);
+  check({.heads = 2, .kvHeads = 2, .dim = 20}, 12);
+  check({.heads = 4, .kvHeads = 1, .dim = 8}, 13);
+  check({.heads = 3, .kvHeads = 3, .dim = 5}, 14);
+  check({.heads = 4, .kvHeads = 2, .dim = 8, .isHalf = true}, 15);
+  check({.heads = 4, .kvHeads = 2, .dim = 72, .isHalf = true, .ropeDims = 72}, 16);
+}
+
+TEST(AttendTest, Masks) {
+  check({.mask = kernel::MaskKind::Full}, 20, 4);
+  check({.mask = kernel::MaskKind::Prefix}, 20, 4);
+  check({.heads = 3, .kvHeads = 3, .dim = 32, .mask = kernel::MaskKind::Window, .size = 7}, 20, 4);
+  check({.mask = kernel::MaskKind::Window, .size = 100}, 20, 4);
+  check({.mask = kernel::MaskKind::Chunk, .size = 48}, 20, 4);
+}
+
+TEST(AttendTest, Scores) {
+  check({.softcap = 3.0}, 30);
+  check({.hasSinks = true}, 31);
+  check({.heads = 6, .kvHeads = 2, .biasWidth = 20}, 32);
+  check({.mask = kernel::MaskKind::Full, .softcap = 20.0, .hasSinks = true, .biasWidth = 70}, 33);
+  check({.heads = 2, .kvHeads = 2, .mask = kernel::MaskKind::Window, .size = 5, .hasSinks = true}, 34);
+}
+
+TEST(AttendTest, Ropes) {
+  check({.ropeDims = 64}, 40);
+  check({.ropeDims = 64, .interleaved = true}, 41);
+  check({.dim = 80, .ropeDims = 20}, 42);
+  check({.dim = 80, .ropeDims = 54, .interleaved = true}, 43);
+  check({.dim = 48, .ropeDims = 10, .interleaved = true}, 44);
+}
+
+TEST(AttendTest, HalfCaches) {
+  check({.isHalf = true}, 50);
+  check({.heads = 9, .kvHeads = 3, .dim = 48, .isHalf = true, .hasSinks = true, .ropeDims = 48}, 51);
+  check({.isHalf = true, .mask = kernel::MaskKind::Prefix}, 52);
+}
+
+TEST(AttendTest, RandomShapes) {
+  std::mt19937 random(7);
+  auto below = [&](int64_t end) { return std::uniform_int_distribution<int64_t>(0, end - 1)(random); };
+  for (unsigned seed = 100; seed < 106; ++seed) {
+    AttendShape shape;
+    shape.kvHeads = 1 + below(3);
+    shape.heads = shape.kvHeads * (1 + below(5));
+    shape.dim = std::array<int64_t, 4>{32, 64, 48, 80}[below(4)];
+    shape.isHalf = below(2);
+    shape.mask = static_cast<kernel::MaskKind>(below(5));
+    if (shape.mask == kernel::MaskKind::Window || shape.mask == kernel::MaskKind::Chunk)
+      shape.size = 1 + below(150);
+    if (below(3) == 0)
+      shape.softcap = 1.0 + static_cast<double>(below(30));
+    shape.hasSinks = below(2);
+    shape.biasWidth = below(2) ? 1 + below(90) : 0;
+    shape.ropeDims = below(2) ? shape.dim / (1 + below(2)) : 0;
+    shape.interleaved = below(2);
+    check(shape, seed);
+  }
+}

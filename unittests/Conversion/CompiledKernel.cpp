@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A kernel from text, compiled and called.
+
+#include "CompiledKernel.h"
+
+#include "lariat/Target/CPU/SharedObject.h"
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "llvm/ExecutionEngine/Orc/ExecutionUtils.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/Triple.h"
+#include "gtest/gtest.h"
+
+#include <cmath>
+
+using namespace lariat;
+using namespace lariat::test;
+using namespace mlir;
+
+bool test::runsHere(const CPUTarget &target) {
+  llvm::StringMap<bool> features = llvm::sys::getHostCPUFeatures();
+  return llvm::Triple(target.triple).getArch() == llvm::Triple(llvm::sys::getProcessTriple()).getArch() &&
+         llvm::all_of(target.required, [&](StringRef feature) { return features.lookup(feature); });
+}
+
+std::vector<std::string> test::listTargets() {
+  std::vector<std::string> names;
+  for (const CPUTarget &target : getCPUTargets())
+    if (runsHere(target))
+      names.push_back(target.name);
+  return names;
+}
+
+std::unique_ptr<MLIRContext> test::makeContext() {
+  DialectRegistry registry;
+  registry.insert<arith::ArithDialect, func::FuncDialect, kernel::KernelDialect, LLVM::LLVMDialect, math::MathDialect,
+                  memref::MemRefDialect, scf::SCFDialect, vector::VectorDialect>();
+  registerBuiltinDialectTranslation(registry);
+  registerLLVMDialectTranslation(registry);
+  auto context = std::make_unique<MLIRContext>(registry);
+  context->loadAllAvailableDialects();
+  return context;
+}
+
+/// func.func private kernels to LLVM's dialect.
+static LogicalResult lowerToLLVM(ModuleOp module) {
+  PassManager manager(module.getContext());
+  manager.addPass(createSCFToControlFlowPass());
+  manager.addPass(createConvertVectorToLLVMPass());
+  manager.addPass(createConvertMathToLLVMPass());
+  manager.addPass(createArithToLLVMConversionPass());
+  manager.addPass(createConvertFuncToLLVMPass());
+  manager.addPass(createConvertControlFlowToLLVMPass());
+  manager.addPass(createReconcileUnrealizedCastsPass());
+  return manager.run(module);
+}
+
+KernelObject test::compileObject(StringRef text, const CPUTarget &target) {
+  KernelObject object;
+  std::unique_ptr<MLIRContext> context = makeContext();
+  auto module = parseSourceString<ModuleOp>(text, ParserConfig(context.get()));
+  EXPECT_TRUE(module);
+  if (!module)
+    return object;
+  KernelEmitter emitter(*module, target);
+  SmallVector<Operation *> sources;
+  FlatSymbolRefAttr first;
+  module->walk([&](func::FuncOp function) { sources.push_back(function); });
+  for (Operation *source : sources)
+    source->walk([&](kernel::ParallelKernelInterface op) {
+      FlatSymbolRefAttr symbol = emitter.emit(op);
+      EXPECT_TRUE(symbol);
+      if (first)
+        return;
+      first = symbol;
+      for (RecordField &field : getRecordFields(op)) {
+        if (field.kind == RecordField::Kind::Packed) {
+          auto offset = SymbolTable::lookupNearestSymbolFrom(op, field.symbol)->getAttrOfType<IntegerAttr>("offset");
+          object.packedOffsets.push_back(offset ? offset.getInt() : 0);
+        }
+        object.fields.push_back({field.kind, Value(), FlatSymbolRefAttr(), field.literal});
+      }
+    });
+  object.scratchBytes = emitter.getScratchBytes();
+  for (Operation *source : sources)
+    source->erase();
+  for (Operation &op : llvm::make_early_inc_range(*module->getBody()))
+    if (isa<kernel::KernelDialect>(op.getDialect()))
+      op.erase();
+  OpBuilder b = OpBuilder::atBlockEnd(module->getBody());
+  auto callee = module->lookupSymbol<func::FuncOp>(first);
+  auto wrapper = func::FuncOp::create(b, module->getLoc(), "lariat_kernel", callee.getFunctionType());
+  b.setInsertionPointToEnd(wrapper.addEntryBlock());
+  func::CallOp::create(b, module->getLoc(), callee, wrapper.getArguments());
+  func::ReturnOp::create(b, module->getLoc());
+  if (getenv("LARIAT_TEST_DUMP"))
+    module->dump();
+  EXPECT_TRUE(succeeded(lowerToLLVM(*module)));
+  auto code = emitObject(*module, target);
+  if (code)
+    object.bytes = std::move(code->bytes);
+  else
+    ADD_FAILURE() << toString(code.takeError());
+  return object;
+}
+
+CompiledKernel::CompiledKernel(StringRef text, const CPUTarget &target) : object(compileObject(text, target)) {
+  llvm::InitializeNativeTarget();
+  llvm::InitializeNativeTargetAsmPrinter();
+  jit = cantFail(llvm::orc::LLJITBuilder().create());
+  StringRef bytes(object.bytes.data(), object.bytes.size());
+  cantFail(jit->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(bytes)));
+  function = cantFail(jit->lookup("lariat_kernel")).toPtr<decltype(function)>();
+}
+
+CompiledKernel::~CompiledKernel() = default;
+
+void CompiledKernel::run(std::vector<Operand> operands, void *weights, int64_t numThreads) {
+  std::vector<std::byte *> bases(abi::kFirstPort);
+  std::vector<int64_t> record(kRecordHeadWords), cells;
+  size_t next = 0, nextPacked = 0;
+  for (const RecordField &field : object.fields) {
+    switch (field.kind) {
+    case RecordField::Kind::Buffer:
+      record.insert(record.end(), {static_cast<int64_t>(bases.size()), 0});
+      bases.push_back(static_cast<std::byte *>(operands[next++].address));
+      break;
+    case RecordField::Kind::Cell:
+      record.push_back(static_cast<int64_t>(cells.size()));
+      cells.push_back(operands[next++].value);
+      break;
+    case RecordField::Kind::Packed:
+      record.push_back(object.packedOffsets[nextPacked++]);
+      break;
+    case RecordField::Kind::Literal:
+      record.push_back(field.literal);
+      break;
+    }
+  }
+  ASSERT_EQ(next, operands.size());
+  cells.push_back(0);
+  int64_t scratchBytes = object.scratchBytes + 64;
+  Memory<std::byte> scratch(scratchBytes * numThreads);
+  bases[abi::kWeights] = static_cast<std::byte *>(weights);
+  bases[abi::kCells] = reinterpret_cast<std::byte *>(cells.data());
+  abi::Call call{};
+  call.bases = bases.data();
+  call.cells = cells.data();
+  call.scratch = scratch.get();
+  call.scratchBytes = scratchBytes;
+  for (int64_t thread = 0; thread < numThreads; ++thread)
+    function(&call, record.data(), thread, numThreads);
+}
+
+uint16_t test::toHalf(float value) {
+  uint32_t bits = 0;
+  memcpy(&bits, &value, 4);
+  if (std::isnan(value))
+    return static_cast<uint16_t>((bits | 0x400000) >> 16);
+  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+float test::fromHalf(uint16_t value) {
+  uint32_t bits = static_cast<uint32_t>(value) << 16;
+  float result = 0;
+  memcpy(&result, &bits, 4);
+  return result;
+}
+
+int64_t test::packPanels(char *place, const std::vector<float> &weights, int64_t n, int64_t k, bool isHalf) {
+  int64_t panels = (n + 15) / 16, bytes = isHalf ? (k + 1) / 2 * 64 : k * 64;
+  memset(place, 0, panels * bytes);
+  for (int64_t row = 0; row < n; ++row)
+    for (int64_t column = 0; column < k; ++column) {
+      char *panel = place + row / 16 * bytes;
+      float value = weights[row * k + column];
+      if (isHalf)
+        reinterpret_cast<uint16_t *>(panel)[(column / 2 * 16 + row % 16) * 2 + column % 2] = toHalf(value);
+      else
+        reinterpret_cast<float *>(panel)[column * 16 + row % 16] = value;
+    }
+  return panels * bytes;
+}

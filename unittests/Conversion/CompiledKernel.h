@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A kernel from text, compiled for one CPU and called as the runtime calls it, with memory that the test lays out.
+
+#ifndef LARIAT_UNITTESTS_CONVERSION_COMPILEDKERNEL_H
+#define LARIAT_UNITTESTS_CONVERSION_COMPILEDKERNEL_H
+
+#include "lariat/Artefact/Abi.h"
+#include "lariat/Conversion/KernelToVector/KernelToVector.h"
+#include "llvm/ExecutionEngine/Orc/LLJIT.h"
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace lariat::test {
+
+/// Memory on 64 bytes, filled with NaN-like garbage.
+template <typename T>
+class Memory {
+public:
+  explicit Memory(size_t count) : count(count) {
+    data = static_cast<T *>(std::aligned_alloc(64, (count * sizeof(T) + 127) / 64 * 64));
+    for (size_t i = 0; i < (count * sizeof(T) + 127) / 64 * 64; ++i)
+      reinterpret_cast<unsigned char *>(data)[i] = 0xff;
+  }
+  Memory(Memory &&other) noexcept : count(other.count), data(std::exchange(other.data, nullptr)) {}
+  ~Memory() { std::free(data); }
+  T &operator[](size_t i) { return data[i]; }
+  T *get() { return data; }
+  size_t size() const { return count; }
+
+private:
+  size_t count;
+  T *data;
+};
+
+/// Whether this machine runs code for a target.
+bool runsHere(const CPUTarget &target);
+/// Names of targets that this machine runs.
+std::vector<std::string> listTargets();
+
+/// A dialect context for kernels.
+std::unique_ptr<mlir::MLIRContext> makeContext();
+
+/// The object file of all kernels in the text; the first one is exported as lariat_kernel.
+struct KernelObject {
+  std::vector<char> bytes;
+  int64_t scratchBytes = 0;
+  std::vector<RecordField> fields; ///< of the first kernel; values and symbols are gone
+  std::vector<int64_t> packedOffsets;
+};
+KernelObject compileObject(llvm::StringRef text, const CPUTarget &target);
+
+class CompiledKernel {
+public:
+  CompiledKernel(llvm::StringRef text, llvm::StringRef target) : CompiledKernel(text, *findCPUTarget(target)) {}
+  CompiledKernel(llvm::StringRef text, const CPUTarget &target);
+  ~CompiledKernel();
+
+  /// Buffers by address, indices and literals by value, other scalars by their bits; packed data is not listed.
+  struct Operand {
+    Operand(void *address) : address(address) {}
+    Operand(int64_t value) : value(value) {}
+    template <typename T>
+    Operand(Memory<T> &memory) : address(memory.get()) {}
+    void *address = nullptr;
+    int64_t value = 0;
+  };
+  /// Calls the kernel for each of `numThreads` threads, one after the other.
+  void run(std::vector<Operand> operands, void *weights = nullptr, int64_t numThreads = 1);
+
+private:
+  KernelObject object;
+  std::unique_ptr<llvm::orc::LLJIT> jit;
+  void (*function)(const abi::Call *, const int64_t *, int64_t, int64_t) = nullptr;
+};
+
+/// Bits of a scalar operand.
+template <typename T>
+int64_t bitsOf(T value) {
+  int64_t bits = 0;
+  __builtin_memcpy(&bits, &value, sizeof(T));
+  return bits;
+}
+
+/// bf16 to nearest even, and back.
+uint16_t toHalf(float value);
+float fromHalf(uint16_t value);
+
+/// Weights (N, K) as panels, at `place`; returns bytes.
+int64_t packPanels(char *place, const std::vector<float> &weights, int64_t n, int64_t k, bool isHalf);
+
+} // namespace lariat::test
+
+#endif // LARIAT_UNITTESTS_CONVERSION_COMPILEDKERNEL_H

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The C interface: results, versions, misuse, processes. Links the shared library as a user does.
+
+#include "lariat-c/Runtime.h"
+
+#include <cstdio>
+#include <dlfcn.h>
+#include <functional>
+#include <gtest/gtest.h>
+#include <string>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+static const std::string kCounting = LARIAT_ARTEFACTS "/counting.lariat";
+
+namespace {
+
+/// What a function came to, with its text freed.
+struct Outcome {
+  lariat_status status;
+  std::string text;
+};
+
+/// A request of one or two sequences.
+struct Batch {
+  explicit Batch(std::vector<std::vector<int64_t>> sequences) {
+    for (const std::vector<int64_t> &ids : sequences) {
+      tokens.insert(tokens.end(), ids.begin(), ids.end());
+      lengths.push_back(static_cast<int64_t>(ids.size()));
+    }
+    lariat_batch_init(&value, sizeof value);
+    value.tokens = tokens.data();
+    value.lengths = lengths.data();
+    value.num_sequences = static_cast<int64_t>(lengths.size());
+  }
+  std::vector<int64_t> tokens, lengths;
+  lariat_batch value;
+};
+
+class CInterface : public testing::Test {
+protected:
+  void SetUp() override {
+    lariat_session_options options;
+    lariat_session_options_init(&options, sizeof options);
+    options.threads = 2;
+    char *error = nullptr;
+    ASSERT_EQ(lariat_session_open(kCounting.c_str(), &options, &session, &error), LARIAT_STATUS_OK) << error;
+  }
+  void TearDown() override { lariat_session_destroy(session); }
+
+  lariat_session *session = nullptr;
+};
+
+} // namespace
+
+template <typename Function, typename... Arguments>
+static Outcome call(Function function, Arguments... arguments) {
+  char *error = nullptr;
+  lariat_status status = function(arguments..., &error);
+  Outcome outcome{status, error ? error : ""};
+  lariat_text_destroy(error);
+  return outcome;
+}
+
+#define EXPECT_OK(outcome) EXPECT_EQ((outcome).text, "")
+#define EXPECT_FAILS(outcome, expected, message)                                                                       \
+  do {                                                                                                                 \
+    Outcome found = (outcome);                                                                                         \
+    EXPECT_EQ(found.status, expected);                                                                                 \
+    EXPECT_NE(found.text.find(message), std::string::npos) << found.text;                                              \
+  } while (false)
+
+static lariat_generate_options generateOptions(int64_t count) {
+  lariat_generate_options options;
+  lariat_generate_options_init(&options, sizeof options);
+  options.max_new_tokens = count;
+  return options;
+}
+
+TEST_F(CInterface, Version) {
+  EXPECT_EQ(lariat_runtime_version(), 1u << 16);
+  lariat_session_info info{};
+  info.struct_size = sizeof info;
+  EXPECT_OK(call(lariat_session_get_info, session, &info));
+  EXPECT_EQ(info.threads, 2);
+  EXPECT_EQ(info.state_columns, 2);
+  EXPECT_STREQ(info.isa, "none");
+  char *text = nullptr;
+  EXPECT_OK(call(lariat_session_manifest, session, &text));
+  EXPECT_NE(std::string(text).find("\"counting\""), std::string::npos);
+  lariat_text_destroy(text);
+}
+
+TEST_F(CInterface, ScoresAndInitialStates) {
+  Batch batch({{1, 2}, {5}});
+  float first[] = {10, 0, 0, 0}, second[] = {0, 1};
+  const float *states[] = {first, second};
+  lariat_score_options options;
+  lariat_score_options_init(&options, sizeof options);
+  options.initial_states = states;
+  lariat_scores *scores = nullptr;
+  EXPECT_OK(call(lariat_score, session, &batch.value, &options, &scores));
+  lariat_sequence_scores score{};
+  score.struct_size = sizeof score;
+  EXPECT_OK(call(lariat_scores_get, scores, 0, &score));
+  EXPECT_EQ(score.num_rows, 2);
+  EXPECT_EQ(score.num_logits, 320);
+  EXPECT_EQ(score.logits[11], 8);
+  EXPECT_EQ(score.logits[320 + 3], 8);
+  EXPECT_EQ(score.hidden, nullptr);
+  EXPECT_EQ(score.steps[1], 3);
+  EXPECT_EQ(std::string(score.slots).find("{\"kv\":[[{\"computed\":2,\"filled\":0},"), 0u);
+  EXPECT_OK(call(lariat_scores_get, scores, 1, &score));
+  EXPECT_EQ(score.logits[7], 8);
+  EXPECT_FAILS(call(lariat_scores_get, scores, 2, &score), LARIAT_STATUS_MISUSE, "sequence 2 is not one of the 2");
+  lariat_scores_destroy(scores);
+  EXPECT_FAILS(call(lariat_scores_get, scores, 0, &score), LARIAT_STATUS_MISUSE, "it was destroyed");
+}
+
+TEST_F(CInterface, GeneratesStepByStep) {
+  Batch batch({{1, 2}, {200, 57}});
+  lariat_generate_options options = generateOptions(3);
+  options.num_logprobs = 2;
+  lariat_generation *generation = nullptr;
+  EXPECT_OK(call(lariat_generation_start, session, &batch.value, &options, &generation));
+  const lariat_token *tokens = nullptr;
+  int64_t count = 0;
+  EXPECT_OK(call(lariat_generation_next, generation, &tokens, &count));
+  ASSERT_EQ(count, 2);
+  EXPECT_EQ(tokens[0].id, 3);
+  EXPECT_EQ(tokens[0].steps, 3);
+  ASSERT_EQ(tokens[0].num_top, 2);
+  EXPECT_EQ(tokens[0].top_ids[1], 4);
+  EXPECT_FLOAT_EQ(tokens[0].top_logprobs[0], static_cast<float>(tokens[0].logprob));
+  EXPECT_OK(call(lariat_generation_next, generation, &tokens, &count));
+  EXPECT_EQ(count, 1); // the other one ended
+  EXPECT_OK(call(lariat_generation_stop, generation, 0));
+  EXPECT_OK(call(lariat_generation_next, generation, &tokens, &count));
+  EXPECT_EQ(count, 0);
+  lariat_sequence_tokens result{};
+  result.struct_size = sizeof result;
+  EXPECT_OK(call(lariat_generation_get, generation, 0, &result));
+  EXPECT_EQ(result.num_tokens, 2);
+  EXPECT_EQ(result.finish, LARIAT_FINISH_STOPPED);
+  EXPECT_OK(call(lariat_generation_get, generation, 1, &result));
+  EXPECT_EQ(result.finish, LARIAT_FINISH_EOS);
+  EXPECT_NE(result.slots, nullptr);
+  lariat_generation_destroy(generation);
+  lariat_generation_destroy(generation);
+}
+
+TEST_F(CInterface, CallbacksStopSequences) {
+  Batch batch({{1}, {2}});
+  lariat_generate_options options = generateOptions(5);
+  auto onToken = [](void *user, const lariat_token *token) -> int32_t {
+    static_cast<std::vector<int64_t> *>(user)->push_back(token->sequence);
+    return token->sequence == 0 ? LARIAT_STOP_SEQUENCE : LARIAT_GO_ON;
+  };
+  std::vector<int64_t> seen;
+  lariat_generation *generation = nullptr;
+  EXPECT_OK(call(lariat_generate, session, &batch.value, &options, onToken, static_cast<void *>(&seen), &generation));
+  EXPECT_EQ(seen, (std::vector<int64_t>{0, 1, 1, 1, 1, 1}));
+  lariat_generation_destroy(generation);
+  auto wrong = [](void *, const lariat_token *) -> int32_t { return 9; };
+  EXPECT_FAILS(call(lariat_generate, session, &batch.value, &options, wrong, static_cast<void *>(nullptr), &generation),
+               LARIAT_STATUS_MISUSE, "answered 9");
+}
+
+TEST_F(CInterface, StopQuestion) {
+  Batch batch({{1}});
+  batch.value.wants_stop = [](void *user) -> int32_t { return ++*static_cast<int *>(user) > 2; };
+  int asked = 0;
+  batch.value.user = &asked;
+  lariat_generate_options options = generateOptions(5);
+  lariat_generation *generation = nullptr;
+  EXPECT_FAILS(call(lariat_generate, session, &batch.value, &options, static_cast<lariat_token_callback>(nullptr),
+                    static_cast<void *>(nullptr), &generation),
+               LARIAT_STATUS_STOPPED, "the request was stopped");
+  EXPECT_EQ(asked, 3);
+}
+
+TEST_F(CInterface, CallbacksThatCallBackIn) {
+  struct Context {
+    lariat_session *session;
+    std::vector<Outcome> outcomes;
+  } context{session, {}};
+  Batch batch({{1}});
+  auto onToken = [](void *user, const lariat_token *) -> int32_t {
+    auto &context = *static_cast<Context *>(user);
+    Batch inner({{1}});
+    lariat_scores *scores = nullptr;
+    lariat_generation *generation = nullptr;
+    lariat_session_info info{};
+    info.struct_size = sizeof info;
+    context.outcomes.push_back(
+        call(lariat_score, context.session, &inner.value, static_cast<const lariat_score_options *>(nullptr), &scores));
+    context.outcomes.push_back(call(lariat_generation_start, context.session, &inner.value,
+                                    static_cast<const lariat_generate_options *>(nullptr), &generation));
+    context.outcomes.push_back(call(lariat_session_close, context.session));
+    context.outcomes.push_back(call(lariat_session_get_info, context.session, &info));
+    return LARIAT_STOP_ALL;
+  };
+  lariat_generation *generation = nullptr;
+  lariat_generate_options options = generateOptions(2);
+  EXPECT_OK(
+      call(lariat_generate, session, &batch.value, &options, onToken, static_cast<void *>(&context), &generation));
+  ASSERT_EQ(context.outcomes.size(), 4u);
+  for (const Outcome &outcome : context.outcomes)
+    EXPECT_FAILS(outcome, LARIAT_STATUS_MISUSE, "called back into the session");
+  lariat_generation_destroy(generation);
+}
+
+TEST_F(CInterface, ACallbackMayDestroyItsSession) {
+  struct Context {
+    lariat_session *session;
+  } context{session};
+  Batch batch({{1}});
+  auto onToken = [](void *user, const lariat_token *) -> int32_t {
+    lariat_session_destroy(static_cast<Context *>(user)->session);
+    return LARIAT_GO_ON;
+  };
+  lariat_generation *generation = nullptr;
+  EXPECT_FAILS(call(lariat_generate, session, &batch.value, static_cast<const lariat_generate_options *>(nullptr),
+                    onToken, static_cast<void *>(&context), &generation),
+               LARIAT_STATUS_REQUEST, "is closed");
+}
+
+TEST_F(CInterface, NullAndWrongHandles) {
+  Batch batch({{1}});
+  lariat_scores *scores = nullptr;
+  const lariat_score_options *none = nullptr;
+  lariat_session *nobody = nullptr;
+  EXPECT_FAILS(call(lariat_score, nobody, &batch.value, none, &scores), LARIAT_STATUS_MISUSE, "the session is null");
+  auto *stray = reinterpret_cast<lariat_session *>(&batch);
+  EXPECT_FAILS(call(lariat_score, stray, &batch.value, none, &scores), LARIAT_STATUS_MISUSE, "is none that exists");
+  lariat_session_destroy(nullptr);
+  lariat_session_destroy(stray);
+  lariat_text_destroy(nullptr);
+  EXPECT_OK(call(lariat_score, session, &batch.value, none, &scores));
+  auto *other = reinterpret_cast<lariat_generation *>(scores);
+  const lariat_token *tokens = nullptr;
+  int64_t count = 0;
+  EXPECT_FAILS(call(lariat_generation_next, other, &tokens, &count), LARIAT_STATUS_MISUSE, "a handle of another kind");
+  lariat_generation_destroy(other);
+  lariat_sequence_scores score{};
+  score.struct_size = sizeof score;
+  EXPECT_OK(call(lariat_scores_get, scores, 0, &score));
+  lariat_scores_destroy(scores);
+  // Without a place for the text.
+  EXPECT_EQ(lariat_score(nullptr, &batch.value, nullptr, &scores, nullptr), LARIAT_STATUS_MISUSE);
+}
+
+TEST_F(CInterface, WrongArguments) {
+  Batch batch({{1}});
+  lariat_scores *scores = nullptr;
+  const lariat_score_options *none = nullptr;
+  const lariat_batch *nothing = nullptr;
+  lariat_scores **nowhere = nullptr;
+  EXPECT_FAILS(call(lariat_score, session, nothing, none, &scores), LARIAT_STATUS_MISUSE, "'batch' is null");
+  EXPECT_FAILS(call(lariat_score, session, &batch.value, none, nowhere), LARIAT_STATUS_MISUSE, "'scores' is null");
+  const lariat_batch good = batch.value;
+  auto refuses = [&](const std::function<void(lariat_batch &)> &change, lariat_status status, const char *message) {
+    batch.value = good;
+    change(batch.value);
+    EXPECT_FAILS(call(lariat_score, session, &batch.value, none, &scores), status, message);
+  };
+  refuses([](lariat_batch &b) { b.struct_size = 0; }, LARIAT_STATUS_MISUSE, "struct_size of the lariat_batch is 0");
+  refuses([](lariat_batch &b) { b.struct_size = SIZE_MAX; }, LARIAT_STATUS_MISUSE, "struct_size");
+  refuses([](lariat_batch &b) { b.tokens = nullptr; }, LARIAT_STATUS_MISUSE, "'tokens' is null");
+  refuses([](lariat_batch &b) { b.lengths = nullptr; }, LARIAT_STATUS_MISUSE, "'lengths' is null");
+  refuses([](lariat_batch &b) { b.num_sequences = -1; }, LARIAT_STATUS_MISUSE, "'lengths' is -1");
+  refuses([](lariat_batch &b) { b.num_sequences = 0; }, LARIAT_STATUS_REQUEST, "the batch has no sequences");
+  refuses([](lariat_batch &b) { b.missing = "x"; }, LARIAT_STATUS_REQUEST, "the missing mode 'x'");
+  int64_t negative = -5;
+  refuses([&](lariat_batch &b) { b.lengths = &negative; }, LARIAT_STATUS_MISUSE, "the length of sequence 0 is -5");
+  refuses([&](lariat_batch &b) { b.loops = &negative; }, LARIAT_STATUS_REQUEST, "-5 loop steps");
+  batch.value = good;
+  lariat_score_options options;
+  lariat_score_options_init(&options, sizeof options);
+  options.form = 7;
+  EXPECT_FAILS(call(lariat_score, session, &batch.value, &options, &scores), LARIAT_STATUS_MISUSE, "the form is 7");
+  lariat_generate_options generate = generateOptions(3);
+  generate.num_stop_tokens = 2;
+  lariat_generation *generation = nullptr;
+  EXPECT_FAILS(call(lariat_generation_start, session, &batch.value, &generate, &generation), LARIAT_STATUS_MISUSE,
+               "'stop_tokens' is null");
+  lariat_batch_init(nullptr, 100);
+}
+
+TEST_F(CInterface, UseAfterClose) {
+  Batch batch({{1}});
+  lariat_scores *scores = nullptr;
+  const lariat_score_options *none = nullptr;
+  EXPECT_OK(call(lariat_session_close, session));
+  EXPECT_OK(call(lariat_session_close, session));
+  EXPECT_FAILS(call(lariat_score, session, &batch.value, none, &scores), LARIAT_STATUS_REQUEST, "is closed");
+  char *text = nullptr;
+  EXPECT_OK(call(lariat_session_manifest, session, &text));
+  lariat_text_destroy(text);
+  lariat_session_destroy(session);
+  EXPECT_FAILS(call(lariat_score, session, &batch.value, none, &scores), LARIAT_STATUS_MISUSE, "it was destroyed");
+}
+
+TEST_F(CInterface, ArtefactsThatCannotBeOpened) {
+  lariat_session *other = nullptr;
+  const lariat_session_options *none = nullptr;
+  EXPECT_FAILS(call(lariat_session_open, "/nowhere", none, &other), LARIAT_STATUS_ARTEFACT, "/nowhere");
+  EXPECT_FAILS(call(lariat_session_open, static_cast<const char *>(nullptr), none, &other), LARIAT_STATUS_MISUSE,
+               "null");
+  lariat_session_options options;
+  lariat_session_options_init(&options, sizeof options);
+  options.threads = -1;
+  EXPECT_FAILS(call(lariat_session_open, kCounting.c_str(), &options, &other), LARIAT_STATUS_MISUSE, "threads");
+  options.threads = 1;
+  options.isa = "abacus";
+  EXPECT_FAILS(call(lariat_session_open, kCounting.c_str(), &options, &other), LARIAT_STATUS_ARTEFACT, "abacus");
+}
+
+TEST_F(CInterface, ThreadsShareASession) {
+  std::vector<std::thread> threads;
+  std::vector<std::string> errors(4);
+  for (int thread = 0; thread < 4; ++thread)
+    threads.emplace_back([&, thread] {
+      for (int64_t id = 1; id < 20 && errors[thread].empty(); ++id) {
+        Batch batch({{thread + 1, id}});
+        lariat_generate_options options = generateOptions(4);
+        lariat_generation *generation = nullptr;
+        errors[thread] = call(lariat_generate, session, &batch.value, &options,
+                              static_cast<lariat_token_callback>(nullptr), static_cast<void *>(nullptr), &generation)
+                             .text;
+        lariat_sequence_tokens result{};
+        result.struct_size = sizeof result;
+        if (errors[thread].empty())
+          errors[thread] = call(lariat_generation_get, generation, 0, &result).text;
+        if (errors[thread].empty() && result.ids[3] != (thread + 1 + id) * 8)
+          errors[thread] = "wrong tokens";
+        lariat_generation_destroy(generation);
+      }
+    });
+  for (std::thread &thread : threads)
+    thread.join();
+  EXPECT_EQ(errors, std::vector<std::string>(4));
+}
+
+TEST_F(CInterface, AChildOfFork) {
+  pid_t child = fork();
+  if (child == 0) {
+    alarm(20);
+    Batch batch({{1}});
+    lariat_scores *scores = nullptr;
+    lariat_session *other = nullptr;
+    const lariat_score_options *none = nullptr;
+    const lariat_session_options *defaults = nullptr;
+    Outcome first = call(lariat_score, session, &batch.value, none, &scores);
+    Outcome second = call(lariat_session_open, kCounting.c_str(), defaults, &other);
+    lariat_session_destroy(session);
+    bool right = first.status == LARIAT_STATUS_MISUSE && second.status == LARIAT_STATUS_MISUSE &&
+                 first.text.find("forked") != std::string::npos;
+    exit(right ? 0 : 1); // not _exit: what runs at the end must do no harm either
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  Batch batch({{1}});
+  lariat_scores *scores = nullptr;
+  EXPECT_OK(call(lariat_score, session, &batch.value, static_cast<const lariat_score_options *>(nullptr), &scores));
+  lariat_scores_destroy(scores);
+}
+
+TEST(CInterfaceAlone, AProgramInC) {
+  std::string command = std::string(LARIAT_C_CLIENT) + " " + kCounting + " 1 2 3";
+  FILE *pipe = popen(command.c_str(), "r");
+  ASSERT_NE(pipe, nullptr);
+  char line[200] = "";
+  EXPECT_NE(fgets(line, sizeof line, pipe), nullptr);
+  EXPECT_EQ(pclose(pipe), 0);
+  EXPECT_STREQ(line, " 1 3 6 | 6 12 24\n");
+}
+
+TEST(CInterfaceAlone, NothingElseIsExported) {
+  std::string command = "nm -D --defined-only --without-symbol-versions " LARIAT_C_LIBRARY
+                        " | awk '$2 != \"A\" {print $3}' | grep -v ^lariat_";
+  FILE *pipe = popen(command.c_str(), "r");
+  ASSERT_NE(pipe, nullptr);
+  char line[200] = "";
+  EXPECT_EQ(fgets(line, sizeof line, pipe), nullptr) << line;
+  pclose(pipe);
+}
