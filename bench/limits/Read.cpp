@@ -23,6 +23,13 @@ using Words = uint64_t __attribute__((vector_size(16)));
 
 #if defined(__x86_64__)
 
+static uint64_t mixOf(const uint64_t *words, int numWords) {
+  uint64_t mix = 0;
+  for (int word = 0; word < numWords; ++word)
+    mix |= words[word];
+  return mix;
+}
+
 __attribute__((target("avx512f"))) uint64_t readAvx512(const char *part, size_t numBytes, int numStreams) {
   __m512i mix[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
   const size_t streamBytes = numBytes / numStreams;
@@ -33,7 +40,9 @@ __attribute__((target("avx512f"))) uint64_t readAvx512(const char *part, size_t 
       for (int at = 0; at < 4; ++at)
         mix[at] = _mm512_or_si512(mix[at], _mm512_loadu_si512(from + at * 64));
     }
-  return _mm512_reduce_or_epi64(_mm512_or_si512(_mm512_or_si512(mix[0], mix[1]), _mm512_or_si512(mix[2], mix[3])));
+  uint64_t words[8];
+  _mm512_storeu_si512(words, _mm512_or_si512(_mm512_or_si512(mix[0], mix[1]), _mm512_or_si512(mix[2], mix[3])));
+  return mixOf(words, 8);
 }
 
 __attribute__((target("avx2"))) uint64_t readAvx2(const char *part, size_t numBytes, int numStreams) {
@@ -52,7 +61,7 @@ __attribute__((target("avx2"))) uint64_t readAvx2(const char *part, size_t numBy
     mix[0] = _mm256_or_si256(mix[0], mix[at]);
   uint64_t words[4];
   _mm256_storeu_si256(reinterpret_cast<__m256i *>(words), mix[0]);
-  return words[0] | words[1] | words[2] | words[3];
+  return mixOf(words, 4);
 }
 
 #endif

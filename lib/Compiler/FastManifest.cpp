@@ -139,6 +139,25 @@ static json::Object describeTraits(const ModelFacts &facts) {
 // Headlines
 //===----------------------------------------------------------------------===//
 
+/// Caches of attention among the rows of one call, in order of number.
+static json::Array describeCallCaches(ModuleOp module) {
+  SmallVector<kernel::CacheOp> caches;
+  for (auto cache : module.getOps<kernel::CacheOp>())
+    if (cache.getTransient())
+      caches.push_back(cache);
+  llvm::sort(caches, [](kernel::CacheOp a, kernel::CacheOp b) { return a.getNumber() < b.getNumber(); });
+  json::Array array;
+  for (kernel::CacheOp cache : caches)
+    array.push_back(json::Object{{"name", cache.getSymName()},
+                                 {"layers", cache.getLayers()},
+                                 {"heads", cache.getHeads()},
+                                 {"dim", cache.getDim()},
+                                 {"type", "f32"},
+                                 {"looped", false},
+                                 {"slots_at_most", 1}});
+  return array;
+}
+
 json::Object lariat::describeFast(const FastProgram &program, const ModelFacts &facts) {
   json::Array objects, caches, states, functions, refused;
   for (const CodeObject &object : program.objects)
@@ -146,6 +165,7 @@ json::Object lariat::describeFast(const FastProgram &program, const ModelFacts &
         {"isa", object.isa}, {"file", "code/" + object.isa + ".so"}, {"requires", json::Array(object.features)}});
   for (const CacheFacts &cache : facts.caches)
     caches.push_back(describeCache(cache, facts));
+  json::Array callCaches = describeCallCaches(*program.kernels.module);
   for (StateOp state : facts.states)
     states.push_back(describeState(state));
   for (const EntryFacts &entry : program.kernels.entries) {
@@ -161,6 +181,7 @@ json::Object lariat::describeFast(const FastProgram &program, const ModelFacts &
                       {"objects", std::move(objects)},
                       {"weights", json::Object{{"file", kWeightsFile}, {"bytes", program.weightBytes}}},
                       {"caches", std::move(caches)},
+                      {"call_caches", std::move(callCaches)},
                       {"states", std::move(states)},
                       {"functions", std::move(functions)},
                       {"refused", std::move(refused)},

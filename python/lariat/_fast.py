@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
-    from lariat import _native
+    from lariat._native import Generation as NativeGeneration
+    from lariat._native import Session as NativeSession
 
     Integers = NDArray[numpy.int64]
 
@@ -35,7 +36,7 @@ class FastRunner:
     def __init__(self, artefact: Artefact, threads: int | None) -> None:
         self._artefact = artefact
         self._threads = threads
-        self._native: _native.Session | None = None
+        self._native: NativeSession | None = None
 
     def score(self, sequences: Ids, options: ScoreOptions) -> list[Score]:
         session = self._open()
@@ -106,15 +107,15 @@ class FastRunner:
     def stop(self) -> None:
         self.close()
 
-    def _open(self) -> _native.Session:
+    def _open(self) -> NativeSession:
         if self._native is None:
             if not self._artefact.path.is_dir():
                 raise ArtefactError(f"{self._artefact.path}: no such artefact, 'lariat compile' makes one")
             try:
-                from lariat import _native
+                from lariat._native import Session
             except ImportError as failure:
                 raise RuntimeFault(f"cannot load the runtime: {failure}; scripts/setup.sh builds it") from None
-            self._native = _native.Session(str(self._artefact.path), threads=self._threads or 0)
+            self._native = Session(str(self._artefact.path), threads=self._threads or 0)
         return self._native
 
     def _arrays(self, sequences: Ids) -> tuple[Integers, Integers]:
@@ -139,7 +140,7 @@ class FastRunner:
 class FastRun:
     """A generation of the runtime, run step by step as tokens are asked for."""
 
-    def __init__(self, generation: _native.Generation, *, with_logprobs: bool) -> None:
+    def __init__(self, generation: NativeGeneration, *, with_logprobs: bool) -> None:
         self._generation = generation
         self._with_logprobs = with_logprobs
 

@@ -98,7 +98,8 @@ class ReferenceRun:
             if "ok" in answer:
                 self._answer = answer
                 return
-            yield NewToken(*(_integer(answer, key) for key in ("sequence", "token", "steps")))
+            sequence, token, steps = (_integer(answer, key) for key in ("sequence", "token", "steps"))
+            yield NewToken(sequence, token, steps)
 
     def stop(self, sequence: int) -> None:
         pass

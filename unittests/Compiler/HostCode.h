@@ -10,9 +10,10 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/OwningOpRef.h"
+#include "llvm/ADT/SmallString.h"
+#include "llvm/Support/Error.h"
 #include "gtest/gtest.h"
 
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>

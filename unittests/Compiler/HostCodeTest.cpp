@@ -4,8 +4,9 @@
 
 #include "HostCode.h"
 
-using namespace lariat;
-using namespace lariat::test;
+#include <cmath>
+
+namespace lariat::test {
 
 using Strings = std::vector<std::string>;
 using Words = std::vector<int64_t>;
@@ -291,3 +292,5 @@ TEST_F(HostCode, NamesWhatTheRuntimeLacks) {
     })"),
             "compiled code calls 'strange', which the runtime does not have");
 }
+
+} // namespace lariat::test

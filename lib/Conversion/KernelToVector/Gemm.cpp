@@ -20,7 +20,7 @@ static bool isHalf(kernel::PackedOp data) { return data.getType().isBF16(); }
 
 /// From so many rows on, computing takes long enough to fetch what is next meanwhile. With fewer, or for the last of
 /// several tiles of rows only, memory is busy anyway.
-static int64_t getAheadRows(kernel::PackedOp data) { if (getenv("PFT") && data.getDepthBytes() > (24 << 20)) return 1; return isHalf(data) ? 2 : 5; }
+static int64_t getAheadRows(kernel::PackedOp data) { return isHalf(data) ? 2 : 5; }
 
 /// From so many rows per thread on, threads share rows rather than panels.
 static constexpr int64_t kRowsPerThread = 32;

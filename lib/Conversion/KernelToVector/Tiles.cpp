@@ -87,7 +87,7 @@ private:
   int64_t getUnroll() const { return tile.rows * numVectors <= 8 ? 4 : 1; }
 
   /// Tiles of few rows wait for memory as it is; more requests would only get in its way.
-  bool isAhead() const { if (getenv("PFT")) return true; return tile.rows >= (kind == PanelKind::F32 ? 3 : 2); }
+  bool isAhead() const { return tile.rows >= (kind == PanelKind::F32 ? 3 : 2); }
 
   /// Asks for what the next panels need, into the second cache.
   void prefetch(Value line) {

@@ -36,7 +36,8 @@ static std::vector<CacheFacts> describeCaches(const Manifest &manifest) {
   for (const Cache &cache : manifest.caches)
     facts.push_back({cache.name,
                      {cache.layers * cache.heads, cache.dim, getElementBytes(cache.type)},
-                     cache.slotsAtMost.value_or(kMostSlots)});
+                     cache.slotsAtMost.value_or(kMostSlots),
+                     cache.transient});
   return facts;
 }
 

@@ -112,10 +112,22 @@ static abi::EntryRef reserveOne(CallContext &context, int64_t cache, const int64
   return entry;
 }
 
+/// Empties the slots that rows are about to write: what other rows left there is over.
+static void restartSlots(CallContext &context, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t *line = table + row * abi::kNumRowColumns;
+    bool isNew = row == 0 || line[abi::kSequence] != line[abi::kSequence - abi::kNumRowColumns];
+    if (SequenceMemory *sequence = isNew ? findSequence(context, line) : nullptr; sequence && slots[row] >= 0)
+      sequence->caches[cache].restart(slots[row]);
+  }
+}
+
 static void reserve(const abi::Call *call, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots,
                     int64_t filled, abi::EntryRef *out) {
   CallContext &context = getContext(call);
   bool known = verifyCache(context, cache);
+  if (known && context.model.kv->getFacts(cache).transient)
+    restartSlots(context, cache, table, rows, slots);
   for (int64_t row = 0; row < rows; ++row)
     out[row] = known ? reserveOne(context, cache, table + row * abi::kNumRowColumns, slots[row], filled != 0)
                      : abi::EntryRef{nullptr, 0};

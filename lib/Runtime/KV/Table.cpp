@@ -85,6 +85,15 @@ void Table::moveEntry(int64_t from, int64_t to, const PageLayout &layout) {
   }
 }
 
+void Table::restart() {
+  positions.clear();
+  isFilled.clear();
+  indexOf.clear();
+  numFilled = 0;
+  last = -1;
+  ordered = true;
+}
+
 void Table::truncate(int32_t position, PagePool &pool, const PageLayout &layout) {
   if (position > last)
     return;

@@ -220,6 +220,10 @@ static void readCode(const JsonReader &code, Manifest &manifest) {
   verifyListed(weights, manifest, manifest.weightsFile);
   for (const JsonReader &reader : code.objects("caches"))
     manifest.caches.push_back(readCache(reader));
+  for (const JsonReader &reader : code.objects("call_caches", /*required=*/false)) {
+    manifest.caches.push_back(readCache(reader));
+    manifest.caches.back().transient = true;
+  }
   for (const JsonReader &reader : code.objects("states"))
     manifest.states.push_back(readState(reader));
   for (const JsonReader &reader : code.objects("functions"))

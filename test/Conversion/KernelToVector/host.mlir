@@ -69,11 +69,11 @@ func.func @lariat_records() {
 // CHECK-LABEL: func.func @lariat_cells(
 // CHECK-SAME:      kernel.cells = 4 : i64
 // CHECK:           %[[HALF:.+]] = arith.constant 5.000000e-01 : f32
-// CHECK:           %[[P:.+]] = llvm.getelementptr %[[CELLS:.+]][16]
-// CHECK:           llvm.store %[[HALF]], %[[P]] : f32
+// CHECK:           %[[P:.+]] = llvm.getelementptr %[[CELLS:[0-9]+]][16] : (!llvm.ptr)
+// CHECK-NEXT:      llvm.store %[[HALF]], %[[P]] : f32
 // CHECK:           scf.for %[[I:.+]] =
-// CHECK:             %[[C:.+]] = arith.index_cast %[[I]] : index to i64
 // CHECK:             %[[Q:.+]] = llvm.getelementptr %[[CELLS]][8]
+// CHECK:             %[[C:.+]] = arith.index_cast %[[I]] : index to i64
 // CHECK:             llvm.store %[[C]], %[[Q]]
 // CHECK:             llvm.call
 // CHECK:             %[[R:.+]] = llvm.getelementptr %[[CELLS]][24]
@@ -116,8 +116,8 @@ func.func @lariat_cells() {
 // CHECK:           %[[BYTE:.+]] = llvm.load %[[PLACE]] : !llvm.ptr -> i8
 // CHECK:           %[[BIT:.+]] = arith.trunci %[[BYTE]] : i8 to i1
 // CHECK:           %[[DEPTH:.+]] = arith.select %[[BIT]]
-// CHECK:           %[[WORD:.+]] = arith.index_cast %[[DEPTH]] : index to i64
 // CHECK:           arith.muli %{{.+}}, %c48_i64
+// CHECK:           %[[WORD:.+]] = arith.index_cast %[[DEPTH]] : index to i64
 // CHECK:           llvm.store %[[WORD]], %{{.+}} : i64
 func.func @lariat_elements() {
   %i = kernel.port_rows 0

@@ -36,6 +36,9 @@ public:
   /// Drops the entries of positions from `position` on.
   void truncate(int32_t position, PagePool &pool, const PageLayout &layout);
 
+  /// Drops all entries and keeps the pages.
+  void restart();
+
   int64_t size() const { return static_cast<int64_t>(positions.size()); }
   int64_t getNumFilled() const { return numFilled; }
   int64_t getNumPages() const { return static_cast<int64_t>(pages.size()); }

@@ -76,6 +76,7 @@ struct Cache {
   ElementType type = ElementType::F32;
   bool looped = false;
   std::optional<int64_t> slotsAtMost;
+  bool transient = false; ///< of attention among the rows of one call; numbered behind the model's
 
   /// Bytes of keys and values of one entry, all layers.
   int64_t getEntryBytes() const { return layers * heads * 2 * dim * getElementBytes(type); }

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The runtime, behind lariat.Session. Not for direct use."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy
+from numpy.typing import NDArray
+
+def version() -> tuple[int, int]:
+    """Major and minor version of the C interface."""
+
+class Generation:
+    """A batch that generates."""
+
+    def next(self) -> list[tuple[int, int, int, float, list[int], list[float]]]:
+        """The next tokens, one of each sequence that goes on; none at the end."""
+
+    def stop(self, sequence: int) -> None:
+        """End one sequence."""
+
+    def result(self, sequence: int) -> tuple[list[int], list[int], str, str | None]:
+        """What a sequence has so far."""
+
+class Session:
+    """A loaded artefact."""
+
+    def __init__(self, path: str, *, threads: int = 0, max_rows: int = 512, kv_bytes: int = 0) -> None: ...
+    def close(self) -> None:
+        """Give memory and threads back."""
+
+    @property
+    def threads(self) -> int: ...
+    @property
+    def isa(self) -> str: ...
+    @property
+    def state_columns(self) -> int: ...
+    @property
+    def kv_page_bytes(self) -> int: ...
+    def score(
+        self,
+        tokens: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
+        lengths: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
+        *,
+        mode: str,
+        loops: int | None,
+        threshold: float | None,
+        missing: str | None,
+        prefix: int,
+        initial_states: Sequence[
+            Annotated[NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu", writable=False)]
+        ]
+        | None,
+        chunk: int | None,
+        form: int,
+    ) -> list[
+        tuple[
+            Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None,
+            Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None,
+            Annotated[NDArray[numpy.int32], dict(shape=(None,))],
+            str,
+        ]
+    ]:
+        """Logits of every row of every sequence."""
+
+    def encode(
+        self,
+        tokens: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
+        lengths: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
+    ) -> list[
+        tuple[
+            Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None,
+            Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None,
+            Annotated[NDArray[numpy.int32], dict(shape=(None,))],
+            str,
+        ]
+    ]:
+        """Last state of every row of every sequence."""
+
+    def generate(
+        self,
+        tokens: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
+        lengths: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
+        *,
+        loops: int | None,
+        threshold: float | None,
+        missing: str | None,
+        prefix: int,
+        max_new_tokens: int,
+        seed: int,
+        repetition_penalty: float,
+        presence_penalty: float,
+        frequency_penalty: float,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        min_p: float,
+        logprobs: int | None,
+        ignore_eos: bool,
+        stop_tokens: Sequence[int],
+    ) -> Generation:
+        """Start to generate."""
