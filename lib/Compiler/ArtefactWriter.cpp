@@ -113,6 +113,10 @@ static llvm::Error copyVerbatim(const Model &model, StringRef directory) {
   return llvm::Error::success();
 }
 
+static std::string hash(StringRef bytes) {
+  return llvm::toHex(llvm::SHA256::hash(llvm::arrayRefFromStringRef(bytes)), /*LowerCase=*/true);
+}
+
 /// Size and checksum of every file, by its path in the artefact.
 static llvm::Expected<json::Object> listFiles(StringRef directory) {
   json::Object files;
@@ -168,7 +172,10 @@ static llvm::Error writeContent(const Model &model, const CompileOptions &option
   }
   manifest["files"] = std::move(*files);
   std::string text = llvm::formatv("{0:2}\n", json::Value(std::move(manifest))).str();
-  llvm::Error error = writeFile(joinPath(directory, "manifest.json"), text);
+  if (llvm::Error error = writeFile(joinPath(directory, "manifest.json"), text))
+    return error;
+  // The manifest has the checksums of all other files; its own stands beside it.
+  llvm::Error error = writeFile(joinPath(directory, "manifest.sha256"), hash(text) + "\n");
   timer.end("checksums");
   return error;
 }

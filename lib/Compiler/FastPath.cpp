@@ -184,3 +184,14 @@ llvm::Expected<FastProgram> lariat::compileFast(const Model &model, const Compil
     return std::move(error);
   return program;
 }
+
+llvm::Expected<MachineCode> lariat::emitKernelObject(const KernelProgram &program, const CPUTarget &target) {
+  OwningOpRef<ModuleOp> module = cast<ModuleOp>(program.module.get()->clone());
+  llvm::Expected<OwningOpRef<ModuleOp>> genericFunctions = lowerGenericFunctions(*module);
+  if (!genericFunctions)
+    return genericFunctions.takeError();
+  std::map<std::string, EntrySizes> sizes;
+  if (llvm::Error error = lowerKernels(*module, **genericFunctions, target, sizes))
+    return std::move(error);
+  return emitObject(*module, target);
+}

@@ -110,12 +110,12 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     chosen.add_argument("--seed", metavar="S", type=number(0, 2**63 - 1), default=0, help="sampling seed (default: 0)")
 
 
-def generate_options(options: argparse.Namespace) -> GenerateOptions:
-    """The options of a command with `add_run` and `add_sampling`, and max_new_tokens, ignore_eos and stop."""
+def generate_options(options: argparse.Namespace, max_new_tokens: int) -> GenerateOptions:
+    """The options of a command with `add_run` and `add_sampling`, and ignore_eos and stop."""
     from lariat.requests import GenerateOptions
 
     return GenerateOptions(
-        max_new_tokens=options.max_new_tokens,
+        max_new_tokens=max_new_tokens,
         temperature=options.temperature,
         seed=options.seed,
         ignore_eos=options.ignore_eos,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ class FastRunner:
         self._artefact = artefact
         self._threads = threads
         self._native: NativeSession | None = None
+        self._opening = threading.Lock()
 
     def score(self, sequences: Ids, options: ScoreOptions) -> list[Score]:
         session = self._open()
@@ -100,7 +102,8 @@ class FastRunner:
         return FastRun(generation, with_logprobs=options.logprobs is not None)
 
     def close(self) -> None:
-        native, self._native = self._native, None
+        with self._opening:
+            native, self._native = self._native, None
         if native is not None:
             native.close()
 
@@ -108,15 +111,16 @@ class FastRunner:
         self.close()
 
     def _open(self) -> NativeSession:
-        if self._native is None:
-            if not self._artefact.path.is_dir():
-                raise ArtefactError(f"{self._artefact.path}: no such artefact, 'lariat compile' makes one")
-            try:
-                from lariat._native import Session
-            except ImportError as failure:
-                raise RuntimeFault(f"cannot load the runtime: {failure}; scripts/setup.sh builds it") from None
-            self._native = Session(str(self._artefact.path), threads=self._threads or 0)
-        return self._native
+        with self._opening:
+            if self._native is None:
+                if not self._artefact.path.is_dir():
+                    raise ArtefactError(f"{self._artefact.path}: no such artefact, 'lariat compile' makes one")
+                try:
+                    from lariat._native import Session
+                except ImportError as failure:
+                    raise RuntimeFault(f"cannot load the runtime: {failure}; scripts/setup.sh builds it") from None
+                self._native = Session(str(self._artefact.path), threads=self._threads or 0)
+            return self._native
 
     def _arrays(self, sequences: Ids) -> tuple[Integers, Integers]:
         """All tokens, one sequence after the other, and the length of each."""

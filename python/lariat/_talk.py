@@ -61,9 +61,9 @@ def run(options: argparse.Namespace) -> None:
     from lariat.session import load
 
     text = options.prompt if options.prompt is not None else sys.stdin.read()
-    chosen = generate_options(options)
     with load(options.artefact, threads=options.threads) as session:
         tokens = session.tokenizer.encode(text)
+        chosen = _choose(options, session, len(tokens))
         done = print_stream(session, tokens, chosen, Palette(1, enabled=False))
         print(flush=True)
         if options.stats:
@@ -77,10 +77,9 @@ def chat(options: argparse.Namespace) -> None:
     from lariat.session import load
 
     template = ChatTemplate.of(options.artefact)
-    chosen = generate_options(options)
     with load(options.artefact, threads=options.threads) as session:
-        ends = stop_tokens(options.artefact, session.tokenizer)
-        chosen = replace(chosen, stop_tokens=tuple(id for id in ends if id < session.info.vocabulary))
+        found = stop_tokens(options.artefact, session.tokenizer)
+        ends = tuple(id for id in found if id < session.info.vocabulary)
         start = [{"role": "system", "content": options.system}] if options.system is not None else []
         messages = list(start)
         while (line := _read_line()) is not None:
@@ -92,11 +91,20 @@ def chat(options: argparse.Namespace) -> None:
             messages.append({"role": "user", "content": line})
             # The template writes the special tokens itself.
             tokens = session.tokenizer.encode(template.render(messages), special=False)
+            chosen = replace(_choose(options, session, len(tokens)), stop_tokens=ends)
             done = print_stream(session, tokens, chosen, Palette(1, enabled=False))
             print(flush=True)
             messages.append({"role": "assistant", "content": done.result.text or ""})
             if options.stats:
                 _print_stats(session, len(tokens), done, chosen)
+
+
+def _choose(options: argparse.Namespace, session: Session, num_prompt: int) -> GenerateOptions:
+    """The options for a prompt of so many tokens."""
+    if options.max_new_tokens is not None:
+        return generate_options(options, options.max_new_tokens)
+    # The last new token needs no position.
+    return generate_options(options, max(1, min(LONGEST_ANSWER, session.info.context - num_prompt + 1)))
 
 
 def _read_line() -> str | None:
@@ -144,8 +152,7 @@ def _add_talk(parser: argparse.ArgumentParser) -> None:
         "--max-new-tokens",
         metavar="N",
         type=number(1),
-        default=LONGEST_ANSWER,
-        help=f"longest continuation (default: {LONGEST_ANSWER})",
+        help=f"longest continuation (default: {LONGEST_ANSWER}, or what the context of the model leaves)",
     )
     parser.add_argument("--ignore-eos", action="store_true", help="go on after an end-of-sequence token")
     parser.add_argument(

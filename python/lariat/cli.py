@@ -116,7 +116,7 @@ def _encode(options: argparse.Namespace) -> None:
 
 
 def _generate(options: argparse.Namespace) -> None:
-    chosen = generate_options(options)
+    chosen = generate_options(options, options.max_new_tokens)
     if options.prompt is not None and options.output is not None:
         raise RuntimeFault("-o goes with --tokens: --prompt prints its text")
     if options.prompt is None and options.output is None:

@@ -59,7 +59,7 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Session
 
 
 class Session:
-    """A loaded artefact. A context manager; one call at a time."""
+    """A loaded artefact. A context manager. On the reference path one call at a time; else from any thread."""
 
     def __init__(self, artefact: Artefact, *, threads: int | None = None) -> None:
         self.info = artefact

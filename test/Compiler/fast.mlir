@@ -12,9 +12,30 @@
 // RUN: lariat-compile %s -o %t/again.lariat --pipeline fast --target all
 // RUN: diff -r %t/m.lariat %t/again.lariat
 
-// What the reference path says of it.
+// Code needs nothing of other objects, and shows its entries only.
+// RUN: llvm-nm -D --undefined-only %t/m.lariat/code/*.so | FileCheck %s --check-prefix=NEEDS --allow-empty
+// NEEDS-NOT: U
+// RUN: llvm-nm -D --defined-only %t/m.lariat/code/*.so | FileCheck %s --check-prefix=SHOWS --implicit-check-not=kernel
+// SHOWS: T lariat_bind
+// SHOWS: T lariat_coda
+// SHOWS: T lariat_core
+// SHOWS: T lariat_core_slot0
+// SHOWS: T lariat_forward
+// SHOWS: T lariat_forward_slot0
+// SHOWS: T lariat_prelude
+
+// It is compiled again from the IR it holds, and depends on no number of loop steps.
+// RUN: lariat-compile %t/m.lariat/model.mlir -o %t/third.lariat --pipeline fast --target all
+// RUN: diff -r %t/m.lariat/code %t/third.lariat/code
+// RUN: sed 's/default = 4, min = 1, max = 4/default = 64, min = 1, max = 64/; s/depths(4)/depths(64)/' %s > %t/deep.mlir
+// RUN: lariat-compile %t/deep.mlir -o %t/deep.lariat --pipeline fast --target all
+// RUN: diff -r %t/m.lariat/code %t/deep.lariat/code
+
+// An artefact that is there stays; the reference path does not read one of the fast pipeline.
 // RUN: not lariat-compile %s -o %t/m.lariat --pipeline fast 2>&1 | FileCheck %s --check-prefix=THERE
 // THERE: error: {{.*}}m.lariat exists already; --force replaces it
+// RUN: echo '{"command": "info"}' | not lariat-reference %t/m.lariat 2>&1 | FileCheck %s --check-prefix=OTHER
+// OTHER: m.lariat was compiled by the fast pipeline, and the reference path reads artefacts of its own
 
 // MEMORY: cache kv: 1 layers * (sum over d < R of n(d)) * 32 bytes (f32); 128 bytes per token, 4096 for 32 tokens
 // MEMORY: pages of cache kv: 2048 bytes for 64 entries of a slot; at most one that is not full in each of 4 slots of a sequence, 12288 bytes for 32 tokens

@@ -66,7 +66,8 @@ TABLE: dict[str, Layer] = dict(
         ),
         _library(TO_KERNEL, ("Support", L_IR, K_IR, MODEL, KERNEL, DESCRIPTION)),
         _library(TO_REFERENCE, ("Support", L_IR, MODEL, DESCRIPTION)),
-        _library(TO_VECTOR, ("Support", K_IR, KERNEL, DESCRIPTION)),
+        # What compiled code and the runtime agree on is the artefact's.
+        _library(TO_VECTOR, ("Support", K_IR, KERNEL, DESCRIPTION, "Artefact")),
         _library(TO_GPU, ("Support", K_IR, KERNEL, DESCRIPTION)),
         # 5: code for one family of machines.
         _library("Target/CPU", ("Support", DESCRIPTION, "Artefact")),

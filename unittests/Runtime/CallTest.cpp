@@ -208,6 +208,21 @@ TEST_F(CallTest, aRowWithoutSlotWritesAndSeesNothing) {
   EXPECT_EQ(first.counts, std::vector<int64_t>{1});
 }
 
+TEST_F(CallTest, aCacheOfOneCallHoldsItsRowsAlone) {
+  Sequence *sequence = create();
+  for (int64_t first : {0, 100}) {
+    CacheCall call{.rows = makeRows(first, first + 100),
+                   .slots = std::vector<int64_t>(100),
+                   .values = std::vector<float>(100, 1),
+                   .ahead = 1,
+                   .cache = 2};
+    ASSERT_TRUE(call.run(*model, {sequence}).ok());
+    EXPECT_EQ(call.counts, std::vector<int64_t>(100, 100));
+    EXPECT_EQ(model->getPoolUse().liveBytes, 0);
+    EXPECT_EQ(model->getPoolUse().pageBytes, 0);
+  }
+}
+
 TEST_F(CallTest, bytesAreExact) {
   Sequence *sequence = create();
   CacheCall call{.rows = makeRows(0, 65), .slots = std::vector<int64_t>(65), .values = std::vector<float>(65)};
@@ -216,7 +231,7 @@ TEST_F(CallTest, bytesAreExact) {
   ASSERT_TRUE(deeper.run(*model, {sequence}).ok());
   constexpr int64_t entry = 2 * 2 * 4, page = 64 * entry;
   std::vector<CacheUse> use = sequence->getUse();
-  ASSERT_EQ(use.size(), 2u);
+  ASSERT_EQ(use.size(), 3u);
   ASSERT_EQ(use[0].slots.size(), 2u);
   EXPECT_EQ(use[0].slots[0].computed, 65);
   EXPECT_EQ(use[0].slots[0].pages, 2);
@@ -233,7 +248,7 @@ TEST_F(CallTest, bytesAreExact) {
 
 TEST_F(CallTest, aFullPoolIsAnErrorBeforeAnythingIsWritten) {
   constexpr int64_t page = 64 * 2 * 2 * 4, outerPage = 2 * 64 * 2 * 2 * 2;
-  open({.threads = 2, .kvBytes = 2 * page + outerPage});
+  open({.threads = 2, .kvBytes = 3 * page + outerPage});
   Sequence *first = create(), *second = create();
   CacheCall call{.rows = makeRows(0, 64), .slots = std::vector<int64_t>(64), .values = std::vector<float>(64)};
   ASSERT_TRUE(call.run(*model, {first}).ok());
@@ -259,7 +274,7 @@ TEST_F(CallTest, misuseByCodeEndsTheCallAndItsSequencesOnly) {
   EXPECT_TRUE(bad->truncate(0).ok());
   EXPECT_TRUE(retry.run(*model, {bad}).ok());
   CacheCall noCache{.rows = makeRows(1, 2), .slots = {0}, .values = {1}, .cache = 5};
-  EXPECT_CONTAINS(noCache.run(*model, {good}).text(), "names cache 5 of 2");
+  EXPECT_CONTAINS(noCache.run(*model, {good}).text(), "names cache 5 of 3");
   CacheCall noLookUp{.rows = makeRows(1, 2), .slots = {0}, .values = {1}, .lookUp = 17};
   EXPECT_CONTAINS(noLookUp.run(*model, {bad}).text(), "look-up 17");
   Sequence *another[] = {create()};

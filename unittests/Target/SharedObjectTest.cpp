@@ -133,12 +133,12 @@ TEST_F(SharedObject, NamesWhatIsMissing) {
       %s = llvm.call @strange(%x) : (f32) -> f32
       llvm.return %s : f32
     })";
-  EXPECT_EQ(errorOf(call), "compiled code calls 'strange', but the module has no services to ask for it");
+  EXPECT_EQ(errorOf(call), "compiled code needs 'strange', which no runtime offers");
   std::string services = "llvm.mlir.global internal @services() : !llvm.ptr {\n"
                          "  %null = llvm.mlir.zero : !llvm.ptr  llvm.return %null : !llvm.ptr }\n"
                          "llvm.func @lariat_bind(%s: !llvm.ptr) { %a = llvm.mlir.addressof @services : !llvm.ptr\n"
                          "  llvm.store %s, %a : !llvm.ptr, !llvm.ptr  llvm.return }\n";
-  EXPECT_EQ(errorOf(services + call), "compiled code calls 'strange', which the runtime does not have");
+  EXPECT_EQ(errorOf(services + call), "compiled code needs 'strange', which no runtime offers");
 }
 
 TEST_F(SharedObject, NamesWhatTheCodeGeneratorMisses) {

@@ -14,6 +14,7 @@
 namespace lariat {
 
 struct CPUTarget;
+struct MachineCode;
 
 /// The file with packed weights.
 inline constexpr llvm::StringLiteral kWeightsFile = "weights.bin";
@@ -45,6 +46,9 @@ llvm::Expected<llvm::SmallVector<const CPUTarget *>> selectTargets(llvm::StringR
 
 /// Forms, plans, lowers and emits. Fails where the model cannot be compiled as it is declared.
 llvm::Expected<FastProgram> compileFast(const Model &model, const CompileOptions &options, CompileStats &stats);
+
+/// The relocatable object of one target, which may be of another kind of machine.
+llvm::Expected<MachineCode> emitKernelObject(const KernelProgram &program, const CPUTarget &target);
 
 /// The manifest's object `code`.
 llvm::json::Object describeFast(const FastProgram &program, const ModelFacts &facts);

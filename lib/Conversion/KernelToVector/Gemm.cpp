@@ -22,6 +22,9 @@ static bool isHalf(kernel::PackedOp data) { return data.getType().isBF16(); }
 /// several tiles of rows only, memory is busy anyway.
 static int64_t getAheadRows(kernel::PackedOp data) { return isHalf(data) ? 2 : 5; }
 
+/// Whether weights come from memory each time: then few rows read them as one stream, several are slower.
+static bool isFar(kernel::PackedOp data) { return data.getDepthBytes() >= 32 << 20; }
+
 /// From so many rows per thread on, threads share rows rather than panels.
 static constexpr int64_t kRowsPerThread = 32;
 
@@ -160,7 +163,8 @@ Value GemmWriter::getGroup(Value rows, Value numTiles) {
   Value isOne = w.equal(numTiles, w.number(1));
   for (int64_t tileRows = 1; tileRows <= target.getMaxRows(); ++tileRows) {
     Value isThis = w.bitAnd(isOne, w.equal(rows, w.number(tileRows)));
-    group = w.pick(isThis, w.number(target.getPanels(tileRows)), group);
+    bool isOneStream = isFar(weights[0]) && tileRows < getAheadRows(weights[0]);
+    group = w.pick(isThis, w.number(isOneStream ? 1 : target.getPanels(tileRows)), group);
   }
   return group;
 }

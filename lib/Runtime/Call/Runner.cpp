@@ -279,8 +279,17 @@ Status Runner::execute() {
   return std::move(context.status);
 }
 
+/// Caches of one call hold nothing between calls.
+void Runner::emptyTransientCaches() {
+  for (int64_t cache = 0; cache < model.kv->getNumCaches(); ++cache)
+    if (const CacheFacts &facts = model.kv->getFacts(cache); facts.transient)
+      for (SequenceMemory *sequence : sequences)
+        sequence->caches[cache].truncate(/*position=*/0, model.kv->getPages(cache), facts.layout);
+}
+
 Status Runner::finish(Status status) {
   model.kv->releaseReserved();
+  emptyTransientCaches();
   const int64_t *counts = model.memory.getCells() + function.inputs.size();
   for (size_t output = 0; output < function.outputs.size(); ++output) {
     result.outputs[output].numRows = std::clamp<int64_t>(counts[output], 0, paddedRows);

@@ -28,6 +28,7 @@ private:
   Status reservePages();
   Status loadStates();
   Status execute();
+  void emptyTransientCaches();
   Status finish(Status status);
 
   /// Rows of an input as the request has them.

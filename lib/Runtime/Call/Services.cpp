@@ -113,12 +113,13 @@ static abi::EntryRef reserveOne(CallContext &context, int64_t cache, const int64
 }
 
 /// Empties the slots that rows are about to write: what other rows left there is over.
-static void restartSlots(CallContext &context, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots) {
+static void restartSlots(CallContext &context, int64_t cache, const int64_t *table, int64_t rows,
+                         const int64_t *slots) {
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t *line = table + row * abi::kNumRowColumns;
     bool isNew = row == 0 || line[abi::kSequence] != line[abi::kSequence - abi::kNumRowColumns];
     if (SequenceMemory *sequence = isNew ? findSequence(context, line) : nullptr; sequence && slots[row] >= 0)
-      sequence->caches[cache].restart(slots[row]);
+      sequence->caches[cache].restart(slots[row], context.model.views);
   }
 }
 

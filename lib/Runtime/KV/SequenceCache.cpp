@@ -174,6 +174,15 @@ abi::View SequenceCache::view(const Query &query, ViewMemory &memory) {
   return view;
 }
 
+void SequenceCache::restart(int64_t slot, ViewMemory &memory) {
+  if (!find(slot))
+    return;
+  tables[slot]->restart();
+  for (auto &[query, merged] : lists)
+    memory.outdated.push_back(std::move(merged.list));
+  lists.clear();
+}
+
 void SequenceCache::truncate(int32_t position, PagePool &pool, const PageLayout &layout) {
   for (std::unique_ptr<Table> &table : tables)
     if (table)

@@ -20,12 +20,12 @@ int64_t CacheRule::getNumSlots(int64_t loops) const {
   return std::max<int64_t>(slots, 1);
 }
 
-bool SessionFacts::mayChunk(int64_t numLoops) const {
+bool SessionFacts::mayChunk(int64_t loopSteps) const {
   if (mixesCallRows || !hasFreeOrder)
     return false;
   // Beyond the default, the order is known to be free only where each loop step has its slot.
-  return numLoops <= loops.defaultSteps || std::ranges::none_of(caches, [&](const CacheRule &cache) {
-           return cache.looped && cache.getNumSlots(numLoops) < numLoops;
+  return loopSteps <= loops.defaultSteps || std::ranges::none_of(caches, [&](const CacheRule &cache) {
+           return cache.looped && cache.getNumSlots(loopSteps) < loopSteps;
          });
 }
 

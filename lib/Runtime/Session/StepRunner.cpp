@@ -98,12 +98,12 @@ void StepRunner::prepareSeats(size_t numRows) {
 }
 
 Status StepRunner::runFunction(const Function &function, const CallRows &callRows, std::vector<InputArray> inputs,
-                               int64_t numLoops) {
+                               int64_t loopSteps) {
   CallRequest request{.function = &function,
                       .sequences = callRows.sequences,
                       .rows = callRows.rows,
                       .inputs = std::move(inputs),
-                      .loops = numLoops};
+                      .loops = loopSteps};
   return model->call(request, result);
 }
 
@@ -126,7 +126,7 @@ Status StepRunner::enter(Group &group) {
   Expected<std::vector<InputArray>> inputs = buildInputs(*forward, rowsOf(group));
   if (!inputs)
     return inputs.takeError();
-  if (Status status = runFunction(*prelude, buildRows(rowsOf(group)), std::move(*inputs), /*numLoops=*/0))
+  if (Status status = runFunction(*prelude, buildRows(rowsOf(group)), std::move(*inputs), /*loopSteps=*/0))
     return status;
   std::vector<int64_t> indices = listRows(group.begin, group.end);
   size_t next = 0;
@@ -159,7 +159,7 @@ Status StepRunner::callStep(const Function &function, std::span<const int64_t> i
     inputs.add(values, indices);
   for (const SeatValues &values : seats.invariants)
     inputs.add(values, indices);
-  return runFunction(function, buildRows(step, depths), std::move(inputs.arrays), /*numLoops=*/1);
+  return runFunction(function, buildRows(step, depths), std::move(inputs.arrays), /*loopSteps=*/1);
 }
 
 Status StepRunner::tick(std::vector<Group> &groups) {
@@ -217,7 +217,7 @@ Status StepRunner::leave(Group &group) {
   inputs.arrays.push_back({.data = seats.steps.data() + group.begin, .numRows = group.end - group.begin});
   for (const SeatValues &values : seats.coda)
     inputs.add(values, indices);
-  if (Status status = runFunction(*coda, buildRows(rowsOf(group)), std::move(inputs.arrays), /*numLoops=*/0))
+  if (Status status = runFunction(*coda, buildRows(rowsOf(group)), std::move(inputs.arrays), /*loopSteps=*/0))
     return status;
   group.left = true;
   return Status::success();

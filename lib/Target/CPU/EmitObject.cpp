@@ -22,8 +22,8 @@ using namespace mlir;
 using namespace lariat;
 using namespace lariat::cpu;
 
-/// Measured on the kernels of a model of 32 layers and loop steps: O2 takes ten times as long, makes half as much code
-/// again by unrolling and vectorising what is neither hot nor short, and spills more.
+/// Measured with a looped model of 4 layers, in interleaved runs: no passes at all, these, these with instcombine, and O2
+/// give code of the same speed for 1, 8 and 128 rows on AVX2 and AVX-512. O2 takes forty times as long and doubles the code.
 static constexpr llvm::StringLiteral kPasses =
     "globaldce,function(sroa,early-cse<memssa>,simplifycfg,loop-mssa(licm),early-cse)";
 

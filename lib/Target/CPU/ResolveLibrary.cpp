@@ -113,26 +113,26 @@ llvm::Error lariat::cpu::resolveLibraryCalls(llvm::Module &module) {
   if (narrowsToHalf(module) && !module.getFunction(kNarrow))
     writeNarrow(module);
 
+  // Without services nothing can be asked for; what is missing then is missing when the object is linked.
   llvm::GlobalVariable *services = module.getGlobalVariable(abi::kServicesSymbol, /*AllowInternal=*/true);
+  if (!services)
+    return llvm::Error::success();
   llvm::StringSet<> names;
-  if (services)
-    collectHidden(module, names);
+  collectHidden(module, names);
   for (llvm::Function &function : module)
     if (function.isDeclaration() && !function.isIntrinsic() && !function.use_empty())
       names.insert(function.getName());
   llvm::SmallVector<llvm::StringRef> sorted(names.keys());
   llvm::sort(sorted);
   for (llvm::StringRef name : sorted) {
-    if (!services)
-      return makeError("compiled code calls '" + name + "', but the module has no services to ask for it");
     llvm::Function *function = module.getFunction(name);
     bool isMemory = name == "malloc" || name == "free";
     std::optional<unsigned> place = findPlace(name);
     if (!place && !isMemory)
-      return makeError("compiled code calls '" + name + "', which the runtime does not have");
+      return makeError("compiled code needs '" + name + "', which no runtime offers");
     if (!function)
-      function = llvm::Function::Create(getType(name, module.getContext()), llvm::GlobalValue::ExternalLinkage, name,
-                                        module);
+      function =
+          llvm::Function::Create(getType(name, module.getContext()), llvm::GlobalValue::ExternalLinkage, name, module);
     function->setVisibility(llvm::GlobalValue::HiddenVisibility);
     function->setDSOLocal(true);
     function->addFnAttr("no-builtins");

@@ -68,6 +68,7 @@ def measure_model(
                     entry["failed"] = compiled["error"]
             jobs = _jobs(plan, task, threads, checkpoint, artefact, folder)
             result["cases"].append(_measure_case(plan, task, threads, entries, jobs, venv, report))
+        _set_bounds(plan, threads, [case for case in result["cases"] if case["threads"] == threads])
     return result
 
 
@@ -147,16 +148,28 @@ def _measure_case(
     finally:
         for system in running.values():
             system.close()
-    best = limits.best_of(measured, threads) if measured else None
     return {
         "task": asdict(task),
         "title": str(task),
         "threads": threads,
         "limits": measured,
-        "bound": None if best is None else asdict(limits.bound_of(plan.shape, task, best)),
-        "best": None if best is None else {**asdict(best), "read": {str(kib): one for kib, one in best.read.items()}},
+        "best": None,
+        "bound": None,
         "systems": entries,
     }
+
+
+def _set_bounds(plan: Plan, threads: int, cases: list[dict[str, Any]]) -> None:
+    """Least times, by the best samples of all tasks with this number of threads."""
+    measured = [one for case in cases for one in case["limits"]]
+    if not measured:
+        return
+    best = limits.best_of(measured, threads)
+    for task, case in zip(plan.tasks, cases, strict=True):
+        read = {str(kib): best.read[kib] for kib in limits.working_sets(plan.shape, task) if kib in best.read}
+        if task.kind == "prefill" or len(read) == len(limits.working_sets(plan.shape, task)):
+            case["best"] = {"flops": best.flops, "isa": best.isa, "read": read}
+            case["bound"] = asdict(limits.bound_of(plan.shape, task, best))
 
 
 def _compare(entries: list[dict[str, Any]], running: dict[str, System], report: Report) -> None:

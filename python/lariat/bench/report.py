@@ -48,6 +48,8 @@ def _preface(result: dict[str, Any]) -> Iterator[str]:
         f"{machine['memory_bytes'] / 2**30:.0f} GiB, {machine['system']}, "
         f"load at the start {machine['load'][0]:.1f}"
     )
+    if machine["load"][0] > 0.5:
+        yield "- **the machine was not quiet: these are not figures to publish**"
     yield f"- versions: {', '.join(f'{name} {version}' for name, version in versions.items())}"
     yield (
         f"- model: {shape['name']}, family {shape['family']}, {shape['prelude']} + {shape['shared']} layers x "

@@ -54,6 +54,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("mor-share", "hrm", "huginn", "ouro", "albert"):
         command.ok("compile", MODELS / name, "-o", f"{name}.lariat")
         command.ok("import", MODELS / name, "-o", f"{name}.mlir")
+    command.ok("compile", MODELS / "mor-share", "-o", "reference.lariat", "--pipeline", "reference")
     return command.folder
 
 
@@ -68,5 +69,11 @@ def lariat_command(compiled: Path, tmp_path: Path) -> Command:
 
 @pytest.fixture
 def artefact(lariat: Command) -> Path:
-    """An artefact that a test may damage."""
+    """An artefact of the reference pipeline that a test may damage."""
+    return Path(shutil.copytree(lariat.folder / "reference.lariat", lariat.folder / "damaged.lariat"))
+
+
+@pytest.fixture
+def fast_artefact(lariat: Command) -> Path:
+    """An artefact of the fast pipeline that a test may damage."""
     return Path(shutil.copytree(lariat.folder / "mor-share.lariat", lariat.folder / "damaged.lariat"))

@@ -31,8 +31,13 @@ TOLERANCE = 2e-4
 
 
 def draw_batch(name: str, vocab: int, lengths: tuple[int, ...]) -> list[Ids]:
+    """The first two ids of a sequence differ: equal ones would tie wherever rows are chosen by score."""
     generator = np.random.default_rng([7, *name.encode()])
-    return [generator.integers(0, vocab, length).tolist() for length in lengths]
+    batch = [generator.integers(0, vocab, length).tolist() for length in lengths]
+    for ids in batch:
+        if ids[1:] and ids[0] == ids[1]:
+            ids[1] = (ids[1] + 1) % vocab
+    return batch
 
 
 def options_of(model: RandomModel) -> dict[str, object]:

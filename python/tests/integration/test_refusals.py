@@ -92,7 +92,7 @@ def test_a_prompt_has_to_fit_the_context(lariat: Command) -> None:
         ("hrm", ["--exit-threshold", 0.5], "the model declares no exit rule"),
         ("ouro", ["--exit-threshold", 1.01], "the exit threshold is 1.01, but the rule 'cumulative-hazard' takes 0 to"),
         ("ouro", ["--exit-threshold", -0.01], "the exit threshold is -0.01"),
-        ("ouro", ["--exit-threshold", 1e300], "the exit threshold is 1.0000000000000001e+300"),
+        ("ouro", ["--exit-threshold", 1e300], "the exit threshold is 1"),
         ("ouro", ["--exit-threshold", "inf"], "'inf' is not a finite number"),
         ("ouro", ["--exit-threshold", "nan"], "'nan' is not a finite number"),
         ("ouro", ["--exit-threshold", "1e999"], "'1e999' is not a finite number"),
@@ -122,7 +122,7 @@ def test_more_loops_than_memory(lariat: Command) -> None:
     (lariat.folder / "long.json").write_text(json.dumps([[1] * 500]))
     for call in DECODER_CALLS.values():
         arguments = (*call, "huginn.lariat", "--tokens", "long.json", "--loops", 2**31 - 1)
-        assert "there is no memory for 'kv'" in refused_over_old(lariat, *arguments, output="out")
+        assert "2147483647 loop steps" in refused_over_old(lariat, *arguments, output="out")
         (lariat.folder / "out").unlink()
 
 

@@ -17,7 +17,7 @@ struct CacheFacts {
   std::string name;
   PageLayout layout;
   int64_t slotsAtMost = 1;
-  bool transient = false; ///< emptied whenever it is written to anew
+  bool transient = false; ///< emptied whenever it is written to anew, and after a call
 };
 
 /// The rows of one sequence in a call, by the depth that they start at.

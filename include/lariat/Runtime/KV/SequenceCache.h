@@ -57,11 +57,8 @@ public:
   /// All entries that rows may look at which ask this; every row that asks the same in a call gets the same arrays, until
   /// something is written.
   abi::View view(const Query &query, ViewMemory &memory);
-  /// Drops all entries of a slot and keeps its pages.
-  void restart(int64_t slot) {
-    if (slot < static_cast<int64_t>(tables.size()) && tables[slot])
-      tables[slot]->restart();
-  }
+  /// Drops all entries of a slot and keeps its pages. Views of the slot's own table are over, others stay.
+  void restart(int64_t slot, ViewMemory &memory);
   /// Drops the entries of positions from `position` on. Not while a call runs.
   void truncate(int32_t position, PagePool &pool, const PageLayout &layout);
 

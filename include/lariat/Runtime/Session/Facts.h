@@ -61,7 +61,7 @@ struct SessionFacts {
   bool isDecoder() const { return kind == "decoder"; }
   bool canGenerate() const { return isDecoder() && !lacksDecodeRule; }
   /// Whether a row may run all loop steps before a later row of its sequence starts.
-  bool mayChunk(int64_t numLoops) const;
+  bool mayChunk(int64_t loopSteps) const;
 };
 
 /// Facts of a manifest that parseManifest accepted; `place` is its path, for messages.

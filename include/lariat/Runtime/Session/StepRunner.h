@@ -72,7 +72,7 @@ private:
   /// Runs @core or @fill for some rows at their depths.
   Status callStep(const Function &function, std::span<const int64_t> indices, std::span<const int64_t> depths);
   Status runFunction(const Function &function, const CallRows &callRows, std::vector<InputArray> inputs,
-                     int64_t numLoops);
+                     int64_t loopSteps);
   /// Keeps the results of a group.
   void collect(const Group &group);
 

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A whole model for every target of the table, those of other machines too, and what `--target` names.
+
+#include "lariat/Compiler/FastPath.h"
+
+#include "lariat/Compiler/Dialects.h"
+#include "lariat/Target/CPU/SharedObject.h"
+#include "lariat/Target/Description/CPUTarget.h"
+#include "llvm/Object/ObjectFile.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/Triple.h"
+#include "gtest/gtest.h"
+
+using namespace lariat;
+using namespace mlir;
+
+namespace {
+
+class FastPath : public testing::Test {
+protected:
+  FastPath() {
+    DialectRegistry registry;
+    registerDialects(registry);
+    context.appendDialectRegistry(registry);
+  }
+
+  KernelProgram form(bool halfWeights) {
+    CompileOptions options;
+    options.input = LARIAT_TEST_DIR "/Compiler/fast.mlir";
+    model = cantFail(readModel(options, &context));
+    StageSeconds seconds;
+    return cantFail(formKernelProgram(model, halfWeights, seconds));
+  }
+  static std::string errorOf(StringRef choice) {
+    auto targets = selectTargets(choice);
+    return targets ? std::string() : toString(targets.takeError());
+  }
+  static std::string namesOf(StringRef choice) {
+    std::string names;
+    for (const CPUTarget *target : cantFail(selectTargets(choice)))
+      names += target->name + " ";
+    return names;
+  }
+
+  MLIRContext context;
+  Model model;
+};
+
+} // namespace
+
+TEST_F(FastPath, EmitsCodeForEveryTarget) {
+  for (bool halfWeights : {false, true}) {
+    KernelProgram program = form(halfWeights);
+    for (const CPUTarget &target : getCPUTargets()) {
+      llvm::Expected<MachineCode> code = emitKernelObject(program, target);
+      ASSERT_TRUE(bool(code)) << target.name << ": " << toString(code.takeError());
+      EXPECT_GT(code->codeBytes, 0) << target.name;
+      llvm::MemoryBufferRef buffer(StringRef(code->bytes.data(), code->bytes.size()), target.name);
+      auto object = cantFail(llvm::object::ObjectFile::createObjectFile(buffer));
+      EXPECT_EQ(object->getArch(), llvm::Triple(target.triple).getArch());
+    }
+  }
+}
+
+TEST_F(FastPath, EveryEntryHasItsFunction) {
+  KernelProgram program = form(/*halfWeights=*/false);
+  EXPECT_TRUE(program.refused.empty());
+  for (const EntryFacts &entry : program.entries) {
+    auto function = program.module->lookupSymbol<func::FuncOp>(entry.symbol);
+    ASSERT_TRUE(function) << entry.name;
+    EXPECT_TRUE(function.isPublic());
+  }
+}
+
+TEST_F(FastPath, SelectsTargets) {
+  if (llvm::Triple(llvm::sys::getProcessTriple()).getArch() != llvm::Triple::x86_64)
+    GTEST_SKIP() << "names are those of x86-64";
+  EXPECT_EQ(namesOf(""), "avx512 avx2 ");
+  EXPECT_EQ(namesOf("all"), "avx512 avx2 ");
+  EXPECT_EQ(namesOf("avx2, avx512"), "avx512 avx2 ");
+  EXPECT_EQ(namesOf("avx2,avx2"), "avx2 ");
+  EXPECT_EQ(errorOf("neon"), "option --target is 'neon', expected avx512, avx2, native or all");
+  EXPECT_EQ(errorOf(","), "option --target is '', expected avx512, avx2, native or all");
+}
