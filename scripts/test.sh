@@ -36,6 +36,7 @@ python=$PWD/build/venv/bin/python
 results=$build/results
 rm -rf "$results" && mkdir -p "$results"
 export LARIAT_BIN_DIR=$build/bin PYTHONDONTWRITEBYTECODE=1
+[[ $long == no ]] || export LARIAT_LONG=1
 
 # finished LEG STATUS: what the leg's program returned, so that a crash before its report counts as a failure.
 finished() { echo "$2" >"$results/$1.status"; }

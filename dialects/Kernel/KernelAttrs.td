@@ -58,6 +58,9 @@ def Kernel_MaskKind : Kernel_Enum<"MaskKind", "which positions a row sees", [
 def Kernel_MaskAttr : AttrDef<Kernel_Dialect, "Mask"> {
   let mnemonic = "mask";
   let summary = "visibility by comparing positions; `size` for window and chunk";
+  let description = [{
+    As `#lariat.mask`. Example: `#kernel.mask<window, size = 8>`.
+  }];
   let parameters = (ins EnumParameter<Kernel_MaskKind>:$kind, DefaultValuedParameter<"int64_t", "0">:$size);
   let assemblyFormat = "`<` $kind (`,` `size` `=` $size^)? `>`";
 }
@@ -65,6 +68,9 @@ def Kernel_MaskAttr : AttrDef<Kernel_Dialect, "Mask"> {
 def Kernel_RopeAttr : AttrDef<Kernel_Dialect, "Rope"> {
   let mnemonic = "rope";
   let summary = "rotate the first `dims` columns of each head by the angles of table `table`";
+  let description = [{
+    Pairs are (i, i + dims / 2), or (2 i, 2 i + 1) where interleaved. Example: `#kernel.rope<@r, dims = 4, interleaved = false>`.
+  }];
   let parameters = (ins "::mlir::FlatSymbolRefAttr":$table, "int64_t":$dims, "bool":$interleaved);
   let assemblyFormat = "`<` $table `,` `dims` `=` $dims `,` `interleaved` `=` $interleaved `>`";
 }

@@ -62,6 +62,10 @@ def Kernel_RopeTableOp : Kernel_Op<"rope_table", [Symbol]> {
   let description = [{
     f32 [positions][frequencies][2], cosine then sine of position * frequency, computed in f64, rounded to `angles`, then
     to f32. The lines are filled up to a multiple of 64 bytes: line `p` starts at `p * line_bytes`.
+
+    ```mlir
+    kernel.rope_table @r [1.0, 0.5] positions(64) angles(f32)
+    ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, DenseF64ArrayAttr:$frequencies, I64Attr:$positions, TypeAttr:$angles,
     OptionalAttr<I64Attr>:$offset);
@@ -80,6 +84,10 @@ def Kernel_CacheOp : Kernel_Op<"cache", [Symbol]> {
     Page: [layer][head]{keys [dim][64], values [64][dim]} of `type`; 64 entries of one slot of one sequence.
     `number` is its place in the manifest's list of caches. A `transient` cache holds the keys and values of attention
     among the rows of one call: `reserve` empties it first, and nothing of it outlives the call.
+
+    ```mlir
+    kernel.cache @kv number(0) layers(2) heads(1) dim(16) : f32
+    ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$number, I64Attr:$layers, I64Attr:$heads, I64Attr:$dim,
     TypeAttr:$type, UnitAttr:$transient);
@@ -94,9 +102,16 @@ def Kernel_BufferOp : Kernel_Op<"buffer", [MemoryEffects<[MemAlloc]>]> {
   let description = [{
     Lives from here to the last use of its result. Lines are `row_bytes` apart; `offset`, set by kernel-plan-arena, is
     in bytes per row of the call (rounded up to 16): the buffer starts at offset * rows.
+
+    ```mlir
+    func.func @example() {
+      %x = kernel.buffer : memref<?x32xf32>
+      return
+    }
+    ```
   }];
   let arguments = (ins OptionalAttr<I64Attr>:$offset);
-  let results = (outs Arg<Buffer, "", [MemAlloc]>:$result);
+  let results = (outs Res<Buffer, "the result", [MemAlloc]>:$result);
   let assemblyFormat = "(`offset` `(` $offset^ `)`)? attr-dict `:` type($result)";
   let extraClassDeclaration = [{
     /// Bytes of one line.
@@ -109,29 +124,66 @@ def Kernel_PortOp : Kernel_Op<"port", [Pure]> {
   let description = [{
     Memory that the caller gives: input or output number `number` (outputs are counted after the inputs), lines as in a
     buffer.
+
+    ```mlir
+    func.func @example() {
+      %x = kernel.port 1 : memref<?x32xf32>
+      return
+    }
+    ```
   }];
   let arguments = (ins I64Attr:$number);
-  let results = (outs Buffer:$result);
+  let results = (outs Res<Buffer, "the result">:$result);
   let assemblyFormat = "$number attr-dict `:` type($result)";
 }
 
 def Kernel_PortRowsOp : Kernel_Op<"port_rows", []> {
   let summary = "number of rows of an input, as the caller gave it";
+  let description = [{
+    Ports are counted as in `port`.
+
+    ```mlir
+    func.func @example() {
+      %n = kernel.port_rows 0
+      return
+    }
+    ```
+  }];
   let arguments = (ins I64Attr:$number);
-  let results = (outs Index:$rows);
+  let results = (outs Res<Index, "number of rows">:$rows);
   let assemblyFormat = "$number attr-dict";
 }
 
 def Kernel_SetPortRowsOp : Kernel_Op<"set_port_rows", []> {
   let summary = "tells the caller how many rows an output has";
-  let arguments = (ins Index:$rows, I64Attr:$number);
+  let description = [{
+    Ports are counted as in `port`.
+
+    ```mlir
+    func.func @example(%n: index) {
+      kernel.set_port_rows 2, %n
+      return
+    }
+    ```
+  }];
+  let arguments = (ins Arg<Index, "number of rows">:$rows, I64Attr:$number);
   let assemblyFormat = "$number `,` $rows attr-dict";
 }
 
 def Kernel_ColumnsOp : Kernel_Op<"columns", [Pure]> {
   let summary = "some columns of a buffer";
-  let arguments = (ins Buffer:$source, I64Attr:$first);
-  let results = (outs Buffer:$result);
+  let description = [{
+    Starts at a whole panel; the lines are those of the source.
+
+    ```mlir
+    func.func @example(%x: memref<?x32xf32>) {
+      %c = kernel.columns %x from 16 : memref<?x32xf32> to memref<?x16xf32, strided<[32, 1]>>
+      return
+    }
+    ```
+  }];
+  let arguments = (ins Arg<Buffer, "buffer">:$source, I64Attr:$first);
+  let results = (outs Res<Buffer, "the result">:$result);
   let assemblyFormat = "$source `from` $first attr-dict `:` type($source) `to` type($result)";
   let hasVerifier = 1;
 }
@@ -145,6 +197,15 @@ def Kernel_ParallelRegionOp : Kernel_Op<"parallel", [SingleBlock, NoTerminator, 
   let description = [{
     Holds parallel kernels and barriers, nothing else: no control flow, so every thread reaches every barrier. Each thread
     does its share of each kernel. The end is a barrier.
+
+    ```mlir
+    func.func @example(%n: index, %ids: memref<?xi32>, %x: memref<?x16xf32>) {
+      kernel.parallel {
+        kernel.embed rows(%n) ids(%ids : memref<?xi32>) @w out(%x : memref<?x16xf32>)
+      }
+      return
+    }
+    ```
   }];
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "attr-dict-with-keyword $body";
@@ -153,12 +214,40 @@ def Kernel_ParallelRegionOp : Kernel_Op<"parallel", [SingleBlock, NoTerminator, 
 
 def Kernel_BarrierOp : Kernel_Op<"barrier", [HasParent<"ParallelRegionOp">]> {
   let summary = "waits for all threads";
+  let description = [{
+    Stands before a kernel that needs what another thread wrote, or that writes what another still reads.
+
+    ```mlir
+    func.func @example() {
+      kernel.parallel {
+        kernel.barrier
+      }
+      return
+    }
+    ```
+  }];
   let assemblyFormat = "attr-dict";
 }
 
 def Kernel_YieldOp : Kernel_Op<"yield", [Pure, Terminator, ReturnLike, ParentOneOf<["RowwiseOp", "GemmOp"]>]> {
   let summary = "results of a row or of a tile";
-  let arguments = (ins Variadic<AnyType>:$values);
+  let description = [{
+    One value per out, or the entry of A for a prologue.
+
+    ```mlir
+    func.func @example(%n: index, %t: memref<?x6xindex>, %x: memref<?x16xf32>, %o: memref<?xf32>) {
+      kernel.rowwise rows(%n) width(16) at %t : memref<?x6xindex> ins(%x : memref<?x16xf32>) vectors []
+          outs(%o : memref<?xf32>) gather [-1] scatter [-1] {
+      ^bb0(%e: f32):
+        // the sum of the columns
+        %sum = kernel.reduce sum %e : f32
+        kernel.yield %sum : f32
+      }
+      return
+    }
+    ```
+  }];
+  let arguments = (ins Arg<Variadic<AnyType>, "results">:$values);
   let assemblyFormat = "($values^ `:` type($values))? attr-dict";
 }
 
@@ -171,23 +260,68 @@ def Kernel_ReduceOp : Kernel_Op<"reduce", [Pure, AllTypesMatch<["value", "result
   let description = [{
     Only in a row region. Sixteen partial results, columns j, j + 16, ... in ascending order each; then the partials by
     halves: (0,8) (1,9) ..., (0,4) ..., (0,2) ..., (0,1). The same bits on every ISA.
+
+    ```mlir
+    func.func @example(%n: index, %t: memref<?x6xindex>, %x: memref<?x16xf32>, %o: memref<?xf32>) {
+      kernel.rowwise rows(%n) width(16) at %t : memref<?x6xindex> ins(%x : memref<?x16xf32>) vectors []
+          outs(%o : memref<?xf32>) gather [-1] scatter [-1] {
+      ^bb0(%e: f32):
+        // the sum of the columns
+        %sum = kernel.reduce sum %e : f32
+        kernel.yield %sum : f32
+      }
+      return
+    }
+    ```
   }];
-  let arguments = (ins Kernel_ReduceKindAttr:$kind, AnyType:$value);
-  let results = (outs AnyType:$result);
+  let arguments = (ins Kernel_ReduceKindAttr:$kind, Arg<AnyType, "value per column">:$value);
+  let results = (outs Res<AnyType, "the result">:$result);
   let assemblyFormat = "$kind $value attr-dict `:` type($value)";
 }
 
 def Kernel_ArgmaxOp : Kernel_Op<"argmax", [Pure]> {
   let summary = "the column with the largest value of a row, the first of equal ones";
-  let arguments = (ins F32:$value);
-  let results = (outs I32:$result);
+  let description = [{
+    Only in a row region; a NaN is larger than nothing.
+
+    ```mlir
+    func.func @example(%n: index, %t: memref<?x6xindex>, %x: memref<?x16xf32>, %o: memref<?xf32>) {
+      kernel.rowwise rows(%n) width(16) at %t : memref<?x6xindex> ins(%x : memref<?x16xf32>) vectors []
+          outs(%o : memref<?xf32>) gather [-1] scatter [-1] {
+      ^bb0(%e: f32):
+        %place = kernel.argmax %e
+        %sum = kernel.reduce sum %e : f32
+        kernel.yield %sum : f32
+      }
+      return
+    }
+    ```
+  }];
+  let arguments = (ins Arg<F32, "value per column">:$value);
+  let results = (outs Res<I32, "the result">:$result);
   let assemblyFormat = "$value attr-dict";
 }
 
 def Kernel_FactOp : Kernel_Op<"fact", [Pure]> {
   let summary = "a fact about the row, from its line of the row table";
+  let description = [{
+    Only in a row region of a kernel with a table.
+
+    ```mlir
+    func.func @example(%n: index, %t: memref<?x6xindex>, %x: memref<?x16xf32>, %o: memref<?xf32>) {
+      kernel.rowwise rows(%n) width(16) at %t : memref<?x6xindex> ins(%x : memref<?x16xf32>) vectors []
+          outs(%o : memref<?xf32>) gather [-1] scatter [-1] {
+      ^bb0(%e: f32):
+        %depth = kernel.fact depth
+        %sum = kernel.reduce sum %e : f32
+        kernel.yield %sum : f32
+      }
+      return
+    }
+    ```
+  }];
   let arguments = (ins Kernel_FactKindAttr:$kind);
-  let results = (outs Index:$result);
+  let results = (outs Res<Index, "the result">:$result);
   let assemblyFormat = "$kind attr-dict";
 }
 
@@ -208,17 +342,20 @@ def Kernel_RowwiseOp : Kernel_ParallelOp<"rowwise", [AttrSizedOperandSegments, I
     Upstream `arith` and `math` ops on scalars make up the body; constants stand in it.
 
     ```mlir
-    kernel.rowwise rows(%n) width(576) ins(%x : memref<?x576xf32>) vectors [@w] outs(%y : memref<?x576xf32>) {
-    ^bb0(%e: f32, %g: f32):
-      %square = arith.mulf %e, %e : f32
-      %sum = kernel.reduce sum %square : f32
-      ...
-      kernel.yield %r : f32
+    func.func @example(%n: index, %t: memref<?x6xindex>, %x: memref<?x16xf32>, %o: memref<?xf32>) {
+      kernel.rowwise rows(%n) width(16) at %t : memref<?x6xindex> ins(%x : memref<?x16xf32>) vectors []
+          outs(%o : memref<?xf32>) gather [-1] scatter [-1] {
+      ^bb0(%e: f32):
+        // the sum of the columns
+        %sum = kernel.reduce sum %e : f32
+        kernel.yield %sum : f32
+      }
+      return
     }
     ```
   }];
-  let arguments = (ins Index:$rows, Optional<Buffer>:$table, Variadic<AnyType>:$inputs, Variadic<Buffer>:$outs,
-    Variadic<Buffer>:$indices, I64Attr:$width, DefaultValuedAttr<I64Attr, "1">:$groups, FlatSymbolRefArrayAttr:$vectors,
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Optional<Buffer>, "row table">:$table, Arg<Variadic<AnyType>, "buffers, values per row, or scalars">:$inputs, Arg<Variadic<Buffer>, "buffers to write">:$outs,
+    Arg<Variadic<Buffer>, "index lists">:$indices, I64Attr:$width, DefaultValuedAttr<I64Attr, "1">:$groups, FlatSymbolRefArrayAttr:$vectors,
     DenseI64ArrayAttr:$gather, DenseI64ArrayAttr:$scatter);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
@@ -240,9 +377,24 @@ def Kernel_GemmOp : Kernel_ParallelOp<"gemm", [AttrSizedOperandSegments, Isolate
     per `epilogue_vectors`; its results go to `outs`.
     `gather` has an entry per input, then per extra; `scatter` one per out, as in rowwise. Depth-indexed weights and
     vectors are read at the row's depth, from `table`.
+
+    ```mlir
+    func.func @example(%n: index, %x: memref<?x16xf32>, %y: memref<?x32xf32>) {
+      kernel.gemm rows(%n) k(16) n(32) ins(%x : memref<?x16xf32>) vectors [] weights [@w] extras(%y : memref<?x32xf32>)
+          epilogue_vectors [] outs(%y : memref<?x32xf32>) gather [-1, -1] scatter [-1] prologue {
+      ^bb0(%e: f32):
+        kernel.yield %e : f32
+      } epilogue {
+      ^bb0(%sum: f32, %old: f32):
+        %r = arith.addf %sum, %old : f32
+        kernel.yield %r : f32
+      }
+      return
+    }
+    ```
   }];
-  let arguments = (ins Index:$rows, Optional<Buffer>:$table, Variadic<AnyType>:$inputs, Variadic<AnyType>:$extras,
-    Variadic<Buffer>:$outs, Variadic<Buffer>:$indices, I64Attr:$depth_k, I64Attr:$width_n,
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Optional<Buffer>, "row table">:$table, Arg<Variadic<AnyType>, "buffers, values per row, or scalars">:$inputs, Arg<Variadic<AnyType>, "what the epilogue reads">:$extras,
+    Arg<Variadic<Buffer>, "buffers to write">:$outs, Arg<Variadic<Buffer>, "index lists">:$indices, I64Attr:$depth_k, I64Attr:$width_n,
     FlatSymbolRefArrayAttr:$weights, FlatSymbolRefArrayAttr:$prologue_vectors,
     FlatSymbolRefArrayAttr:$epilogue_vectors, DenseI64ArrayAttr:$gather, DenseI64ArrayAttr:$scatter);
   let regions = (region SizedRegion<1>:$prologue, SizedRegion<1>:$epilogue);
@@ -262,7 +414,17 @@ def Kernel_GemmOp : Kernel_ParallelOp<"gemm", [AttrSizedOperandSegments, Isolate
 
 def Kernel_EmbedOp : Kernel_ParallelOp<"embed"> {
   let summary = "rows of packed weights by token id";
-  let arguments = (ins Index:$rows, Buffer:$ids, Buffer:$out, FlatSymbolRefAttr:$weight);
+  let description = [{
+    Row t of `out` is row ids[t] of the weight, whose type is widened to f32.
+
+    ```mlir
+    func.func @example(%n: index, %ids: memref<?xi32>, %x: memref<?x16xf32>) {
+      kernel.embed rows(%n) ids(%ids : memref<?xi32>) @w out(%x : memref<?x16xf32>)
+      return
+    }
+    ```
+  }];
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "token id per row">:$ids, Arg<Buffer, "buffer to write">:$out, FlatSymbolRefAttr:$weight);
   let assemblyFormat = [{
     `rows` `(` $rows `)` `ids` `(` $ids `:` type($ids) `)` $weight `out` `(` $out `:` type($out) `)` attr-dict
   }];
@@ -270,7 +432,18 @@ def Kernel_EmbedOp : Kernel_ParallelOp<"embed"> {
 
 def Kernel_RotateOp : Kernel_ParallelOp<"rotate"> {
   let summary = "rotary position on a buffer";
-  let arguments = (ins Index:$rows, Buffer:$table, Buffer:$input, Buffer:$out, I64Attr:$heads, Kernel_RopeAttr:$rope);
+  let description = [{
+    As `lariat.rope`: (x, y) becomes (x cos - y sin, y cos + x sin), each product rounded.
+
+    ```mlir
+    func.func @example(%n: index, %t: memref<?x6xindex>, %x: memref<?x16xf32>) {
+      kernel.rotate rows(%n) at %t <@r, dims = 4, interleaved = false> heads(1) %x to %x
+          : memref<?x6xindex>, memref<?x16xf32>, memref<?x16xf32>
+      return
+    }
+    ```
+  }];
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table">:$table, Arg<Buffer, "buffer to read">:$input, Arg<Buffer, "buffer to write">:$out, I64Attr:$heads, Kernel_RopeAttr:$rope);
   let assemblyFormat = [{
     `rows` `(` $rows `)` `at` $table $rope `heads` `(` $heads `)` $input `to` $out attr-dict
     `:` type($table) `,` type($input) `,` type($out)
@@ -286,8 +459,16 @@ def Kernel_AppendOp : Kernel_CachedOp<"append"> {
   let description = [{
     `entries` is memref<?x2xindex>, a line {page, index} per row as `reserve` gave it; page 0 writes nothing. With `rope`
     keys are rotated first. Values are rounded to the cache's type.
+
+    ```mlir
+    func.func @example(%n: index, %t: memref<?x6xindex>, %e: memref<?x2xindex>, %x: memref<?x16xf32>) {
+      kernel.append rows(%n) at %t entries %e %x, %x into @kv[1]
+          : memref<?x6xindex>, memref<?x2xindex>, memref<?x16xf32>, memref<?x16xf32>
+      return
+    }
+    ```
   }];
-  let arguments = (ins Index:$rows, Buffer:$table, Buffer:$entries, Buffer:$key, Buffer:$value, FlatSymbolRefAttr:$cache,
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table">:$table, Arg<Buffer, "cache entry per row">:$entries, Arg<Buffer, "keys">:$key, Arg<Buffer, "value per column">:$value, FlatSymbolRefAttr:$cache,
     I64Attr:$layer, OptionalAttr<Kernel_RopeAttr>:$rope);
   let assemblyFormat = [{
     `rows` `(` $rows `)` `at` $table `entries` $entries $key `,` $value `into` $cache `[` $layer `]` (`rope` $rope^)?
@@ -303,8 +484,16 @@ def Kernel_AttendOp : Kernel_CachedOp<"attend"> {
     so a row's bits do not depend on how many rows, threads or calls there are.
     Score: softcap(scale * q.k) + distance_bias[head][distance]; `sinks` [head] adds to the denominator.
     A row that sees nothing gets zeros. With `rope` queries are rotated first.
+
+    ```mlir
+    func.func @example(%n: index, %t: memref<?x6xindex>, %v: memref<?x4xindex>, %x: memref<?x16xf32>) {
+      kernel.attend rows(%n) at %t views %v %x to %x from @kv[1] heads(1) scale(0.25) <causal>
+          : memref<?x6xindex>, memref<?x4xindex>, memref<?x16xf32>, memref<?x16xf32>
+      return
+    }
+    ```
   }];
-  let arguments = (ins Index:$rows, Buffer:$table, Buffer:$views, Buffer:$query, Buffer:$out, FlatSymbolRefAttr:$cache,
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table">:$table, Arg<Buffer, "view per row">:$views, Arg<Buffer, "queries">:$query, Arg<Buffer, "buffer to write">:$out, FlatSymbolRefAttr:$cache,
     I64Attr:$layer, I64Attr:$heads, F64Attr:$scale, OptionalAttr<F64Attr>:$softcap, Kernel_MaskAttr:$mask,
     OptionalAttr<FlatSymbolRefAttr>:$sinks, OptionalAttr<FlatSymbolRefAttr>:$distance_bias,
     OptionalAttr<Kernel_RopeAttr>:$rope);
@@ -321,9 +510,19 @@ def Kernel_AttendOp : Kernel_CachedOp<"attend"> {
 
 def Kernel_CompactOp : Kernel_Op<"compact"> {
   let summary = "the lines of a row table whose bit is set";
-  let arguments = (ins Index:$rows, Arg<Buffer, "", [MemRead]>:$table, Arg<Buffer, "", [MemRead]>:$bits,
-    Arg<Buffer, "", [MemWrite]>:$out);
-  let results = (outs Index:$count);
+  let description = [{
+    In the same order; `out` may be `table`.
+
+    ```mlir
+    func.func @example(%n: index, %t: memref<?x6xindex>, %b: memref<?xi1>) {
+      %m = kernel.compact rows(%n) %t where %b to %t : memref<?x6xindex>, memref<?xi1>, memref<?x6xindex>
+      return
+    }
+    ```
+  }];
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table, Arg<Buffer, "bit per row", [MemRead]>:$bits,
+    Arg<Buffer, "buffer to write", [MemWrite]>:$out);
+  let results = (outs Res<Index, "how many rows">:$count);
   let assemblyFormat = [{
     `rows` `(` $rows `)` $table `where` $bits `to` $out attr-dict `:` type($table) `,` type($bits) `,` type($out)
   }];
@@ -331,15 +530,34 @@ def Kernel_CompactOp : Kernel_Op<"compact"> {
 
 def Kernel_LastOp : Kernel_Op<"last"> {
   let summary = "the lines of a row table whose logits are wanted";
-  let arguments = (ins Index:$rows, Arg<Buffer, "", [MemRead]>:$table, Arg<Buffer, "", [MemWrite]>:$out);
-  let results = (outs Index:$count);
+  let description = [{
+    Those that the caller marked, in the same order.
+
+    ```mlir
+    func.func @example(%n: index, %t: memref<?x6xindex>, %o: memref<?x6xindex>) {
+      %m = kernel.last rows(%n) %t to %o : memref<?x6xindex>, memref<?x6xindex>
+      return
+    }
+    ```
+  }];
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table, Arg<Buffer, "buffer to write", [MemWrite]>:$out);
+  let results = (outs Res<Index, "how many rows">:$count);
   let assemblyFormat = "`rows` `(` $rows `)` $table `to` $out attr-dict `:` type($table) `,` type($out)";
 }
 
 def Kernel_AdvanceOp : Kernel_Op<"advance"> {
   let summary = "the same rows at another depth";
-  let description = "All at `depth`, or each at its next depth where that is negative.";
-  let arguments = (ins Index:$rows, Arg<Buffer, "", [MemRead]>:$table, Index:$depth, Arg<Buffer, "", [MemWrite]>:$out);
+  let description = [{
+    All at `depth`, or each at its next depth where that is negative.
+
+    ```mlir
+    func.func @example(%n: index, %d: index, %t: memref<?x6xindex>, %o: memref<?x6xindex>) {
+      kernel.advance rows(%n) %t depth(%d) to %o : memref<?x6xindex>, memref<?x6xindex>
+      return
+    }
+    ```
+  }];
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table, Arg<Index, "depth for all rows, or a negative one">:$depth, Arg<Buffer, "buffer to write", [MemWrite]>:$out);
   let assemblyFormat = [{
     `rows` `(` $rows `)` $table `depth` `(` $depth `)` `to` $out attr-dict `:` type($table) `,` type($out)
   }];
@@ -349,9 +567,16 @@ def Kernel_LinesOp : Kernel_Op<"lines"> {
   let summary = "where the rows of one set are in another";
   let description = [{
     out[i] is the line of row i of `at` in `from`, both in ascending order of root.
+
+    ```mlir
+    func.func @example(%n: index, %m: index, %t: memref<?x6xindex>, %p: memref<?x6xindex>, %o: memref<?xindex>) {
+      kernel.lines rows(%m) %p in %t rows(%n) to %o : memref<?x6xindex>, memref<?x6xindex>, memref<?xindex>
+      return
+    }
+    ```
   }];
-  let arguments = (ins Index:$from_rows, Arg<Buffer, "", [MemRead]>:$from, Index:$rows,
-    Arg<Buffer, "", [MemRead]>:$at, Arg<Buffer, "", [MemWrite]>:$out);
+  let arguments = (ins Arg<Index, "number of rows of `from`">:$from_rows, Arg<Buffer, "row table to look in", [MemRead]>:$from, Arg<Index, "number of rows">:$rows,
+    Arg<Buffer, "row table of the rows wanted", [MemRead]>:$at, Arg<Buffer, "buffer to write", [MemWrite]>:$out);
   let assemblyFormat = [{
     `rows` `(` $rows `)` $at `in` $from `rows` `(` $from_rows `)` `to` $out attr-dict
     `:` type($at) `,` type($from) `,` type($out)
@@ -363,9 +588,17 @@ def Kernel_ReserveOp : Kernel_Op<"reserve"> {
   let description = [{
     `slots` has a slot per row, -1 where the row writes nothing. An entry of the same position is written again, else a
     new one follows the last. `filled` says that the rows had stopped before.
+
+    ```mlir
+    func.func @example(%n: index, %t: memref<?x6xindex>, %s: memref<?xindex>, %o: memref<?x2xindex>) {
+      kernel.reserve rows(%n) at %t slots %s of @kv filled false to %o
+          : memref<?x6xindex>, memref<?xindex>, memref<?x2xindex>
+      return
+    }
+    ```
   }];
-  let arguments = (ins Index:$rows, Arg<Buffer, "", [MemRead]>:$table, Arg<Buffer, "", [MemRead]>:$slots,
-    Arg<Buffer, "", [MemWrite]>:$out, FlatSymbolRefAttr:$cache, BoolAttr:$filled);
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table, Arg<Buffer, "slot per row", [MemRead]>:$slots,
+    Arg<Buffer, "buffer to write", [MemWrite]>:$out, FlatSymbolRefAttr:$cache, BoolAttr:$filled);
   let assemblyFormat = [{
     `rows` `(` $rows `)` `at` $table `slots` $slots `of` $cache `filled` $filled `to` $out attr-dict
     `:` type($table) `,` type($slots) `,` type($out)
@@ -376,9 +609,17 @@ def Kernel_ViewOp : Kernel_Op<"view"> {
   let summary = "the cache entries that each row may look at";
   let description = [{
     `ahead`: entries of later positions too, for masks that see them.
+
+    ```mlir
+    func.func @example(%n: index, %t: memref<?x6xindex>, %s: memref<?xindex>, %o: memref<?x4xindex>) {
+      kernel.view rows(%n) at %t slots %s of @kv exact ahead false to %o
+          : memref<?x6xindex>, memref<?xindex>, memref<?x4xindex>
+      return
+    }
+    ```
   }];
-  let arguments = (ins Index:$rows, Arg<Buffer, "", [MemRead]>:$table, Arg<Buffer, "", [MemRead]>:$slots,
-    Arg<Buffer, "", [MemWrite]>:$out, FlatSymbolRefAttr:$cache, Kernel_LookUpKindAttr:$look_up, BoolAttr:$ahead);
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table, Arg<Buffer, "slot per row", [MemRead]>:$slots,
+    Arg<Buffer, "buffer to write", [MemWrite]>:$out, FlatSymbolRefAttr:$cache, Kernel_LookUpKindAttr:$look_up, BoolAttr:$ahead);
   let assemblyFormat = [{
     `rows` `(` $rows `)` `at` $table `slots` $slots `of` $cache $look_up `ahead` $ahead `to` $out attr-dict
     `:` type($table) `,` type($slots) `,` type($out)
@@ -387,8 +628,18 @@ def Kernel_ViewOp : Kernel_Op<"view"> {
 
 def Kernel_StateOp : Kernel_Op<"state_memory"> {
   let summary = "memory of a lariat.state: [sequence][layer][depth][width]";
+  let description = [{
+    For bodies of the slow road.
+
+    ```mlir
+    func.func @example() {
+      %s = kernel.state_memory 0 : memref<?x?x?x8xf32>
+      return
+    }
+    ```
+  }];
   let arguments = (ins I64Attr:$number);
-  let results = (outs Buffer:$result);
+  let results = (outs Res<Buffer, "the result">:$result);
   let assemblyFormat = "$number attr-dict `:` type($result)";
 }
 
@@ -398,10 +649,18 @@ def Kernel_GenericOp : Kernel_Op<"generic", [AttrSizedOperandSegments]> {
     Calls `callee`, a function on tensors, with the first `rows` lines of each input (operand i of `ins` has ins_rows[i] of
     them; index operands go as they are), and copies its tensor results to `outs`. Its other results, `counts`, are the
     number of rows of each out. Correct, not fast: one thread, buffers of its own.
+
+    ```mlir
+    func.func private @body(%x: tensor<?x16xf32>) -> tensor<?x16xf32>
+    func.func @example(%n: index, %x: memref<?x16xf32>) {
+      %m = kernel.generic @body ins(%x : memref<?x16xf32>) rows(%n) outs(%x : memref<?x16xf32>) : index
+      return
+    }
+    ```
   }];
-  let arguments = (ins Variadic<AnyType>:$inputs, Variadic<Index>:$input_rows, Variadic<Buffer>:$outs,
+  let arguments = (ins Arg<Variadic<AnyType>, "buffers, values per row, or scalars">:$inputs, Arg<Variadic<Index>, "lines of each input">:$input_rows, Arg<Variadic<Buffer>, "buffers to write">:$outs,
     FlatSymbolRefAttr:$callee);
-  let results = (outs Variadic<Index>:$counts);
+  let results = (outs Res<Variadic<Index>, "rows of each out">:$counts);
   let assemblyFormat = [{
     $callee `ins` `(` ($inputs^ `:` type($inputs))? `)` `rows` `(` $input_rows `)` `outs` `(` ($outs^ `:` type($outs))? `)`
     attr-dict `:` type($counts)

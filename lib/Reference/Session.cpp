@@ -31,6 +31,7 @@ llvm::Expected<std::unique_ptr<Session>> Session::open(StringRef path, StringRef
   CompileOptions options;
   options.input = path.str();
   options.weights = weights.str();
+  options.pipeline = "reference";
   llvm::Expected<Model> model =
       isArtefact ? readArtefact(path, session->context.get()) : readModel(options, session->context.get());
   if (!model)

@@ -246,8 +246,10 @@ def test_generate_and_refusals(ouro: Path) -> None:
         assert session.generate(["And God said"], greedy)[0] == text
 
 
-def test_a_killed_process_is_reported(ouro: Path) -> None:
-    with lariat.load(ouro) as session:
+def test_a_killed_process_is_reported(ouro: Path, tmp_path: Path) -> None:
+    reference = tmp_path / "reference.lariat"
+    lariat.compile(fakes.MODELS / "ouro", reference, lariat.CompileOptions(pipeline="reference"))
+    with lariat.load(reference) as session:
         stream = session.stream(["And"], lariat.GenerateOptions(max_new_tokens=400, ignore_eos=True))
         next(stream)
         running = session._process._process

@@ -270,4 +270,11 @@ TEST_P(Gemm, KeepsNeighbouringColumns) {
       ASSERT_EQ(wide[row * 48 + column], 5) << row << ' ' << column;
 }
 
+// There is no machine to run it on here, but it is compiled.
+TEST(GemmCode, ForEveryTarget) {
+  for (const CPUTarget &target : getCPUTargets())
+    for (bool isHalf : {false, true})
+      EXPECT_FALSE(compileObject(plainText(33, 17, isHalf), target).bytes.empty()) << target.name;
+}
+
 INSTANTIATE_TEST_SUITE_P(Targets, Gemm, testing::ValuesIn(listTargets()), [](const auto &info) { return info.param; });

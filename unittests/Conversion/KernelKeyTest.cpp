@@ -73,6 +73,36 @@ TEST(KernelKey, IsAllButTheRecord) {
   EXPECT_EQ(fields[5].symbol.getValue(), "b");
 }
 
+TEST(KernelEmitter, SaysWhatIsMissing) {
+  auto context = makeContext();
+  auto module = parseSourceString<ModuleOp>(R"(
+    kernel.packed @a vector ["a"] shape [16] offset(0) : f32
+    func.func @f(%n: index, %i: memref<?x16xi32>, %x: memref<?x16xf32>) {
+      kernel.rowwise rows(%n) width(16) ins(%x : memref<?x16xf32>) vectors [@b] outs(%x : memref<?x16xf32>)
+        gather [-1] scatter [-1] {
+      ^bb0(%e: f32, %w: f32):
+        kernel.yield %e : f32
+      }
+      kernel.rowwise rows(%n) width(16) ins(%i : memref<?x16xi32>) vectors [] outs(%i : memref<?x16xi32>)
+        gather [-1] scatter [-1] {
+      ^bb0(%k: i32):
+        %p = math.ipowi %k, %k : i32
+        kernel.yield %p : i32
+      }
+      return
+    })",
+                                            ParserConfig(context.get()));
+  ASSERT_TRUE(module);
+  std::vector<std::string> messages;
+  ScopedDiagnosticHandler handler(context.get(), [&](Diagnostic &diagnostic) { messages.push_back(diagnostic.str()); });
+  KernelEmitter emitter(*module, *findCPUTarget("avx2"));
+  module->walk([&](kernel::RowwiseOp op) { EXPECT_FALSE(emitter.emit(op)); });
+  EXPECT_EQ(messages, (std::vector<std::string>{
+                          "'kernel.rowwise' op names @b, which the module does not have",
+                          "'kernel.rowwise' op has 'math.ipowi' in its region, which has no code there",
+                      }));
+}
+
 TEST(RowRegion, SaysWhatItTakes) {
   auto context = makeContext();
   auto module = parseSourceString<ModuleOp>(R"(

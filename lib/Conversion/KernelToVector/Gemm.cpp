@@ -3,6 +3,7 @@
 // kernel.gemm. Rows go in blocks: the prologue writes a block's rows of A to scratch, then groups of panels pass over
 // it, a tile of rows at a time, and the epilogue finishes each tile while it is in the first cache. Threads share the
 // panels; each does the prologue of all rows itself, which costs less than a barrier. Calls of many rows share the rows.
+// An out may be the buffer of an extra, never that of an input: other threads may still read it.
 
 #include "RowAccess.h"
 #include "Tiles.h"

@@ -21,7 +21,8 @@ using namespace lariat::vectors;
 template <typename Function>
 static LogicalResult dispatch(Operation *op, Function &&what) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-      .Case<kernel::RowwiseOp, kernel::GemmOp, kernel::EmbedOp, kernel::RotateOp, kernel::AppendOp, kernel::AttendOp>([&](auto kernel) { return what(kernel); })
+      .Case<kernel::RowwiseOp, kernel::GemmOp, kernel::EmbedOp, kernel::RotateOp, kernel::AppendOp, kernel::AttendOp>(
+          [&](auto kernel) { return what(kernel); })
       .Default([](Operation *other) { return other->emitOpError("is no kernel that has code of its own"); });
 }
 
@@ -175,7 +176,21 @@ func::FuncOp KernelEmitter::getFunction(StringRef name, FunctionType type,
   return created;
 }
 
+/// Whether all that a kernel names is there, and all that its regions do has code.
+static LogicalResult check(Operation *kernel) {
+  for (const RecordField &field : getRecordFields(kernel))
+    if (field.symbol && !SymbolTable::lookupNearestSymbolFrom(kernel, field.symbol))
+      return kernel->emitOpError() << "names " << field.symbol << ", which the module does not have";
+  for (Region &region : kernel->getRegions())
+    for (Operation &op : region.front())
+      if (!isa<kernel::KernelDialect>(op.getDialect()) && !canEmitInRowRegion(&op))
+        return kernel->emitOpError() << "has '" << op.getName() << "' in its region, which has no code there";
+  return success();
+}
+
 FlatSymbolRefAttr KernelEmitter::emit(Operation *kernel) {
+  if (failed(check(kernel)))
+    return {};
   std::string key = getKernelKey(kernel);
   if (func::FuncOp function = functions.lookup(key))
     return FlatSymbolRefAttr::get(function);

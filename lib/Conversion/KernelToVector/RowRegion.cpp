@@ -47,11 +47,14 @@ bool lariat::canEmitInRowRegion(Operation *op) {
   return isa<arith::ConstantOp>(op) || OpTrait::hasElementwiseMappableTraits(op);
 }
 
+/// The same op on other operands; never with fast-math flags, by which bits would depend on the CPU.
 static Value createLike(CodeWriter &w, Operation *op, ArrayRef<Value> operands, Type element) {
   Type type = element;
   if (llvm::any_of(operands, [](Value operand) { return isa<VectorType>(operand.getType()); }))
     type = w.vectorOf(element);
-  return w.b.create(w.loc, op->getName().getIdentifier(), operands, type, op->getAttrs())->getResult(0);
+  SmallVector<NamedAttribute> attrs(op->getAttrs());
+  llvm::erase_if(attrs, [](NamedAttribute attr) { return attr.getName() == "fastmath"; });
+  return w.b.create(w.loc, op->getName().getIdentifier(), operands, type, attrs)->getResult(0);
 }
 
 /// The padding of a line may hold any divisor, and CPUs stop at 0 and at INT_MIN / -1; so those are not divided by.
