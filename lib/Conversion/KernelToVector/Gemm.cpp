@@ -18,6 +18,7 @@ enum { kRows, kTable, kInputs, kExtras, kOuts, kIndices };
 /// Rows of a block, and what they may take of the second cache.
 static constexpr int64_t kMaxBlockRows = 64, kMinBlockRows = 24, kBlockBytes = 256 << 10;
 static bool isHalf(kernel::PackedOp data) { return data.getType().isBF16(); }
+static PanelKind getKind(kernel::PackedOp data) { return isHalf(data) ? PanelKind::BF16Pairs : PanelKind::F32; }
 
 /// From so many rows on, computing takes long enough to fetch what is next meanwhile. With fewer, or for the last of
 /// several tiles of rows only, memory is busy anyway.
@@ -134,8 +135,8 @@ static int64_t getFullGroup(const CPUTarget &target) {
 
 void GemmWriter::findGroup() {
   mostPanels = getFullGroup(target);
-  for (int64_t panels : target.tilePanels)
-    mostPanels = std::max(mostPanels, panels);
+  for (int64_t rows = 1; rows <= target.getMaxRows(); ++rows)
+    mostPanels = std::max(mostPanels, getTilePanels(target, getKind(weights[0]), rows));
 }
 
 void GemmWriter::findStorage() {
@@ -165,7 +166,7 @@ Value GemmWriter::getGroup(Value rows, Value numTiles) {
   for (int64_t tileRows = 1; tileRows <= target.getMaxRows(); ++tileRows) {
     Value isThis = w.bitAnd(isOne, w.equal(rows, w.number(tileRows)));
     bool isOneStream = isFar(weights[0]) && tileRows < getAheadRows(weights[0]);
-    group = w.pick(isThis, w.number(isOneStream ? 1 : target.getPanels(tileRows)), group);
+    group = w.pick(isThis, w.number(isOneStream ? 1 : getTilePanels(target, getKind(weights[0]), tileRows)), group);
   }
   return group;
 }
@@ -262,7 +263,7 @@ void GemmWriter::writePiece(const Piece &piece) {
     // The depth is the same in all rows of a run.
     Value address = access.getAtDepth(data, getData(s), piece.firstRow);
     Product product;
-    product.kind = isHalf(data) ? PanelKind::BF16Pairs : PanelKind::F32;
+    product.kind = getKind(data);
     product.rows = piece.rows;
     product.numPanels = piece.numPanels;
     product.numK = w.number(numK);

@@ -183,10 +183,16 @@ static func::FuncOp getTile(KernelEmitter &emitter, PanelKind kind, Tile tile) {
       [&](OpBuilder &b, func::FuncOp function) { TileWriter(emitter, b, function, kind, tile).write(); });
 }
 
-/// Panels of a tile; halves take another register, for what masks them.
-static int64_t getMostPanels(const CPUTarget &target, PanelKind kind, int64_t rows) {
+int64_t vectors::getTilePanels(const CPUTarget &target, PanelKind kind, int64_t rows) {
   int64_t panels = target.getPanels(rows);
-  while (kind != PanelKind::F32 && panels > 1 && target.getTileRegisters(rows, panels) + 1 > target.numRegisters)
+  if (kind == PanelKind::F32)
+    return panels;
+  // Halves take a register more, for what masks them. In pairs a word holds two steps of one sum, so a single row needs
+  // twice the sums to keep the units busy.
+  auto fits = [&](int64_t count) { return target.getTileRegisters(rows, count) + 1 <= target.numRegisters; };
+  if (kind == PanelKind::BF16Pairs && rows == 1 && fits(2 * panels))
+    return 2 * panels;
+  while (panels > 1 && !fits(panels))
     --panels;
   return panels;
 }
@@ -201,7 +207,7 @@ static void writePanels(CodeWriter &w, func::FuncOp function, PanelKind kind, in
            {argument(2), aLine, b, argument(5), bPanel, argument(7), c, argument(9),
             w.advance(argument(10), w.multiply(first, bPanel)), argument(11)});
   };
-  int64_t most = getMostPanels(w.emitter.getTarget(), kind, rows);
+  int64_t most = getTilePanels(w.emitter.getTarget(), kind, rows);
   Value whole = w.multiply(w.divide(numPanels, most), most), rest = w.subtract(numPanels, whole);
   w.loop(w.number(0), whole, w.number(most), [&](Value first) { callTile(most, first); });
   for (int64_t panels = llvm::bit_floor<uint64_t>(most - 1); panels; panels /= 2) {

@@ -27,6 +27,9 @@ struct Product {
   Value ahead, aheadStep;
 };
 
+/// Panels that a microkernel of so many rows takes at once.
+int64_t getTilePanels(const CPUTarget &target, PanelKind kind, int64_t rows);
+
 /// C becomes the sums: each is one chain of fma from zero with k ascending, so that its bits do not depend on `rows` or
 /// `numPanels`. Nothing is done where either is 0. At most CPUTarget::getMaxRows() rows.
 void writeProduct(CodeWriter &w, const Product &product);

@@ -234,7 +234,7 @@ lariat.append @kv[0] %x, %x at %all : !all:4
         expected.append(np.array([rule.mix(x[id], position, entries) for position, id in enumerate(ids)]))
     source, artefact = tmp_path / "model.mlir", tmp_path / "model.lariat"
     source.write_text(Program(body, 4, {"x": x}, declarations).text())
-    compile(source, artefact, CompileOptions(kv_dtype="bf16"))
+    compile(source, artefact, CompileOptions(kv_dtype="bf16", pipeline="reference"))
     with Reference(artefact) as reference:
         found = [Outcome(one.logits[:, :4], one.steps, one.slots) for one in reference.score(batch)]
     assert_near(found, expected)

@@ -5,6 +5,8 @@
 
 #include "lariat/Dialect/Kernel/Transforms/Passes.h"
 
+#include <limits>
+
 namespace lariat {
 #define GEN_PASS_DEF_PLANARENAPASS
 #include "lariat/Dialect/Kernel/KernelPasses.h.inc"
@@ -28,12 +30,13 @@ struct PlanArenaPass : lariat::impl::PlanArenaPassBase<PlanArenaPass> {
 
 } // namespace
 
-/// Uses of a buffer and of its columns.
+/// What reads or writes a buffer, or columns of it.
 static void forEachUse(Value buffer, llvm::function_ref<void(Operation *)> visit) {
   for (Operation *user : buffer.getUsers()) {
-    visit(user);
     if (auto columns = dyn_cast<ColumnsOp>(user))
       forEachUse(columns.getResult(), visit);
+    else
+      visit(user);
   }
 }
 
@@ -61,13 +64,19 @@ static SmallVector<Interval> findIntervals(func::FuncOp function) {
   });
   SmallVector<Interval> intervals;
   function.walk([&](BufferOp buffer) {
-    Interval interval{buffer, span[buffer].first, span[buffer].first, roundUp(buffer.getRowBytes(), 4)};
+    // From the first use on: the op itself stands before the parallel region that its kernels are in.
+    Interval interval{buffer, std::numeric_limits<int64_t>::max(), span[buffer].first,
+                      roundUp(buffer.getRowBytes(), 4)};
     Region *home = buffer->getParentRegion();
     forEachUse(buffer.getResult(), [&](Operation *user) {
       // The ancestor in the buffer's own region: a loop around the use counts whole.
       Operation *ancestor = home->findAncestorOpInRegion(*user);
+      if (isa<ParallelRegionOp>(ancestor))
+        ancestor = user;
+      interval.begin = std::min(interval.begin, span[ancestor].first);
       interval.end = std::max(interval.end, span[ancestor].second);
     });
+    interval.begin = std::min(interval.begin, interval.end);
     intervals.push_back(interval);
   });
   return intervals;
