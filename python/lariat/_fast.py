@@ -101,6 +101,9 @@ class FastRunner:
         )
         return FastRun(generation, with_logprobs=options.logprobs is not None)
 
+    def start(self) -> None:
+        self._open()
+
     def close(self) -> None:
         with self._opening:
             native, self._native = self._native, None

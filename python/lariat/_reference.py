@@ -79,6 +79,9 @@ class ReferenceRunner:
             )
         )
 
+    def start(self) -> None:
+        self._process.request("info")
+
     def close(self) -> None:
         self._process.close()
 

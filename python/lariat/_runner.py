@@ -61,6 +61,9 @@ class Runner(Protocol):
 
     def generate(self, sequences: Ids, options: GenerateOptions) -> Run: ...
 
+    def start(self) -> None:
+        """Load what the first request would load."""
+
     def close(self) -> None:
         """Give memory and threads back; the next request starts again."""
 

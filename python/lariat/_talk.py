@@ -63,6 +63,7 @@ def run(options: argparse.Namespace) -> None:
     text = options.prompt if options.prompt is not None else sys.stdin.read()
     with load(options.artefact, threads=options.threads) as session:
         tokens = session.tokenizer.encode(text)
+        session.start()
         chosen = _choose(options, session, len(tokens))
         done = print_stream(session, tokens, chosen, Palette(1, enabled=False))
         print(flush=True)
@@ -82,6 +83,7 @@ def chat(options: argparse.Namespace) -> None:
         ends = tuple(id for id in found if id < session.info.vocabulary)
         start = [{"role": "system", "content": options.system}] if options.system is not None else []
         messages = list(start)
+        session.start()
         while (line := _read_line()) is not None:
             if line.strip() == "/reset":
                 messages = list(start)

@@ -83,6 +83,14 @@ class Session:
             # A run that failed or was interrupted may still be busy.
             self._runner.stop()
 
+    def start(self) -> None:
+        """Load now what the first request would load.
+
+        Raises:
+            ArtefactError: if the artefact is damaged or not for this machine.
+        """
+        self._runner.start()
+
     def close(self) -> None:
         """Give back memory and threads. The next call would start again."""
         self._runner.close()

@@ -84,6 +84,8 @@ for line in sys.stdin:
         sys.exit(1)
     elif first == {HANG}:
         time.sleep(60)
+    elif request["call"] == "info":
+        say(ok=True, manifest={{}})
     elif request["call"] == "generate":
         tokens = [[] for _ in sequences]
         for byte in text[: request["max_new_tokens"]]:

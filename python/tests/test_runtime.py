@@ -256,7 +256,7 @@ def test_artefacts_that_cannot_be_opened(folder: Path, tmp_path: Path) -> None:
     path = counting.write_artefact(tmp_path / "a.lariat", code, counting.manifest())
     (path / "weights.bin").write_bytes(b"x" * 64)
     with pytest.raises(lariat.ArtefactError, match=r"weights\.bin"):
-        lariat.load(path).score([[1]])
+        lariat.load(path).start()
     fields = counting.manifest()
     del fields["code"]["traits"]  # type: ignore[attr-defined]
     with pytest.raises(lariat.ArtefactError, match="'traits'"):
