@@ -9,6 +9,7 @@
 #include "lariat/Compiler/FastPath.h"
 #include "lariat/Compiler/Packing.h"
 #include "lariat/Support/Error.h"
+#include "lariat/Support/Files.h"
 #include "lariat/Support/Json.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringExtras.h"
@@ -32,18 +33,6 @@ static std::string joinPath(StringRef directory, StringRef name) {
   SmallString<256> path(directory);
   llvm::sys::path::append(path, name);
   return std::string(path);
-}
-
-static llvm::Error writeFile(StringRef path, StringRef content) {
-  std::error_code code;
-  llvm::raw_fd_ostream stream(path, code);
-  if (!code) {
-    stream << content;
-    stream.close();
-    code = stream.error();
-    stream.clear_error();
-  }
-  return code ? makeError("cannot write " + path + ": " + code.message()) : llvm::Error::success();
 }
 
 //===----------------------------------------------------------------------===//
@@ -113,9 +102,7 @@ static llvm::Error copyVerbatim(const Model &model, StringRef directory) {
   return llvm::Error::success();
 }
 
-static std::string hash(StringRef bytes) {
-  return llvm::toHex(llvm::SHA256::hash(llvm::arrayRefFromStringRef(bytes)), /*LowerCase=*/true);
-}
+static std::string hash(ArrayRef<uint8_t> bytes) { return llvm::toHex(llvm::SHA256::hash(bytes), /*LowerCase=*/true); }
 
 /// Size and checksum of every file, by its path in the artefact.
 static llvm::Expected<json::Object> listFiles(StringRef directory) {
@@ -130,8 +117,7 @@ static llvm::Expected<json::Object> listFiles(StringRef directory) {
       return makeError("cannot read " + it->path() + ": " + buffer.getError().message());
     ArrayRef<uint8_t> bytes((*buffer)->getBufferStart() ? llvm::arrayRefFromStringRef((*buffer)->getBuffer())
                                                         : ArrayRef<uint8_t>());
-    files[name.str()] =
-        json::Object{{"bytes", bytes.size()}, {"sha256", llvm::toHex(llvm::SHA256::hash(bytes), /*LowerCase=*/true)}};
+    files[name.str()] = json::Object{{"bytes", bytes.size()}, {"sha256", hash(bytes)}};
   }
   if (code)
     return makeError("cannot list " + directory + ": " + code.message());
@@ -175,7 +161,7 @@ static llvm::Error writeContent(const Model &model, const CompileOptions &option
   if (llvm::Error error = writeFile(joinPath(directory, "manifest.json"), text))
     return error;
   // The manifest has the checksums of all other files; its own stands beside it.
-  llvm::Error error = writeFile(joinPath(directory, "manifest.sha256"), hash(text) + "\n");
+  llvm::Error error = writeFile(joinPath(directory, "manifest.sha256"), hash(llvm::arrayRefFromStringRef(text)) + "\n");
   timer.end("checksums");
   return error;
 }

@@ -4,10 +4,8 @@
 
 #include "lariat/Compiler/CompileStats.h"
 
-#include "lariat/Support/Error.h"
-#include "llvm/Support/FileSystem.h"
+#include "lariat/Support/Files.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/raw_ostream.h"
 
 using namespace lariat;
 namespace json = llvm::json;
@@ -30,13 +28,5 @@ json::Object CompileStats::toJson() const {
 }
 
 llvm::Error lariat::writeStats(const CompileStats &stats, llvm::StringRef path) {
-  std::error_code code;
-  llvm::raw_fd_ostream stream(path, code);
-  if (!code) {
-    stream << llvm::formatv("{0:2}\n", json::Value(stats.toJson()));
-    stream.close();
-    code = stream.error();
-    stream.clear_error();
-  }
-  return code ? makeError("cannot write " + path + ": " + code.message()) : llvm::Error::success();
+  return writeFile(path, llvm::formatv("{0:2}\n", json::Value(stats.toJson())).str());
 }

@@ -12,8 +12,6 @@ using namespace lariat::test;
 
 namespace {
 
-int64_t lineOf(int64_t width) { return kernel::roundUp(width, 16); }
-
 class Random {
 public:
   explicit Random(unsigned seed) : engine(seed) {}

@@ -15,6 +15,7 @@
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "llvm/ExecutionEngine/Orc/ExecutionUtils.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
@@ -188,4 +189,29 @@ int64_t test::packPanels(char *place, const std::vector<float> &weights, int64_t
         reinterpret_cast<float *>(panel)[column * 16 + row % 16] = value;
     }
   return panels * bytes;
+}
+
+std::string lariat::test::bufferType(int64_t width, const char *element) {
+  int64_t line = lineOf(width);
+  if (line == width)
+    return llvm::formatv("memref<?x{0}x{1}>", width, element);
+  return llvm::formatv("memref<?x{0}x{1}, strided<[{2}, 1]>>", width, element, line);
+}
+
+std::string lariat::test::getPlainGemm(int64_t n, int64_t k, llvm::StringRef weightType, llvm::StringRef out) {
+  std::string in = bufferType(k), own = bufferType(n);
+  return llvm::formatv(R"(
+    kernel.packed @w panels ["w"] shape [{0}, {1}] offset(0) : {2}
+    func.func @f(%n: index, %x: {3}, %y: {4}) {{
+      kernel.gemm rows(%n) k({1}) n({0}) ins(%x : {3}) vectors [] weights [@w] epilogue_vectors [] outs(%y : {4})
+        gather [-1] scatter [-1] prologue {{
+      ^bb0(%e: f32):
+        kernel.yield %e : f32
+      } epilogue {{
+      ^bb0(%s: f32):
+        kernel.yield %s : f32
+      }
+      return
+    })",
+                       n, k, weightType, in, out.empty() ? llvm::StringRef(own) : out);
 }

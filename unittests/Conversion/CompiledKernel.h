@@ -77,6 +77,16 @@ private:
   void (*function)(const abi::Call *, const int64_t *, int64_t, int64_t) = nullptr;
 };
 
+/// Elements from one line of such a buffer to the next.
+inline int64_t lineOf(int64_t width) { return kernel::roundUp(width, kernel::kPanelColumns); }
+
+/// The type of a buffer of `width` columns, as text.
+std::string bufferType(int64_t width, const char *element = "f32");
+
+/// A module with one gemm of weights (N, K) that does nothing else; `out` is the type of its result where it is not that of
+/// a buffer of its own.
+std::string getPlainGemm(int64_t n, int64_t k, llvm::StringRef weightType, llvm::StringRef out = {});
+
 /// Bits of a scalar operand.
 template <typename T>
 int64_t bitsOf(T value) {

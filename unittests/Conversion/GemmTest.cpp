@@ -28,38 +28,11 @@ protected:
   }
 };
 
-/// The type of a buffer of f32 with `width` columns.
-std::string bufferType(int64_t width, const char *element = "f32") {
-  int64_t line = (width + 15) / 16 * 16;
-  if (line == width)
-    return formatv("memref<?x{0}x{1}>", width, element);
-  return formatv("memref<?x{0}x{1}, strided<[{2}, 1]>>", width, element, line);
-}
-
-int64_t lineOf(int64_t width) { return (width + 15) / 16 * 16; }
-
 Memory<float> makeRows(const std::vector<float> &values, int64_t rows, int64_t width) {
   Memory<float> memory(rows * lineOf(width) + 1);
   for (int64_t row = 0; row < rows; ++row)
     std::copy_n(values.begin() + row * width, width, memory.get() + row * lineOf(width));
   return memory;
-}
-
-std::string plainText(int64_t n, int64_t k, bool isHalf) {
-  return formatv(R"(
-    kernel.packed @w panels ["w"] shape [{0}, {1}] offset(0) : {2}
-    func.func @f(%n: index, %x: {3}, %y: {4}) {{
-      kernel.gemm rows(%n) k({1}) n({0}) ins(%x : {3}) vectors [] weights [@w] epilogue_vectors [] outs(%y : {4})
-        gather [-1] scatter [-1] prologue {{
-      ^bb0(%e: f32):
-        kernel.yield %e : f32
-      } epilogue {{
-      ^bb0(%s: f32):
-        kernel.yield %s : f32
-      }
-      return
-    })",
-                 n, k, isHalf ? "bf16" : "f32", bufferType(k), bufferType(n));
 }
 
 } // namespace
@@ -72,7 +45,7 @@ TEST_P(Gemm, SumsAreOneChain) {
   for (Shape shape : {Shape{1, 1}, Shape{16, 3}, Shape{33, 17}, Shape{100, 65}, Shape{192, 64}})
     for (bool isHalf : {false, true}) {
       auto [n, k] = shape;
-      CompiledKernel kernel(plainText(n, k, isHalf), GetParam());
+      CompiledKernel kernel(getPlainGemm(n, k, isHalf ? "bf16" : "f32"), GetParam());
       std::vector<float> weights = drawMany(n * k);
       Memory<char> packed(lineOf(n) * (k + 1) * 4);
       packPanels(packed.get(), weights, n, k, isHalf);
@@ -243,20 +216,7 @@ TEST_P(Gemm, DepthIndexed) {
 TEST_P(Gemm, KeepsNeighbouringColumns) {
   int64_t n = 20, k = 8, m = 9;
   std::string out = "memref<?x20xf32, strided<[48, 1]>>";
-  std::string text = formatv(R"(
-    kernel.packed @w panels ["w"] shape [20, 8] offset(0) : f32
-    func.func @f(%n: index, %x: {0}, %y: {1}) {{
-      kernel.gemm rows(%n) k(8) n(20) ins(%x : {0}) vectors [] weights [@w] epilogue_vectors [] outs(%y : {1})
-        gather [-1] scatter [-1] prologue {{
-      ^bb0(%e: f32):
-        kernel.yield %e : f32
-      } epilogue {{
-      ^bb0(%s: f32):
-        kernel.yield %s : f32
-      }
-      return
-    })",
-                             bufferType(k), out);
+  std::string text = getPlainGemm(n, k, "f32", out);
   CompiledKernel kernel(text, GetParam());
   std::vector<float> weights = drawMany(n * k), x = drawMany(m * k);
   Memory<char> packed(4096);
@@ -274,7 +234,7 @@ TEST_P(Gemm, KeepsNeighbouringColumns) {
 TEST(GemmCode, ForEveryTarget) {
   for (const CPUTarget &target : getCPUTargets())
     for (bool isHalf : {false, true})
-      EXPECT_FALSE(compileObject(plainText(33, 17, isHalf), target).bytes.empty()) << target.name;
+      EXPECT_FALSE(compileObject(getPlainGemm(33, 17, isHalf ? "bf16" : "f32"), target).bytes.empty()) << target.name;
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, Gemm, testing::ValuesIn(listTargets()), [](const auto &info) { return info.param; });

@@ -119,6 +119,6 @@ TEST(RowRegion, SaysWhatItTakes) {
   ASSERT_TRUE(module);
   std::vector<bool> answers;
   for (Operation &op : module->lookupSymbol<func::FuncOp>("f").getBody().front().without_terminator())
-    answers.push_back(canEmitInRowRegion(&op));
+    answers.push_back(kernel::canStandInRowRegion(&op));
   EXPECT_EQ(answers, (std::vector<bool>{true, true, true, true, false, false}));
 }

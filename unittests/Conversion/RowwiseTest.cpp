@@ -26,15 +26,6 @@ protected:
   float draw() { return std::normal_distribution<float>()(random); }
 };
 
-int64_t lineOf(int64_t width) { return (width + 15) / 16 * 16; }
-
-std::string bufferType(int64_t width, const char *element = "f32") {
-  int64_t line = lineOf(width);
-  if (line == width)
-    return formatv("memref<?x{0}x{1}>", width, element);
-  return formatv("memref<?x{0}x{1}, strided<[{2}, 1]>>", width, element, line);
-}
-
 /// Sixteen partial results, then halves; as kernel.reduce says.
 template <typename Combine>
 float reduce(const float *row, int64_t width, float start, Combine combine) {

@@ -21,23 +21,6 @@ using namespace lariat::test;
 namespace {
 
 /// All tiles of panels of f32 and of bf16.
-std::string getText(llvm::StringRef type) {
-  return llvm::formatv(R"(
-    kernel.packed @w panels ["w"] shape [64, 64] offset(0) : {0}
-    func.func @f(%n: index, %x: memref<?x64xf32>, %y: memref<?x64xf32>) {{
-      kernel.gemm rows(%n) k(64) n(64) ins(%x : memref<?x64xf32>) vectors [] weights [@w] epilogue_vectors []
-        outs(%y : memref<?x64xf32>) gather [-1] scatter [-1] prologue {{
-      ^bb0(%e: f32):
-        kernel.yield %e : f32
-      } epilogue {{
-      ^bb0(%s: f32):
-        kernel.yield %s : f32
-      }
-      return
-    })",
-                       type);
-}
-
 /// A file that goes away.
 struct TemporaryFile {
   explicit TemporaryFile(llvm::StringRef suffix) {
@@ -105,7 +88,7 @@ TEST(Tiles, FitTheRegisters) {
 TEST(Tiles, StayInRegisters) {
   for (const CPUTarget &target : getCPUTargets())
     for (const char *type : {"f32", "bf16"}) {
-      std::string listing = disassemble(compileObject(getText(type), target).bytes);
+      std::string listing = disassemble(compileObject(getPlainGemm(64, 64, type), target).bytes);
       if (listing.empty())
         GTEST_SKIP() << "no llvm-objdump";
       llvm::StringMap<int> spills = countSpills(listing);

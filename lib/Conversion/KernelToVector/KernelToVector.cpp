@@ -183,7 +183,7 @@ static LogicalResult check(Operation *kernel) {
       return kernel->emitOpError() << "names " << field.symbol << ", which the module does not have";
   for (Region &region : kernel->getRegions())
     for (Operation &op : region.front())
-      if (!isa<kernel::KernelDialect>(op.getDialect()) && !canEmitInRowRegion(&op))
+      if (!isa<kernel::KernelDialect>(op.getDialect()) && !kernel::canStandInRowRegion(&op))
         return kernel->emitOpError() << "has '" << op.getName() << "' in its region, which has no code there";
   return success();
 }

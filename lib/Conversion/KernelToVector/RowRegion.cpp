@@ -31,22 +31,6 @@ static bool isSignedDivision(Operation *op) {
   return isDivision(op) && !isa<arith::DivUIOp, arith::RemUIOp, arith::CeilDivUIOp>(op);
 }
 
-bool lariat::canEmitInRowRegion(Operation *op) {
-  auto isKnown = [](Type type) {
-    Type element = getElementTypeOrSelf(type);
-    return element.isF32() || element.isF64() || isHalf(element) || element.isIndex() || element.isInteger(1) ||
-           element.isInteger(8) || element.isInteger(16) || element.isInteger(32) || element.isInteger(64);
-  };
-  if (!isa<arith::ArithDialect, math::MathDialect>(op->getDialect()) || op->getNumResults() != 1 ||
-      op->getNumRegions() || !llvm::all_of(op->getOperandTypes(), isKnown) || !isKnown(op->getResult(0).getType()))
-    return false;
-  if (isa<math::IPowIOp, arith::ScalingExtFOp, arith::ScalingTruncFOp>(op))
-    return false;
-  if (auto truncation = dyn_cast<arith::TruncFOp>(op); truncation && truncation.getRoundingmode())
-    return false;
-  return isa<arith::ConstantOp>(op) || OpTrait::hasElementwiseMappableTraits(op);
-}
-
 /// The same op on other operands; never with fast-math flags, by which bits would depend on the CPU.
 static Value createLike(CodeWriter &w, Operation *op, ArrayRef<Value> operands, Type element) {
   Type type = element;

@@ -16,7 +16,7 @@ static bool canAdopt(Value initial, Value buffer) {
 void Forming::openVariable(Value variable, Value initial, SmallVectorImpl<Value> &hostInits) {
   Location loc = variable.getLoc();
   if (isa<RowsType>(variable.getType())) {
-    Value table = createTable();
+    Value table = createWords(kNumRowColumns);
     RowSet from = getRows(initial);
     copyRows(from.table, table, from.count, loc);
     rowSets[variable] = {table, Value()};
@@ -162,7 +162,7 @@ LogicalResult Forming::formIf(scf::IfOp op) {
   SmallVector<Type> types;
   for (Value result : op.getResults()) {
     if (isa<RowsType>(result.getType())) {
-      rowSets[result] = {createTable(), Value()};
+      rowSets[result] = {createWords(kNumRowColumns), Value()};
       types.push_back(b.getIndexType());
     } else if (isRowTensor(result.getType())) {
       setBuffer(result, createBuffer(getElementTypeOrSelf(result.getType()), getWidth(result.getType())));

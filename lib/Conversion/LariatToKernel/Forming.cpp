@@ -4,7 +4,6 @@
 
 #include "Groups.h"
 
-#include "lariat/Conversion/LariatToKernel/LariatToKernel.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
@@ -21,6 +20,12 @@ bool lariat::forming::isRowTensor(Type type) {
 int64_t lariat::forming::getWidth(Type type) {
   auto tensor = cast<RankedTensorType>(type);
   return tensor.getRank() == 1 ? 0 : tensor.getDimSize(1);
+}
+
+Value lariat::forming::skipAdvance(Value rows) {
+  while (auto advance = rows ? rows.getDefiningOp<AdvanceOp>() : AdvanceOp())
+    rows = advance.getFrom();
+  return rows;
 }
 
 Forming::Forming(func::FuncOp function, Storage &storage, ModuleOp target)
@@ -41,6 +46,13 @@ Value Forming::createBuffer(Value tensor) {
   if (Value port = resultPorts.lookup(tensor))
     return port;
   return createBuffer(getElementTypeOrSelf(tensor.getType()), getWidth(tensor.getType()));
+}
+
+Value Forming::createColumns(Value whole, int64_t first, int64_t width) {
+  auto type = cast<MemRefType>(whole.getType());
+  auto layout = StridedLayoutAttr::get(b.getContext(), /*offset=*/0, {kernel::getLineElements(type), 1});
+  auto part = MemRefType::get({ShapedType::kDynamic, width}, type.getElementType(), layout);
+  return kernel::ColumnsOp::create(b, function.getLoc(), part, whole, first);
 }
 
 Value Forming::getBuffer(Value tensor) {
@@ -66,8 +78,7 @@ void Forming::bindArguments() {
   for (BlockArgument argument : function.getArguments()) {
     int64_t number = argument.getArgNumber();
     if (isa<RowsType>(argument.getType())) {
-      auto type = MemRefType::get({ShapedType::kDynamic, 6}, b.getIndexType());
-      Value table = kernel::PortOp::create(b, loc, type, number);
+      Value table = kernel::PortOp::create(b, loc, getWordsType(b.getContext(), kNumRowColumns), number);
       Value count = kernel::PortRowsOp::create(b, loc, b.getIndexType(), number);
       rowSets[argument] = {table, count};
       rows = argument;
@@ -103,8 +114,7 @@ LogicalResult Forming::formReturn(func::ReturnOp op) {
     int64_t number = function.getNumArguments() + static_cast<int64_t>(index);
     Value rows = isa<RowsType>(value.getType()) ? value : getRowsOf(value);
     if (isa<RowsType>(value.getType())) {
-      auto type = MemRefType::get({ShapedType::kDynamic, 6}, b.getIndexType());
-      Value port = kernel::PortOp::create(b, op.getLoc(), type, number);
+      Value port = kernel::PortOp::create(b, op.getLoc(), getWordsType(b.getContext(), kNumRowColumns), number);
       copyRows(getRows(value).table, port, getRows(value).count, op.getLoc());
     } else {
       auto source = hasBuffer(value) ? getBuffer(value).getDefiningOp<kernel::PortOp>() : kernel::PortOp();
@@ -148,7 +158,7 @@ static bool isHostOp(Operation *op) {
 /// Arithmetic on tensors without rows, such as the sum of two weights.
 static bool isStaticArithmetic(Operation *op) {
   auto isStatic = [](Type type) { return isa<RankedTensorType>(type) && !isRowTensor(type); };
-  return OpTrait::hasElementwiseMappableTraits(op) && canStandInRowRegion(op) &&
+  return OpTrait::hasElementwiseMappableTraits(op) && kernel::canStandInRowRegion(op) &&
          llvm::all_of(op->getOperandTypes(), isStatic) && llvm::all_of(op->getResultTypes(), isStatic);
 }
 

@@ -25,6 +25,15 @@ bool isRowTensor(mlir::Type type);
 /// Columns of a row tensor; 0 for one value per row.
 int64_t getWidth(mlir::Type type);
 
+/// Words of a line of a row table.
+inline constexpr int64_t kNumRowColumns = 6;
+
+/// Lines of so many index words, one per row.
+mlir::MemRefType getWordsType(mlir::MLIRContext *context, int64_t numWords);
+
+/// The same rows before they advanced: at another depth they have the same lines.
+mlir::Value skipAdvance(mlir::Value rows);
+
 /// A row set on the kernel level.
 struct RowSet {
   mlir::Value table; ///< memref<?x6xindex>
@@ -55,7 +64,8 @@ private:
                                   llvm::ArrayRef<mlir::FlatSymbolRefAttr> names, llvm::ArrayRef<int64_t> shape,
                                   mlir::Type type);
   mlir::OpBuilder atEnd();
-  static std::string getTransientName(AttentionOp op);
+  /// The name and the columns of a head of an attention's cache.
+  static std::pair<std::string, int64_t> describeTransient(AttentionOp op);
 
   mlir::ModuleOp source, target;
   mlir::Type weightType;
@@ -92,6 +102,8 @@ public:
   /// A buffer to write a value to: the caller's memory where it is returned, else a new one.
   mlir::Value createBuffer(mlir::Value tensor);
   mlir::Value createBuffer(mlir::Type element, int64_t width);
+  /// `width` columns of a buffer, from a panel's first on.
+  mlir::Value createColumns(mlir::Value whole, int64_t first, int64_t width);
   bool hasBuffer(mlir::Value tensor) const { return buffers.contains(tensor); }
   void setBuffer(mlir::Value tensor, mlir::Value buffer) { buffers[tensor] = buffer; }
   /// A host value that is no row tensor.
@@ -130,16 +142,16 @@ private:
   void formAttend(AttendOp op);
   void formAttention(AttentionOp op);
   void formRope(RopeOp op);
-  /// Row table for a value, its count still to come.
-  mlir::Value createTable();
+  /// A buffer of so many index words per row: a row table, entries, views.
+  mlir::Value createWords(int64_t numWords);
   void defineRows(mlir::Value rows, mlir::Value table, mlir::Value count);
   /// Whatever later ops will ask of a new row set is written at once, so that it does not cut a run of kernels.
   void prepareRows(mlir::Value rows);
   /// Buffer, and the rotation that the reader has to do.
   std::pair<mlir::Value, kernel::RopeAttr> getUnrotated(mlir::Value value);
   mlir::Value getSlots(mlir::Value rows, CacheOp cache, mlir::Value slot, bool forAppend);
-  /// Slot 0 for every row.
-  void fillSlots(mlir::Value slots, mlir::Value count);
+  /// A host loop over rows.
+  void forEachRow(mlir::Value count, mlir::Location loc, llvm::function_ref<void(mlir::Value)> body);
   mlir::Value getEntries(AppendOp op);
   mlir::Value getViews(AttendOp op);
 

@@ -118,7 +118,7 @@ LogicalResult Forming::formGeneric(Operation *op) {
   if (!rows)
     return op->emitError() << "'" << op->getName() << "' has no rows to go by";
   for (Value result : op->getResults())
-    outs.push_back(isa<RowsType>(result.getType()) ? createTable() : createBuffer(result));
+    outs.push_back(isa<RowsType>(result.getType()) ? createWords(kNumRowColumns) : createBuffer(result));
   SmallVector<Type> counts(outs.size(), b.getIndexType());
   auto call = kernel::GenericOp::create(b, loc, counts, inputs, inputRows, outs, name);
   for (auto [index, result] : llvm::enumerate(op->getResults())) {

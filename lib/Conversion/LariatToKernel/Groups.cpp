@@ -4,7 +4,6 @@
 
 #include "Groups.h"
 
-#include "lariat/Conversion/LariatToKernel/LariatToKernel.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Matchers.h"
 
@@ -18,17 +17,10 @@ using namespace lariat::forming;
 
 static bool isAlias(Operation *op) { return isa_and_nonnull<TakeOp, SpreadOp, PositionOfOp, DepthOfOp>(op); }
 
-/// The same rows at another depth are the same lines.
-static Value skipAdvance(Value rows) {
-  while (auto advance = rows ? rows.getDefiningOp<AdvanceOp>() : AdvanceOp())
-    rows = advance.getFrom();
-  return rows;
-}
-
 static bool isElementwise(Operation *op) {
   return OpTrait::hasElementwiseMappableTraits(op) && op->getNumResults() == 1 && op->getNumOperands() > 0 &&
          isRowTensor(op->getResult(0).getType()) && cast<RankedTensorType>(op->getResult(0).getType()).getRank() <= 2 &&
-         canStandInRowRegion(op);
+         kernel::canStandInRowRegion(op);
 }
 
 static bool isDot(Operation *op) {
@@ -435,12 +427,10 @@ void Groups::emitGemm(Group &group) {
     epilogue.finish(sum);
     Value whole = forming.createBuffer(b.getF32Type(), width);
     outs.push_back(whole);
-    int64_t first = 0, line = kernel::getLineElements(cast<MemRefType>(whole.getType()));
+    int64_t first = 0;
     for (LinearOp linear : group.linears) {
       int64_t columns = getWidth(linear.getType());
-      auto layout = StridedLayoutAttr::get(b.getContext(), /*offset=*/0, {line, 1});
-      auto type = MemRefType::get({ShapedType::kDynamic, columns}, b.getF32Type(), layout);
-      forming.setBuffer(linear.getResult(), kernel::ColumnsOp::create(b, loc, type, whole, first));
+      forming.setBuffer(linear.getResult(), forming.createColumns(whole, first, columns));
       first += columns;
     }
   } else {

@@ -20,16 +20,6 @@ using namespace mlir;
 using namespace lariat;
 using namespace lariat::forming;
 
-bool lariat::canStandInRowRegion(Operation *op) {
-  auto isKnown = [](Type type) {
-    Type element = getElementTypeOrSelf(type);
-    return element.isF32() || element.isBF16() || element.isIndex() || element.isInteger(1) || element.isInteger(32) ||
-           element.isInteger(64);
-  };
-  return isa<arith::ArithDialect, math::MathDialect>(op->getDialect()) &&
-         llvm::all_of(op->getOperandTypes(), isKnown) && llvm::all_of(op->getResultTypes(), isKnown);
-}
-
 FailureOr<OwningOpRef<ModuleOp>> lariat::convertLariatToKernel(ModuleOp module, Type weightType) {
   OwningOpRef<ModuleOp> target = ModuleOp::create(module.getLoc());
   for (NamedAttribute attr : module->getDiscardableAttrs())

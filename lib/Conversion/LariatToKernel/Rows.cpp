@@ -13,14 +13,7 @@ using namespace mlir;
 using namespace lariat;
 using namespace lariat::forming;
 
-static constexpr int64_t kNumRowColumns = 6;
 static constexpr int64_t kDepthColumn = 3;
-
-static Value skipAdvance(Value rows) {
-  while (auto advance = rows ? rows.getDefiningOp<AdvanceOp>() : AdvanceOp())
-    rows = advance.getFrom();
-  return rows;
-}
 
 /// A key for services that depend on values and names.
 static std::string getKey(StringRef name, ValueRange values) {
@@ -31,21 +24,30 @@ static std::string getKey(StringRef name, ValueRange values) {
   return key;
 }
 
-Value Forming::createTable() {
-  auto type = MemRefType::get({ShapedType::kDynamic, kNumRowColumns}, b.getIndexType());
-  return kernel::BufferOp::create(b, function.getLoc(), type, IntegerAttr());
+MemRefType lariat::forming::getWordsType(MLIRContext *context, int64_t numWords) {
+  return MemRefType::get({ShapedType::kDynamic, numWords}, IndexType::get(context));
 }
 
-void Forming::copyRows(Value from, Value to, Value count, Location loc) {
+Value Forming::createWords(int64_t numWords) {
+  return kernel::BufferOp::create(b, function.getLoc(), getWordsType(b.getContext(), numWords), IntegerAttr());
+}
+
+void Forming::forEachRow(Value count, Location loc, llvm::function_ref<void(Value)> body) {
   Value zero = arith::ConstantIndexOp::create(b, loc, 0), one = arith::ConstantIndexOp::create(b, loc, 1);
   auto loop = scf::ForOp::create(b, loc, zero, count, one);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
-  for (int64_t column = 0; column < kNumRowColumns; ++column) {
-    Value place = arith::ConstantIndexOp::create(b, loc, column);
-    Value word = memref::LoadOp::create(b, loc, from, ValueRange{loop.getInductionVar(), place});
-    memref::StoreOp::create(b, loc, word, to, ValueRange{loop.getInductionVar(), place});
-  }
+  body(loop.getInductionVar());
+}
+
+void Forming::copyRows(Value from, Value to, Value count, Location loc) {
+  forEachRow(count, loc, [&](Value row) {
+    for (int64_t column = 0; column < kNumRowColumns; ++column) {
+      Value place = arith::ConstantIndexOp::create(b, loc, column);
+      Value word = memref::LoadOp::create(b, loc, from, ValueRange{row, place});
+      memref::StoreOp::create(b, loc, word, to, ValueRange{row, place});
+    }
+  });
 }
 
 Value Forming::getLines(Value from, Value at) {
@@ -108,17 +110,17 @@ bool Forming::formRowOp(Operation *op) {
   Location loc = op->getLoc();
   if (auto select = dyn_cast<SelectOp>(op)) {
     RowSet from = getRows(select.getFrom());
-    Value bits = getBuffer(select.getWhere()), table = createTable();
+    Value bits = getBuffer(select.getWhere()), table = createWords(kNumRowColumns);
     Value count = kernel::CompactOp::create(b, loc, b.getIndexType(), from.count, from.table, bits, table);
     defineRows(select.getResult(), table, count);
   } else if (auto last = dyn_cast<LastOp>(op)) {
     RowSet from = getRows(last.getFrom());
-    Value table = createTable();
+    Value table = createWords(kNumRowColumns);
     Value count = kernel::LastOp::create(b, loc, b.getIndexType(), from.count, from.table, table);
     defineRows(last.getResult(), table, count);
   } else if (auto advance = dyn_cast<AdvanceOp>(op)) {
     RowSet from = getRows(advance.getFrom());
-    Value table = createTable();
+    Value table = createWords(kNumRowColumns);
     Value depth = advance.getTo() ? getScalar(advance.getTo()) : arith::ConstantIndexOp::create(b, loc, -1).getResult();
     kernel::AdvanceOp::create(b, loc, from.count, from.table, depth, table);
     defineRows(advance.getResult(), table, from.count);
@@ -182,14 +184,10 @@ bool Forming::formConcat(ConcatOp op) {
     first += getWidth(input.getType());
   }
   Value whole = createBuffer(op.getResult());
-  int64_t line = kernel::getLineElements(cast<MemRefType>(whole.getType()));
-  Type element = getElementTypeOrSelf(op.getType());
   first = 0;
   for (Value input : op.getInputs()) {
     int64_t width = getWidth(input.getType());
-    auto layout = StridedLayoutAttr::get(b.getContext(), /*offset=*/0, {line, 1});
-    auto type = MemRefType::get({ShapedType::kDynamic, width}, element, layout);
-    groups->copy(input, kernel::ColumnsOp::create(b, op.getLoc(), type, whole, first));
+    groups->copy(input, createColumns(whole, first, width));
     first += width;
   }
   setBuffer(op.getResult(), whole);
@@ -252,32 +250,19 @@ Value Forming::getSlots(Value rows, CacheOp cache, Value slot, bool forAppend) {
   RowSet set = getRows(rows);
   Value out = createBuffer(b.getIndexType(), 0);
   Value fixed = slot ? getScalar(slot) : Value();
-  Value zero = arith::ConstantIndexOp::create(b, loc, 0), one = arith::ConstantIndexOp::create(b, loc, 1);
   Value column = arith::ConstantIndexOp::create(b, loc, kDepthColumn);
   Value none = arith::ConstantIndexOp::create(b, loc, -1);
-  auto loop = scf::ForOp::create(b, loc, zero, set.count, one);
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(loop.getBody());
+  forEachRow(set.count, loc, [&](Value row) {
     Value chosen = fixed;
     if (!chosen) {
-      Value depth = memref::LoadOp::create(b, loc, set.table, ValueRange{loop.getInductionVar(), column});
+      Value depth = memref::LoadOp::create(b, loc, set.table, ValueRange{row, column});
       AppendSlot target = cache.getPolicy().buildAppendSlot(b, loc, depth);
       chosen = forAppend ? arith::SelectOp::create(b, loc, target.writes, target.slot, none).getResult() : target.slot;
     }
-    memref::StoreOp::create(b, loc, chosen, out, ValueRange{loop.getInductionVar()});
-  }
+    memref::StoreOp::create(b, loc, chosen, out, ValueRange{row});
+  });
   services.slots[key] = out;
   return out;
-}
-
-void Forming::fillSlots(Value slots, Value count) {
-  Location loc = function.getLoc();
-  Value zero = arith::ConstantIndexOp::create(b, loc, 0), one = arith::ConstantIndexOp::create(b, loc, 1);
-  auto loop = scf::ForOp::create(b, loc, zero, count, one);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(loop.getBody());
-  memref::StoreOp::create(b, loc, zero, slots, ValueRange{loop.getInductionVar()});
 }
 
 Value Forming::getEntries(AppendOp op) {
@@ -286,8 +271,7 @@ Value Forming::getEntries(AppendOp op) {
     return known;
   RowSet rows = getRows(op.getAt());
   Value places = getSlots(op.getAt(), storage.getCache(op.getCache()), op.getSlot(), /*forAppend=*/true);
-  auto type = MemRefType::get({ShapedType::kDynamic, 2}, b.getIndexType());
-  Value out = kernel::BufferOp::create(b, op.getLoc(), type, IntegerAttr());
+  Value out = createWords(2);
   kernel::ReserveOp::create(b, op.getLoc(), rows.count, rows.table, places, out,
                             storage.getCacheDeclaration(op.getCache()), b.getBoolAttr(op.getFilled()));
   services.entries[key] = out;
@@ -342,8 +326,7 @@ Value Forming::getViews(AttendOp op) {
     return known;
   RowSet rows = getRows(op.getAt());
   Value places = getSlots(op.getAt(), cache, op.getSlot(), /*forAppend=*/false);
-  auto type = MemRefType::get({ShapedType::kDynamic, 4}, b.getIndexType());
-  Value out = kernel::BufferOp::create(b, op.getLoc(), type, IntegerAttr());
+  Value out = createWords(4);
   kernel::ViewOp::create(b, op.getLoc(), rows.count, rows.table, places, out,
                          storage.getCacheDeclaration(op.getCache()),
                          kernel::LookUpKindAttr::get(b.getContext(), getLookUpKind(lookUp)), b.getBoolAttr(ahead));
@@ -393,15 +376,15 @@ void Forming::formAttention(AttentionOp op) {
   Value &places = services.entries[name], &seen = services.views[name + (looksAhead(op.getMask()) ? " ahead" : "")];
   if (!places) {
     Value slots = createBuffer(b.getIndexType(), 0);
-    fillSlots(slots, rows.count);
-    auto type = MemRefType::get({ShapedType::kDynamic, 2}, b.getIndexType());
-    places = kernel::BufferOp::create(b, op.getLoc(), type, IntegerAttr());
+    Value zero = arith::ConstantIndexOp::create(b, op.getLoc(), 0);
+    forEachRow(rows.count, op.getLoc(),
+               [&](Value row) { memref::StoreOp::create(b, op.getLoc(), zero, slots, ValueRange{row}); });
+    places = createWords(2);
     kernel::ReserveOp::create(b, op.getLoc(), rows.count, rows.table, slots, places, cache, b.getBoolAttr(false));
     services.slots[name] = slots;
   }
   if (!seen) {
-    auto type = MemRefType::get({ShapedType::kDynamic, 4}, b.getIndexType());
-    seen = kernel::BufferOp::create(b, op.getLoc(), type, IntegerAttr());
+    seen = createWords(4);
     kernel::ViewOp::create(b, op.getLoc(), rows.count, rows.table, services.slots[name], seen, cache,
                            kernel::LookUpKindAttr::get(b.getContext(), kernel::LookUpKind::Exact),
                            b.getBoolAttr(looksAhead(op.getMask())));

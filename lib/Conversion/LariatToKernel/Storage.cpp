@@ -23,23 +23,20 @@ Storage::Storage(ModuleOp source, ModuleOp target, Type weightType)
   // Attention among the rows of a call has caches too, one per shape, behind the model's.
   source.walk([&](AttentionOp op) {
     int64_t next = static_cast<int64_t>(caches.size() + transientNumbers.size());
-    transientNumbers.try_emplace(getTransientName(op), next);
+    transientNumbers.try_emplace(describeTransient(op).first, next);
   });
 }
 
-std::string Storage::getTransientName(AttentionOp op) {
-  int64_t width =
-      cast<RankedTensorType>(op.getQuery().getType()).getDimSize(1) / static_cast<int64_t>(op.getQueryHeads());
-  return "call." + std::to_string(op.getKvHeads()) + "x" + std::to_string(width);
+std::pair<std::string, int64_t> Storage::describeTransient(AttentionOp op) {
+  int64_t width = getWidth(op.getQuery().getType()) / static_cast<int64_t>(op.getQueryHeads());
+  return {"call." + std::to_string(op.getKvHeads()) + "x" + std::to_string(width), width};
 }
 
 FlatSymbolRefAttr Storage::getTransientCache(AttentionOp op) {
-  std::string name = getTransientName(op);
+  auto [name, width] = describeTransient(op);
   auto symbol = FlatSymbolRefAttr::get(target.getContext(), name);
   if (target.lookupSymbol(symbol))
     return symbol;
-  int64_t width =
-      cast<RankedTensorType>(op.getQuery().getType()).getDimSize(1) / static_cast<int64_t>(op.getQueryHeads());
   OpBuilder builder = atEnd();
   kernel::CacheOp::create(builder, op.getLoc(), name, transientNumbers[name], /*layers=*/1, op.getKvHeads(), width,
                           builder.getF32Type(), /*transient=*/true);

@@ -5,12 +5,14 @@
 
 #include "lariat/Runtime/Sample/Sampler.h"
 
+#include "lariat/Artefact/Noise.h"
 #include "lariat/Runtime/Sample/Numbers.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
+using namespace lariat;
 using namespace lariat::runtime;
 
 //===----------------------------------------------------------------------===//
@@ -157,19 +159,6 @@ void Sampler::truncate() {
   for (double &weight : weights)
     if (weight < options.minP)
       weight = 0;
-}
-
-/// The finaliser of splitmix64.
-static uint64_t mix(uint64_t value) {
-  value += 0x9e3779b97f4a7c15;
-  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
-  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
-  return value ^ (value >> 31);
-}
-
-/// In [0, 1).
-static double drawUniform(uint64_t seed, int64_t position) {
-  return static_cast<double>(mix(mix(seed) ^ static_cast<uint64_t>(position)) >> 11) * 0x1p-53;
 }
 
 int64_t Sampler::draw(int64_t position) const {

@@ -6,26 +6,22 @@ Models are drawn from a seed, or have the shape of a family and random weights. 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import lariat
+from tests.integration.families import Family, find_spec, write_family
 from tests.integration.fast import Fast
 from tests.integration.programs import Ids, Outcome, Reference
 from tests.integration.random_models import RandomModel
-from tests.oracle.make_checkpoints import random_weights
-from tests.oracle.specs import SPECS
-from tests.oracle.tensors import write_tensors
 
 NUM_MODELS = 500 if os.environ.get("LARIAT_LONG") else 28
 FAMILIES = ("mor-token-sigmoid", "mor-expert-hybrid", "mor-expert-sharing", "ouro-propagate", "rrt-copy-last",
             "huginn-propagate", "hrm-h3-l1")  # fmt: skip
+Get = Callable[[str], Family]
 # Largest difference allowed, relative to the largest logit: both paths are f32 and sum in different orders.
 TOLERANCE = 2e-4
 
@@ -80,40 +76,27 @@ def test_random_models_agree_with_the_reference_path(seed: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, str, int, float | None, bool]]:
-    """Directory, module, vocabulary, exit threshold and whether a router chooses among rows, of a family."""
+def family(tmp_path_factory: pytest.TempPathFactory) -> Get:
     folder = tmp_path_factory.mktemp("checkpoints")
-
-    @cache
-    def get(name: str) -> tuple[Path, str, int, float | None, bool]:
-        spec = next(spec for spec in SPECS if spec.name == name)
-        directory = folder / name
-        directory.mkdir(exist_ok=True)
-        write_tensors(directory / "model.safetensors", random_weights(spec, np.random.default_rng(1)))
-        (directory / "config.json").write_text(json.dumps(spec.config))
-        text = lariat.import_checkpoint(directory)
-        thresholds = spec.config.get("exit_thresholds")
-        return directory, text, spec.config["vocab_size"], thresholds[0] if thresholds else None, "lariat.top_k" in text
-
-    return get
+    return cache(lambda name: write_family(folder, find_spec(name)))
 
 
-Get = Callable[[str], tuple[Path, str, int, float | None, bool]]
+def family_options(family: Family) -> dict[str, object]:
+    options: dict[str, object] = {} if family.threshold is None else {"threshold": family.threshold}
+    return {**options, "mode": "generate"} if family.has_top_k else options
 
 
 @pytest.mark.parametrize("dtype", ["f32", "bf16"])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_row_has_the_same_bits_in_any_company(checkpoint: Get, name: str, dtype: str) -> None:
+def test_a_row_has_the_same_bits_in_any_company(family: Get, name: str, dtype: str) -> None:
     """Alone, in ragged batches of 7 and 64, first and last, with one thread and with two."""
-    directory, text, vocab, threshold, has_top_k = checkpoint(name)
-    options: dict[str, object] = {} if threshold is None else {"threshold": threshold}
-    if has_top_k:
-        options["mode"] = "generate"
+    model = family(name)
+    options = family_options(model)
     lengths = tuple(1 + 5 * at % 17 for at in range(63))
-    one, *others = draw_batch(name, vocab, (11, *lengths))
+    one, *others = draw_batch(name, model.vocab, (11, *lengths))
     kv = "bf16" if dtype == "bf16" else None
     for threads in (1, 2):
-        with Fast(text, directory, threads=threads, dtype=dtype, kv_dtype=kv) as fast:
+        with Fast(model.text, model.directory, threads=threads, dtype=dtype, kv_dtype=kv) as fast:
             alone = fast.score([one], **options)
             if threads == 1:
                 expected = alone
@@ -125,14 +108,12 @@ def test_a_row_has_the_same_bits_in_any_company(checkpoint: Get, name: str, dtyp
 
 @pytest.mark.parametrize("dtype", ["f32", "bf16"])
 @pytest.mark.parametrize("name", [name for name in FAMILIES if not name.startswith("hrm")])
-def test_a_row_has_the_same_bits_in_chunks_of_any_size(checkpoint: Get, name: str, dtype: str) -> None:
-    directory, text, vocab, threshold, has_top_k = checkpoint(name)
-    options: dict[str, object] = {} if threshold is None else {"threshold": threshold}
-    if has_top_k:
-        options["mode"] = "generate"
-    batch = draw_batch(name, vocab, (70, 3, 29))
+def test_a_row_has_the_same_bits_in_chunks_of_any_size(family: Get, name: str, dtype: str) -> None:
+    model = family(name)
+    options = family_options(model)
+    batch = draw_batch(name, model.vocab, (70, 3, 29))
     kv = "bf16" if dtype == "bf16" else None
-    with Fast(text, directory, dtype=dtype, kv_dtype=kv) as fast:
+    with Fast(model.text, model.directory, dtype=dtype, kv_dtype=kv) as fast:
         whole = fast.score(batch, **options)
         for chunk in (1, 5, 64):
             assert_same_bits(fast.score(batch, chunk=chunk, **options), whole)

@@ -8,14 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import lariat
+from tests.integration.families import find_spec, write_family
 from tests.integration.random_models import RandomModel
-from tests.oracle.make_checkpoints import random_weights
-from tests.oracle.specs import SPECS, Spec
-from tests.oracle.tensors import write_tensors
+from tests.oracle.specs import Spec
 
 
 def compile_module(folder: Path, name: str, text: str, weights: Path | None = None) -> tuple[Path, dict[str, Any]]:
@@ -42,15 +40,11 @@ def with_layers(spec: Spec, layers: int) -> Spec:
 
 
 def test_forty_layers_have_hardly_more_code_than_four(tmp_path: Path) -> None:
-    spec = next(spec for spec in SPECS if spec.name == "mor-token-sigmoid")
+    spec = find_spec("mor-token-sigmoid")
     sizes: dict[int, dict[str, int]] = {}
     for layers in (4, 40):
-        one = with_layers(spec, layers)
-        directory = tmp_path / one.name
-        directory.mkdir()
-        write_tensors(directory / "model.safetensors", random_weights(one, np.random.default_rng(1)))
-        (directory / "config.json").write_text(json.dumps(one.config))
-        _, report = compile_module(tmp_path, f"layers{layers}", lariat.import_checkpoint(directory), directory)
+        family = write_family(tmp_path, with_layers(spec, layers))
+        _, report = compile_module(tmp_path, f"layers{layers}", family.text, family.directory)
         sizes[layers] = {isa: figures["code_bytes"] for isa, figures in report["targets"].items()}
     for isa, size in sizes[4].items():
         assert size > 0

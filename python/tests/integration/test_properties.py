@@ -7,7 +7,6 @@ elsewhere, so every comparison is bit for bit.
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -18,13 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import lariat
 from tests.checkpoints import OPT
+from tests.integration.families import find_spec, write_family
 from tests.integration.programs import Ids, Outcome, Reference
 from tests.integration.random_models import RandomModel
-from tests.oracle.make_checkpoints import random_weights
-from tests.oracle.specs import SPECS
-from tests.oracle.tensors import write_tensors
 
 SEEDS = range(10)
 # Families whose loop can be split into steps, and the others.
@@ -78,15 +74,8 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
             model = RandomModel.draw(int(name.removeprefix("seed ")))
             print(model)
             return Case(name, model.text(), None, model.vocab, 0.5 if model.has_exit else None, model.has_top_k)
-        spec = next(spec for spec in SPECS if spec.name == name)
-        directory = folder / name
-        directory.mkdir(exist_ok=True)
-        write_tensors(directory / "model.safetensors", random_weights(spec, np.random.default_rng(1)))
-        (directory / "config.json").write_text(json.dumps(spec.config))
-        text = lariat.import_checkpoint(directory)
-        thresholds = spec.config.get("exit_thresholds")
-        return Case(name, text, directory, spec.config["vocab_size"], thresholds[0] if thresholds else None,
-                    "lariat.top_k" in text)  # fmt: skip
+        family = write_family(folder, find_spec(name))
+        return Case(name, family.text, family.directory, family.vocab, family.threshold, family.has_top_k)
 
     return get
 

@@ -43,9 +43,6 @@ llvm::SmallVector<RecordField> getRecordFields(mlir::Operation *kernel);
 /// Kernels with the same key share a function: everything but what stands in the record.
 std::string getKernelKey(mlir::Operation *kernel);
 
-/// Whether an op of arith or math on scalars (or row tensors, looked at by element) may stand in a row region.
-bool canEmitInRowRegion(mlir::Operation *op);
-
 /// Writes the functions of kernels into `module`, one per key:
 ///   func.func private @kernel_KIND_n(%call: !llvm.ptr, %record: !llvm.ptr, %thread: i64, %numThreads: i64)
 /// `record` points at the record's first word. Symbols of kernels are looked up in the module that the kernel stands in.

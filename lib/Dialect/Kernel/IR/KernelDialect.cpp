@@ -4,7 +4,9 @@
 
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
 
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "mlir/IR/TypeUtilities.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -80,4 +82,21 @@ llvm::DenseSet<Value> lariat::kernel::findColumnValues(Block &block,
     if (!isa<ReduceOp, ArgmaxOp>(op) && llvm::any_of(op.getOperands(), [&](Value v) { return values.contains(v); }))
       values.insert(op.result_begin(), op.result_end());
   return values;
+}
+
+bool lariat::kernel::canStandInRowRegion(Operation *op) {
+  auto isKnown = [](Type type) {
+    Type element = getElementTypeOrSelf(type);
+    return element.isF32() || element.isF64() || element.isBF16() || element.isF16() || element.isIndex() ||
+           element.isInteger(1) || element.isInteger(8) || element.isInteger(16) || element.isInteger(32) ||
+           element.isInteger(64);
+  };
+  if (!isa<arith::ArithDialect, math::MathDialect>(op->getDialect()) || op->getNumResults() != 1 ||
+      op->getNumRegions() || !llvm::all_of(op->getOperandTypes(), isKnown) || !isKnown(op->getResult(0).getType()))
+    return false;
+  if (isa<math::IPowIOp, arith::ScalingExtFOp, arith::ScalingTruncFOp>(op))
+    return false;
+  if (auto truncation = dyn_cast<arith::TruncFOp>(op); truncation && truncation.getRoundingmode())
+    return false;
+  return isa<arith::ConstantOp>(op) || OpTrait::hasElementwiseMappableTraits(op);
 }
