@@ -92,6 +92,10 @@ typedef struct lariat_session_info {
   int64_t kv_live_bytes; /* entries of all sequences that run */
   int64_t kv_page_bytes; /* pages that hold them */
   char isa[32];          /* whose code runs */
+  int64_t weight_bytes;  /* mapped from their file */
+  int64_t arena_bytes;   /* of the largest call so far, like the next two */
+  int64_t cell_bytes;
+  int64_t scratch_bytes; /* of all threads */
 } lariat_session_info;
 
 lariat_status lariat_session_get_info(lariat_session *session, lariat_session_info *info, char **error);

@@ -54,6 +54,20 @@ static json::Object describeEntry(const EntryFacts &entry, const EntrySizes &siz
   return object;
 }
 
+static EntrySizes getSizes(const FastProgram &program, const EntryFacts &entry) {
+  auto it = program.sizes.find(entry.symbol);
+  return it == program.sizes.end() ? EntrySizes() : it->second;
+}
+
+/// "forward (generate, missing = skip, derived)", as the runtime's messages name it.
+static std::string describe(const EntryFacts &entry) {
+  const Variant &variant = entry.variant;
+  std::string text = entry.name + (variant.mode == RunMode::Generate ? " (generate" : " (score");
+  if (variant.missing)
+    text += (", missing = " + stringifyMissingMode(*variant.missing)).str();
+  return text + (variant.derived ? ", derived)" : ")");
+}
+
 //===----------------------------------------------------------------------===//
 // Memory
 //===----------------------------------------------------------------------===//
@@ -168,10 +182,8 @@ json::Object lariat::describeFast(const FastProgram &program, const ModelFacts &
   json::Array callCaches = describeCallCaches(*program.kernels.module);
   for (StateOp state : facts.states)
     states.push_back(describeState(state));
-  for (const EntryFacts &entry : program.kernels.entries) {
-    auto it = program.sizes.find(entry.symbol);
-    functions.push_back(describeEntry(entry, it == program.sizes.end() ? EntrySizes() : it->second));
-  }
+  for (const EntryFacts &entry : program.kernels.entries)
+    functions.push_back(describeEntry(entry, getSizes(program, entry)));
   for (const RefusedVariant &variant : program.kernels.refused) {
     json::Object object{{"error", variant.reason}};
     describeVariant(variant.variant, object);
@@ -203,13 +215,11 @@ std::string lariat::formatFastMemory(const FastProgram &program, const ModelFact
   }
   os << "page pool: at most " << pool << " bytes for a sequence of " << context << " tokens\n";
   os << "weights: " << program.weightBytes << " bytes, mapped from " << kWeightsFile << "\n";
-  EntrySizes most;
-  for (const auto &[symbol, sizes] : program.sizes) {
-    most.arenaRowBytes = std::max(most.arenaRowBytes, sizes.arenaRowBytes);
-    most.cells = std::max(most.cells, sizes.cells);
-    most.scratchBytes = std::max(most.scratchBytes, sizes.scratchBytes);
+  for (const EntryFacts &entry : program.kernels.entries) {
+    EntrySizes sizes = getSizes(program, entry);
+    os << "call of " << describe(entry) << ": " << sizes.arenaRowBytes << " bytes per row, rows rounded up to "
+       << abi::kRowPadding << "; " << sizes.cells * 8 << " bytes of cells; " << sizes.scratchBytes
+       << " bytes of scratch per thread\n";
   }
-  os << "arena: " << most.arenaRowBytes << " bytes per row of a call, rows rounded up to " << abi::kRowPadding << "\n";
-  os << "cells: " << most.cells * 8 << " bytes; scratch: " << most.scratchBytes << " bytes per thread\n";
   return text;
 }

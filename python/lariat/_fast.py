@@ -34,9 +34,10 @@ LARGEST, LARGEST_SEED = 2**63 - 1, 2**64 - 1
 class FastRunner:
     """Computes with the code of an artefact, opened by the first request and again after it was closed."""
 
-    def __init__(self, artefact: Artefact, threads: int | None) -> None:
+    def __init__(self, artefact: Artefact, threads: int | None, isa: str | None) -> None:
         self._artefact = artefact
         self._threads = threads
+        self._isa = isa
         self._native: NativeSession | None = None
         self._opening = threading.Lock()
 
@@ -104,6 +105,9 @@ class FastRunner:
     def start(self) -> None:
         self._open()
 
+    def memory(self) -> dict[str, int]:
+        return self._open().memory()
+
     def close(self) -> None:
         with self._opening:
             native, self._native = self._native, None
@@ -122,7 +126,7 @@ class FastRunner:
                     from lariat._native import Session
                 except ImportError as failure:
                     raise RuntimeFault(f"cannot load the runtime: {failure}; scripts/setup.sh builds it") from None
-                self._native = Session(str(self._artefact.path), threads=self._threads or 0)
+                self._native = Session(str(self._artefact.path), threads=self._threads or 0, isa=self._isa)
             return self._native
 
     def _arrays(self, sequences: Ids) -> tuple[Integers, Integers]:

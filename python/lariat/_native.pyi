@@ -25,7 +25,9 @@ class Generation:
 class Session:
     """A loaded artefact."""
 
-    def __init__(self, path: str, *, threads: int = 0, max_rows: int = 512, kv_bytes: int = 0) -> None: ...
+    def __init__(
+        self, path: str, *, threads: int = 0, max_rows: int = 512, kv_bytes: int = 0, isa: str | None = None
+    ) -> None: ...
     def close(self) -> None:
         """Give memory and threads back."""
 
@@ -35,8 +37,9 @@ class Session:
     def isa(self) -> str: ...
     @property
     def state_columns(self) -> int: ...
-    @property
-    def kv_page_bytes(self) -> int: ...
+    def memory(self) -> dict[str, int]:
+        """Bytes by what holds them."""
+
     def score(
         self,
         tokens: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],

@@ -82,6 +82,9 @@ class ReferenceRunner:
     def start(self) -> None:
         self._process.request("info")
 
+    def memory(self) -> dict[str, int]:
+        raise RuntimeFault("the reference path is a process of its own and does not count its memory")
+
     def close(self) -> None:
         self._process.close()
 

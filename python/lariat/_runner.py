@@ -64,6 +64,9 @@ class Runner(Protocol):
     def start(self) -> None:
         """Load what the first request would load."""
 
+    def memory(self) -> dict[str, int]:
+        """Bytes by what holds them."""
+
     def close(self) -> None:
         """Give memory and threads back; the next request starts again."""
 

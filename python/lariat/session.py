@@ -41,12 +41,13 @@ __all__ = [
 ]
 
 
-def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Session:
+def load(path: str | os.PathLike[str], *, threads: int | None = None, isa: str | None = None) -> Session:
     """Open the artefact at `path`.
 
     Args:
         threads: to compute with, one per core where none is given; the reference path has one. Results never depend on
             it.
+        isa: whose code to run, as `lariat info` lists them; the best that this machine runs where none is given.
 
     Raises:
         ArtefactError: if it is missing or its manifest is damaged.
@@ -55,17 +56,17 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Session
     ...     session.score([[65, 110, 100]])[0].logits.shape
     (3, 320)
     """
-    return Session(Artefact.open(path), threads=threads)
+    return Session(Artefact.open(path), threads=threads, isa=isa)
 
 
 class Session:
     """A loaded artefact. A context manager. On the reference path one call at a time; else from any thread."""
 
-    def __init__(self, artefact: Artefact, *, threads: int | None = None) -> None:
+    def __init__(self, artefact: Artefact, *, threads: int | None = None, isa: str | None = None) -> None:
         self.info = artefact
         self.threads = threads
         self._process = ReferenceProcess(artefact.path)
-        self._runner = self._choose_runner()
+        self._runner = self._choose_runner(isa)
         self._tokenizer: Tokenizer | None = None
 
     def __repr__(self) -> str:
@@ -94,6 +95,16 @@ class Session:
     def close(self) -> None:
         """Give back memory and threads. The next call would start again."""
         self._runner.close()
+
+    def memory(self) -> dict[str, int]:
+        """Bytes of `weights`, `kv_live` and `kv_pages` now, and of `arena`, `cells` and `scratch` in the largest call.
+
+        They are what `lariat compile --print-memory` foretells.
+
+        Raises:
+            RuntimeFault: on the reference path, which is a process of its own.
+        """
+        return self._runner.memory()
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -187,12 +198,14 @@ class Session:
             run.close()
         yield from results
 
-    def _choose_runner(self) -> Runner:
+    def _choose_runner(self, isa: str | None) -> Runner:
         if self.info.pipeline != "fast":
+            if isa is not None:
+                raise RuntimeFault(f"{self.info.path}: the {self.info.pipeline} path has no code for ISA '{isa}'")
             return ReferenceRunner(self._process)
         from lariat._fast import FastRunner
 
-        return FastRunner(self.info, self.threads)
+        return FastRunner(self.info, self.threads, isa)
 
 
 class _Writer:

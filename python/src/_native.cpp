@@ -9,6 +9,7 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -180,12 +181,14 @@ private:
 
 class Session {
 public:
-  Session(const std::string &path, int64_t threads, int64_t maxRows, int64_t kvBytes) {
+  Session(const std::string &path, int64_t threads, int64_t maxRows, int64_t kvBytes,
+          const std::optional<std::string> &isa) {
     lariat_session_options options;
     lariat_session_options_init(&options, sizeof options);
     options.threads = threads;
     options.max_rows = maxRows;
     options.kv_bytes = kvBytes;
+    options.isa = isa ? isa->c_str() : nullptr;
     run([&](char **text) { return lariat_session_open(path.c_str(), &options, &handle, text); });
   }
   Session(const Session &) = delete;
@@ -201,6 +204,12 @@ public:
     info.struct_size = sizeof info;
     run([&](char **text) { return lariat_session_get_info(handle, &info, text); });
     return info;
+  }
+
+  std::map<std::string, int64_t> getMemory() const {
+    lariat_session_info info = getInfo();
+    return {{"weights", info.weight_bytes}, {"kv_live", info.kv_live_bytes}, {"kv_pages", info.kv_page_bytes},
+            {"arena", info.arena_bytes},    {"cells", info.cell_bytes},      {"scratch", info.scratch_bytes}};
   }
 
   std::vector<ScoreResult> score(const Ids &tokens, const Ids &lengths, const std::string &mode,
@@ -296,13 +305,13 @@ NB_MODULE(_native, module) {
       .def("result", &Generation::result, "sequence"_a, "What a sequence has so far.");
 
   nb::class_<Session>(module, "Session", "A loaded artefact.")
-      .def(nb::init<const std::string &, int64_t, int64_t, int64_t>(), "path"_a, nb::kw_only(), "threads"_a = 0,
-           "max_rows"_a = 512, "kv_bytes"_a = 0)
+      .def(nb::init<const std::string &, int64_t, int64_t, int64_t, const std::optional<std::string> &>(), "path"_a,
+           nb::kw_only(), "threads"_a = 0, "max_rows"_a = 512, "kv_bytes"_a = 0, "isa"_a = nb::none())
       .def("close", &Session::close, "Give memory and threads back.")
       .def_prop_ro("threads", [](const Session &session) { return session.getInfo().threads; })
       .def_prop_ro("isa", [](const Session &session) { return std::string(session.getInfo().isa); })
       .def_prop_ro("state_columns", [](const Session &session) { return session.getInfo().state_columns; })
-      .def_prop_ro("kv_page_bytes", [](const Session &session) { return session.getInfo().kv_page_bytes; })
+      .def("memory", &Session::getMemory, "Bytes by what holds them.")
       .def("score", &Session::score, "tokens"_a, "lengths"_a, nb::kw_only(), "mode"_a, "loops"_a.none(),
            "threshold"_a.none(), "missing"_a.none(), "prefix"_a, "initial_states"_a.none(), "chunk"_a.none(), "form"_a,
            "Logits of every row of every sequence.")

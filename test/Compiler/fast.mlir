@@ -41,8 +41,8 @@
 // MEMORY: pages of cache kv: 2048 bytes for 64 entries of a slot; at most one that is not full in each of 4 slots of a sequence, 12288 bytes for 32 tokens
 // MEMORY: page pool: at most 12288 bytes for a sequence of 32 tokens
 // MEMORY: weights: 4096 bytes, mapped from weights.bin
-// MEMORY: arena: {{[1-9][0-9]*}} bytes per row of a call, rows rounded up to 16
-// MEMORY: cells: {{[0-9]+}} bytes; scratch: {{[0-9]+}} bytes per thread
+// MEMORY: call of forward (score): {{[1-9][0-9]*}} bytes per row, rows rounded up to 16; {{[0-9]+}} bytes of cells; {{[0-9]+}} bytes of scratch per thread
+// MEMORY: call of core (score, derived):
 
 // MANIFEST:      "code": {
 // MANIFEST-NEXT:   "abi_version": 1,

@@ -72,6 +72,8 @@ TABLE: dict[str, Layer] = dict(
         # 5: code for one family of machines.
         _library("Target/CPU", ("Support", DESCRIPTION, "Artefact")),
         _library("Target/GPU", ("Support", DESCRIPTION, "Artefact")),
+        # 5b: kernels in this process, for unit tests and benchmarks only.
+        _library("Testing", BELOW_COMPILER),
         # 6: all that a tool or a binding calls.
         _library("Compiler", BELOW_COMPILER),
         # 6b: in-process execution of the reference path.

@@ -5,7 +5,7 @@
 #ifndef LARIAT_UNITTESTS_CONVERSION_ATTENDCASES_H
 #define LARIAT_UNITTESTS_CONVERSION_ATTENDCASES_H
 
-#include "CompiledKernel.h"
+#include "lariat/Testing/CompiledKernel.h"
 
 #include <optional>
 #include <random>

@@ -2,8 +2,7 @@
 //
 // kernel.gemm against plain loops, bit by bit where the sums are all there is, and against doubles elsewhere.
 
-#include "CompiledKernel.h"
-
+#include "lariat/Testing/CompiledKernel.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "gtest/gtest.h"
 

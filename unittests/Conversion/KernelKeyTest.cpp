@@ -2,8 +2,7 @@
 //
 // Which kernels share a function, and what their records hold.
 
-#include "CompiledKernel.h"
-
+#include "lariat/Testing/CompiledKernel.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "gtest/gtest.h"

@@ -2,8 +2,7 @@
 //
 // Functions of math in row regions against doubles; values per row have the bits of values per column.
 
-#include "CompiledKernel.h"
-
+#include "lariat/Testing/CompiledKernel.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "gtest/gtest.h"
 

@@ -2,8 +2,7 @@
 //
 // kernel.rowwise against plain loops.
 
-#include "CompiledKernel.h"
-
+#include "lariat/Testing/CompiledKernel.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "gtest/gtest.h"

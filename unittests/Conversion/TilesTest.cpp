@@ -3,8 +3,7 @@
 // Microkernels as machine code: no sum of a tile may live in memory, for any target. One register too many halves the
 // speed, and LLVM does not say so.
 
-#include "CompiledKernel.h"
-
+#include "lariat/Testing/CompiledKernel.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/FileSystem.h"

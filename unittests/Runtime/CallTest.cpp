@@ -218,8 +218,8 @@ TEST_F(CallTest, aCacheOfOneCallHoldsItsRowsAlone) {
                    .cache = 2};
     ASSERT_TRUE(call.run(*model, {sequence}).ok());
     EXPECT_EQ(call.counts, std::vector<int64_t>(100, 100));
-    EXPECT_EQ(model->getPoolUse().liveBytes, 0);
-    EXPECT_EQ(model->getPoolUse().pageBytes, 0);
+    EXPECT_EQ(model->getMemoryUse().liveBytes, 0);
+    EXPECT_EQ(model->getMemoryUse().pageBytes, 0);
   }
 }
 
@@ -240,10 +240,10 @@ TEST_F(CallTest, bytesAreExact) {
   EXPECT_EQ(use[0].liveBytes, 67 * entry);
   EXPECT_EQ(use[0].pageBytes, 3 * page);
   EXPECT_EQ(use[1].pageBytes, 0);
-  EXPECT_EQ(model->getPoolUse().liveBytes, 67 * entry);
-  EXPECT_EQ(model->getPoolUse().pageBytes, 3 * page);
+  EXPECT_EQ(model->getMemoryUse().liveBytes, 67 * entry);
+  EXPECT_EQ(model->getMemoryUse().pageBytes, 3 * page);
   ASSERT_TRUE(sequence->truncate(0).ok());
-  EXPECT_EQ(model->getPoolUse().pageBytes, 0);
+  EXPECT_EQ(model->getMemoryUse().pageBytes, 0);
 }
 
 TEST_F(CallTest, aFullPoolIsAnErrorBeforeAnythingIsWritten) {
@@ -252,16 +252,16 @@ TEST_F(CallTest, aFullPoolIsAnErrorBeforeAnythingIsWritten) {
   Sequence *first = create(), *second = create();
   CacheCall call{.rows = makeRows(0, 64), .slots = std::vector<int64_t>(64), .values = std::vector<float>(64)};
   ASSERT_TRUE(call.run(*model, {first}).ok());
-  EXPECT_EQ(model->getPoolUse().pageBytes, page);
+  EXPECT_EQ(model->getMemoryUse().pageBytes, page);
   CacheCall large{.rows = makeRows(0, 65), .slots = std::vector<int64_t>(65), .values = std::vector<float>(65)};
   EXPECT_CONTAINS(large.run(*model, {second}).text(), "bytes are left of the limit of");
-  EXPECT_EQ(model->getPoolUse().pageBytes, page);
+  EXPECT_EQ(model->getMemoryUse().pageBytes, page);
   CacheCall small{.rows = makeRows(0, 1), .slots = {0}, .values = {1}};
   EXPECT_TRUE(small.run(*model, {second}).ok());
   sequences.erase(sequences.begin()); // gives a page back
   CacheCall again{.rows = makeRows(1, 2), .slots = {0}, .values = {1}};
   EXPECT_TRUE(again.run(*model, {second}).ok());
-  EXPECT_EQ(model->getPoolUse().pageBytes, page);
+  EXPECT_EQ(model->getMemoryUse().pageBytes, page);
 }
 
 TEST_F(CallTest, misuseByCodeEndsTheCallAndItsSequencesOnly) {

@@ -241,7 +241,7 @@ TEST(Load, afterCloseEverythingIsAnError) {
   EXPECT_CONTAINS(model->createSequence().text(), "is closed");
   EXPECT_CONTAINS((*sequence)->truncate(0).text(), "is closed");
   EXPECT_TRUE((*sequence)->getUse().empty());
-  EXPECT_EQ(model->getPoolUse().pageBytes, 0);
+  EXPECT_EQ(model->getMemoryUse().pageBytes, 0);
   EXPECT_EQ(model->getManifest().functions.size(), 6u);
   model.reset();
   sequence->reset();

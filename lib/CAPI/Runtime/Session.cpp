@@ -89,13 +89,17 @@ lariat_status lariat_session_get_info(lariat_session *session, lariat_session_in
     std::shared_ptr<SessionObject> object = find(session);
     verifyNoCallback(*object);
     const runtime::Model &model = object->session->getModel();
-    runtime::PoolUse use = model.getPoolUse();
+    runtime::MemoryUse use = model.getMemoryUse();
     lariat_session_info value{};
     value.threads = model.getNumThreads();
     value.state_columns = object->session->getStateWidth();
     value.kv_live_bytes = use.liveBytes;
     value.kv_page_bytes = use.pageBytes;
     model.getIsa().copy(value.isa, sizeof value.isa - 1);
+    value.weight_bytes = use.weightBytes;
+    value.arena_bytes = use.arenaBytes;
+    value.cell_bytes = use.cellBytes;
+    value.scratch_bytes = use.scratchBytes;
     writeStruct(info, value, "lariat_session_info");
   });
 }

@@ -58,9 +58,12 @@ public:
       if (isPairs) {
         prefetch(divide(k, 2));
         writePair(k, after, /*isWhole=*/true);
+      } else if (tile.rows == 1) {
+        writeStreams(k, step, after);
       } else {
         for (int64_t i = 0; i < step; ++i) {
-          prefetch(add(k, i));
+          if (i % 2 == 0) // tiles that unroll have few rows, so they come in twos at least where panels are asked for
+            prefetch(add(k, i));
           writeStep(add(k, i), after);
         }
       }
@@ -128,6 +131,18 @@ private:
 
   void writeStep(Value k, Values &sums) {
     multiplyAdd(k, sums, [&](int64_t j) { return loadB(j, k); });
+  }
+
+  /// One row: some steps with one panel, then with the next, since memory is read faster in runs.
+  void writeStreams(Value k, int64_t steps, Values &sums) {
+    Values xs;
+    for (int64_t i = 0; i < steps; ++i)
+      xs.push_back(loadA(0, add(k, i)));
+    int64_t perPanel = kLanes / lanes;
+    for (int64_t panel = 0; panel < tile.panels; ++panel)
+      for (int64_t i = 0; i < steps; ++i)
+        for (int64_t j = panel * perPanel; j < (panel + 1) * perPanel; ++j)
+          addTo(sums, 0, j, xs[i], loadB(j, add(k, i)));
   }
 
   void writePair(Value k, Values &sums, bool isWhole) {

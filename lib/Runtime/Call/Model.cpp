@@ -104,14 +104,18 @@ const std::string &Model::getPath() const { return state->artefact->getPath(); }
 const std::string &Model::getIsa() const { return state->artefact->getIsa(); }
 int64_t Model::getNumThreads() const { return state->numThreads; }
 
-PoolUse Model::getPoolUse() const {
-  PoolUse use;
+MemoryUse Model::getMemoryUse() const {
+  MemoryUse use;
   if (state->verifyProcess())
     return use;
   std::lock_guard lock(state->mutex);
   if (state->closed)
     return use;
   use.limitBytes = state->kv->getBudget().limit;
+  use.weightBytes = state->artefact->getWeightBytes();
+  use.arenaBytes = state->memory.getArenaBytes();
+  use.cellBytes = state->memory.getCellBytes();
+  use.scratchBytes = state->memory.getScratchBytes();
   for (int64_t index = 0; index < state->kv->getNumCaches(); ++index) {
     use.pageBytes += state->kv->getPages(index).getNumTaken() * state->kv->getPages(index).getPageBytes();
     for (const SequenceMemory *sequence : state->sequences)

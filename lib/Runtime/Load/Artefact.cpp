@@ -187,6 +187,8 @@ Artefact::~Artefact() = default;
 
 const std::byte *Artefact::getWeights() const { return weights ? weights->getBytes().data() : nullptr; }
 
+int64_t Artefact::getWeightBytes() const { return weights ? static_cast<int64_t>(weights->getBytes().size()) : 0; }
+
 void Artefact::unload() {
   entries.clear();
   code.reset();

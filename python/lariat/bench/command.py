@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""`lariat bench`: makes the measured checkpoints, measures the machine, measures a model beside peers."""
+"""`lariat bench`: makes the measured checkpoints, measures the machine, its kernels, and a model beside peers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from lariat._files import replacing
 from lariat.errors import RuntimeFault
@@ -34,6 +35,14 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     _add_threads(limits)
     limits.add_argument("-o", dest="output", metavar="FILE", type=Path, help="JSON to write (default: print it)")
 
+    kernels = commands.add_parser("kernels", help="measure matrix products beside limits", allow_abbrev=False)
+    kernels.set_defaults(run=_kernels)
+    kernels.add_argument("--shapes", metavar="LIST", default="mor135,loop512",
+                         help="whose products, separated by commas (default: mor135,loop512)")  # fmt: skip
+    kernels.add_argument("--rounds", metavar="N", type=int, default=9, help="rounds (default: 9)")
+    kernels.add_argument("--isa", metavar="LIST", help="ISAs, separated by commas (default: all of this machine)")
+    _add_folder(kernels, "kernels.json and kernels.md")
+
     model = commands.add_parser("model", help="measure a model beside peers and limits", allow_abbrev=False)
     model.set_defaults(run=_model)
     model.add_argument("plan", metavar="PLAN", help="a file, or the name of one in bench/configs")
@@ -44,8 +53,15 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--pipeline", choices=PIPELINES, default=DEFAULT_PIPELINE, help="how lariat compiles")
     model.add_argument("--peers", metavar="DIR", type=Path, default=ROOT / "build" / "peers-venv",
                        help="environment of the peers (default: build/peers-venv)")  # fmt: skip
-    model.add_argument("-o", dest="output", metavar="DIR", type=Path, default=ROOT / "build" / "bench",
-                       help="folder for PLAN.json, PLAN.md, checkpoints and caches (default: build/bench)")  # fmt: skip
+    _add_folder(model, "PLAN.json, PLAN.md, checkpoints and caches")
+
+
+def _add_folder(parser: argparse.ArgumentParser, what: str) -> None:
+    from lariat.bench.plan import ROOT
+
+    folder = ROOT / "build" / "bench"
+    parser.add_argument("-o", dest="output", metavar="DIR", type=Path, default=folder,
+                        help=f"folder for {what} (default: build/bench)")  # fmt: skip
 
 
 def _add_threads(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +90,29 @@ def _limits(options: argparse.Namespace) -> None:
         temporary.write_text(text)
 
 
+def _kernels(options: argparse.Namespace) -> None:
+    from lariat.bench.about import describe_run, run_lines
+    from lariat.bench.kernels import measure_kernels, products_of, render_kernels
+    from lariat.bench.shapes import SHAPES
+
+    names = options.shapes.split(",")
+    unknown = [name for name in names if name not in SHAPES]
+    if unknown:
+        raise RuntimeFault(f"--shapes: there is no shape '{unknown[0]}', only {', '.join(SHAPES)}")
+    products = list(dict.fromkeys(product for name in names for product in products_of(SHAPES[name])))
+    isas = options.isa.split(",") if options.isa else ()
+    about = describe_run(["lariat", *sys.argv[1:]])
+    measured = measure_kernels(products, rounds=_at_least_one(options.rounds, "--rounds"), isas=isas)
+    lines = [
+        *run_lines(about),
+        "- one thread, processor time; best (median) of the rounds in percent of the limit, which is the least time by "
+        "multiply-add and by reading the weights, each the best sample of the same run",
+    ]
+    text = render_kernels(measured, lines)
+    _write(options.output, "kernels", {"about": about, **measured}, text)
+    print(text, end="")
+
+
 def _model(options: argparse.Namespace) -> None:
     from lariat.bench.model import measure_model
     from lariat.bench.plan import find_plan
@@ -87,15 +126,19 @@ def _model(options: argparse.Namespace) -> None:
         shape=None if options.loops is None else plan.shape.with_loops(_at_least_one(options.loops, "--loops")),
     )
     command = ["lariat", *sys.argv[1:]]
-    options.output.mkdir(parents=True, exist_ok=True)
     result = measure_model(plan, options.output, options.peers.absolute(), options.pipeline, command, _report)
     name = f"{plan.name}-{options.pipeline}"
-    for suffix, text in (("json", json.dumps(result, indent=1) + "\n"), ("md", render(result))):
-        with replacing(options.output / f"{name}.{suffix}") as temporary:
-            temporary.write_text(text)
+    _write(options.output, name, result, render(result))
     for case in result["cases"]:
         print(f"{case['title']}, {case['threads']} thread{'s' * (case['threads'] > 1)}: {headline(case)}")
     print(f"written: {options.output / name}.md")
+
+
+def _write(folder: Path, name: str, result: dict[str, Any], document: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix, text in (("json", json.dumps(result, indent=1) + "\n"), ("md", document)):
+        with replacing(folder / f"{name}.{suffix}") as temporary:
+            temporary.write_text(text)
 
 
 def _report(line: str) -> None:

@@ -3,21 +3,18 @@
 
 from __future__ import annotations
 
-import os
-import platform
+import json
 import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lariat import __version__
 from lariat.bench import limits
+from lariat.bench.about import describe_run
 from lariat.bench.make_checkpoint import make_checkpoint
-from lariat.bench.plan import ROOT, Plan, Task
+from lariat.bench.plan import Plan, Task
 from lariat.bench.protocol import Job
 from lariat.bench.systems import OURS, Absent, System, start
 from lariat.errors import LariatError
@@ -53,7 +50,7 @@ def measure_model(
     report(f"artefact {artefact}: {compiled or 'not needed'}")
     result: dict[str, Any] = {
         "version": 1,
-        "about": _about(command),
+        "about": describe_run(command),
         "plan": {"name": plan.name, "shape": asdict(shape), "rounds": plan.rounds, "seed": plan.seed},
         "tolerance": TOLERANCE,
         "compiled": compiled,
@@ -77,8 +74,9 @@ def _compile(checkpoint: Path, target: Path, pipeline: str) -> dict[str, Any]:
     from lariat.compiler import CompileOptions, compile
 
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    report = target.with_suffix(".json") if pipeline == "fast" else None
     try:
-        compile(checkpoint, target, CompileOptions(pipeline=pipeline, force=True))
+        compile(checkpoint, target, CompileOptions(pipeline=pipeline, force=True, report=report))
     except LariatError as failure:
         return {"pipeline": pipeline, "error": str(failure)}
     seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -87,6 +85,7 @@ def _compile(checkpoint: Path, target: Path, pipeline: str) -> dict[str, Any]:
         "seconds": seconds,
         "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
         "peak_bytes": after.ru_maxrss * 1024,
+        "stages": json.loads(report.read_text()) if report else None,
     }
 
 
@@ -224,30 +223,3 @@ def _rounds(
         if entry["system"] in running:
             entry["memory_bytes"], entry["peak_bytes"] = running[entry["system"]].memory()
     return measured
-
-
-def _about(command: Sequence[str]) -> dict[str, Any]:
-    """What a figure has to name."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return {
-        "command": " ".join(command),
-        "commit": _git("rev-parse", "--short", "HEAD") + ("+changes" if _git("status", "--porcelain") else ""),
-        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "machine": {
-            "processor": model or platform.processor() or platform.machine(),
-            "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-            "system": f"{platform.system()} {platform.release()}",
-            "load": list(os.getloadavg()),
-        },
-        "versions": {"lariat": __version__, "python": ".".join(map(str, sys.version_info[:3]))},
-    }
-
-
-def _git(*arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True)
-    except OSError:
-        return "unknown"
-    return done.stdout.strip() if done.returncode == 0 else "unknown"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
+from lariat.bench.about import run_lines
 from lariat.bench.systems import OURS
 
 __all__ = ["headline", "render"]
@@ -34,7 +35,7 @@ def headline(case: dict[str, Any]) -> str:
 
 
 def _preface(result: dict[str, Any]) -> Iterator[str]:
-    about, plan, machine = result["about"], result["plan"], result["about"]["machine"]
+    about, plan = result["about"], result["plan"]
     shape = plan["shape"]
     versions = dict(about["versions"])
     for case in result["cases"]:
@@ -42,14 +43,7 @@ def _preface(result: dict[str, Any]) -> Iterator[str]:
             versions |= entry.get("versions", {})
     yield f"# {plan['name']}"
     yield ""
-    yield f"- command: `{about['command']}`, commit {about['commit']}, {about['date']}"
-    yield (
-        f"- machine: {machine['processor']}, {machine['processors']} processors, "
-        f"{machine['memory_bytes'] / 2**30:.0f} GiB, {machine['system']}, "
-        f"load at the start {machine['load'][0]:.1f}"
-    )
-    if machine["load"][0] > 0.5:
-        yield "- **the machine was not quiet: these are not figures to publish**"
+    yield from run_lines(about)
     yield f"- versions: {', '.join(f'{name} {version}' for name, version in versions.items())}"
     yield (
         f"- model: {shape['name']}, family {shape['family']}, {shape['prelude']} + {shape['shared']} layers x "
@@ -72,10 +66,13 @@ def _preface(result: dict[str, Any]) -> Iterator[str]:
 def _compiled(compiled: dict[str, Any]) -> str:
     if "error" in compiled:
         return f"lariat compile, {compiled['pipeline']} pipeline: {compiled['error']}"
-    return (
-        f"lariat compile, {compiled['pipeline']} pipeline: {compiled['seconds']:.1f} s "
+    text = (
+        f"lariat compile, {compiled['pipeline']} pipeline: {compiled['seconds']:.1f} s with weights "
         f"({compiled['cpu_seconds']:.1f} s of processor time, at most {_mb(compiled['peak_bytes'])} MB)"
     )
+    for isa, target in (compiled["stages"] or {"targets": {}})["targets"].items():
+        text += f"; {isa} {sum(target['seconds'].values()):.2f} s, {target['code_bytes'] / 1e3:.0f} kB of code"
+    return text
 
 
 def _case(case: dict[str, Any], result: dict[str, Any]) -> Iterator[str]:

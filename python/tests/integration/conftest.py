@@ -15,6 +15,7 @@ from lariat.errors import RuntimeFault
 from lariat.session import Session
 from tests.checkpoints import MODELS
 from tests.command import Command
+from tests.integration import programs
 
 
 def require_tools() -> None:
@@ -24,6 +25,13 @@ def require_tools() -> None:
             find_tool(name)
     except RuntimeFault as error:
         pytest.skip(f"the tools are not built: {error}")
+
+
+@pytest.fixture(params=["reference", "fast"])
+def pipeline(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Which pipeline runs the programs of a test."""
+    monkeypatch.setattr(programs, "PIPELINE", request.param)
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")

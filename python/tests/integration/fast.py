@@ -4,21 +4,27 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import pytest
+
 import lariat
+from lariat.errors import ArtefactError
 from lariat.session import GenerateOptions, ScoreOptions
-from tests.integration.programs import Array, Ids, Outcome
+from tests.integration.programs import Array, Continuation, Ids, Outcome
+
+ISAS = ("avx512", "avx2", "neon")
 
 
 class Fast:
     """A module compiled for this machine and loaded; a context manager.
 
     Attributes:
-        session: of one thread unless another number is given.
+        session: of one thread, with the machine's best ISA, unless told otherwise.
     """
 
     def __init__(
@@ -26,11 +32,11 @@ class Fast:
         model: str | Path,
         weights: Path | None = None,
         *,
-        threads: int = 1,
+        target: str | None = "native",
         dtype: str = "f32",
         kv_dtype: str | None = None,
     ) -> None:
-        """`model` is the text of a module, or a file."""
+        """`model` is the text of a module, or a file; `target` None means every ISA."""
         self._folder = tempfile.TemporaryDirectory(prefix="lariat-test-")
         path = Path(self._folder.name) / "model.mlir"
         if isinstance(model, str):
@@ -38,9 +44,9 @@ class Fast:
         else:
             path = model
         self.artefact = Path(self._folder.name) / "model.lariat"
-        options = lariat.CompileOptions(pipeline="fast", weights=weights, dtype=dtype, kv_dtype=kv_dtype)
+        options = lariat.CompileOptions(pipeline="fast", weights=weights, dtype=dtype, kv_dtype=kv_dtype, target=target)
         lariat.compile(path, self.artefact, options)
-        self.session = lariat.load(self.artefact, threads=threads)
+        self.session = lariat.load(self.artefact, threads=1)
 
     def __enter__(self) -> Fast:
         return self
@@ -53,6 +59,22 @@ class Fast:
     def close(self) -> None:
         self.session.close()
         self._folder.cleanup()
+
+    @contextmanager
+    def on(self, isa: str, threads: int) -> Iterator[None]:
+        """Skips the test where this machine does not run the ISA."""
+        before, self.session = self.session, lariat.load(self.artefact, threads=threads, isa=isa)
+        try:
+            try:
+                self.session.start()
+            except ArtefactError as error:
+                if "that this machine runs" not in str(error):
+                    raise
+                pytest.skip(str(error))
+            yield
+        finally:
+            self.session.close()
+            self.session = before
 
     def score(self, sequences: Sequence[Ids], **options: Any) -> list[Outcome]:
         if "threshold" in options:
@@ -73,6 +95,8 @@ class Fast:
     def encode(self, sequences: Sequence[Ids]) -> list[Array]:
         return [one.hidden for one in self.session.encode(sequences)]
 
-    def generate(self, sequences: Sequence[Ids], count: int, **options: Any) -> list[list[int]]:
+    def generate(self, sequences: Sequence[Ids], count: int, **options: Any) -> list[Continuation]:
+        if "threshold" in options:
+            options["exit_threshold"] = options.pop("threshold")
         results = self.session.generate(sequences, GenerateOptions(max_new_tokens=count, **options))
-        return [list(one.tokens) for one in results]
+        return [Continuation(list(one.tokens), list(one.steps), one.finish) for one in results]

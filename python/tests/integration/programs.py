@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -26,12 +26,18 @@ from numpy.typing import NDArray
 
 from tests.checkpoints import OPT
 
+if TYPE_CHECKING:
+    from tests.integration.fast import Fast
+
 Array = NDArray[Any]
 Ids = list[int]
 
 # Ids of every program; results of fewer columns are filled up with zeros.
 VOCAB = 32
 REFERENCE = OPT.with_name("lariat-reference")
+
+# Set by the fixture of that name.
+PIPELINE = "reference"
 
 _TYPE = re.compile(r"!(\w+)\b(?!\.)(?::(\d+)?(?:(?<=\d)x)?([a-z]\w*)?)?")
 
@@ -147,6 +153,15 @@ class Outcome:
         return self.steps == other.steps and self.logits.tobytes() == other.logits.tobytes()
 
 
+@dataclass(frozen=True)
+class Continuation:
+    """What was generated for one prompt."""
+
+    tokens: list[int]
+    steps: list[int]
+    finish: str
+
+
 class Reference:
     """A running `lariat-reference`; a context manager."""
 
@@ -225,10 +240,9 @@ class Reference:
         tensors = safetensors.numpy.load_file(output)
         return [tensors[f"hidden.{at}"] for at, _ in enumerate(sequences)]
 
-    def generate(self, sequences: Sequence[Ids], count: int, **options: Any) -> list[dict[str, Any]]:
+    def generate(self, sequences: Sequence[Ids], count: int, **options: Any) -> list[Continuation]:
         answer = self.request("generate", sequences=sequences, max_new_tokens=count, **options)
-        results: list[dict[str, Any]] = answer["results"]
-        return results
+        return [Continuation(one["tokens"], one["steps"], one["finish"]) for one in answer["results"]]
 
     def _last_words(self) -> str:
         self._process.wait(timeout=60)
@@ -236,10 +250,19 @@ class Reference:
         return f"lariat-reference ended with status {self._process.returncode}: {self._errors.read()}"
 
 
+def open_text(text: str) -> Reference | Fast:
+    """The module on the pipeline that the fixture `pipeline` chose."""
+    if PIPELINE == "reference":
+        return Reference(text)
+    from tests.integration.fast import Fast
+
+    return Fast(text)
+
+
 def execute(program: Program, sequences: Sequence[Ids], **options: Any) -> list[Outcome]:
     """Score one batch; logits have the columns of the program's result only."""
-    with Reference(program.text()) as reference:
-        outcomes = reference.score(sequences, **options)
+    with open_text(program.text()) as opened:
+        outcomes = opened.score(sequences, **options)
     columns = program.columns or 1
     return [Outcome(one.logits[:, :columns], one.steps, one.slots) for one in outcomes]
 
@@ -275,6 +298,14 @@ def assert_near(found: Sequence[Outcome], expected: Sequence[Array], error: floa
             f"{outcome.logits[row, column]} instead of {array[row, column]}, "
             f"off by {difference[row, column]:.3g}, allowed {limit:.3g}"
         )
+
+
+def assert_sums(found: Sequence[Outcome], expected: Sequence[Array]) -> None:
+    """Float32 sums in ascending order: bit for bit on the reference path; the fast one sums in lanes."""
+    if PIPELINE == "reference":
+        assert_equal(found, expected)
+    else:
+        assert_near(found, expected, 1e-6)
 
 
 # Pieces of programs.

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 import lariat
+from lariat.bench.make_checkpoint import make_checkpoint
+from lariat.bench.shapes import SHAPES
 from tests.integration.families import find_spec, write_family
 from tests.integration.random_models import RandomModel
 from tests.oracle.specs import Spec
@@ -32,6 +34,19 @@ def test_code_is_the_same_for_1_and_8_and_64_loop_steps(tmp_path: Path, seed: in
         artefact, _ = compile_module(tmp_path, f"loops{loops}", model.with_loops(loops).text())
         codes.append({path.name: path.read_bytes() for path in sorted((artefact / "code").iterdir())})
     assert codes[0] and codes[0] == codes[1] == codes[2]
+
+
+@pytest.mark.long
+def test_code_for_135_million_weights_takes_less_than_two_seconds_an_isa(tmp_path: Path) -> None:
+    """Beside what both share; weights are not counted."""
+    checkpoint = make_checkpoint(SHAPES["mor135"], tmp_path / "checkpoint", seed=0)
+    options = lariat.CompileOptions(report=tmp_path / "report.json")
+    lariat.compile(checkpoint, tmp_path / "model.lariat", options)
+    report = json.loads((tmp_path / "report.json").read_text())
+    shared = sum(seconds for stage, seconds in report["seconds"].items() if stage not in ("write weights", "checksums"))
+    for isa, target in report["targets"].items():
+        seconds = shared + sum(target["seconds"].values())
+        assert seconds < 2, f"{isa}: {seconds:.2f} s"
 
 
 def with_layers(spec: Spec, layers: int) -> Spec:

@@ -29,6 +29,7 @@ from tests.integration.programs import (
     full,
     is_even,
     normal,
+    open_text,
     ragged,
     remainder,
     table,
@@ -36,6 +37,7 @@ from tests.integration.programs import (
 )
 
 pytest_plugins = ["tests.integration.seeds"]
+pytestmark = pytest.mark.usefixtures("pipeline")
 
 Generator = np.random.Generator
 
@@ -173,8 +175,8 @@ def test_encoder_attends_in_both_directions(rng: Generator) -> None:
     wanted = expand(f'(!wanted:{VOCAB} {{lariat.output = "logits"}})')
     text = text.replace(wanted, expand('(!all:8 {lariat.output = "hidden"})'))
     text = text.replace(expand(f"return %logits : !wanted:{VOCAB}"), expand("return %y : !all:8"))
-    with Reference(text) as reference:
-        found = reference.encode(batch)
+    with open_text(text) as opened:
+        found = opened.encode(batch)
     expected = []
     for ids in batch:
         entries = [(position, x[id], x[id]) for position, id in enumerate(ids)]
@@ -378,10 +380,10 @@ def test_kv_policy(rng: Generator, policy: Policy) -> None:
     weights = {"x": table(rng, 8), "k": normal(rng, 4, 8) * 3, "v": normal(rng, 4, 8) * 2}
     batch = ragged(rng, (9, 1, 14))
     options: dict[str, Any] = {"missing": policy.request} if policy.request else {}
-    with Reference(policy_program(policy, weights).text()) as reference:
-        found = reference.score(batch, **options)
+    with open_text(policy_program(policy, weights).text()) as opened:
+        found = opened.score(batch, **options)
         for chunk in (1, 4):
-            again = reference.score(batch, chunk=chunk, **options)
+            again = opened.score(batch, chunk=chunk, **options)
             assert all(a.same_bits(b) and a.slots == b.slots for a, b in zip(found, again, strict=True))
     expected = [run_policy(policy, ids, weights) for ids in batch]
     assert_near([Outcome(one.logits[:, :8], one.steps, {}) for one in found], [rows for rows, _ in expected])

@@ -19,6 +19,7 @@ import pytest
 
 from tests.checkpoints import OPT
 from tests.integration.families import find_spec, write_family
+from tests.integration.fast import Fast
 from tests.integration.programs import Ids, Outcome, Reference
 from tests.integration.random_models import RandomModel
 
@@ -80,24 +81,24 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
     return get
 
 
-@pytest.fixture(scope="module")
-def running(case: Callable[[str], Case]) -> Iterator[Callable[[str], Reference]]:
-    """One process per model, for all tests."""
-    references: dict[str, Reference] = {}
+@pytest.fixture(scope="module", params=[Reference, Fast], ids=["reference", "fast"])
+def running(request: pytest.FixtureRequest, case: Callable[[str], Case]) -> Iterator[Callable[[str], Reference | Fast]]:
+    """One model each, for all tests, on either pipeline."""
+    opened: dict[str, Reference | Fast] = {}
 
-    def get(name: str) -> Reference:
-        if name not in references:
+    def get(name: str) -> Reference | Fast:
+        if name not in opened:
             one = case(name)
-            references[name] = Reference(one.text, one.weights)
-        return references[name]
+            opened[name] = request.param(one.text, one.weights)
+        return opened[name]
 
     yield get
-    for reference in references.values():
-        reference.close()
+    for one in opened.values():
+        one.close()
 
 
 Get = Callable[[str], Case]
-Run = Callable[[str], Reference]
+Run = Callable[[str], Reference | Fast]
 
 
 def assert_same(found: Sequence[Outcome], expected: Sequence[Outcome], *, slots: bool = True) -> None:
@@ -172,23 +173,24 @@ def test_generating_is_scoring_what_was_generated(case: Get, running: Run, name:
     prompts, count = case(name).batch((4, 1, 7)), 8
     options = {"threshold": case(name).threshold} if case(name).threshold is not None else {}
     results = running(name).generate(prompts, count, ignore_eos=True, **options)
-    fed = [ids + result["tokens"][:-1] for ids, result in zip(prompts, results, strict=True)]
+    fed = [ids + result.tokens[:-1] for ids, result in zip(prompts, results, strict=True)]
     scores = running(name).score(fed, mode="generate", **options)
     for ids, result, score in zip(prompts, results, scores, strict=True):
         rows = slice(len(ids) - 1, None)
-        assert result["finish"] == "length"
-        assert result["tokens"] == score.logits[rows].argmax(1).tolist()
-        assert result["steps"] == score.steps[rows]
+        assert result.finish == "length"
+        assert result.tokens == score.logits[rows].argmax(1).tolist()
+        assert result.steps == score.steps[rows]
 
 
 @pytest.mark.parametrize("passes", PASSES)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_pass_keeps_every_bit(case: Get, running: Run, name: str, passes: str) -> None:
+def test_a_pass_keeps_every_bit(case: Get, name: str, passes: str) -> None:
     changed = opt(case(name).text, *PASSES[passes]).stdout
     if changed == opt(case(name).text).stdout:
         pytest.skip("the pass leaves this model alone")
     batch, options = case(name).batch(), case(name).options
-    expected = running(name).score(batch, **options)
+    with Reference(case(name).text, case(name).weights) as reference:
+        expected = reference.score(batch, **options)
     with Reference(changed, case(name).weights) as reference:
         assert_same(reference.score(batch, **options), expected)
 

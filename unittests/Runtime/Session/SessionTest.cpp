@@ -98,7 +98,7 @@ TEST(Session, ScoresRaggedBatches) {
   ASSERT_EQ((*scores)[2].caches.size(), 1u);
   ASSERT_EQ((*scores)[2].caches[0].slots.size(), 3u);
   EXPECT_EQ((*scores)[2].caches[0].slots[2].computed, 150);
-  EXPECT_EQ(session->getModel().getPoolUse().pageBytes, 0);
+  EXPECT_EQ(session->getModel().getMemoryUse().pageBytes, 0);
 }
 
 TEST(Session, TheCutChangesNothing) {
@@ -211,7 +211,7 @@ TEST(Session, Generates) {
     EXPECT_EQ(results[1].tokens, (std::vector<int64_t>{100, 200, 80, 160, 0, 0}));
     EXPECT_EQ(results[0].finish, Finish::Length);
     EXPECT_EQ(results[0].caches[0].slots[2].computed, 10);
-    EXPECT_EQ(session->getModel().getPoolUse().pageBytes, 0);
+    EXPECT_EQ(session->getModel().getMemoryUse().pageBytes, 0);
   }
 }
 

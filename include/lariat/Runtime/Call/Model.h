@@ -47,11 +47,15 @@ struct FunctionKey {
   bool derived = false;
 };
 
-/// Memory of all sequences of a model.
-struct PoolUse {
-  int64_t liveBytes = 0;  ///< entries * bytes per entry
-  int64_t pageBytes = 0;  ///< pages that tables hold
-  int64_t limitBytes = 0; ///< 0: none
+/// Memory of a model and all its sequences, in bytes.
+struct MemoryUse {
+  int64_t liveBytes = 0;    ///< of keys and values: entries * bytes per entry
+  int64_t pageBytes = 0;    ///< pages that tables hold
+  int64_t limitBytes = 0;   ///< of pages; 0: none
+  int64_t weightBytes = 0;  ///< mapped from their file
+  int64_t arenaBytes = 0;   ///< of the largest call so far
+  int64_t cellBytes = 0;    ///< the same
+  int64_t scratchBytes = 0; ///< the same, of all threads
 };
 
 class Model {
@@ -69,7 +73,7 @@ public:
   const std::string &getPath() const;
   const std::string &getIsa() const;
   int64_t getNumThreads() const;
-  PoolUse getPoolUse() const;
+  MemoryUse getMemoryUse() const;
 
   /// The function of a variant; an error lists what there is, or says why the compiler refused the variant.
   Expected<const Function *> findFunction(const FunctionKey &key) const;

@@ -45,6 +45,7 @@ public:
   EntryFunction getEntry(const Function &function) const { return entries[function.index]; }
   /// Null where there are none.
   const std::byte *getWeights() const;
+  int64_t getWeightBytes() const;
   /// Unmaps code and weights; the manifest stays.
   void unload();
 

@@ -27,6 +27,9 @@ public:
   std::byte *getArena() const { return arena.data(); }
   int64_t *getCells() const { return reinterpret_cast<int64_t *>(cells.data()); }
   std::byte *getScratch() const { return scratch.data(); }
+  int64_t getArenaBytes() const { return arena.size(); }
+  int64_t getCellBytes() const { return cells.size(); }
+  int64_t getScratchBytes() const { return scratch.size(); }
   /// From one thread's scratch to the next.
   int64_t getScratchStride() const { return scratchStride; }
 

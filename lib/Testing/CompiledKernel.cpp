@@ -2,7 +2,7 @@
 //
 // A kernel from text, compiled and called.
 
-#include "CompiledKernel.h"
+#include "lariat/Testing/CompiledKernel.h"
 
 #include "lariat/Target/CPU/SharedObject.h"
 #include "mlir/Conversion/Passes.h"
@@ -19,7 +19,6 @@
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
-#include "gtest/gtest.h"
 
 #include <cmath>
 
@@ -70,7 +69,7 @@ KernelObject test::compileObject(StringRef text, const CPUTarget &target) {
   std::unique_ptr<MLIRContext> context = makeContext();
   auto module = parseSourceString<ModuleOp>(text, ParserConfig(context.get()));
   if (!module)
-    llvm::report_fatal_error("the test's text does not parse");
+    llvm::report_fatal_error("the kernel's text does not parse");
   KernelEmitter emitter(*module, target);
   SmallVector<Operation *> sources;
   FlatSymbolRefAttr first;
@@ -78,7 +77,8 @@ KernelObject test::compileObject(StringRef text, const CPUTarget &target) {
   for (Operation *source : sources)
     source->walk([&](kernel::ParallelKernelInterface op) {
       FlatSymbolRefAttr symbol = emitter.emit(op);
-      EXPECT_TRUE(symbol);
+      if (!symbol)
+        llvm::report_fatal_error("a kernel cannot be written");
       if (first)
         return;
       first = symbol;
@@ -104,12 +104,12 @@ KernelObject test::compileObject(StringRef text, const CPUTarget &target) {
   func::ReturnOp::create(b, module->getLoc());
   if (getenv("LARIAT_TEST_DUMP"))
     module->dump();
-  EXPECT_TRUE(succeeded(lowerToLLVM(*module)));
+  if (failed(lowerToLLVM(*module)))
+    llvm::report_fatal_error("a kernel cannot be lowered");
   auto code = emitObject(*module, target);
-  if (code)
-    object.bytes = std::move(code->bytes);
-  else
-    ADD_FAILURE() << toString(code.takeError());
+  if (!code)
+    llvm::report_fatal_error(code.takeError());
+  object.bytes = std::move(code->bytes);
   return object;
 }
 
@@ -146,7 +146,8 @@ void CompiledKernel::run(std::vector<Operand> operands, void *weights, int64_t n
       break;
     }
   }
-  ASSERT_EQ(next, operands.size());
+  if (next != operands.size())
+    llvm::report_fatal_error("a kernel is called with another number of operands than it has");
   cells.push_back(0);
   int64_t scratchBytes = object.scratchBytes + 64;
   Memory<std::byte> scratch(scratchBytes * numThreads);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A kernel from text, compiled for one CPU and called as the runtime calls it, with memory that the test lays out.
+// For unit tests and benchmarks: a kernel from text, compiled for one CPU and called as the runtime calls it, with memory
+// that the caller lays out. What cannot be compiled or called ends the process with a message.
 
-#ifndef LARIAT_UNITTESTS_CONVERSION_COMPILEDKERNEL_H
-#define LARIAT_UNITTESTS_CONVERSION_COMPILEDKERNEL_H
+#ifndef LARIAT_TESTING_COMPILEDKERNEL_H
+#define LARIAT_TESTING_COMPILEDKERNEL_H
 
 #include "lariat/Artefact/Abi.h"
 #include "lariat/Conversion/KernelToVector/KernelToVector.h"
@@ -104,4 +105,4 @@ int64_t packPanels(char *place, const std::vector<float> &weights, int64_t n, in
 
 } // namespace lariat::test
 
-#endif // LARIAT_UNITTESTS_CONVERSION_COMPILEDKERNEL_H
+#endif // LARIAT_TESTING_COMPILEDKERNEL_H
