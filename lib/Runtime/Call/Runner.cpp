@@ -246,7 +246,8 @@ Status Runner::reservePages() {
     for (int64_t index = 0; index < model.kv->getNumCaches(); ++index) {
       SequenceCache &cache = sequences[sequence]->caches[index];
       int64_t slots = model.getManifest().caches[index].getSlotsPerRow(request.loops);
-      if (Status status = model.kv->getPages(index).reserve(KVPool::countPages(cache, depths, slots)))
+      int64_t pages = KVPool::countPages(cache, depths, slots, model.kv->getFacts(index).slotsAtMost);
+      if (Status status = model.kv->getPages(index).reserve(pages))
         return status;
       cache.startCall(end - begin);
     }

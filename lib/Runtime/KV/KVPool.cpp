@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Rows that start at depth 0 write slots 0, 1, ... of which the tables are known. Rows that start deeper write slots that
-// only compiled code can name: those of one depth share a slot at each step, and nothing is assumed of the room there.
+// A row at depth d writes slot d, or the last slot where there are fewer: that holds for every policy that is built. One that
+// writes less, such as `first`, is asked for a page too many where a table is full.
 
 #include "lariat/Runtime/KV/KVPool.h"
 
 #include <algorithm>
+#include <map>
 
 using namespace lariat;
 using namespace lariat::runtime;
@@ -25,18 +26,16 @@ static int64_t toPages(int64_t entries) {
   return (std::max<int64_t>(entries, 0) + abi::kPageEntries - 1) / abi::kPageEntries;
 }
 
-int64_t KVPool::countPages(const SequenceCache &cache, std::span<const DepthCount> depths, int64_t slotsPerRow) {
+int64_t KVPool::countPages(const SequenceCache &cache, std::span<const DepthCount> depths, int64_t slotsPerRow,
+                           int64_t slotsAtMost) {
+  std::map<int64_t, int64_t> rows;
+  for (const DepthCount &count : depths)
+    for (int64_t step = 0; step < slotsPerRow; ++step)
+      rows[std::min(count.depth + step, slotsAtMost - 1)] += count.numRows;
   int64_t count = 0;
-  if (depths.size() == 1 && depths[0].depth == 0) {
-    auto numTables = std::min<int64_t>(slotsPerRow, static_cast<int64_t>(cache.getTables().size()));
-    count = (slotsPerRow - numTables) * toPages(depths[0].numRows);
-    for (int64_t slot = 0; slot < numTables; ++slot) {
-      const Table *table = cache.find(slot);
-      count += toPages(depths[0].numRows - (table ? table->getRoom() : 0));
-    }
-    return count;
+  for (auto [slot, numRows] : rows) {
+    const Table *table = cache.find(slot);
+    count += toPages(numRows - (table ? table->getRoom() : 0));
   }
-  for (const DepthCount &rows : depths)
-    count += slotsPerRow * toPages(rows.numRows);
   return count;
 }

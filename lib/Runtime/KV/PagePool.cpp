@@ -32,9 +32,12 @@ Status PagePool::grow(int64_t count) {
 
 Status PagePool::reserve(int64_t count) {
   int64_t bytes = 0, left = budget->getLeft();
-  if (!multiply(count, pageBytes, bytes) || bytes > left)
-    return makeError("the call may need ", count, " more pages of ", pageBytes, " bytes in cache '", name, "', but ",
-                     left, " bytes are left of the limit of ", budget->limit);
+  if (!multiply(count, pageBytes, bytes) || bytes > left) {
+    Error error = makeError("the call may need ", count, " more pages of ", pageBytes, " bytes in cache '", name,
+                            "', but ", left, " bytes are left of the limit of ", budget->limit);
+    error.lacksPages = true;
+    return error;
+  }
   auto numFree = static_cast<int64_t>(fresh.size() + used.size()) - numReserved;
   if (numFree < count)
     if (Status status = grow(count - numFree))

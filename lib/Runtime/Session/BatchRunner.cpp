@@ -27,36 +27,15 @@ BatchRunner::CallRows BatchRunner::buildRows(std::span<const BatchRow> rows, std
 }
 
 Expected<std::vector<InputArray>> BatchRunner::buildInputs(const Function &forward, std::span<const BatchRow> rows) {
-  std::vector<InputArray> inputs;
-  auto numRows = static_cast<int64_t>(rows.size());
-  for (const Port &port : forward.inputs) {
-    InputArray &input = inputs.emplace_back(InputArray{.data = nullptr, .numRows = numRows});
-    if (port.isRows)
-      continue;
-    if (port.name == "ids") {
-      ids.clear();
-      for (const BatchRow &row : rows)
-        ids.push_back(row.token);
-      input.data = ids.data();
-    } else if (port.name == "loops") {
-      loops.assign(rows.size(), settings.loops);
-      input.data = loops.data();
-    } else if (port.name == "threshold") {
-      thresholds.assign(rows.size(), settings.threshold);
-      input.data = thresholds.data();
-    } else if (port.name == "initial_state") {
-      states.assign(rows.size() * port.getNumElements(), 0);
-      for (size_t index = 0; index < rows.size() && !settings.initialState.empty(); ++index) {
-        const float *state = settings.initialState[rows[index].sequence].data;
-        std::copy_n(state + rows[index].position * port.getNumElements(), port.getNumElements(),
-                    states.data() + index * port.getNumElements());
-      }
-      input.data = states.data();
-    } else {
-      return makeError("input '", port.name, "' of a compiled function is not known");
-    }
+  std::vector<RowInput> inputs;
+  int64_t state = forward.findInput("initial_state");
+  for (const BatchRow &row : rows) {
+    RowInput &input = inputs.emplace_back(RowInput{row.token, settings.loops, settings.threshold});
+    if (state >= 0 && !settings.initialState.empty())
+      input.initialState =
+          settings.initialState[row.sequence].data + row.position * forward.inputs[state].getNumElements();
   }
-  return inputs;
+  return forwardInputs.build(forward, inputs);
 }
 
 /// An output of floats in place.
@@ -85,15 +64,19 @@ RowResults BatchRunner::sortResults(const Function &function, const CallResult &
 }
 
 std::vector<CacheCount> BatchRunner::countSlots(int64_t sequence) const {
-  std::vector<CacheCount> counts;
   if (!sequences[sequence])
-    return counts;
-  std::vector<CacheUse> use = sequences[sequence]->getUse();
+    return {};
+  return countCaches(sequences[sequence]->getUse(), facts, settings.loops);
+}
+
+std::vector<CacheCount> lariat::runtime::countCaches(const std::vector<CacheUse> &use, const SessionFacts &facts,
+                                                     int64_t loops) {
+  std::vector<CacheCount> counts;
   for (size_t index = 0; index < std::min(use.size(), facts.caches.size()); ++index) {
     CacheCount &count = counts.emplace_back(CacheCount{.cache = static_cast<int64_t>(index), .slots = {}});
     for (const SlotUse &slot : use[index].slots)
       count.slots.push_back({slot.computed, slot.filled});
-    auto numSlots = static_cast<size_t>(facts.caches[index].getNumSlots(settings.loops));
+    auto numSlots = static_cast<size_t>(facts.caches[index].getNumSlots(loops));
     count.slots.resize(std::max(count.slots.size(), numSlots));
   }
   return counts;

@@ -45,15 +45,14 @@ Expected<std::unique_ptr<Session>> Session::open(const std::string &path, const 
       if (port.name == "logits" && port.getNumElements() != facts->vocab)
         return makeError(path, ": 'logits' of function ", function.name, " have ", port.getNumElements(),
                          " columns, but the vocabulary of the model is ", facts->vocab);
-  std::unique_ptr<Session> session(new Session(std::move(*model), std::move(*facts), options.maxRows));
+  std::unique_ptr<Session> session(new Session(std::move(*model), std::move(*facts), options));
   session->usesLoops = forward->findInput("loops") >= 0;
   if (int64_t state = forward->findInput("initial_state"); state >= 0)
     session->stateWidth = forward->inputs[state].getNumElements();
   return session;
 }
 
-Expected<std::unique_ptr<BatchRunner>> Session::start(const Request &request, const std::string &mode, Form form,
-                                                      const std::vector<StateArray> &initialState) {
+Expected<RunSettings> Session::readSettings(const Request &request, const std::string &mode) const {
   Expected<int64_t> loops = resolveLoops(facts, request, usesLoops);
   if (!loops)
     return loops.takeError();
@@ -62,8 +61,16 @@ Expected<std::unique_ptr<BatchRunner>> Session::start(const Request &request, co
     return threshold.takeError();
   if (Status status = verifyMissing(facts, request))
     return status.takeError();
-  RunSettings settings{mode, request.missing, *loops, *threshold, initialState};
-  return createBatchRunner(model, facts, std::move(settings), form, request.sequences.size());
+  return RunSettings{mode, request.missing, *loops, *threshold, {}};
+}
+
+Expected<std::unique_ptr<BatchRunner>> Session::start(const Request &request, const std::string &mode, Form form,
+                                                      const std::vector<StateArray> &initialState) {
+  Expected<RunSettings> settings = readSettings(request, mode);
+  if (!settings)
+    return settings.takeError();
+  settings->initialState = initialState;
+  return createBatchRunner(model, facts, std::move(*settings), form, request.sequences.size());
 }
 
 bool Session::mayCut(const Request &request, const std::string &mode) const {
@@ -151,13 +158,32 @@ Expected<std::vector<SequenceScores>> Session::encode(const Request &request) {
 Expected<std::unique_ptr<Generation>> Session::generate(GenerateRequest request) {
   if (Status status = verifyGenerate(facts, request))
     return status.takeError();
-  Expected<std::unique_ptr<BatchRunner>> runner = start(request, "generate", Form::Forward, /*initialState=*/{});
-  if (!runner)
-    return runner.takeError();
-  PlanOptions plan{maxRows, std::nullopt, mayCut(request, "generate")};
-  std::vector<CallPlan> calls = planCalls(request, plan);
-  std::unique_ptr<Generation> generation(new Generation(facts, std::move(request), std::move(*runner)));
-  generation->prompts = std::move(calls);
-  generation->maxRows = maxRows;
+  Expected<RunSettings> settings = readSettings(request, "generate");
+  if (!settings)
+    return settings.takeError();
+  EngineOptions options{.missing = settings->missing,
+                        .maxRows = maxRows,
+                        .chunkRows = maxRows,
+                        .order = order,
+                        .mayCut = mayCut(request, "generate")};
+  Expected<std::unique_ptr<Engine>> engine = Engine::create(model, std::move(options));
+  if (!engine)
+    return engine.takeError();
+  std::vector<int64_t> endTokens = request.stopTokens;
+  if (!request.ignoreEos)
+    endTokens.insert(endTokens.end(), facts.eos.begin(), facts.eos.end());
+  for (std::vector<int64_t> &prompt : request.sequences)
+    (*engine)->submit({.prompt = std::move(prompt),
+                       .loops = settings->loops,
+                       .threshold = settings->threshold,
+                       .prefix = request.prefix,
+                       .maxNewTokens = request.maxNewTokens,
+                       .sampling = request.sampling,
+                       .endTokens = endTokens,
+                       .depthAt = {}});
+  std::unique_ptr<Generation> generation(new Generation(facts, settings->loops, std::move(request.wantsStop),
+                                                        std::move(*engine), request.sequences.size()));
+  generation->engine->takeMail();
+  generation->collect();
   return generation;
 }

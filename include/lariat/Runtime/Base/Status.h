@@ -17,24 +17,26 @@ namespace lariat::runtime {
 /// What went wrong.
 struct Error {
   std::string message;
+  bool lacksPages = false; ///< of the KV pool; it may work once others gave theirs back
 };
 
 /// Success or an Error. False is success, so that `if (Status status = f()) return status;` hands an error on.
 class [[nodiscard]] Status {
 public:
   Status() = default;
-  Status(Error error) : message(std::move(error.message)), failed(true) {}
+  Status(Error error) : message(std::move(error.message)), failed(true), noPages(error.lacksPages) {}
 
   static Status success() { return {}; }
   explicit operator bool() const { return failed; }
   bool ok() const { return !failed; }
   /// The sentence; empty for success.
   const std::string &text() const { return message; }
-  Error takeError() { return Error{std::move(message)}; }
+  bool lacksPages() const { return noPages; }
+  Error takeError() { return Error{std::move(message), noPages}; }
 
 private:
   std::string message;
-  bool failed = false;
+  bool failed = false, noPages = false;
 };
 
 /// A value or an Error. True is a value, as for a pointer.

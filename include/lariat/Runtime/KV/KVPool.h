@@ -37,7 +37,8 @@ public:
   void releaseReserved();
 
   /// The most pages that rows may need which start at these depths and write `slotsPerRow` slots each.
-  static int64_t countPages(const SequenceCache &cache, std::span<const DepthCount> depths, int64_t slotsPerRow);
+  static int64_t countPages(const SequenceCache &cache, std::span<const DepthCount> depths, int64_t slotsPerRow,
+                            int64_t slotsAtMost);
 
 private:
   std::vector<CacheFacts> facts;

@@ -5,7 +5,7 @@
 #ifndef LARIAT_RUNTIME_SESSION_BATCHRUNNER_H
 #define LARIAT_RUNTIME_SESSION_BATCHRUNNER_H
 
-#include "lariat/Runtime/Call/Model.h"
+#include "lariat/Runtime/Engine/StepFunctions.h"
 #include "lariat/Runtime/Session/Facts.h"
 #include "lariat/Runtime/Session/Request.h"
 
@@ -23,6 +23,9 @@ struct BatchRow {
 struct RowSpan {
   int64_t sequence, first, last;
 };
+
+/// Entries by cache, with a count for each slot that loops of so many steps have.
+std::vector<CacheCount> countCaches(const std::vector<CacheUse> &use, const SessionFacts &facts, int64_t loops);
 
 /// What holds for all rows of a request.
 struct RunSettings {
@@ -89,9 +92,7 @@ private:
   /// Finds the functions.
   virtual Status start() = 0;
 
-  std::vector<int32_t> ids;
-  std::vector<int64_t> loops;
-  std::vector<float> thresholds, states;
+  ForwardInputs forwardInputs;
 };
 
 /// `Forward`: everything through @forward. `Lockstep`: through prelude, core, fill and coda, one loop step per tick.

@@ -6,7 +6,7 @@
 #define LARIAT_RUNTIME_SESSION_REQUEST_H
 
 #include "lariat/Runtime/Base/AlignedBuffer.h"
-#include "lariat/Runtime/Sample/Sampler.h"
+#include "lariat/Runtime/Engine/Engine.h"
 
 #include <functional>
 #include <optional>
@@ -87,9 +87,6 @@ struct NewToken {
   Choice choice;
   int32_t steps = 0; ///< of the row that chose it
 };
-
-/// Why a sequence ended.
-enum class Finish { Unfinished, Eos, Length, Stopped };
 
 /// What one sequence has so far.
 struct SequenceTokens {

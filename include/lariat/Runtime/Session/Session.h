@@ -14,19 +14,20 @@
 namespace lariat::runtime {
 
 class BatchRunner;
+struct RunSettings;
 
 struct SessionOptions {
   OpenOptions open;
-  int64_t maxRows = 512; ///< of a call, where a prompt may be cut
+  int64_t maxRows = 512; ///< of a call, where a prompt may be cut, and of a tick
+  Order order = Order::Oldest;
 };
 
-/// A batch that generates. One thread at a time; outlives its session, whose closing it notices at the next call.
+/// A batch that generates, by an engine of its own. One thread at a time; outlives its session, whose closing it notices
+/// at the next call.
 class Generation {
 public:
-  ~Generation();
-
-  /// Runs until the next tokens are chosen, one for each sequence that is not finished, by ascending sequence. Nothing:
-  /// all are finished. After an error every call gives that error again.
+  /// Runs until some sequences have got their next token, one each, by ascending sequence. Nothing: all are finished.
+  /// After an error every call gives that error again.
   Expected<std::span<const NewToken>> next();
   /// Ends a sequence as `Stopped`.
   Status stop(int64_t sequence);
@@ -34,23 +35,20 @@ public:
 
 private:
   friend class Session;
-  Generation(SessionFacts facts, GenerateRequest request, std::unique_ptr<BatchRunner> runner);
+  Generation(SessionFacts facts, int64_t loops, StopQuestion wantsStop, std::unique_ptr<Engine> engine,
+             size_t numSequences)
+      : facts(std::move(facts)), loops(loops), wantsStop(std::move(wantsStop)), engine(std::move(engine)),
+        results(numSequences) {}
 
-  Status advance();
-  /// Feeds rows and chooses the tokens of those that are wanted.
-  Status feed(std::span<const struct BatchRow> rows);
-  Status choose(const struct BatchRow &row, std::span<const float> logits, int32_t steps);
-  void finish(int64_t sequence, Finish how);
+  /// Keeps what the engine says.
+  void collect();
 
   SessionFacts facts;
-  GenerateRequest request;
-  std::unique_ptr<BatchRunner> runner;
-  std::vector<std::vector<struct RowSpan>> prompts; ///< calls that are still to be made
-  std::vector<Sampler> samplers;
+  int64_t loops;
+  StopQuestion wantsStop;
+  std::unique_ptr<Engine> engine;
   std::vector<SequenceTokens> results;
   std::vector<NewToken> tokens;
-  int64_t maxRows = 512;
-  bool started = false;
   std::string failure;
 };
 
@@ -71,10 +69,12 @@ public:
   void close() { model->close(); }
 
 private:
-  Session(std::shared_ptr<Model> model, SessionFacts facts, int64_t maxRows)
-      : model(std::move(model)), facts(std::move(facts)), maxRows(maxRows) {}
+  Session(std::shared_ptr<Model> model, SessionFacts facts, const SessionOptions &options)
+      : model(std::move(model)), facts(std::move(facts)), maxRows(options.maxRows), order(options.order) {}
 
-  /// The shared part of all requests: settings, functions, sequences.
+  /// What a request asks of all its rows.
+  Expected<RunSettings> readSettings(const Request &request, const std::string &mode) const;
+  /// The shared part of requests that score: settings, functions, sequences.
   Expected<std::unique_ptr<BatchRunner>> start(const Request &request, const std::string &mode, Form form,
                                                const std::vector<StateArray> &initialState);
   Expected<std::vector<SequenceScores>> runAll(BatchRunner &runner, const Request &request,
@@ -85,6 +85,7 @@ private:
   std::shared_ptr<Model> model;
   SessionFacts facts;
   int64_t maxRows, stateWidth = 0;
+  Order order;
   bool usesLoops = false;
 };
 

@@ -10,24 +10,10 @@
 #ifndef LARIAT_RUNTIME_SESSION_STEPRUNNER_H
 #define LARIAT_RUNTIME_SESSION_STEPRUNNER_H
 
+#include "lariat/Runtime/Engine/StepFunctions.h"
 #include "lariat/Runtime/Session/BatchRunner.h"
 
 namespace lariat::runtime {
-
-/// One value per row that was fed.
-struct SeatValues {
-  int64_t valueBytes = 0;
-  std::vector<std::byte> bytes;
-
-  template <typename T>
-  T at(int64_t row) const {
-    return *reinterpret_cast<const T *>(bytes.data() + row * valueBytes);
-  }
-  /// Values of some rows, in the order given.
-  std::vector<std::byte> take(std::span<const int64_t> rows) const;
-  /// Overwrites the values of some rows, one by one.
-  void put(const OutputArray &values, std::span<const int64_t> rows);
-};
 
 class StepRunner : public BatchRunner {
 public:
@@ -43,24 +29,8 @@ private:
     int64_t depth = 0;
     bool entered = false, finished = false, left = false;
   };
-  /// Seat record and progress of all rows that were fed.
-  struct Seats {
-    std::vector<SeatValues> carried, invariants, coda;
-    SeatValues enters; ///< i1
-    std::vector<int64_t> max;
-    std::vector<bool> active;
-    std::vector<int32_t> steps;
-  };
-  /// Inputs of a call, with the memory of those that are copies.
-  struct CallInputs {
-    std::vector<InputArray> arrays;
-    std::vector<std::vector<std::byte>> memory;
-
-    void add(const SeatValues &values, std::span<const int64_t> rows);
-  };
 
   Status start() override;
-  void prepareSeats(size_t numRows);
   std::vector<Group> formGroups() const;
   std::span<const BatchRow> rowsOf(const Group &group) const {
     return rows.subspan(group.begin, group.end - group.begin);
@@ -77,10 +47,10 @@ private:
   void collect(const Group &group);
 
   bool staggered;
-  const Function *forward = nullptr, *prelude = nullptr, *core = nullptr, *fill = nullptr, *coda = nullptr;
-  size_t numCarried = 0, numInvariants = 0, numCoda = 0;
+  StepFunctions functions;
   std::span<const BatchRow> rows;
-  Seats seats;
+  SeatRecords seats; ///< a seat per row that was fed
+  std::vector<bool> runs; ///< by row: whether it is in the loop
   CallResult result;
   /// Logits and states of the groups, in their order.
   struct Kept {

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Public. Continuous depth-wise batching: requests come at any time, and each tick runs rows of any mix of sequences,
+// depths and phases. One tick:
+//   1. requests that wait start while pages last; prompts enter in chunks, generated tokens as rows of their own
+//   2. the scheduler chooses rows
+//   3. @prelude for those that enter, @fill for those that owe entries, @core for those in the loop
+//   4. @coda for chunks whose rows have all left the loop; the logits of the last row of a sequence choose its next token
+// A request's results are those it has alone, bit for bit. A row alone in the model runs @forward, all steps at once, and so
+// does every row of a model whose loop cannot be split.
+//
+// Without pages for a call, the request that started last gives its pages back and later computes its tokens again. A
+// request that needs more pages than there are fails; so does one whose logits are no numbers. Others go on.
+//
+// submit, cancel and getNumUnfinished may be called from any thread, the rest from one thread at a time.
+
+#ifndef LARIAT_RUNTIME_ENGINE_ENGINE_H
+#define LARIAT_RUNTIME_ENGINE_ENGINE_H
+
+#include "lariat/Runtime/Engine/Scheduler.h"
+#include "lariat/Runtime/Engine/StepFunctions.h"
+#include "lariat/Runtime/Sample/Sampler.h"
+
+#include <functional>
+#include <mutex>
+
+namespace lariat::runtime {
+
+struct EngineOptions {
+  std::string mode = "generate";
+  std::optional<std::string> missing = {};
+  int64_t maxRows = 512;   ///< of a tick
+  int64_t chunkRows = 256; ///< of a prompt that enter together while others generate
+  Order order = Order::Oldest;
+  bool mayCut = true;    ///< whether a prompt may be run in chunks
+  bool refills = true;   ///< false: rows enter only when the loop is empty, as in engines that batch by token
+  bool usesWhole = true; ///< whether a row alone runs @forward
+};
+
+/// What one request asks for. The caller has checked it against the model.
+struct EngineRequest {
+  std::vector<int64_t> prompt;
+  int64_t loops = 1;
+  float threshold = 0;
+  int64_t prefix = 0;
+  int64_t maxNewTokens = 0;
+  SamplingOptions sampling;
+  std::vector<int64_t> endTokens; ///< that end it, eos and others
+  /// Loop steps that a row at a position runs at most, beside what the model says; empty: no bound. It changes the
+  /// function, so it is for measurements.
+  std::function<int64_t(int64_t position)> depthAt;
+};
+
+enum class Finish { Unfinished, Eos, Length, Stopped, Failed };
+
+/// A token that a request got.
+struct EngineToken {
+  int64_t request = 0;
+  Choice choice;
+  int32_t steps = 0; ///< of the row that chose it
+};
+
+/// How a request ended.
+struct EngineEnd {
+  int64_t request = 0;
+  Finish finish = Finish::Unfinished;
+  std::string error; ///< where it failed
+  std::vector<CacheUse> use;
+};
+
+/// Calls of one function.
+struct Timing {
+  int64_t calls = 0, rows = 0;
+  double seconds = 0;
+};
+
+/// Since the engine began.
+struct EngineCounts {
+  int64_t ticks = 0, preemptions = 0;
+  Timing prelude, core, fill, coda, whole;
+  int64_t pageBytesAtMost = 0;
+};
+
+class Engine {
+public:
+  static Expected<std::unique_ptr<Engine>> create(std::shared_ptr<Model> model, EngineOptions options);
+  ~Engine();
+
+  /// Queues a request and returns its number, ascending from 0.
+  int64_t submit(EngineRequest request);
+  /// Ends a request as `Stopped` before the next tick; nothing where it has ended.
+  void cancel(int64_t request);
+  /// Requests that have been submitted and have not ended.
+  int64_t getNumUnfinished() const;
+
+  /// Runs one tick; without requests it does nothing.
+  void tick();
+  /// What a tick begins with: learns of requests that were submitted or cancelled.
+  void takeMail();
+  /// What the last tick or takeMail brought, tokens by ascending request.
+  const std::vector<EngineToken> &getTokens() const { return tokens; }
+  const std::vector<EngineEnd> &getEnds() const { return ends; }
+  const EngineCounts &getCounts() const { return counts; }
+
+private:
+  struct Running;
+  /// Rows of a call, by sequence, with their seats and inputs.
+  struct Batch {
+    std::vector<Row> rows;
+    std::vector<Sequence *> sequences;
+    std::vector<Running *> owners; ///< of the sequences
+    std::vector<ScheduledRow> scheduled;
+    std::vector<int64_t> seats;
+    std::vector<RowInput> inputs;
+  };
+  /// `Again`: requests ended or gave their pages back, so rows have to be chosen anew.
+  enum class Outcome { Done, Again };
+
+  Engine(std::shared_ptr<Model> model, EngineOptions options, std::optional<StepFunctions> steps,
+         const Function *forward);
+
+  void admit();
+  /// The next rows of a request, to the scheduler.
+  void addChunk(Running &one);
+  /// Takes all rows of a request from the scheduler.
+  void takeRows(Running &one);
+  void finish(Running &one, Finish how, std::string error);
+  /// The request that started last gives its pages back; the last one fails.
+  void preempt(const std::string &why);
+  /// Forgets requests that ended and rows that are settled.
+  void reap();
+
+  std::vector<ScheduledRow> chooseRows();
+  bool runsWhole(const std::vector<ScheduledRow> &chosen) const;
+  Outcome run(const std::vector<ScheduledRow> &chosen);
+  Outcome runWhole(const std::vector<ScheduledRow> &chosen);
+  Outcome runEntering(const std::vector<ScheduledRow> &chosen);
+  Outcome runFill(const std::vector<ScheduledRow> &chosen);
+  Outcome runCore(const std::vector<ScheduledRow> &chosen);
+  /// Of all rows that have left the loop with their chunk.
+  Outcome runCoda();
+  /// `atDepth`: rows at their depths, else at 0.
+  Batch buildBatch(std::span<const ScheduledRow> rows, bool atDepth);
+  Outcome call(const Function &function, const Batch &batch, std::vector<InputArray> inputs, int64_t loopSteps,
+               Timing &timing);
+  Outcome fail(const Batch &batch, const std::string &why);
+  Outcome takeResults(const Function &function, const Batch &batch);
+  void choose(Running &one, std::span<const float> logits, int32_t rowSteps);
+
+  std::shared_ptr<Model> model;
+  EngineOptions options;
+  std::optional<StepFunctions> steps;
+  const Function *forward;
+  Scheduler scheduler;
+  ForwardInputs forwardInputs;
+  SeatRecords records;
+  std::vector<int64_t> freeSeats;
+  CallResult result;
+  std::map<int64_t, std::unique_ptr<Running>> running;
+  std::deque<std::unique_ptr<Running>> waiting;
+  std::vector<EngineToken> tokens;
+  std::vector<EngineEnd> ends;
+  EngineCounts counts;
+  int64_t numStarted = 0;
+  bool waitsForEnd = false; ///< pages ran out: nobody starts before somebody ends
+
+  mutable std::mutex mutex; ///< of what follows
+  std::vector<std::pair<int64_t, EngineRequest>> submitted;
+  std::vector<int64_t> cancelled;
+  int64_t numSubmitted = 0, numUnfinished = 0;
+};
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_RUNTIME_ENGINE_ENGINE_H

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Private to the runtime. The functions of one variant of a model, what goes into them, and the seat records that go from
+// one to the next.
+
+#ifndef LARIAT_RUNTIME_ENGINE_STEPFUNCTIONS_H
+#define LARIAT_RUNTIME_ENGINE_STEPFUNCTIONS_H
+
+#include "lariat/Runtime/Call/Model.h"
+
+#include <optional>
+#include <string>
+
+namespace lariat::runtime {
+
+/// Results of @core: carried values, then which rows are kept, and which of them stop. Its inputs: the rows, carried values,
+/// invariants. Results of @prelude: which rows enter, carried values, invariants, most loop steps, coda's own.
+struct StepFunctions {
+  const Function *forward = nullptr;
+  const Function *prelude = nullptr, *core = nullptr, *coda = nullptr;
+  const Function *fill = nullptr; ///< only where stopped rows owe entries
+  size_t numCarried = 0, numInvariants = 0, numCoda = 0;
+
+  /// An error where a function is missing or they do not fit together.
+  static Expected<StepFunctions> find(const Model &model, const std::string &mode,
+                                      const std::optional<std::string> &missing);
+};
+
+/// What @forward, and so @prelude and @coda, are told of a row.
+struct RowInput {
+  int32_t token = 0;
+  int64_t loops = 1;
+  float threshold = 0;
+  const float *initialState = nullptr; ///< null: zeros
+};
+
+/// Arrays of the inputs of @forward; they last until the next build.
+class ForwardInputs {
+public:
+  Expected<std::vector<InputArray>> build(const Function &forward, std::span<const RowInput> rows);
+
+private:
+  std::vector<int32_t> ids;
+  std::vector<int64_t> loops;
+  std::vector<float> thresholds, states;
+};
+
+/// One value per seat.
+struct SeatValues {
+  int64_t valueBytes = 0;
+  std::vector<std::byte> bytes;
+
+  void resize(size_t numSeats) { bytes.resize(numSeats * valueBytes); }
+  template <typename T>
+  T at(int64_t seat) const {
+    return *reinterpret_cast<const T *>(bytes.data() + seat * valueBytes);
+  }
+  /// Values of some seats, in the order given.
+  std::vector<std::byte> take(std::span<const int64_t> seats) const;
+  /// Overwrites the values of some seats, one by one.
+  void put(const OutputArray &values, std::span<const int64_t> seats);
+};
+
+/// Inputs of a call, with the memory of those that are copies.
+struct CallInputs {
+  std::vector<InputArray> arrays;
+  std::vector<std::vector<std::byte>> memory;
+
+  void add(const SeatValues &values, std::span<const int64_t> seats);
+};
+
+/// Everything that lives across a loop step, by seat.
+struct SeatRecords {
+  SeatValues enters; ///< i1
+  std::vector<SeatValues> carried, invariants, coda;
+  std::vector<int64_t> max;   ///< most loop steps; 0: does not enter
+  std::vector<int32_t> steps; ///< so far
+
+  void prepare(const StepFunctions &functions, size_t numSeats);
+  void resize(size_t numSeats);
+  /// Results of @prelude for these seats.
+  void putPrelude(const CallResult &result, std::span<const int64_t> seats);
+  /// Inputs of @core or @fill.
+  CallInputs takeStep(std::span<const int64_t> seats) const;
+  /// Inputs of @coda behind those of @forward.
+  void takeCoda(std::span<const int64_t> seats, CallInputs &inputs) const;
+};
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_RUNTIME_ENGINE_STEPFUNCTIONS_H

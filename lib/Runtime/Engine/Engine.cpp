@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The life of requests: queue, start, pages given back, end; and which rows a tick runs. Calls of compiled code are in
+// Ticks.cpp.
+
+#include "Running.h"
+
+#include <algorithm>
+
+using namespace lariat;
+using namespace lariat::runtime;
+
+Engine::Engine(std::shared_ptr<Model> model, EngineOptions options, std::optional<StepFunctions> steps,
+               const Function *forward)
+    : model(std::move(model)), options(std::move(options)), steps(std::move(steps)), forward(forward),
+      scheduler(this->options.order, this->options.maxRows) {}
+
+Engine::~Engine() = default;
+
+Expected<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Model> model, EngineOptions options) {
+  if (options.maxRows < 1 || options.chunkRows < 1)
+    return makeError("a tick of ", options.maxRows, " rows and chunks of ", options.chunkRows,
+                     " rows, expected at least 1");
+  Expected<const Function *> forward =
+      model->findFunction({.name = "forward", .mode = options.mode, .missing = options.missing});
+  if (!forward)
+    return forward.takeError();
+  // A loop that cannot be split runs whole, and then rows of different depths wait for each other.
+  std::optional<StepFunctions> steps;
+  if (Expected<StepFunctions> found = StepFunctions::find(*model, options.mode, options.missing))
+    steps = *found;
+  std::unique_ptr<Engine> engine(new Engine(std::move(model), std::move(options), steps, *forward));
+  if (engine->steps)
+    engine->records.prepare(*engine->steps, /*numSeats=*/0);
+  return engine;
+}
+
+//===----------------------------------------------------------------------===//
+// From other threads
+//===----------------------------------------------------------------------===//
+
+int64_t Engine::submit(EngineRequest request) {
+  std::lock_guard lock(mutex);
+  submitted.emplace_back(numSubmitted, std::move(request));
+  ++numUnfinished;
+  return numSubmitted++;
+}
+
+void Engine::cancel(int64_t request) {
+  std::lock_guard lock(mutex);
+  cancelled.push_back(request);
+}
+
+int64_t Engine::getNumUnfinished() const {
+  std::lock_guard lock(mutex);
+  return numUnfinished;
+}
+
+void Engine::takeMail() {
+  tokens.clear();
+  ends.clear();
+  std::vector<int64_t> leaving;
+  {
+    std::lock_guard lock(mutex);
+    for (auto &[number, request] : submitted)
+      waiting.push_back(std::make_unique<Running>(number, std::move(request)));
+    submitted.clear();
+    leaving.swap(cancelled);
+  }
+  for (int64_t number : leaving) {
+    if (auto it = running.find(number); it != running.end())
+      finish(*it->second, Finish::Stopped, {});
+    for (const std::unique_ptr<Running> &one : waiting)
+      if (one->number == number)
+        finish(*one, Finish::Stopped, {});
+  }
+  reap();
+}
+
+//===----------------------------------------------------------------------===//
+// Start and end
+//===----------------------------------------------------------------------===//
+
+void Engine::addChunk(Running &one) {
+  auto rest = static_cast<int64_t>(one.tokens.size()) - one.next;
+  bool othersGenerate = running.size() > 1;
+  int64_t count = std::min(rest, othersGenerate ? std::min(options.chunkRows, options.maxRows) : options.maxRows);
+  if (!options.mayCut)
+    count = rest;
+  else if (one.next < one.request.prefix)
+    count = std::clamp(count, std::min(rest, one.request.prefix), rest);
+  bool isAtomic = count > 1 && (!options.mayCut || one.next < one.request.prefix);
+  scheduler.add(one.number, one.next, count, isAtomic);
+  for (int64_t row = 0; row < count; ++row) {
+    if (freeSeats.empty()) {
+      auto numSeats = static_cast<int64_t>(records.steps.size());
+      freeSeats.push_back(numSeats);
+      records.resize(numSeats + 1);
+    }
+    one.seats.push_back(freeSeats.back());
+    freeSeats.pop_back();
+  }
+  one.next += count;
+}
+
+void Engine::admit() {
+  bool mayStart = !waitsForEnd || running.empty();
+  while (!waiting.empty() && mayStart && scheduler.getNumRows() < options.maxRows) {
+    std::unique_ptr<Running> one = std::move(waiting.front());
+    waiting.pop_front();
+    waitsForEnd = false;
+    if (one->request.maxNewTokens == 0) {
+      finish(*one, Finish::Length, {});
+      continue;
+    }
+    Expected<std::unique_ptr<Sequence>> sequence = model->createSequence();
+    if (!sequence) {
+      finish(*one, Finish::Failed, sequence.text());
+      continue;
+    }
+    one->sequence = std::move(*sequence);
+    one->started = numStarted++;
+    Running &added = *(running[one->number] = std::move(one));
+    addChunk(added);
+  }
+  for (auto &[number, one] : running)
+    if (one->ending == Finish::Unfinished && one->numDone == one->seats.size() &&
+        one->next < static_cast<int64_t>(one->tokens.size()))
+      addChunk(*one);
+}
+
+void Engine::takeRows(Running &one) {
+  scheduler.drop(one.number);
+  freeSeats.insert(freeSeats.end(), one.seats.begin(), one.seats.end());
+  one.seats.clear();
+  one.numDone = 0;
+}
+
+void Engine::finish(Running &one, Finish how, std::string error) {
+  if (one.finish != Finish::Unfinished)
+    return;
+  if (one.ending != Finish::Unfinished) {
+    how = one.ending;
+    error.clear();
+  }
+  one.finish = how;
+  takeRows(one);
+  EngineEnd &end = ends.emplace_back(EngineEnd{one.number, how, std::move(error), {}});
+  if (one.sequence)
+    end.use = one.sequence->getUse();
+  one.sequence.reset();
+  waitsForEnd = false;
+  std::lock_guard lock(mutex);
+  --numUnfinished;
+}
+
+void Engine::reap() {
+  for (auto &[number, one] : running) {
+    auto isSettled = [](const FlightRow &row) { return row.phase == Phase::Settled; };
+    if (one->ending != Finish::Unfinished && std::ranges::all_of(scheduler.getRows(number), isSettled))
+      finish(*one, one->ending, {});
+  }
+  std::erase_if(running, [](const auto &entry) { return entry.second->finish != Finish::Unfinished; });
+  std::erase_if(waiting, [](const std::unique_ptr<Running> &one) { return one->finish != Finish::Unfinished; });
+  for (auto &[number, one] : running) {
+    size_t count = 0;
+    const std::deque<FlightRow> &rows = scheduler.getRows(number);
+    while (count < one->numDone && rows[count].phase == Phase::Settled)
+      ++count;
+    if (count == 0)
+      continue;
+    freeSeats.insert(freeSeats.end(), one->seats.begin(), one->seats.begin() + static_cast<int64_t>(count));
+    one->seats.erase(one->seats.begin(), one->seats.begin() + static_cast<int64_t>(count));
+    one->numDone -= count;
+    scheduler.leave(number, count);
+  }
+}
+
+void Engine::preempt(const std::string &why) {
+  auto last = std::ranges::max_element(running, {}, [](const auto &entry) {
+    return entry.second->finish == Finish::Unfinished ? entry.second->started : -1;
+  });
+  auto numLeft =
+      std::ranges::count_if(running, [](const auto &entry) { return entry.second->finish == Finish::Unfinished; });
+  if (numLeft <= 1 || last->second->ending != Finish::Unfinished) {
+    finish(*last->second, Finish::Failed, why);
+    return;
+  }
+  std::unique_ptr<Running> one = std::move(last->second);
+  running.erase(last);
+  takeRows(*one);
+  one->sequence.reset();
+  one->next = 0;
+  waiting.push_front(std::move(one));
+  waitsForEnd = true;
+  ++counts.preemptions;
+}
+
+//===----------------------------------------------------------------------===//
+// Ticks
+//===----------------------------------------------------------------------===//
+
+std::vector<ScheduledRow> Engine::chooseRows() {
+  std::vector<ScheduledRow> chosen = scheduler.choose();
+  if (options.refills)
+    return chosen;
+  // Rows enter together, once the loop is empty.
+  auto isEntering = [&](const ScheduledRow &row) {
+    return scheduler.getRows(row.sequence)[row.place].phase == Phase::Entering;
+  };
+  if (!std::ranges::all_of(chosen, isEntering))
+    std::erase_if(chosen, isEntering);
+  return chosen;
+}
+
+void Engine::tick() {
+  takeMail();
+  admit();
+  for (bool isAgain = true; isAgain;) {
+    std::vector<ScheduledRow> chosen = chooseRows();
+    isAgain = !chosen.empty() && run(chosen) == Outcome::Again;
+    scheduler.release();
+    reap();
+  }
+  scheduler.endTick();
+  ++counts.ticks;
+  counts.pageBytesAtMost = std::max(counts.pageBytesAtMost, model->getMemoryUse().pageBytes);
+  std::ranges::sort(tokens, {}, &EngineToken::request);
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Private. A request that waits or runs.
+
+#ifndef LARIAT_LIB_RUNTIME_ENGINE_RUNNING_H
+#define LARIAT_LIB_RUNTIME_ENGINE_RUNNING_H
+
+#include "lariat/Runtime/Engine/Engine.h"
+
+namespace lariat::runtime {
+
+struct Engine::Running {
+  Running(int64_t number, EngineRequest asked)
+      : number(number), request(std::move(asked)), sampler(request.sampling), tokens(request.prompt) {
+    sampler.addPrompt(request.prompt);
+  }
+
+  int64_t number, started = 0;
+  EngineRequest request;
+  Sampler sampler;
+  std::vector<int64_t> tokens; ///< of the prompt, then generated
+  int64_t next = 0;            ///< position of the first row that has not been added to the scheduler
+  std::unique_ptr<Sequence> sequence;
+  std::deque<int64_t> seats; ///< of its rows in the scheduler
+  size_t numDone = 0;        ///< the first ones, whose @coda has run
+  Finish ending = Finish::Unfinished; ///< it has all tokens, and rows that still owe entries
+  Finish finish = Finish::Unfinished;
+
+  int64_t getNumGenerated() const { return static_cast<int64_t>(tokens.size() - request.prompt.size()); }
+  int64_t getFlags(int64_t position) const {
+    return (position < request.prefix ? abi::kPrefix : 0) |
+           (position >= static_cast<int64_t>(request.prompt.size()) ? abi::kGenerated : 0) |
+           (position + 1 == static_cast<int64_t>(tokens.size()) ? abi::kWanted : 0);
+  }
+};
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_LIB_RUNTIME_ENGINE_RUNNING_H

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Rows are tried in the order asked for. A row whose earlier rows must go first is tried again after them, so sequences
+// are gone through from their first row on.
+
+#include "lariat/Runtime/Engine/Scheduler.h"
+
+#include <algorithm>
+
+using namespace lariat::runtime;
+
+void Scheduler::add(int64_t sequence, int64_t position, int64_t count, bool atomic) {
+  Flight &flight = flights[sequence];
+  flight.atomic = atomic;
+  for (int64_t row = 0; row < count; ++row)
+    flight.rows.push_back({.position = position + row, .created = time, .ready = time});
+  numRows += count;
+}
+
+void Scheduler::drop(int64_t sequence) {
+  auto it = flights.find(sequence);
+  if (it == flights.end())
+    return;
+  numRows -= static_cast<int64_t>(it->second.rows.size());
+  flights.erase(it);
+}
+
+void Scheduler::leave(int64_t sequence, size_t count) {
+  auto it = flights.find(sequence);
+  it->second.rows.erase(it->second.rows.begin(), it->second.rows.begin() + static_cast<int64_t>(count));
+  numRows -= static_cast<int64_t>(count);
+  if (it->second.rows.empty())
+    flights.erase(it);
+}
+
+const std::deque<FlightRow> &Scheduler::getRows(int64_t sequence) const {
+  static const std::deque<FlightRow> none;
+  auto it = flights.find(sequence);
+  return it == flights.end() ? none : it->second.rows;
+}
+
+bool Scheduler::mayRun(const Flight &flight, size_t place) {
+  const FlightRow &row = flight.rows[place];
+  if (row.phase == Phase::Settled || row.chosen)
+    return false;
+  for (size_t earlier = place; earlier-- > 0;) {
+    const FlightRow &other = flight.rows[earlier];
+    if (other.phase == Phase::Settled)
+      continue;
+    // Depths never rise from one unsettled row to the next, so the nearest one decides.
+    return other.depth > row.depth || (other.chosen && other.depth == row.depth);
+  }
+  return true;
+}
+
+bool Scheduler::isBefore(const FlightRow &one, const FlightRow &other) const {
+  switch (order) {
+  case Order::Oldest:
+    return one.created != other.created ? one.created < other.created : one.depth > other.depth;
+  case Order::Fifo:
+    return one.ready < other.ready;
+  case Order::Deepest:
+    return one.depth != other.depth ? one.depth > other.depth : one.created < other.created;
+  }
+  return false;
+}
+
+std::vector<ScheduledRow> Scheduler::choose() {
+  // The first unsettled row of a sequence is always before the others in age, and in depth.
+  std::vector<ScheduledRow> tried, chosen;
+  for (auto &[sequence, flight] : flights)
+    for (size_t place = 0; place < flight.rows.size(); ++place)
+      if (flight.rows[place].phase != Phase::Settled)
+        tried.push_back({sequence, place});
+  auto find = [&](const ScheduledRow &row) -> FlightRow & { return flights.at(row.sequence).rows[row.place]; };
+  auto isEarlier = [](const ScheduledRow &one, const ScheduledRow &other) {
+    return one.sequence != other.sequence ? one.sequence < other.sequence : one.place < other.place;
+  };
+  std::ranges::sort(tried, [&](const ScheduledRow &one, const ScheduledRow &other) {
+    if (isBefore(find(one), find(other)))
+      return true;
+    return !isBefore(find(other), find(one)) && isEarlier(one, other);
+  });
+  int64_t left = maxRows;
+  auto take = [&](const ScheduledRow &row) {
+    find(row).chosen = true;
+    chosen.push_back(row);
+    --left;
+  };
+  for (const ScheduledRow &row : tried) {
+    const Flight &flight = flights.at(row.sequence);
+    if (left <= 0 && !(flight.atomic && chosen.empty()))
+      break;
+    if (!mayRun(flight, row.place))
+      continue;
+    if (!flight.atomic) {
+      take(row);
+      continue;
+    }
+    // All rows of the group at this depth that still run, or none.
+    std::vector<ScheduledRow> group;
+    for (size_t place = row.place; place < flight.rows.size(); ++place)
+      if (flight.rows[place].phase != Phase::Settled && flight.rows[place].depth == find(row).depth)
+        group.push_back({row.sequence, place});
+    if (static_cast<int64_t>(group.size()) > left && !chosen.empty())
+      continue;
+    for (const ScheduledRow &member : group)
+      take(member);
+  }
+  std::ranges::sort(chosen, isEarlier);
+  return chosen;
+}
+
+void Scheduler::advance(const ScheduledRow &row, int64_t depth, Phase phase) {
+  FlightRow &flown = flights.at(row.sequence).rows[row.place];
+  flown.depth = depth;
+  flown.phase = phase;
+  flown.ready = time + 1;
+}
+
+void Scheduler::release() {
+  for (auto &[sequence, flight] : flights)
+    for (FlightRow &row : flight.rows)
+      row.chosen = false;
+}

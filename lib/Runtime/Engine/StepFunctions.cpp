@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Finds the functions that lariat-derive-steps split off, and hands seat records over by copy: they are a few lines of
+// floats per row, where a step reads all weights of the loop.
+
+#include "lariat/Runtime/Engine/StepFunctions.h"
+
+#include <algorithm>
+#include <cstring>
+
+using namespace lariat::runtime;
+
+Expected<StepFunctions> StepFunctions::find(const Model &model, const std::string &mode,
+                                            const std::optional<std::string> &missing) {
+  StepFunctions found;
+  for (auto [name, function] : {std::pair("prelude", &found.prelude), {"core", &found.core}, {"coda", &found.coda}}) {
+    Expected<const Function *> one =
+        model.findFunction({.name = name, .mode = mode, .missing = missing, .derived = true});
+    if (!one)
+      return one.takeError();
+    *function = *one;
+  }
+  if (Expected<const Function *> one =
+          model.findFunction({.name = "fill", .mode = mode, .missing = missing, .derived = true}))
+    found.fill = *one;
+  Expected<const Function *> whole = model.findFunction({.name = "forward", .mode = mode, .missing = missing});
+  if (!whole)
+    return whole.takeError();
+  found.forward = *whole;
+
+  size_t numForward = found.forward->inputs.size(), numOutputs = found.core->outputs.size();
+  size_t numInputs = found.core->inputs.size(), numPrelude = found.prelude->outputs.size();
+  bool fits = numOutputs >= 2 && numInputs + 1 >= numOutputs && found.prelude->inputs.size() == numForward;
+  if (fits) {
+    found.numCarried = numOutputs - 2;
+    found.numInvariants = numInputs - 1 - found.numCarried;
+    fits = numPrelude >= 2 + found.numCarried + found.numInvariants &&
+           (!found.fill || found.fill->inputs.size() == numInputs);
+  }
+  if (fits) {
+    found.numCoda = numPrelude - 2 - found.numCarried - found.numInvariants;
+    fits = found.coda->inputs.size() == numForward + 2 + found.numCarried + found.numCoda;
+  }
+  if (!fits)
+    return makeError("the step functions of the artefact do not fit together");
+  return found;
+}
+
+//===----------------------------------------------------------------------===//
+// Inputs
+//===----------------------------------------------------------------------===//
+
+Expected<std::vector<InputArray>> ForwardInputs::build(const Function &forward, std::span<const RowInput> rows) {
+  std::vector<InputArray> inputs;
+  auto numRows = static_cast<int64_t>(rows.size());
+  for (const Port &port : forward.inputs) {
+    InputArray &input = inputs.emplace_back(InputArray{.data = nullptr, .numRows = numRows});
+    if (port.isRows)
+      continue;
+    if (port.name == "ids") {
+      ids.clear();
+      for (const RowInput &row : rows)
+        ids.push_back(row.token);
+      input.data = ids.data();
+    } else if (port.name == "loops") {
+      loops.clear();
+      for (const RowInput &row : rows)
+        loops.push_back(row.loops);
+      input.data = loops.data();
+    } else if (port.name == "threshold") {
+      thresholds.clear();
+      for (const RowInput &row : rows)
+        thresholds.push_back(row.threshold);
+      input.data = thresholds.data();
+    } else if (port.name == "initial_state") {
+      states.assign(rows.size() * port.getNumElements(), 0);
+      for (size_t index = 0; index < rows.size(); ++index)
+        if (const float *state = rows[index].initialState)
+          std::copy_n(state, port.getNumElements(), states.data() + index * port.getNumElements());
+      input.data = states.data();
+    } else {
+      return makeError("input '", port.name, "' of a compiled function is not known");
+    }
+  }
+  return inputs;
+}
+
+//===----------------------------------------------------------------------===//
+// Seat records
+//===----------------------------------------------------------------------===//
+
+std::vector<std::byte> SeatValues::take(std::span<const int64_t> seats) const {
+  std::vector<std::byte> taken(seats.size() * valueBytes);
+  for (size_t index = 0; index < seats.size(); ++index)
+    std::memcpy(taken.data() + index * valueBytes, bytes.data() + seats[index] * valueBytes, valueBytes);
+  return taken;
+}
+
+void SeatValues::put(const OutputArray &values, std::span<const int64_t> seats) {
+  for (size_t index = 0; index < seats.size(); ++index)
+    std::memcpy(bytes.data() + seats[index] * valueBytes, values.line<std::byte>(static_cast<int64_t>(index)),
+                valueBytes);
+}
+
+void CallInputs::add(const SeatValues &values, std::span<const int64_t> seats) {
+  memory.push_back(values.take(seats));
+  arrays.push_back({.data = memory.back().data(), .numRows = static_cast<int64_t>(seats.size())});
+}
+
+void SeatRecords::prepare(const StepFunctions &functions, size_t numSeats) {
+  size_t next = 0;
+  auto make = [&] { return SeatValues{functions.prelude->outputs[next++].getValueBytes(), {}}; };
+  auto makeMany = [&](size_t count) {
+    std::vector<SeatValues> values;
+    for (size_t index = 0; index < count; ++index)
+      values.push_back(make());
+    return values;
+  };
+  enters = make();
+  carried = makeMany(functions.numCarried);
+  invariants = makeMany(functions.numInvariants);
+  ++next; // the most loop steps
+  coda = makeMany(functions.numCoda);
+  resize(numSeats);
+}
+
+void SeatRecords::resize(size_t numSeats) {
+  enters.resize(numSeats);
+  for (std::vector<SeatValues> *values : {&carried, &invariants, &coda})
+    for (SeatValues &one : *values)
+      one.resize(numSeats);
+  max.resize(numSeats);
+  steps.resize(numSeats);
+}
+
+void SeatRecords::putPrelude(const CallResult &result, std::span<const int64_t> seats) {
+  size_t next = 0;
+  enters.put(result.outputs[next++], seats);
+  for (SeatValues &values : carried)
+    values.put(result.outputs[next++], seats);
+  for (SeatValues &values : invariants)
+    values.put(result.outputs[next++], seats);
+  const OutputArray &most = result.outputs[next++];
+  for (SeatValues &values : coda)
+    values.put(result.outputs[next++], seats);
+  for (size_t index = 0; index < seats.size(); ++index) {
+    bool isIn = enters.at<uint8_t>(seats[index]);
+    max[seats[index]] = isIn ? *most.line<int64_t>(static_cast<int64_t>(index)) : 0;
+    steps[seats[index]] = 0;
+  }
+}
+
+CallInputs SeatRecords::takeStep(std::span<const int64_t> seats) const {
+  CallInputs inputs;
+  inputs.arrays.push_back({});
+  for (const std::vector<SeatValues> *values : {&carried, &invariants})
+    for (const SeatValues &one : *values)
+      inputs.add(one, seats);
+  return inputs;
+}
+
+void SeatRecords::takeCoda(std::span<const int64_t> seats, CallInputs &inputs) const {
+  inputs.add(enters, seats);
+  for (const SeatValues &values : carried)
+    inputs.add(values, seats);
+  std::vector<std::byte> &done = inputs.memory.emplace_back(seats.size() * sizeof(int32_t));
+  for (size_t index = 0; index < seats.size(); ++index)
+    std::memcpy(done.data() + index * sizeof(int32_t), &steps[seats[index]], sizeof(int32_t));
+  inputs.arrays.push_back({.data = done.data(), .numRows = static_cast<int64_t>(seats.size())});
+  for (const SeatValues &values : coda)
+    inputs.add(values, seats);
+}

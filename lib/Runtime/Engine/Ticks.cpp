@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Calls of compiled code for the rows of a tick. A call that fails before code runs has changed nothing, so its rows are
+// where they were and another choice can be made.
+
+#include "Running.h"
+
+#include <algorithm>
+#include <chrono>
+
+using namespace lariat;
+using namespace lariat::runtime;
+
+Engine::Batch Engine::buildBatch(std::span<const ScheduledRow> rows, bool atDepth) {
+  // Stretches of one sequence, shallow ones first: rows of equal depth are neighbours, and weights by depth are read once.
+  std::vector<std::span<const ScheduledRow>> stretches;
+  for (size_t begin = 0, end = 0; begin < rows.size(); begin = end) {
+    while (end < rows.size() && rows[end].sequence == rows[begin].sequence)
+      ++end;
+    stretches.push_back(rows.subspan(begin, end - begin));
+  }
+  auto flightOf = [&](const ScheduledRow &row) -> const FlightRow & {
+    return scheduler.getRows(row.sequence)[row.place];
+  };
+  if (atDepth)
+    std::ranges::sort(stretches, {}, [&](std::span<const ScheduledRow> one) {
+      return std::pair(flightOf(one[0]).depth, one[0].sequence);
+    });
+  Batch batch;
+  for (std::span<const ScheduledRow> stretch : stretches) {
+    Running &owner = *running.at(stretch[0].sequence);
+    batch.sequences.push_back(owner.sequence.get());
+    batch.owners.push_back(&owner);
+    for (const ScheduledRow &row : stretch) {
+      const FlightRow &flight = flightOf(row);
+      batch.rows.push_back({.sequence = static_cast<int64_t>(batch.sequences.size()) - 1,
+                            .position = flight.position,
+                            .depth = atDepth ? flight.depth : 0,
+                            .flags = owner.getFlags(flight.position)});
+      batch.scheduled.push_back(row);
+      batch.seats.push_back(owner.seats[row.place]);
+      batch.inputs.push_back(
+          {static_cast<int32_t>(owner.tokens[flight.position]), owner.request.loops, owner.request.threshold});
+    }
+  }
+  return batch;
+}
+
+Engine::Outcome Engine::call(const Function &function, const Batch &batch, std::vector<InputArray> inputs,
+                             int64_t loopSteps, Timing &timing) {
+  auto start = std::chrono::steady_clock::now();
+  Status status = model->call({.function = &function,
+                               .sequences = batch.sequences,
+                               .rows = batch.rows,
+                               .inputs = std::move(inputs),
+                               .loops = loopSteps},
+                              result);
+  timing.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (status.ok()) {
+    timing.rows += static_cast<int64_t>(batch.rows.size());
+    ++timing.calls;
+    return Outcome::Done;
+  }
+  if (status.lacksPages())
+    preempt(status.text());
+  else
+    for (Running *owner : batch.owners)
+      finish(*owner, Finish::Failed, status.text());
+  return Outcome::Again;
+}
+
+//===----------------------------------------------------------------------===//
+// The functions
+//===----------------------------------------------------------------------===//
+
+Engine::Outcome Engine::runWhole(const std::vector<ScheduledRow> &chosen) {
+  Batch batch = buildBatch(chosen, /*atDepth=*/false);
+  int64_t loops = 0;
+  for (const RowInput &input : batch.inputs)
+    loops = std::max(loops, input.loops);
+  Expected<std::vector<InputArray>> inputs = forwardInputs.build(*forward, batch.inputs);
+  if (!inputs)
+    return fail(batch, inputs.text());
+  if (call(*forward, batch, std::move(*inputs), loops, counts.whole) == Outcome::Again)
+    return Outcome::Again;
+  for (const ScheduledRow &row : batch.scheduled)
+    scheduler.advance(row, /*depth=*/0, Phase::Settled);
+  return takeResults(*forward, batch);
+}
+
+Engine::Outcome Engine::runEntering(const std::vector<ScheduledRow> &chosen) {
+  Batch batch = buildBatch(chosen, /*atDepth=*/false);
+  Expected<std::vector<InputArray>> inputs = forwardInputs.build(*steps->forward, batch.inputs);
+  if (!inputs)
+    return fail(batch, inputs.text());
+  if (call(*steps->prelude, batch, std::move(*inputs), /*loopSteps=*/0, counts.prelude) == Outcome::Again)
+    return Outcome::Again;
+  records.putPrelude(result, batch.seats);
+  for (size_t index = 0; index < batch.rows.size(); ++index)
+    scheduler.advance(batch.scheduled[index], /*depth=*/0,
+                      records.max[batch.seats[index]] > 0 ? Phase::Active : Phase::Settled);
+  return Outcome::Done;
+}
+
+Engine::Outcome Engine::runFill(const std::vector<ScheduledRow> &chosen) {
+  Batch batch = buildBatch(chosen, /*atDepth=*/true);
+  CallInputs inputs = records.takeStep(batch.seats);
+  if (call(*steps->fill, batch, std::move(inputs.arrays), /*loopSteps=*/1, counts.fill) == Outcome::Again)
+    return Outcome::Again;
+  for (size_t index = 0; index < batch.rows.size(); ++index) {
+    int64_t next = batch.rows[index].depth + 1;
+    scheduler.advance(batch.scheduled[index], next,
+                      next < records.max[batch.seats[index]] ? Phase::Owing : Phase::Settled);
+  }
+  return Outcome::Done;
+}
+
+Engine::Outcome Engine::runCore(const std::vector<ScheduledRow> &chosen) {
+  Batch batch = buildBatch(chosen, /*atDepth=*/true);
+  CallInputs inputs = records.takeStep(batch.seats);
+  if (call(*steps->core, batch, std::move(inputs.arrays), /*loopSteps=*/1, counts.core) == Outcome::Again)
+    return Outcome::Again;
+  for (size_t index = 0; index < steps->numCarried; ++index)
+    records.carried[index].put(result.outputs[index], batch.seats);
+  for (size_t index = 0; index < batch.rows.size(); ++index) {
+    int64_t seat = batch.seats[index], next = batch.rows[index].depth + 1;
+    bool kept = *result.outputs[steps->numCarried].line<uint8_t>(static_cast<int64_t>(index));
+    bool stops = *result.outputs[steps->numCarried + 1].line<uint8_t>(static_cast<int64_t>(index));
+    const EngineRequest &request = running.at(batch.scheduled[index].sequence)->request;
+    bool isBound = request.depthAt && next >= request.depthAt(batch.rows[index].position);
+    records.steps[seat] = static_cast<int32_t>(kept ? next : next - 1);
+    Phase phase = Phase::Settled;
+    if (kept && !stops && !isBound && next < records.max[seat])
+      phase = Phase::Active;
+    else if (steps->fill && next < records.max[seat])
+      phase = Phase::Owing;
+    scheduler.advance(batch.scheduled[index], next, phase);
+  }
+  return Outcome::Done;
+}
+
+Engine::Outcome Engine::runCoda() {
+  std::vector<ScheduledRow> rows;
+  for (const auto &[number, one] : running) {
+    const std::deque<FlightRow> &flight = scheduler.getRows(number);
+    auto isOut = [](const FlightRow &row) { return row.phase == Phase::Owing || row.phase == Phase::Settled; };
+    if (one->numDone == flight.size() ||
+        !std::all_of(flight.begin() + static_cast<int64_t>(one->numDone), flight.end(), isOut))
+      continue;
+    for (size_t place = one->numDone; place < flight.size(); ++place)
+      rows.push_back({number, place});
+  }
+  if (rows.empty())
+    return Outcome::Done;
+  Batch batch = buildBatch(rows, /*atDepth=*/false);
+  Expected<std::vector<InputArray>> forwardArrays = forwardInputs.build(*steps->forward, batch.inputs);
+  if (!forwardArrays)
+    return fail(batch, forwardArrays.text());
+  CallInputs inputs{std::move(*forwardArrays), {}};
+  records.takeCoda(batch.seats, inputs);
+  if (call(*steps->coda, batch, std::move(inputs.arrays), /*loopSteps=*/0, counts.coda) == Outcome::Again)
+    return Outcome::Again;
+  return takeResults(*steps->coda, batch);
+}
+
+//===----------------------------------------------------------------------===//
+// A tick
+//===----------------------------------------------------------------------===//
+
+bool Engine::runsWhole(const std::vector<ScheduledRow> &chosen) const {
+  if (!steps)
+    return true;
+  if (!options.usesWhole || running.size() > 1 || !waiting.empty() || running.begin()->second->request.depthAt)
+    return false;
+  return std::ranges::all_of(scheduler.getRows(chosen[0].sequence),
+                             [](const FlightRow &row) { return row.phase == Phase::Entering; });
+}
+
+Engine::Outcome Engine::run(const std::vector<ScheduledRow> &chosen) {
+  if (runsWhole(chosen))
+    return runWhole(chosen);
+  auto pick = [&](Phase phase) {
+    std::vector<ScheduledRow> rows;
+    std::ranges::copy_if(chosen, std::back_inserter(rows), [&](const ScheduledRow &row) {
+      return scheduler.getRows(row.sequence)[row.place].phase == phase;
+    });
+    return rows;
+  };
+  std::vector<ScheduledRow> owing = pick(Phase::Owing), entering = pick(Phase::Entering);
+  if (!entering.empty() && runEntering(entering) == Outcome::Again)
+    return Outcome::Again;
+  if (!owing.empty() && runFill(owing) == Outcome::Again)
+    return Outcome::Again;
+  std::vector<ScheduledRow> active = pick(Phase::Active);
+  if (!active.empty() && runCore(active) == Outcome::Again)
+    return Outcome::Again;
+  return runCoda();
+}
+
+Engine::Outcome Engine::fail(const Batch &batch, const std::string &why) {
+  for (Running *owner : batch.owners)
+    finish(*owner, Finish::Failed, why);
+  return Outcome::Again;
+}
+
+Engine::Outcome Engine::takeResults(const Function &function, const Batch &batch) {
+  int64_t logits = function.findOutput("logits"), rowSteps = function.findOutput("steps"), numWanted = 0;
+  for (const Row &row : batch.rows)
+    numWanted += (row.flags & abi::kWanted) != 0;
+  if (logits < 0 || result.outputs[logits].numRows != numWanted)
+    return fail(batch, "compiled code does not give logits of each row that wants them");
+  for (Running *owner : batch.owners)
+    owner->numDone += std::ranges::count(batch.scheduled, owner->number, &ScheduledRow::sequence);
+  auto numColumns = static_cast<size_t>(function.outputs[logits].getNumElements());
+  for (int64_t index = 0, line = 0; index < static_cast<int64_t>(batch.rows.size()); ++index) {
+    if (!(batch.rows[index].flags & abi::kWanted))
+      continue;
+    Running &owner = *batch.owners[batch.rows[index].sequence];
+    int32_t taken =
+        rowSteps >= 0 ? *result.outputs[rowSteps].line<int32_t>(index) : static_cast<int32_t>(owner.request.loops);
+    choose(owner, {result.outputs[logits].line<float>(line++), numColumns}, taken);
+  }
+  return Outcome::Done;
+}
+
+void Engine::choose(Running &one, std::span<const float> logits, int32_t rowSteps) {
+  auto position = static_cast<int64_t>(one.tokens.size()) - 1;
+  std::optional<Choice> choice = one.sampler.choose(logits, position);
+  if (!choice) {
+    finish(one, Finish::Failed, makeError("the logits of position ", position, " of sequence ", one.number, " are not numbers").message);
+    return;
+  }
+  int64_t token = choice->token;
+  one.sampler.addGenerated(token);
+  one.tokens.push_back(token);
+  tokens.push_back({one.number, std::move(*choice), rowSteps});
+  if (std::ranges::find(one.request.endTokens, token) != one.request.endTokens.end())
+    one.ending = Finish::Eos;
+  else if (one.getNumGenerated() == one.request.maxNewTokens)
+    one.ending = Finish::Length;
+}

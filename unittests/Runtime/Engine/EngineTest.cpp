@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The engine on the counting model: every request gets what it gets alone, whatever happens beside it, and all pages come
+// back. Its next token is the sum of the tokens so far, odd tokens exit after one of three steps at a threshold below 1,
+// and their later entries are filled in.
+
+#include "lariat/Runtime/Engine/Engine.h"
+
+#include <gtest/gtest.h>
+#include <map>
+#include <random>
+#include <thread>
+
+using namespace lariat::runtime;
+
+namespace {
+
+constexpr int64_t kNotANumber = 300;
+
+std::shared_ptr<Model> openModel(int64_t kvBytes = 0) {
+  Expected<std::unique_ptr<Model>> model =
+      Model::open(std::string(LARIAT_ARTEFACTS) + "/counting.lariat", {.threads = 2, .kvBytes = kvBytes});
+  EXPECT_TRUE(model) << (model ? "" : model.text());
+  return model ? std::move(*model) : nullptr;
+}
+
+std::unique_ptr<Engine> createEngine(const std::shared_ptr<Model> &model, EngineOptions options = {}) {
+  Expected<std::unique_ptr<Engine>> engine = Engine::create(model, std::move(options));
+  EXPECT_TRUE(engine) << (engine ? "" : engine.text());
+  return engine ? std::move(*engine) : nullptr;
+}
+
+EngineRequest makeRequest(std::vector<int64_t> prompt, int64_t count, float threshold = 1) {
+  return {.prompt = std::move(prompt),
+          .loops = 3,
+          .threshold = threshold,
+          .maxNewTokens = count,
+          .sampling = {},
+          .endTokens = {},
+          .depthAt = {}};
+}
+
+struct Outcome {
+  std::vector<int64_t> tokens;
+  std::vector<int32_t> steps;
+  Finish finish = Finish::Unfinished;
+  std::string error;
+  std::string use; ///< entries of its sequence at the end
+
+  bool operator==(const Outcome &) const = default;
+};
+
+void PrintTo(const Outcome &outcome, std::ostream *os) {
+  for (int64_t token : outcome.tokens)
+    *os << token << " ";
+  *os << "| finish " << static_cast<int>(outcome.finish) << " " << outcome.error << " | " << outcome.use;
+}
+
+void collect(const Engine &engine, std::map<int64_t, Outcome> &outcomes) {
+  for (const EngineToken &token : engine.getTokens()) {
+    outcomes[token.request].tokens.push_back(token.choice.token);
+    outcomes[token.request].steps.push_back(token.steps);
+  }
+  for (const EngineEnd &end : engine.getEnds()) {
+    Outcome &outcome = outcomes[end.request];
+    outcome.finish = end.finish;
+    outcome.error = end.error;
+    for (const CacheUse &use : end.use)
+      for (const SlotUse &slot : use.slots)
+        outcome.use += std::to_string(slot.computed) + "+" + std::to_string(slot.filled) + " ";
+  }
+}
+
+std::map<int64_t, Outcome> runAll(Engine &engine) {
+  std::map<int64_t, Outcome> outcomes;
+  while (engine.getNumUnfinished() > 0) {
+    engine.tick();
+    collect(engine, outcomes);
+  }
+  return outcomes;
+}
+
+Outcome runAlone(const std::shared_ptr<Model> &model, const EngineRequest &request) {
+  std::unique_ptr<Engine> engine = createEngine(model);
+  engine->submit(request);
+  return runAll(*engine)[0];
+}
+
+/// Random requests from a seed; prompts are of small tokens, so that sums stay below the special ones for a while.
+std::vector<EngineRequest> drawRequests(std::mt19937_64 &random, int64_t count) {
+  auto draw = [&](int64_t least, int64_t most) { return std::uniform_int_distribution<int64_t>(least, most)(random); };
+  std::vector<EngineRequest> requests;
+  for (int64_t number = 0; number < count; ++number) {
+    std::vector<int64_t> prompt(draw(1, 20));
+    for (int64_t &token : prompt)
+      token = draw(0, 3);
+    EngineRequest request = makeRequest(std::move(prompt), draw(1, 9), draw(0, 1) ? 0.5F : 1.0F);
+    request.sampling = {.temperature = draw(0, 1) ? 0.8 : 0.0, .seed = static_cast<uint64_t>(number)};
+    request.loops = draw(1, 3);
+    requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
+} // namespace
+
+TEST(Engine, EveryScheduleGivesWhatARequestGetsAlone) {
+  std::shared_ptr<Model> model = openModel();
+  for (int64_t seed = 0; seed < 200; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 random(seed);
+    auto draw = [&](int64_t least, int64_t most) {
+      return std::uniform_int_distribution<int64_t>(least, most)(random);
+    };
+    std::vector<EngineRequest> requests = drawRequests(random, draw(1, 9));
+    EngineOptions options{.maxRows = draw(1, 16),
+                          .chunkRows = draw(1, 8),
+                          .order = static_cast<Order>(draw(0, 2)),
+                          .refills = draw(0, 4) > 0,
+                          .usesWhole = draw(0, 1) == 1};
+    // A small pool makes requests give their pages back; 12 pages are enough for the longest one.
+    std::shared_ptr<Model> small = draw(0, 1) ? model : openModel(12 * model->getManifest().caches[0].getPageBytes());
+    std::unique_ptr<Engine> engine = createEngine(small, options);
+    std::map<int64_t, Outcome> outcomes;
+    for (size_t next = 0; next < requests.size() || engine->getNumUnfinished() > 0;) {
+      while (next < requests.size() && draw(0, 1))
+        engine->submit(requests[next++]);
+      engine->tick();
+      collect(*engine, outcomes);
+    }
+    for (size_t number = 0; number < requests.size(); ++number)
+      EXPECT_EQ(outcomes[static_cast<int64_t>(number)], runAlone(model, requests[number])) << "request " << number;
+    EXPECT_EQ(small->getMemoryUse().pageBytes, 0);
+  }
+}
+
+TEST(Engine, RequestsGiveTheirPagesBackWhereOthersNeedThem) {
+  std::shared_ptr<Model> model = openModel();
+  std::shared_ptr<Model> small = openModel(6 * model->getManifest().caches[0].getPageBytes());
+  std::unique_ptr<Engine> engine = createEngine(small);
+  std::vector<EngineRequest> requests;
+  for (int64_t number = 0; number < 5; ++number)
+    requests.push_back(makeRequest(std::vector<int64_t>(40, 2), 60, 1));
+  for (const EngineRequest &request : requests)
+    engine->submit(request);
+  std::map<int64_t, Outcome> outcomes = runAll(*engine);
+  EXPECT_GT(engine->getCounts().preemptions, 0);
+  for (const auto &[number, outcome] : outcomes)
+    EXPECT_EQ(outcome, runAlone(model, requests[number])) << "request " << number;
+  EXPECT_LE(engine->getCounts().pageBytesAtMost, small->getMemoryUse().limitBytes);
+  EXPECT_EQ(small->getMemoryUse().pageBytes, 0);
+}
+
+TEST(Engine, ARequestLongerThanThePoolFailsAlone) {
+  std::shared_ptr<Model> model = openModel();
+  std::shared_ptr<Model> small = openModel(3 * model->getManifest().caches[0].getPageBytes());
+  std::unique_ptr<Engine> engine = createEngine(small);
+  engine->submit(makeRequest({1, 2, 3}, 5));
+  engine->submit(makeRequest(std::vector<int64_t>(200, 1), 5));
+  engine->submit(makeRequest({4}, 5));
+  std::map<int64_t, Outcome> outcomes = runAll(*engine);
+  EXPECT_EQ(outcomes[0], runAlone(model, makeRequest({1, 2, 3}, 5)));
+  EXPECT_EQ(outcomes[1].finish, Finish::Failed);
+  EXPECT_NE(outcomes[1].error.find("more pages"), std::string::npos) << outcomes[1].error;
+  EXPECT_EQ(outcomes[2], runAlone(model, makeRequest({4}, 5)));
+  EXPECT_EQ(small->getMemoryUse().pageBytes, 0);
+}
+
+TEST(Engine, LogitsThatAreNoNumbersFailTheirRequestOnly) {
+  std::shared_ptr<Model> model = openModel();
+  std::unique_ptr<Engine> engine = createEngine(model);
+  engine->submit(makeRequest({1, 2}, 20));
+  engine->submit(makeRequest({kNotANumber}, 20));
+  std::map<int64_t, Outcome> outcomes = runAll(*engine);
+  EXPECT_EQ(outcomes[0], runAlone(model, makeRequest({1, 2}, 20)));
+  EXPECT_EQ(outcomes[1].finish, Finish::Failed);
+  EXPECT_EQ(outcomes[1].error, "the logits of position 0 of sequence 1 are not numbers");
+}
+
+TEST(Engine, TenThousandRandomCancellationsLeaveNothingBehind) {
+  std::shared_ptr<Model> model = openModel(64 * openModel()->getManifest().caches[0].getPageBytes());
+  std::unique_ptr<Engine> engine = createEngine(model, {.maxRows = 16});
+  std::mt19937_64 random(5);
+  auto draw = [&](int64_t most) { return std::uniform_int_distribution<int64_t>(0, most)(random); };
+  std::map<int64_t, Outcome> outcomes;
+  int64_t numSubmitted = 0, numCancelled = 0;
+  while (numCancelled < 10000) {
+    for (int64_t more = draw(6); more > 0; --more)
+      numSubmitted = engine->submit(makeRequest({draw(3), draw(3)}, 1 + draw(9), 0.5F)) + 1;
+    for (int64_t more = draw(6); more > 0 && numSubmitted > 0; --more, ++numCancelled)
+      engine->cancel(draw(numSubmitted - 1));
+    engine->tick();
+    collect(*engine, outcomes);
+  }
+  while (engine->getNumUnfinished() > 0) {
+    engine->tick();
+    collect(*engine, outcomes);
+  }
+  EXPECT_EQ(static_cast<int64_t>(outcomes.size()), numSubmitted);
+  for (const auto &[number, outcome] : outcomes)
+    EXPECT_TRUE(outcome.finish == Finish::Length || outcome.finish == Finish::Stopped) << number;
+  EXPECT_EQ(model->getMemoryUse().pageBytes, 0);
+}
+
+TEST(Engine, NothingIsAskedForNothingIsGiven) {
+  std::shared_ptr<Model> model = openModel();
+  std::unique_ptr<Engine> engine = createEngine(model);
+  engine->tick();
+  EXPECT_TRUE(engine->getTokens().empty());
+  engine->submit(makeRequest({1}, 0));
+  engine->tick();
+  ASSERT_EQ(engine->getEnds().size(), 1U);
+  EXPECT_EQ(engine->getEnds()[0].finish, Finish::Length);
+  EXPECT_EQ(engine->getNumUnfinished(), 0);
+}
+
+TEST(Engine, AClosedModelFailsAllRequests) {
+  std::shared_ptr<Model> model = openModel();
+  std::unique_ptr<Engine> engine = createEngine(model);
+  engine->submit(makeRequest({1}, 100));
+  engine->submit(makeRequest({2}, 100));
+  engine->tick();
+  model->close();
+  std::map<int64_t, Outcome> outcomes = runAll(*engine);
+  for (int64_t number : {0, 1}) {
+    EXPECT_EQ(outcomes[number].finish, Finish::Failed);
+    EXPECT_NE(outcomes[number].error.find("is closed"), std::string::npos) << outcomes[number].error;
+  }
+}
+
+TEST(Engine, RequestsComeFromManyThreads) {
+  std::shared_ptr<Model> model = openModel();
+  std::unique_ptr<Engine> engine = createEngine(model, {.maxRows = 8});
+  std::vector<std::thread> clients;
+  for (int64_t client = 0; client < 4; ++client)
+    clients.emplace_back([&, client] {
+      for (int64_t number = 0; number < 25; ++number)
+        if (int64_t request = engine->submit(makeRequest({client, number % 3}, 3)); number % 5 == 0)
+          engine->cancel(request);
+    });
+  std::map<int64_t, Outcome> outcomes;
+  while (outcomes.size() < 100 || engine->getNumUnfinished() > 0) {
+    engine->tick();
+    collect(*engine, outcomes);
+  }
+  for (std::thread &client : clients)
+    client.join();
+  EXPECT_EQ(outcomes.size(), 100U);
+}
