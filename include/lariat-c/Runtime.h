@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 #define LARIAT_RUNTIME_VERSION_MAJOR 1
-#define LARIAT_RUNTIME_VERSION_MINOR 0
+#define LARIAT_RUNTIME_VERSION_MINOR 1
 
 /* What a function came to. */
 typedef enum lariat_status {
@@ -66,6 +66,7 @@ typedef struct lariat_session_options {
   const char *isa;        /* null: the best that the artefact has and the machine runs */
   int32_t pin_threads;    /* 1: to processors (default); 0: not */
   int32_t verify_weights; /* 1: their checksum the first time this process loads them (default); 0: not */
+  int32_t order;          /* lariat_order of the rows of a generation */
 } lariat_session_options;
 
 /* Sets the defaults of the first `struct_size` bytes, which must be sizeof(lariat_session_options) of the caller. */
@@ -207,8 +208,8 @@ lariat_status lariat_generation_start(lariat_session *session, const lariat_batc
                                       const lariat_generate_options *options, lariat_generation **generation,
                                       char **error);
 
-/* Runs until the next tokens are chosen: one of each sequence that is not finished, by ascending sequence; *num_tokens
- * is 0 when all are. *tokens lasts until the next call of this. After an error, every call gives it again. */
+/* Runs until some sequences have got their next token, one each, by ascending sequence; *num_tokens is 0 when all are
+ * finished. *tokens lasts until the next call of this. After an error, every call gives it again. */
 lariat_status lariat_generation_next(lariat_generation *generation, const lariat_token **tokens, int64_t *num_tokens,
                                      char **error);
 
@@ -220,7 +221,8 @@ typedef enum lariat_finish {
   LARIAT_FINISH_NONE = 0,   /* it did not, yet */
   LARIAT_FINISH_EOS = 1,    /* by a token that ends sequences */
   LARIAT_FINISH_LENGTH = 2, /* it has max_new_tokens */
-  LARIAT_FINISH_STOPPED = 3 /* as asked for */
+  LARIAT_FINISH_STOPPED = 3, /* as asked for */
+  LARIAT_FINISH_FAILED = 4   /* of requests to an engine */
 } lariat_finish;
 
 /* What a sequence has so far. Arrays last until the next lariat_generation_next. */
@@ -251,6 +253,86 @@ typedef int32_t (*lariat_token_callback)(void *user, const lariat_token *token);
 lariat_status lariat_generate(lariat_session *session, const lariat_batch *batch,
                               const lariat_generate_options *options, lariat_token_callback on_token, void *user,
                               lariat_generation **generation, char **error);
+
+/* ---- engine ------------------------------------------------------------------------------------------------------ */
+
+/* Continuous depth-wise batching: requests come at any time, and each tick runs rows of any mix of requests and depths. A
+ * request's tokens are those it gets alone. Submit and cancel from any thread; the rest from one thread at a time. */
+typedef struct lariat_engine lariat_engine;
+
+/* Who is first where not all rows fit a tick. */
+typedef enum lariat_order {
+  LARIAT_ORDER_OLDEST = 0, /* rows that came first; of those that came together, the deepest */
+  LARIAT_ORDER_FIFO = 1,   /* rows that were ready first, so that all take turns */
+  LARIAT_ORDER_DEEPEST = 2 /* rows that are deepest; of equal depth, those that came first */
+} lariat_order;
+
+typedef struct lariat_engine_options {
+  size_t struct_size;
+  int64_t max_rows;    /* of a tick (default: 512) */
+  int64_t chunk_rows;  /* of a prompt that enter together while others generate (default: 256) */
+  int32_t order;       /* lariat_order */
+  int32_t refills;     /* 1 (default); 0: rows enter only when the loop is empty, as in engines that batch by token */
+  int32_t uses_whole;  /* 1 (default): a row alone runs all its steps in one call; 0: never */
+  const char *missing; /* what later rows see of a row that exited, in all requests; null: as declared */
+} lariat_engine_options;
+
+void lariat_engine_options_init(lariat_engine_options *options, size_t struct_size);
+
+/* `options` may be null. The caller owns *engine, which keeps the session's model. */
+lariat_status lariat_engine_open(lariat_session *session, const lariat_engine_options *options, lariat_engine **engine,
+                                 char **error);
+
+/* Queues a request per sequence, numbered from *first on; everything given is copied. `missing` and `wants_stop` of the
+ * batch must be null. With `depths`, a row at position p runs at most depths[p % num_depths] loop steps: that changes what
+ * the model computes, and is for measurements. */
+lariat_status lariat_engine_submit(lariat_engine *engine, const lariat_batch *batch,
+                                   const lariat_generate_options *options, const int64_t *depths, int64_t num_depths,
+                                   int64_t *first, char **error);
+
+/* Ends a request before the next tick; nothing where it has ended. */
+lariat_status lariat_engine_cancel(lariat_engine *engine, int64_t request, char **error);
+
+/* How a request ended; LARIAT_FINISH_FAILED has a text. Arrays of this have no size in them. */
+typedef struct lariat_request_end {
+  int64_t request;
+  int32_t finish;    /* lariat_finish */
+  const char *error; /* empty but for a request that failed */
+} lariat_request_end;
+
+/* What a tick brought; `sequence` of a token is the request. Lasts until the next tick. */
+typedef struct lariat_tick {
+  size_t struct_size;
+  const lariat_token *tokens;
+  int64_t num_tokens;
+  const lariat_request_end *ends;
+  int64_t num_ends;
+  int64_t num_unfinished; /* requests */
+} lariat_tick;
+
+/* Runs one tick; without requests it does nothing. */
+lariat_status lariat_engine_tick(lariat_engine *engine, lariat_tick *tick, char **error);
+
+/* Calls of a function, with their rows and seconds. */
+typedef struct lariat_timing {
+  int64_t calls;
+  int64_t rows;
+  int64_t prompt_rows; /* of the rows */
+  double seconds;
+} lariat_timing;
+
+/* Since the engine was opened. */
+typedef struct lariat_engine_counts {
+  size_t struct_size;
+  int64_t ticks;
+  int64_t preemptions;   /* requests that gave their pages back and computed their tokens again */
+  int64_t kv_bytes_peak; /* pages of all sequences, at the end of a tick */
+  lariat_timing prelude, core, fill, coda;
+  lariat_timing whole; /* rows that ran all their steps in one call */
+} lariat_engine_counts;
+
+lariat_status lariat_engine_get_counts(lariat_engine *engine, lariat_engine_counts *counts, char **error);
+void lariat_engine_destroy(lariat_engine *engine);
 
 #ifdef __cplusplus
 }

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lariat.artefact import Artefact, Cache, ExitRule, Loops
     from lariat.compiler import CompileOptions, compile
+    from lariat.engine import Engine
     from lariat.errors import (
         ArtefactError,
         CompileError,
@@ -44,6 +45,7 @@ __all__ = [
     "CompileOptions",
     "Diagnostic",
     "Encoded",
+    "Engine",
     "ExitRule",
     "GenerateOptions",
     "Generation",
@@ -66,6 +68,7 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("Artefact", "Cache", "ExitRule", "Loops"), "artefact"),
     **dict.fromkeys(("CompileOptions", "compile"), "compiler"),
+    "Engine": "engine",
     "import_checkpoint": "importer",
     **dict.fromkeys(
         (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lariat.requests import GenerateOptions
 
-__all__ = ["add_artefact", "add_run", "add_sampling", "add_threads", "generate_options", "number"]
+__all__ = ["add_artefact", "add_engine", "add_run", "add_sampling", "add_threads", "generate_options", "number"]
 
 
 def number(low: int, high: int = 2**31 - 1) -> Callable[[str], int]:
@@ -83,6 +83,20 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--prefix", metavar="P", type=number(0), help="first rows that see each other both ways")
     add_threads(parser)
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """How rows of several prompts share ticks; see `load_options`."""
+    parser.add_argument(
+        "--max-rows", metavar="N", type=number(1), default=512, help="most rows of a tick (default: 512)"
+    )
+    parser.add_argument(
+        "--scheduler",
+        choices=("oldest", "fifo", "deepest"),
+        default="oldest",
+        help="which rows go first where not all fit (default: oldest)",
+    )
+    parser.add_argument("--kv-pages", metavar="N", type=number(1), help="most pages of keys and values")
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lariat._files import reason
 from lariat._reference import read_slots
-from lariat._runner import Ids, NewToken, SequenceEnd, missing_word
+from lariat._runner import Ids, NewToken, SequenceEnd, Settings, missing_word
 from lariat.artefact import Artefact
 from lariat.errors import ArtefactError, RuntimeFault
 from lariat.requests import CacheUse, Encoded, GenerateOptions, Score, ScoreOptions
@@ -20,24 +20,25 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
+    from lariat._native import Engine as NativeEngine
     from lariat._native import Generation as NativeGeneration
     from lariat._native import Session as NativeSession
 
     Integers = NDArray[numpy.int64]
 
-__all__ = ["FastRunner"]
+__all__ = ["ORDERS", "FastRunner", "sampling_values", "to_arrays"]
 
 FORMS = {None: 0, "lockstep": 1, "staggered": 2}
+ORDERS = {"oldest": 0, "fifo": 1, "deepest": 2}
 LARGEST, LARGEST_SEED = 2**63 - 1, 2**64 - 1
 
 
 class FastRunner:
     """Computes with the code of an artefact, opened by the first request and again after it was closed."""
 
-    def __init__(self, artefact: Artefact, threads: int | None, isa: str | None) -> None:
+    def __init__(self, artefact: Artefact, settings: Settings) -> None:
         self._artefact = artefact
-        self._threads = threads
-        self._isa = isa
+        self._settings = settings
         self._native: NativeSession | None = None
         self._opening = threading.Lock()
 
@@ -51,7 +52,7 @@ class FastRunner:
                 raise RuntimeFault("an initial state is given, but the model takes none")
             states = _read_states(options.initial_state, sequences, session.state_columns)
         results = session.score(
-            *self._arrays(sequences),
+            *to_arrays(sequences, self._artefact),
             mode=options.mode,
             loops=_optional(options.loops, "loops"),
             threshold=options.exit_threshold,
@@ -70,7 +71,7 @@ class FastRunner:
         return [score.slots for score in scores]
 
     def encode(self, sequences: Ids) -> list[Encoded]:
-        results = self._open().encode(*self._arrays(sequences))
+        results = self._open().encode(*to_arrays(sequences, self._artefact))
         return [Encoded(_present(hidden), logits) for logits, hidden, _, _ in results]
 
     def encode_to_file(self, sequences: Ids, output: Path) -> None:
@@ -82,25 +83,27 @@ class FastRunner:
 
     def generate(self, sequences: Ids, options: GenerateOptions) -> FastRun:
         generation = self._open().generate(
-            *self._arrays(sequences),
+            *to_arrays(sequences, self._artefact),
             loops=_optional(options.loops, "loops"),
             threshold=options.exit_threshold,
             missing=missing_word(options.missing),
             prefix=_integer(options.prefix or 0, "prefix"),
-            max_new_tokens=_integer(options.max_new_tokens, "max_new_tokens"),
-            seed=_integer(options.seed, "seed", 0, LARGEST_SEED),
-            repetition_penalty=options.repetition_penalty,
-            presence_penalty=options.presence_penalty,
-            frequency_penalty=options.frequency_penalty,
-            temperature=options.temperature,
-            top_k=_integer(options.top_k, "top_k"),
-            top_p=options.top_p,
-            min_p=options.min_p,
-            logprobs=_optional(options.logprobs, "logprobs", 0),
-            ignore_eos=options.ignore_eos,
-            stop_tokens=[_integer(token, "stop_tokens") for token in options.stop_tokens],
+            **sampling_values(options),
         )
         return FastRun(generation, with_logprobs=options.logprobs is not None)
+
+    def open_engine(self, *, refills: bool, uses_whole: bool, chunk_rows: int, missing: str | None) -> NativeEngine:
+        from lariat._native import Engine
+
+        return Engine(
+            self._open(),
+            max_rows=self._settings.max_rows,
+            chunk_rows=chunk_rows,
+            order=ORDERS[self._settings.scheduler],
+            refills=refills,
+            uses_whole=uses_whole,
+            missing=missing_word(missing),
+        )
 
     def start(self) -> None:
         self._open()
@@ -126,26 +129,60 @@ class FastRunner:
                     from lariat._native import Session
                 except ImportError as failure:
                     raise RuntimeFault(f"cannot load the runtime: {failure}; scripts/setup.sh builds it") from None
-                self._native = Session(str(self._artefact.path), threads=self._threads or 0, isa=self._isa)
+                settings = self._settings
+                self._native = Session(
+                    str(self._artefact.path),
+                    threads=settings.threads or 0,
+                    max_rows=settings.max_rows,
+                    kv_bytes=_kv_bytes(self._artefact, settings.kv_pages),
+                    isa=settings.isa,
+                    order=ORDERS[settings.scheduler],
+                )
             return self._native
 
-    def _arrays(self, sequences: Ids) -> tuple[Integers, Integers]:
-        """All tokens, one sequence after the other, and the length of each."""
-        import numpy
 
-        try:
-            tokens = numpy.array([token for sequence in sequences for token in sequence], numpy.int64)
-        except OverflowError:
-            place, index, token = next(
-                (place, index, token)
-                for place, sequence in enumerate(sequences)
-                for index, token in enumerate(sequence)
-                if not -LARGEST <= token <= LARGEST
-            )
-            most = self._artefact.vocabulary - 1
-            message = f"token {index} of sequence {place} is {token}, expected 0 to {most}"
-            raise RuntimeFault(message) from None
-        return tokens, numpy.array([len(sequence) for sequence in sequences], numpy.int64)
+def to_arrays(sequences: Ids, artefact: Artefact) -> tuple[Integers, Integers]:
+    """All tokens, one sequence after the other, and the length of each."""
+    import numpy
+
+    try:
+        tokens = numpy.array([token for sequence in sequences for token in sequence], numpy.int64)
+    except OverflowError:
+        place, index, token = next(
+            (place, index, token)
+            for place, sequence in enumerate(sequences)
+            for index, token in enumerate(sequence)
+            if not -LARGEST <= token <= LARGEST
+        )
+        most = artefact.vocabulary - 1
+        raise RuntimeFault(f"token {index} of sequence {place} is {token}, expected 0 to {most}") from None
+    return tokens, numpy.array([len(sequence) for sequence in sequences], numpy.int64)
+
+
+def sampling_values(options: GenerateOptions) -> dict[str, Any]:
+    """How tokens are chosen and when a sequence ends, as the native module takes it."""
+    return {
+        "max_new_tokens": _integer(options.max_new_tokens, "max_new_tokens"),
+        "seed": _integer(options.seed, "seed", 0, LARGEST_SEED),
+        "repetition_penalty": options.repetition_penalty,
+        "presence_penalty": options.presence_penalty,
+        "frequency_penalty": options.frequency_penalty,
+        "temperature": options.temperature,
+        "top_k": _integer(options.top_k, "top_k"),
+        "top_p": options.top_p,
+        "min_p": options.min_p,
+        "logprobs": _optional(options.logprobs, "logprobs", 0),
+        "ignore_eos": options.ignore_eos,
+        "stop_tokens": [_integer(token, "stop_tokens") for token in options.stop_tokens],
+    }
+
+
+def _kv_bytes(artefact: Artefact, pages: int | None) -> int:
+    """Bytes of so many pages of the cache whose pages are largest; 0 for no limit."""
+    if pages is None:
+        return 0
+    code: Any = artefact.manifest["code"]
+    return pages * max((int(cache["page_bytes"]) for cache in code["caches"]), default=1)
 
 
 class FastRun:

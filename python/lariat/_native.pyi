@@ -2,7 +2,7 @@
 """The runtime, behind lariat.Session. Not for direct use."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy
 from numpy.typing import NDArray
@@ -26,7 +26,14 @@ class Session:
     """A loaded artefact."""
 
     def __init__(
-        self, path: str, *, threads: int = 0, max_rows: int = 512, kv_bytes: int = 0, isa: str | None = None
+        self,
+        path: str,
+        *,
+        threads: int = 0,
+        max_rows: int = 512,
+        kv_bytes: int = 0,
+        isa: str | None = None,
+        order: int = 0,
     ) -> None: ...
     def close(self) -> None:
         """Give memory and threads back."""
@@ -89,17 +96,44 @@ class Session:
         threshold: float | None,
         missing: str | None,
         prefix: int,
-        max_new_tokens: int,
-        seed: int,
-        repetition_penalty: float,
-        presence_penalty: float,
-        frequency_penalty: float,
-        temperature: float,
-        top_k: int,
-        top_p: float,
-        min_p: float,
-        logprobs: int | None,
-        ignore_eos: bool,
-        stop_tokens: Sequence[int],
+        **options: object,
     ) -> Generation:
         """Start to generate."""
+
+class Engine:
+    """Requests that come at any time."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        max_rows: int,
+        chunk_rows: int,
+        order: int,
+        refills: bool,
+        uses_whole: bool,
+        missing: str | None,
+    ) -> None: ...
+    def submit(
+        self,
+        tokens: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
+        lengths: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
+        *,
+        loops: int | None,
+        threshold: float | None,
+        prefix: int,
+        depths: Sequence[int] | None,
+        **options: object,
+    ) -> int:
+        """Queue a request per sequence; the number of the first."""
+
+    def cancel(self, request: int) -> None:
+        """End a request before the next tick."""
+
+    def tick(
+        self,
+    ) -> tuple[list[tuple[int, int, int, float, list[int], list[float]]], list[tuple[int, str, str]], int]:
+        """Run one tick: new tokens, requests that ended, how many have not."""
+
+    def counts(self) -> dict[str, Any]:
+        """Calls, rows and seconds by function."""

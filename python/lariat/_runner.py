@@ -4,14 +4,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from lariat.requests import CacheUse, Encoded, GenerateOptions, Score, ScoreOptions
 
-__all__ = ["Ids", "NewToken", "Run", "Runner", "SequenceEnd", "missing_word"]
+__all__ = ["Ids", "NewToken", "Run", "Runner", "SequenceEnd", "Settings", "missing_word"]
 
 Ids = list[list[int]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a session runs; see `lariat.load`."""
+
+    threads: int | None = None
+    isa: str | None = None
+    max_rows: int = 512
+    scheduler: str = "oldest"
+    kv_pages: int | None = None
 
 
 class NewToken(NamedTuple):

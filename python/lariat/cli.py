@@ -11,9 +11,9 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from lariat._arguments import add_artefact, add_run, add_sampling, add_threads, generate_options, number
+from lariat._arguments import add_artefact, add_engine, add_run, add_sampling, add_threads, generate_options, number
 from lariat.errors import LariatError, RuntimeFault
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _generate_file(options: argparse.Namespace, chosen: GenerateOptions) -> None
     from lariat.session import load
 
     sequences = read_tokens(options.tokens)
-    with load(options.artefact, threads=options.threads) as session, replacing(options.output) as temporary:
+    with load(options.artefact, **_load_options(options)) as session, replacing(options.output) as temporary:
         results = session.generate(sequences, chosen)
         rows = [{"tokens": one.tokens, "steps": one.steps, "finish": one.finish} for one in results]
         temporary.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
@@ -146,7 +146,7 @@ def _generate_text(options: argparse.Namespace, chosen: GenerateOptions) -> None
     from lariat._terminal import Palette, summarise, wants_color
     from lariat.session import load
 
-    with load(options.artefact, threads=options.threads) as session:
+    with load(options.artefact, **_load_options(options)) as session:
         loops = session.info.loops
         most = chosen.loops or (loops.default if chosen.exit_threshold is None else loops.with_exit)
         colored = wants_color(options.color, sys.stdout)
@@ -155,6 +155,16 @@ def _generate_text(options: argparse.Namespace, chosen: GenerateOptions) -> None
         print(flush=True)
         if options.summary or colored:
             print(*summarise(session.info, palette, done.result, chosen.missing), sep="\n", file=sys.stderr)
+
+
+def _load_options(options: argparse.Namespace) -> dict[str, Any]:
+    """What `add_threads` and `add_engine` ask of `lariat.load`."""
+    return {
+        "threads": options.threads,
+        "max_rows": options.max_rows,
+        "scheduler": options.scheduler,
+        "kv_pages": options.kv_pages,
+    }
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -291,6 +301,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--summary", action="store_true", help="print loop steps and KV bytes on standard error")
     add_sampling(parser)
     add_run(parser)
+    add_engine(parser)
 
 
 def _add_encode(parser: argparse.ArgumentParser) -> None:

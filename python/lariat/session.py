@@ -12,7 +12,7 @@ from typing import SupportsIndex
 
 from lariat._process import ReferenceProcess
 from lariat._reference import ReferenceRunner
-from lariat._runner import NewToken, Run, Runner
+from lariat._runner import NewToken, Run, Runner, Settings
 from lariat.artefact import Artefact
 from lariat.errors import RuntimeFault
 from lariat.requests import (
@@ -41,32 +41,46 @@ __all__ = [
 ]
 
 
-def load(path: str | os.PathLike[str], *, threads: int | None = None, isa: str | None = None) -> Session:
-    """Open the artefact at `path`.
+def load(
+    path: str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+    max_rows: int = 512,
+    scheduler: str = "oldest",
+    kv_pages: int | None = None,
+) -> Session:
+    """Open the artefact at `path`. Results never depend on the options; the reference path has none of them.
 
     Args:
-        threads: to compute with, one per core where none is given; the reference path has one. Results never depend on
-            it.
+        threads: to compute with, one per core where none is given.
         isa: whose code to run, as `lariat info` lists them; the best that this machine runs where none is given.
+        max_rows: of one call, where a prompt may be cut, and of one tick that generates.
+        scheduler: which rows go first where not all fit a tick: `oldest`, `fifo` or `deepest`.
+        kv_pages: most pages of keys and values, of the size of the largest cache's; no limit where none is given.
 
     Raises:
         ArtefactError: if it is missing or its manifest is damaged.
+        RuntimeFault: for an option out of its range.
 
     >>> with load("ouro.lariat") as session:
     ...     session.score([[65, 110, 100]])[0].logits.shape
     (3, 320)
     """
-    return Session(Artefact.open(path), threads=threads, isa=isa)
+    return Session(Artefact.open(path), Settings(threads, isa, max_rows, scheduler, kv_pages))
+
+
+SCHEDULERS = ("oldest", "fifo", "deepest")
 
 
 class Session:
     """A loaded artefact. A context manager. On the reference path one call at a time; else from any thread."""
 
-    def __init__(self, artefact: Artefact, *, threads: int | None = None, isa: str | None = None) -> None:
+    def __init__(self, artefact: Artefact, settings: Settings | None = None) -> None:
         self.info = artefact
-        self.threads = threads
+        self._settings = _checked(settings or Settings())
         self._process = ReferenceProcess(artefact.path)
-        self._runner = self._choose_runner(isa)
+        self._runner = self._choose_runner()
         self._tokenizer: Tokenizer | None = None
 
     def __repr__(self) -> str:
@@ -105,6 +119,11 @@ class Session:
             RuntimeFault: on the reference path, which is a process of its own.
         """
         return self._runner.memory()
+
+    @property
+    def runner(self) -> Runner:
+        """What computes; for modules of this package."""
+        return self._runner
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -198,14 +217,25 @@ class Session:
             run.close()
         yield from results
 
-    def _choose_runner(self, isa: str | None) -> Runner:
+    def _choose_runner(self) -> Runner:
         if self.info.pipeline != "fast":
-            if isa is not None:
+            if self._settings.isa is not None:
+                isa = self._settings.isa
                 raise RuntimeFault(f"{self.info.path}: the {self.info.pipeline} path has no code for ISA '{isa}'")
             return ReferenceRunner(self._process)
         from lariat._fast import FastRunner
 
-        return FastRunner(self.info, self.threads, isa)
+        return FastRunner(self.info, self._settings)
+
+
+def _checked(settings: Settings) -> Settings:
+    if settings.max_rows < 1:
+        raise RuntimeFault(f"max_rows is {settings.max_rows}, expected at least 1")
+    if settings.kv_pages is not None and settings.kv_pages < 1:
+        raise RuntimeFault(f"kv_pages is {settings.kv_pages}, expected at least 1")
+    if settings.scheduler not in SCHEDULERS:
+        raise RuntimeFault(f"scheduler is '{settings.scheduler}', expected {', '.join(SCHEDULERS)}")
+    return settings
 
 
 class _Writer:

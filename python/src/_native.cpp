@@ -109,6 +109,60 @@ struct Request {
   lariat_batch batch;
 };
 
+/// lariat_generate_options by name.
+struct GenerateValues {
+  explicit GenerateValues(const nb::kwargs &given) {
+    lariat_generate_options_init(&options, sizeof options);
+    for (auto [key, value] : given) {
+      auto name = nb::cast<std::string>(key);
+      if (name == "max_new_tokens")
+        options.max_new_tokens = nb::cast<int64_t>(value);
+      else if (name == "seed")
+        options.seed = nb::cast<uint64_t>(value);
+      else if (name == "repetition_penalty")
+        options.repetition_penalty = nb::cast<double>(value);
+      else if (name == "presence_penalty")
+        options.presence_penalty = nb::cast<double>(value);
+      else if (name == "frequency_penalty")
+        options.frequency_penalty = nb::cast<double>(value);
+      else if (name == "temperature")
+        options.temperature = nb::cast<double>(value);
+      else if (name == "top_k")
+        options.top_k = nb::cast<int64_t>(value);
+      else if (name == "top_p")
+        options.top_p = nb::cast<double>(value);
+      else if (name == "min_p")
+        options.min_p = nb::cast<double>(value);
+      else if (name == "logprobs")
+        options.num_logprobs = value.is_none() ? -1 : nb::cast<int64_t>(value);
+      else if (name == "ignore_eos")
+        options.ignore_eos = nb::cast<bool>(value);
+      else if (name == "stop_tokens")
+        stopTokens = nb::cast<std::vector<int64_t>>(value);
+      else
+        throw nb::type_error(("there is no option '" + name + "'").c_str());
+    }
+    options.stop_tokens = stopTokens.data();
+    options.num_stop_tokens = static_cast<int64_t>(stopTokens.size());
+  }
+  GenerateValues(const GenerateValues &) = delete;
+  GenerateValues &operator=(const GenerateValues &) = delete;
+
+  lariat_generate_options options;
+  std::vector<int64_t> stopTokens;
+};
+
+static std::vector<TokenResult> listTokens(const lariat_token *tokens, int64_t count) {
+  std::vector<TokenResult> results;
+  for (const lariat_token *token = tokens; token != tokens + count; ++token)
+    results.emplace_back(token->sequence, token->id, token->steps, token->logprob,
+                         std::vector<int64_t>(token->top_ids, token->top_ids + token->num_top),
+                         std::vector<float>(token->top_logprobs, token->top_logprobs + token->num_top));
+  return results;
+}
+
+static const char *const kFinishNames[] = {"", "eos", "length", "stop", "failed"};
+
 /// A lariat_scores that goes with the last array over it.
 struct Scores {
   explicit Scores(lariat_scores *handle)
@@ -153,12 +207,7 @@ public:
     const lariat_token *tokens = nullptr;
     int64_t count = 0;
     run([&](char **text) { return lariat_generation_next(handle, &tokens, &count, text); });
-    std::vector<TokenResult> results;
-    for (const lariat_token *token = tokens; token != tokens + count; ++token)
-      results.emplace_back(token->sequence, token->id, token->steps, token->logprob,
-                           std::vector<int64_t>(token->top_ids, token->top_ids + token->num_top),
-                           std::vector<float>(token->top_logprobs, token->top_logprobs + token->num_top));
-    return results;
+    return listTokens(tokens, count);
   }
 
   void stop(int64_t sequence) {
@@ -169,9 +218,8 @@ public:
     lariat_sequence_tokens tokens{};
     tokens.struct_size = sizeof tokens;
     run([&](char **text) { return lariat_generation_get(handle, sequence, &tokens, text); });
-    const char *const names[] = {"", "eos", "length", "stop"};
     return {std::vector<int64_t>(tokens.ids, tokens.ids + tokens.num_tokens),
-            std::vector<int32_t>(tokens.steps, tokens.steps + tokens.num_tokens), names[tokens.finish & 3],
+            std::vector<int32_t>(tokens.steps, tokens.steps + tokens.num_tokens), kFinishNames[tokens.finish],
             tokens.slots ? std::optional<std::string>(tokens.slots) : std::nullopt};
   }
 
@@ -182,13 +230,14 @@ private:
 class Session {
 public:
   Session(const std::string &path, int64_t threads, int64_t maxRows, int64_t kvBytes,
-          const std::optional<std::string> &isa) {
+          const std::optional<std::string> &isa, int64_t order) {
     lariat_session_options options;
     lariat_session_options_init(&options, sizeof options);
     options.threads = threads;
     options.max_rows = maxRows;
     options.kv_bytes = kvBytes;
     options.isa = isa ? isa->c_str() : nullptr;
+    options.order = static_cast<int32_t>(order);
     run([&](char **text) { return lariat_session_open(path.c_str(), &options, &handle, text); });
   }
   Session(const Session &) = delete;
@@ -198,6 +247,8 @@ public:
   void close() {
     run([&](char **text) { return lariat_session_close(handle, text); });
   }
+
+  lariat_session *getHandle() const { return handle; }
 
   lariat_session_info getInfo() const {
     lariat_session_info info{};
@@ -239,27 +290,13 @@ public:
 
   Generation *generate(const Ids &tokens, const Ids &lengths, std::optional<int64_t> loops,
                        std::optional<double> threshold, const std::optional<std::string> &missing, int64_t prefix,
-                       int64_t maxNewTokens, uint64_t seed, double repetitionPenalty, double presencePenalty,
-                       double frequencyPenalty, double temperature, int64_t topK, double topP, double minP,
-                       std::optional<int64_t> logprobs, bool ignoreEos, const std::vector<int64_t> &stopTokens) const {
+                       const nb::kwargs &given) const {
     Request request(tokens, lengths, loops, threshold, missing, prefix);
-    lariat_generate_options options;
-    lariat_generate_options_init(&options, sizeof options);
-    options.max_new_tokens = maxNewTokens;
-    options.seed = seed;
-    options.repetition_penalty = repetitionPenalty;
-    options.presence_penalty = presencePenalty;
-    options.frequency_penalty = frequencyPenalty;
-    options.temperature = temperature;
-    options.top_k = topK;
-    options.top_p = topP;
-    options.min_p = minP;
-    options.num_logprobs = logprobs.value_or(-1);
-    options.ignore_eos = ignoreEos;
-    options.stop_tokens = stopTokens.data();
-    options.num_stop_tokens = static_cast<int64_t>(stopTokens.size());
+    GenerateValues values(given);
     lariat_generation *generation = nullptr;
-    run([&](char **text) { return lariat_generation_start(handle, &request.batch, &options, &generation, text); });
+    run([&](char **text) {
+      return lariat_generation_start(handle, &request.batch, &values.options, &generation, text);
+    });
     return new Generation(generation);
   }
 
@@ -286,6 +323,81 @@ private:
   lariat_session *handle = nullptr;
 };
 
+/// A timing as a dictionary.
+static nb::dict describe(const lariat_timing &timing) {
+  nb::dict result;
+  result["calls"] = timing.calls;
+  result["rows"] = timing.rows;
+  result["prompt_rows"] = timing.prompt_rows;
+  result["seconds"] = timing.seconds;
+  return result;
+}
+
+class Engine {
+public:
+  Engine(const Session &session, int64_t maxRows, int64_t chunkRows, int64_t order, bool refills, bool usesWhole,
+         const std::optional<std::string> &missing) {
+    lariat_engine_options options;
+    lariat_engine_options_init(&options, sizeof options);
+    options.max_rows = maxRows;
+    options.chunk_rows = chunkRows;
+    options.order = static_cast<int32_t>(order);
+    options.refills = refills;
+    options.uses_whole = usesWhole;
+    options.missing = missing ? missing->c_str() : nullptr;
+    run([&](char **text) { return lariat_engine_open(session.getHandle(), &options, &handle, text); });
+  }
+  Engine(const Engine &) = delete;
+  Engine &operator=(const Engine &) = delete;
+  ~Engine() { lariat_engine_destroy(handle); }
+
+  int64_t submit(const Ids &tokens, const Ids &lengths, std::optional<int64_t> loops, std::optional<double> threshold,
+                 int64_t prefix, const std::optional<std::vector<int64_t>> &depths, const nb::kwargs &given) {
+    Request request(tokens, lengths, loops, threshold, std::nullopt, prefix);
+    request.batch.wants_stop = nullptr;
+    GenerateValues values(given);
+    int64_t first = 0;
+    run([&](char **text) {
+      return lariat_engine_submit(handle, &request.batch, &values.options, depths ? depths->data() : nullptr,
+                                  depths ? static_cast<int64_t>(depths->size()) : 0, &first, text);
+    });
+    return first;
+  }
+
+  void cancel(int64_t request) {
+    run([&](char **text) { return lariat_engine_cancel(handle, request, text); });
+  }
+
+  std::tuple<std::vector<TokenResult>, std::vector<std::tuple<int64_t, std::string, std::string>>, int64_t> tick() {
+    lariat_tick tick{};
+    tick.struct_size = sizeof tick;
+    run([&](char **text) { return lariat_engine_tick(handle, &tick, text); });
+    std::vector<std::tuple<int64_t, std::string, std::string>> ends;
+    for (const lariat_request_end *end = tick.ends; end != tick.ends + tick.num_ends; ++end)
+      ends.emplace_back(end->request, kFinishNames[end->finish], end->error);
+    return {listTokens(tick.tokens, tick.num_tokens), std::move(ends), tick.num_unfinished};
+  }
+
+  nb::dict getCounts() {
+    lariat_engine_counts counts{};
+    counts.struct_size = sizeof counts;
+    run([&](char **text) { return lariat_engine_get_counts(handle, &counts, text); });
+    nb::dict result;
+    result["ticks"] = counts.ticks;
+    result["preemptions"] = counts.preemptions;
+    result["kv_bytes_peak"] = counts.kv_bytes_peak;
+    result["prelude"] = describe(counts.prelude);
+    result["core"] = describe(counts.core);
+    result["fill"] = describe(counts.fill);
+    result["coda"] = describe(counts.coda);
+    result["whole"] = describe(counts.whole);
+    return result;
+  }
+
+private:
+  lariat_engine *handle = nullptr;
+};
+
 } // namespace
 
 //===----------------------------------------------------------------------===//
@@ -305,8 +417,9 @@ NB_MODULE(_native, module) {
       .def("result", &Generation::result, "sequence"_a, "What a sequence has so far.");
 
   nb::class_<Session>(module, "Session", "A loaded artefact.")
-      .def(nb::init<const std::string &, int64_t, int64_t, int64_t, const std::optional<std::string> &>(), "path"_a,
-           nb::kw_only(), "threads"_a = 0, "max_rows"_a = 512, "kv_bytes"_a = 0, "isa"_a = nb::none())
+      .def(nb::init<const std::string &, int64_t, int64_t, int64_t, const std::optional<std::string> &, int64_t>(),
+           "path"_a, nb::kw_only(), "threads"_a = 0, "max_rows"_a = 512, "kv_bytes"_a = 0, "isa"_a = nb::none(),
+           "order"_a = 0)
       .def("close", &Session::close, "Give memory and threads back.")
       .def_prop_ro("threads", [](const Session &session) { return session.getInfo().threads; })
       .def_prop_ro("isa", [](const Session &session) { return std::string(session.getInfo().isa); })
@@ -317,7 +430,15 @@ NB_MODULE(_native, module) {
            "Logits of every row of every sequence.")
       .def("encode", &Session::encode, "tokens"_a, "lengths"_a, "Last state of every row of every sequence.")
       .def("generate", &Session::generate, "tokens"_a, "lengths"_a, nb::kw_only(), "loops"_a.none(),
-           "threshold"_a.none(), "missing"_a.none(), "prefix"_a, "max_new_tokens"_a, "seed"_a, "repetition_penalty"_a,
-           "presence_penalty"_a, "frequency_penalty"_a, "temperature"_a, "top_k"_a, "top_p"_a, "min_p"_a,
-           "logprobs"_a.none(), "ignore_eos"_a, "stop_tokens"_a, "Start to generate.");
+           "threshold"_a.none(), "missing"_a.none(), "prefix"_a, "options"_a, "Start to generate.");
+
+  nb::class_<Engine>(module, "Engine", "Requests that come at any time.")
+      .def(nb::init<const Session &, int64_t, int64_t, int64_t, bool, bool, const std::optional<std::string> &>(),
+           "session"_a, nb::kw_only(), "max_rows"_a, "chunk_rows"_a, "order"_a, "refills"_a, "uses_whole"_a,
+           "missing"_a.none())
+      .def("submit", &Engine::submit, "tokens"_a, "lengths"_a, nb::kw_only(), "loops"_a.none(), "threshold"_a.none(),
+           "prefix"_a, "depths"_a.none(), "options"_a, "Queue a request per sequence; the number of the first.")
+      .def("cancel", &Engine::cancel, "request"_a, "End a request before the next tick.")
+      .def("tick", &Engine::tick, "Run one tick: new tokens, requests that ended, how many have not.")
+      .def("counts", &Engine::getCounts, "Calls, rows and seconds by function.");
 }

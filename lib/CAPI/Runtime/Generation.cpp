@@ -7,47 +7,6 @@
 using namespace lariat;
 using namespace lariat::runtime_c;
 
-namespace {
-
-/// Holds a generation for one call; a second one at the same time is an error.
-class Use {
-public:
-  explicit Use(GenerationObject &object) : object(object) {
-    verifyNoCallback(*object.session);
-    if (object.isBusy.exchange(true))
-      throw Failure{LARIAT_STATUS_MISUSE, "the generation is in use by another call"};
-  }
-  ~Use() { object.isBusy = false; }
-  Use(const Use &) = delete;
-  Use &operator=(const Use &) = delete;
-
-private:
-  GenerationObject &object;
-};
-
-} // namespace
-
-/// Shows tokens as the interface does.
-static void showTokens(std::span<const runtime::NewToken> tokens, GenerationObject &object) {
-  object.tokens.clear();
-  object.topIds.assign(tokens.size(), {});
-  object.topLogprobs.assign(tokens.size(), {});
-  for (size_t index = 0; index < tokens.size(); ++index) {
-    const runtime::NewToken &token = tokens[index];
-    for (const runtime::TokenLogprob &top : token.choice.top) {
-      object.topIds[index].push_back(top.token);
-      object.topLogprobs[index].push_back(top.logprob);
-    }
-    object.tokens.push_back({.sequence = token.sequence,
-                             .id = token.choice.token,
-                             .steps = token.steps,
-                             .logprob = token.choice.logprob,
-                             .top_ids = object.topIds[index].data(),
-                             .top_logprobs = object.topLogprobs[index].data(),
-                             .num_top = static_cast<int64_t>(token.choice.top.size())});
-  }
-}
-
 static std::shared_ptr<GenerationObject> start(lariat_session *session, const lariat_batch *batch,
                                                const lariat_generate_options *options) {
   auto object = std::make_shared<GenerationObject>();
@@ -68,7 +27,9 @@ static void advance(GenerationObject &object) {
   runtime::Expected<std::span<const runtime::NewToken>> tokens = object.generation->next();
   if (!tokens)
     throw Failure{*object.wasStopped ? LARIAT_STATUS_STOPPED : LARIAT_STATUS_REQUEST, tokens.text()};
-  showTokens(*tokens, object);
+  object.tokens.clear();
+  for (const runtime::NewToken &token : *tokens)
+    object.tokens.add(token.sequence, token.choice, token.steps);
 }
 
 static void stopAll(GenerationObject &object) {
@@ -78,7 +39,7 @@ static void stopAll(GenerationObject &object) {
 
 /// Hands the tokens of a step out; whether to go on.
 static bool report(GenerationObject &object, lariat_token_callback onToken, void *user) {
-  for (const lariat_token &token : object.tokens) {
+  for (const lariat_token &token : object.tokens.list) {
     int32_t answer = LARIAT_GO_ON;
     {
       CallbackScope scope(*object.session);
@@ -117,17 +78,17 @@ lariat_status lariat_generation_next(lariat_generation *generation, const lariat
     std::shared_ptr<GenerationObject> object = find(generation);
     verifyNotNull(tokens, "tokens");
     verifyNotNull(num_tokens, "num_tokens");
-    Use use(*object);
+    Use use(object->isBusy, *object->session, "generation");
     advance(*object);
-    *tokens = object->tokens.data();
-    *num_tokens = static_cast<int64_t>(object->tokens.size());
+    *tokens = object->tokens.list.data();
+    *num_tokens = static_cast<int64_t>(object->tokens.list.size());
   });
 }
 
 lariat_status lariat_generation_stop(lariat_generation *generation, int64_t sequence, char **error) {
   return guard(error, [&] {
     std::shared_ptr<GenerationObject> object = find(generation);
-    Use use(*object);
+    Use use(object->isBusy, *object->session, "generation");
     if (runtime::Status status = object->generation->stop(sequence))
       throw Failure{LARIAT_STATUS_MISUSE, status.text()};
   });
@@ -137,7 +98,7 @@ lariat_status lariat_generation_get(lariat_generation *generation, int64_t seque
                                     char **error) {
   return guard(error, [&] {
     std::shared_ptr<GenerationObject> object = find(generation);
-    Use use(*object);
+    Use use(object->isBusy, *object->session, "generation");
     const std::vector<runtime::SequenceTokens> &results = object->generation->getResults();
     if (sequence < 0 || sequence >= static_cast<int64_t>(results.size()))
       throw Failure{LARIAT_STATUS_MISUSE, "sequence " + std::to_string(sequence) + " is not one of the " +
@@ -168,11 +129,11 @@ lariat_status lariat_generate(lariat_session *session, const lariat_batch *batch
     std::shared_ptr<GenerationObject> object = start(session, batch, options);
     do
       advance(*object);
-    while (!object->tokens.empty() && (!on_token || report(*object, on_token, user)));
+    while (!object->tokens.list.empty() && (!on_token || report(*object, on_token, user)));
     *generation = makeHandle(std::move(object));
   });
 }
 
 } // extern "C"
 
-static_assert(static_cast<int>(runtime::Finish::Stopped) == LARIAT_FINISH_STOPPED);
+static_assert(static_cast<int>(runtime::Finish::Failed) == LARIAT_FINISH_FAILED);

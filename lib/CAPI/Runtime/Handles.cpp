@@ -14,8 +14,8 @@ using namespace lariat::runtime_c;
 
 namespace {
 
-using Object =
-    std::variant<std::shared_ptr<SessionObject>, std::shared_ptr<ScoresObject>, std::shared_ptr<GenerationObject>>;
+using Object = std::variant<std::shared_ptr<SessionObject>, std::shared_ptr<ScoresObject>,
+                            std::shared_ptr<GenerationObject>, std::shared_ptr<EngineObject>>;
 
 struct Table {
   std::mutex mutex;
@@ -85,6 +85,9 @@ lariat_scores *lariat::runtime_c::makeHandle(std::shared_ptr<ScoresObject> objec
 lariat_generation *lariat::runtime_c::makeHandle(std::shared_ptr<GenerationObject> object) {
   return reinterpret_cast<lariat_generation *>(insert(std::move(object)));
 }
+lariat_engine *lariat::runtime_c::makeHandle(std::shared_ptr<EngineObject> object) {
+  return reinterpret_cast<lariat_engine *>(insert(std::move(object)));
+}
 
 std::shared_ptr<SessionObject> lariat::runtime_c::find(lariat_session *handle) {
   return findObject<SessionObject>(handle, "session");
@@ -95,6 +98,9 @@ std::shared_ptr<ScoresObject> lariat::runtime_c::find(lariat_scores *handle) {
 std::shared_ptr<GenerationObject> lariat::runtime_c::find(lariat_generation *handle) {
   return findObject<GenerationObject>(handle, "generation");
 }
+std::shared_ptr<EngineObject> lariat::runtime_c::find(lariat_engine *handle) {
+  return findObject<EngineObject>(handle, "engine");
+}
 
 std::shared_ptr<SessionObject> lariat::runtime_c::drop(lariat_session *handle) {
   return dropObject<SessionObject>(handle);
@@ -104,6 +110,35 @@ std::shared_ptr<ScoresObject> lariat::runtime_c::drop(lariat_scores *handle) {
 }
 std::shared_ptr<GenerationObject> lariat::runtime_c::drop(lariat_generation *handle) {
   return dropObject<GenerationObject>(handle);
+}
+std::shared_ptr<EngineObject> lariat::runtime_c::drop(lariat_engine *handle) {
+  return dropObject<EngineObject>(handle);
+}
+
+//===----------------------------------------------------------------------===//
+// Tokens
+//===----------------------------------------------------------------------===//
+
+void ShownTokens::clear() {
+  list.clear();
+  topIds.clear();
+  topLogprobs.clear();
+}
+
+void ShownTokens::add(int64_t sequence, const runtime::Choice &choice, int32_t steps) {
+  std::vector<int64_t> &ids = topIds.emplace_back();
+  std::vector<float> &logprobs = topLogprobs.emplace_back();
+  for (const runtime::TokenLogprob &top : choice.top) {
+    ids.push_back(top.token);
+    logprobs.push_back(top.logprob);
+  }
+  list.push_back({.sequence = sequence,
+                  .id = choice.token,
+                  .steps = steps,
+                  .logprob = choice.logprob,
+                  .top_ids = ids.data(),
+                  .top_logprobs = logprobs.data(),
+                  .num_top = static_cast<int64_t>(ids.size())});
 }
 
 //===----------------------------------------------------------------------===//

@@ -29,31 +29,52 @@ struct ScoresObject {
   std::vector<std::string> slots; ///< JSON
 };
 
+/// Tokens as the interface shows them.
+struct ShownTokens {
+  std::vector<lariat_token> list;
+  std::vector<std::vector<int64_t>> topIds;
+  std::vector<std::vector<float>> topLogprobs;
+
+  void clear();
+  void add(int64_t sequence, const runtime::Choice &choice, int32_t steps);
+};
+
 struct GenerationObject {
   std::shared_ptr<SessionObject> session;
   std::unique_ptr<runtime::Generation> generation;
   std::atomic<bool> isBusy = false;
   std::shared_ptr<bool> wasStopped; ///< by a callback
   // What the caller was shown last.
-  std::vector<lariat_token> tokens;
-  std::vector<std::vector<int64_t>> topIds;
-  std::vector<std::vector<float>> topLogprobs;
+  ShownTokens tokens;
   std::vector<std::string> slots;
+};
+
+struct EngineObject {
+  std::shared_ptr<SessionObject> session;
+  std::unique_ptr<runtime::Engine> engine;
+  std::atomic<bool> isBusy = false;
+  // What the caller was shown last.
+  ShownTokens tokens;
+  std::vector<runtime::EngineEnd> ends;
+  std::vector<lariat_request_end> shownEnds;
 };
 
 lariat_session *makeHandle(std::shared_ptr<SessionObject> object);
 lariat_scores *makeHandle(std::shared_ptr<ScoresObject> object);
 lariat_generation *makeHandle(std::shared_ptr<GenerationObject> object);
+lariat_engine *makeHandle(std::shared_ptr<EngineObject> object);
 
 /// The object of a handle; throws a Failure where there is none.
 std::shared_ptr<SessionObject> find(lariat_session *handle);
 std::shared_ptr<ScoresObject> find(lariat_scores *handle);
 std::shared_ptr<GenerationObject> find(lariat_generation *handle);
+std::shared_ptr<EngineObject> find(lariat_engine *handle);
 
 /// Ends a handle; null where there is none.
 std::shared_ptr<SessionObject> drop(lariat_session *handle);
 std::shared_ptr<ScoresObject> drop(lariat_scores *handle);
 std::shared_ptr<GenerationObject> drop(lariat_generation *handle);
+std::shared_ptr<EngineObject> drop(lariat_engine *handle);
 
 /// Whether this is a child of the process that opened a session.
 bool isForked();

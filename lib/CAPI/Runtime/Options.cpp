@@ -49,6 +49,17 @@ lariat_generate_options runtime_c::getDefaultGenerateOptions() {
   return options;
 }
 
+lariat_engine_options runtime_c::getDefaultEngineOptions() {
+  lariat_engine_options options{};
+  options.struct_size = sizeof options;
+  options.max_rows = 512;
+  options.chunk_rows = 256;
+  options.order = LARIAT_ORDER_OLDEST;
+  options.refills = 1;
+  options.uses_whole = 1;
+  return options;
+}
+
 void runtime_c::verifySize(size_t found, size_t expected, const char *name) {
   if (found != expected)
     throw Failure{LARIAT_STATUS_MISUSE, "struct_size of the " + std::string(name) + " is " + std::to_string(found) +

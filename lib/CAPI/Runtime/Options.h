@@ -17,6 +17,7 @@ lariat_session_options getDefaultSessionOptions();
 lariat_batch getDefaultBatch();
 lariat_score_options getDefaultScoreOptions();
 lariat_generate_options getDefaultGenerateOptions();
+lariat_engine_options getDefaultEngineOptions();
 
 /// Throws a Failure where a structure has not the size of its version. There is one version yet.
 void verifySize(size_t found, size_t expected, const char *name);
@@ -56,6 +57,22 @@ void verifyNotNull(const T *pointer, const char *name) {
   if (!pointer)
     throw Failure{LARIAT_STATUS_MISUSE, std::string("the argument '") + name + "' is null"};
 }
+
+/// Holds an object for one call; a second one at the same time is an error.
+class Use {
+public:
+  Use(std::atomic<bool> &isBusy, const SessionObject &session, const char *what) : isBusy(isBusy) {
+    verifyNoCallback(session);
+    if (isBusy.exchange(true))
+      throw Failure{LARIAT_STATUS_MISUSE, std::string("the ") + what + " is in use by another call"};
+  }
+  ~Use() { isBusy = false; }
+  Use(const Use &) = delete;
+  Use &operator=(const Use &) = delete;
+
+private:
+  std::atomic<bool> &isBusy;
+};
 
 /// What every request has.
 runtime::Request readBatch(const lariat_batch *batch, const std::shared_ptr<SessionObject> &session,

@@ -43,7 +43,10 @@ lariat_status lariat_session_open(const char *path, const lariat_session_options
                                               std::to_string(given.kv_bytes) + ", expected at least 0, 1 and 0"};
     claimProcess();
     runtime::SessionOptions chosen;
+    if (given.order < LARIAT_ORDER_OLDEST || given.order > LARIAT_ORDER_DEEPEST)
+      throw Failure{LARIAT_STATUS_MISUSE, "the order is " + std::to_string(given.order) + ", expected 0 to 2"};
     chosen.maxRows = given.max_rows;
+    chosen.order = static_cast<runtime::Order>(given.order);
     chosen.open = {.threads = given.threads,
                    .pinThreads = given.pin_threads != 0,
                    .isa = given.isa ? given.isa : "",

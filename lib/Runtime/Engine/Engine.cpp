@@ -40,10 +40,18 @@ Expected<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Model> model, E
 //===----------------------------------------------------------------------===//
 
 int64_t Engine::submit(EngineRequest request) {
+  std::vector<EngineRequest> requests;
+  requests.push_back(std::move(request));
+  return submit(std::move(requests));
+}
+
+int64_t Engine::submit(std::vector<EngineRequest> requests) {
   std::lock_guard lock(mutex);
-  submitted.emplace_back(numSubmitted, std::move(request));
-  ++numUnfinished;
-  return numSubmitted++;
+  int64_t first = numSubmitted;
+  for (EngineRequest &request : requests)
+    submitted.emplace_back(numSubmitted++, std::move(request));
+  numUnfinished += static_cast<int64_t>(requests.size());
+  return first;
 }
 
 void Engine::cancel(int64_t request) {

@@ -59,6 +59,8 @@ Engine::Outcome Engine::call(const Function &function, const Batch &batch, std::
   if (status.ok()) {
     timing.rows += static_cast<int64_t>(batch.rows.size());
     ++timing.calls;
+    timing.promptRows +=
+        std::ranges::count_if(batch.rows, [](const Row &row) { return !(row.flags & abi::kGenerated); });
     return Outcome::Done;
   }
   if (status.lacksPages())
@@ -227,7 +229,8 @@ void Engine::choose(Running &one, std::span<const float> logits, int32_t rowStep
   auto position = static_cast<int64_t>(one.tokens.size()) - 1;
   std::optional<Choice> choice = one.sampler.choose(logits, position);
   if (!choice) {
-    finish(one, Finish::Failed, makeError("the logits of position ", position, " of sequence ", one.number, " are not numbers").message);
+    finish(one, Finish::Failed,
+           makeError("the logits of position ", position, " of sequence ", one.number, " are not numbers").message);
     return;
   }
   int64_t token = choice->token;

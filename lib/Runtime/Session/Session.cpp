@@ -155,34 +155,53 @@ Expected<std::vector<SequenceScores>> Session::encode(const Request &request) {
   return runAll(**runner, request, planCalls(request, {maxRows, std::nullopt, mayCut(request, "score")}));
 }
 
-Expected<std::unique_ptr<Generation>> Session::generate(GenerateRequest request) {
+Expected<std::unique_ptr<Engine>> Session::createEngine(EngineOptions options) const {
+  Request request;
+  request.missing = options.missing;
+  if (Status status = verifyMissing(facts, request))
+    return status.takeError();
+  options.mayCut = mayCut(request, options.mode);
+  return Engine::create(model, std::move(options));
+}
+
+Expected<std::vector<EngineRequest>> Session::prepare(GenerateRequest request) const {
   if (Status status = verifyGenerate(facts, request))
     return status.takeError();
   Expected<RunSettings> settings = readSettings(request, "generate");
   if (!settings)
     return settings.takeError();
-  EngineOptions options{.missing = settings->missing,
-                        .maxRows = maxRows,
-                        .chunkRows = maxRows,
-                        .order = order,
-                        .mayCut = mayCut(request, "generate")};
-  Expected<std::unique_ptr<Engine>> engine = Engine::create(model, std::move(options));
-  if (!engine)
-    return engine.takeError();
   std::vector<int64_t> endTokens = request.stopTokens;
   if (!request.ignoreEos)
     endTokens.insert(endTokens.end(), facts.eos.begin(), facts.eos.end());
+  std::vector<EngineRequest> prepared;
   for (std::vector<int64_t> &prompt : request.sequences)
-    (*engine)->submit({.prompt = std::move(prompt),
-                       .loops = settings->loops,
-                       .threshold = settings->threshold,
-                       .prefix = request.prefix,
-                       .maxNewTokens = request.maxNewTokens,
-                       .sampling = request.sampling,
-                       .endTokens = endTokens,
-                       .depthAt = {}});
-  std::unique_ptr<Generation> generation(new Generation(facts, settings->loops, std::move(request.wantsStop),
-                                                        std::move(*engine), request.sequences.size()));
+    prepared.push_back({.prompt = std::move(prompt),
+                        .loops = settings->loops,
+                        .threshold = settings->threshold,
+                        .prefix = request.prefix,
+                        .maxNewTokens = request.maxNewTokens,
+                        .sampling = request.sampling,
+                        .endTokens = endTokens,
+                        .depthAt = {}});
+  return prepared;
+}
+
+Expected<std::unique_ptr<Generation>> Session::generate(GenerateRequest request) {
+  StopQuestion wantsStop = request.wantsStop;
+  EngineOptions options{.missing = request.missing, .maxRows = maxRows, .chunkRows = maxRows, .order = order};
+  bool cuts = mayCut(request, "generate");
+  Expected<std::vector<EngineRequest>> prepared = prepare(std::move(request));
+  if (!prepared)
+    return prepared.takeError();
+  options.mayCut = cuts;
+  Expected<std::unique_ptr<Engine>> engine = Engine::create(model, std::move(options));
+  if (!engine)
+    return engine.takeError();
+  int64_t loops = prepared->empty() ? 1 : prepared->front().loops;
+  size_t numSequences = prepared->size();
+  (*engine)->submit(std::move(*prepared));
+  std::unique_ptr<Generation> generation(
+      new Generation(facts, loops, std::move(wantsStop), std::move(*engine), numSequences));
   generation->engine->takeMail();
   generation->collect();
   return generation;

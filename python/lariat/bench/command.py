@@ -17,6 +17,7 @@ __all__ = ["add_to"]
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the commands of `lariat bench` to its parser."""
+    from lariat._arguments import add_artefact, add_threads, number
     from lariat.bench.plan import ROOT
     from lariat.bench.shapes import SHAPES
     from lariat.compiler import DEFAULT_PIPELINE, PIPELINES
@@ -42,6 +43,25 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     kernels.add_argument("--rounds", metavar="N", type=int, default=9, help="rounds (default: 9)")
     kernels.add_argument("--isa", metavar="LIST", help="ISAs, separated by commas (default: all of this machine)")
     _add_folder(kernels, "kernels.json and kernels.md")
+
+    serve = commands.add_parser("serve", help="replay a load against an engine", allow_abbrev=False)
+    serve.set_defaults(run=_serve)
+    add_artefact(serve)
+    serve.add_argument("--engine", choices=("full", "compact", "depth"), default="depth",
+                       help="how rows of different depths share ticks (default: depth)")  # fmt: skip
+    serve.add_argument("--exits", metavar="KIND", default="model",
+                       help="loop steps of rows: model, full, uniform, iid:P1,P2,... (default: model)")  # fmt: skip
+    serve.add_argument("--rows", metavar="N", type=number(1), default=32, help="rows of a tick (default: 32)")
+    serve.add_argument("--requests", metavar="N", type=number(1), default=128, help="requests (default: 128)")
+    serve.add_argument("--prompt-tokens", metavar="N", type=number(1), default=32, help="of a request (default: 32)")
+    serve.add_argument("--new-tokens", metavar="N", type=number(1), default=64, help="of a request (default: 64)")
+    serve.add_argument("--arrivals", metavar="KIND", default="closed",
+                       help="closed, or poisson:LOAD, a share of the closed loop's rate (default: closed)")  # fmt: skip
+    serve.add_argument(
+        "--seed", metavar="N", type=number(0), default=0, help="of prompts, depths, arrivals (default: 0)"
+    )
+    add_threads(serve)
+    serve.add_argument("--json", metavar="OUT.json", type=Path, help="file to write (default: print it)")
 
     model = commands.add_parser("model", help="measure a model beside peers and limits", allow_abbrev=False)
     model.set_defaults(run=_model)
@@ -111,6 +131,30 @@ def _kernels(options: argparse.Namespace) -> None:
     text = render_kernels(measured, lines)
     _write(options.output, "kernels", {"about": about, **measured}, text)
     print(text, end="")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from lariat.bench.about import describe_run
+    from lariat.bench.serve import Load, serve
+
+    load = Load(
+        options.engine,
+        options.exits,
+        options.rows,
+        options.requests,
+        options.prompt_tokens,
+        options.new_tokens,
+        options.arrivals,
+        options.threads,
+        options.seed,
+    )
+    about = describe_run(["lariat", *sys.argv[1:]])
+    text = json.dumps({**serve(options.artefact, load), "about": about}, indent=1) + "\n"
+    if options.json is None:
+        print(text, end="")
+        return
+    with replacing(options.json) as temporary:
+        temporary.write_text(text)
 
 
 def _model(options: argparse.Namespace) -> None:

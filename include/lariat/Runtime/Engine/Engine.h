@@ -71,6 +71,7 @@ struct EngineEnd {
 /// Calls of one function.
 struct Timing {
   int64_t calls = 0, rows = 0;
+  int64_t promptRows = 0; ///< of the rows
   double seconds = 0;
 };
 
@@ -88,6 +89,8 @@ public:
 
   /// Queues a request and returns its number, ascending from 0.
   int64_t submit(EngineRequest request);
+  /// Queues requests with consecutive numbers; returns the first.
+  int64_t submit(std::vector<EngineRequest> requests);
   /// Ends a request as `Stopped` before the next tick; nothing where it has ended.
   void cancel(int64_t request);
   /// Requests that have been submitted and have not ended.

@@ -65,6 +65,11 @@ public:
   Expected<std::vector<SequenceScores>> encode(const Request &request);
   Expected<std::unique_ptr<Generation>> generate(GenerateRequest request);
 
+  /// An engine for this model; `options.mayCut` is set by what the model allows at its default number of loop steps.
+  Expected<std::unique_ptr<Engine>> createEngine(EngineOptions options) const;
+  /// A request per sequence, checked against the model; it must ask for the missing mode of the engine.
+  Expected<std::vector<EngineRequest>> prepare(GenerateRequest request) const;
+
   /// Frees code, weights and pages; waits for a call that runs. Every request afterwards is an error.
   void close() { model->close(); }
 

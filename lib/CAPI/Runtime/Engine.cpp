@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Engines of include/lariat-c/Runtime.h.
+
+#include "Options.h"
+
+using namespace lariat;
+using namespace lariat::runtime_c;
+
+static runtime::EngineOptions readOptions(const lariat_engine_options *given) {
+  lariat_engine_options options = readStruct(given, getDefaultEngineOptions(), "lariat_engine_options");
+  if (options.order < LARIAT_ORDER_OLDEST || options.order > LARIAT_ORDER_DEEPEST)
+    throw Failure{LARIAT_STATUS_MISUSE, "the order is " + std::to_string(options.order) + ", expected 0 to 2"};
+  runtime::EngineOptions chosen;
+  chosen.maxRows = options.max_rows;
+  chosen.chunkRows = options.chunk_rows;
+  chosen.order = static_cast<runtime::Order>(options.order);
+  chosen.refills = options.refills != 0;
+  chosen.usesWhole = options.uses_whole != 0;
+  if (options.missing)
+    chosen.missing = options.missing;
+  return chosen;
+}
+
+static void show(const std::vector<runtime::EngineEnd> &ends, EngineObject &object) {
+  object.ends = ends;
+  object.shownEnds.clear();
+  for (const runtime::EngineEnd &end : object.ends)
+    object.shownEnds.push_back(
+        {.request = end.request, .finish = static_cast<int32_t>(end.finish), .error = end.error.c_str()});
+}
+
+static lariat_timing toTiming(const runtime::Timing &timing) {
+  return {.calls = timing.calls, .rows = timing.rows, .prompt_rows = timing.promptRows, .seconds = timing.seconds};
+}
+
+extern "C" {
+
+void lariat_engine_options_init(lariat_engine_options *options, size_t struct_size) {
+  initStruct(options, struct_size, getDefaultEngineOptions());
+}
+
+lariat_status lariat_engine_open(lariat_session *session, const lariat_engine_options *options, lariat_engine **engine,
+                                 char **error) {
+  return guard(error, [&] {
+    verifyNotNull(engine, "engine");
+    auto object = std::make_shared<EngineObject>();
+    object->session = find(session);
+    verifyNoCallback(*object->session);
+    runtime::Expected<std::unique_ptr<runtime::Engine>> made =
+        object->session->session->createEngine(readOptions(options));
+    if (!made)
+      throw Failure{LARIAT_STATUS_REQUEST, made.text()};
+    object->engine = std::move(*made);
+    *engine = makeHandle(std::move(object));
+  });
+}
+
+lariat_status lariat_engine_submit(lariat_engine *engine, const lariat_batch *batch,
+                                   const lariat_generate_options *options, const int64_t *depths, int64_t num_depths,
+                                   int64_t *first, char **error) {
+  return guard(error, [&] {
+    std::shared_ptr<EngineObject> object = find(engine);
+    verifyNotNull(first, "first");
+    verifyNotNull(batch, "batch");
+    if (batch->missing || batch->wants_stop)
+      throw Failure{LARIAT_STATUS_MISUSE, "'missing' or 'wants_stop' is given in a request to an engine"};
+    if (depths && num_depths < 1)
+      throw Failure{LARIAT_STATUS_MISUSE, "num_depths is " + std::to_string(num_depths) + ", expected at least 1"};
+    runtime::GenerateRequest request = readGenerate(batch, options, object->session, std::make_shared<bool>(false));
+    runtime::Expected<std::vector<runtime::EngineRequest>> prepared =
+        object->session->session->prepare(std::move(request));
+    if (!prepared)
+      throw Failure{LARIAT_STATUS_REQUEST, prepared.text()};
+    if (depths)
+      for (runtime::EngineRequest &one : *prepared)
+        one.depthAt = [given = std::vector<int64_t>(depths, depths + num_depths)](int64_t position) {
+          return given[position % static_cast<int64_t>(given.size())];
+        };
+    *first = object->engine->submit(std::move(*prepared));
+  });
+}
+
+lariat_status lariat_engine_cancel(lariat_engine *engine, int64_t request, char **error) {
+  return guard(error, [&] { find(engine)->engine->cancel(request); });
+}
+
+lariat_status lariat_engine_tick(lariat_engine *engine, lariat_tick *tick, char **error) {
+  return guard(error, [&] {
+    std::shared_ptr<EngineObject> object = find(engine);
+    Use use(object->isBusy, *object->session, "engine");
+    object->engine->tick();
+    object->tokens.clear();
+    for (const runtime::EngineToken &token : object->engine->getTokens())
+      object->tokens.add(token.request, token.choice, token.steps);
+    show(object->engine->getEnds(), *object);
+    lariat_tick value{};
+    value.tokens = object->tokens.list.data();
+    value.num_tokens = static_cast<int64_t>(object->tokens.list.size());
+    value.ends = object->shownEnds.data();
+    value.num_ends = static_cast<int64_t>(object->shownEnds.size());
+    value.num_unfinished = object->engine->getNumUnfinished();
+    writeStruct(tick, value, "lariat_tick");
+  });
+}
+
+lariat_status lariat_engine_get_counts(lariat_engine *engine, lariat_engine_counts *counts, char **error) {
+  return guard(error, [&] {
+    std::shared_ptr<EngineObject> object = find(engine);
+    Use use(object->isBusy, *object->session, "engine");
+    const runtime::EngineCounts &found = object->engine->getCounts();
+    lariat_engine_counts value{};
+    value.ticks = found.ticks;
+    value.preemptions = found.preemptions;
+    value.kv_bytes_peak = found.pageBytesAtMost;
+    value.prelude = toTiming(found.prelude);
+    value.core = toTiming(found.core);
+    value.fill = toTiming(found.fill);
+    value.coda = toTiming(found.coda);
+    value.whole = toTiming(found.whole);
+    writeStruct(counts, value, "lariat_engine_counts");
+  });
+}
+
+void lariat_engine_destroy(lariat_engine *engine) {
+  (void)guard(nullptr, [&] { drop(engine); });
+}
+
+} // extern "C"
+
+static_assert(static_cast<int>(runtime::Order::Deepest) == LARIAT_ORDER_DEEPEST);

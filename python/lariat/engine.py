@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Continuous depth-wise batching: requests come at any time, and rows of any mix of depths run in one tick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from lariat._fast import FastRunner, sampling_values, to_arrays
+from lariat._runner import NewToken
+from lariat.errors import RuntimeFault
+from lariat.requests import GenerateOptions
+
+if TYPE_CHECKING:
+    from lariat.session import Session
+
+__all__ = ["Counts", "End", "Engine", "Tick", "Timing"]
+
+
+class End(NamedTuple):
+    """How a request ended: `eos`, `length`, `stop` (cancelled) or `failed`, with the reason."""
+
+    request: int
+    finish: str
+    error: str
+
+
+class Tick(NamedTuple):
+    """What one tick brought; `sequence` of a token is its request."""
+
+    tokens: list[NewToken]
+    ends: list[End]
+    unfinished: int
+
+
+class Timing(NamedTuple):
+    """Calls of one function, the rows in them, those of prompts among them, and their seconds."""
+
+    calls: int
+    rows: int
+    prompt_rows: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Since the engine was made.
+
+    Attributes:
+        preemptions: requests that gave their pages back and computed their tokens again.
+        kv_bytes_peak: of pages at the end of a tick.
+        whole: rows that ran all their loop steps in one call.
+    """
+
+    ticks: int
+    preemptions: int
+    kv_bytes_peak: int
+    prelude: Timing
+    core: Timing
+    fill: Timing
+    coda: Timing
+    whole: Timing
+
+
+class Engine:
+    """Runs requests of one session. A request's tokens are those it gets alone, whatever runs beside it.
+
+    `submit` and `cancel` may be called from any thread, `tick` and `counts` from one at a time.
+
+    >>> with lariat.load("ouro.lariat") as session:
+    ...     engine = Engine(session)
+    ...     number = engine.submit([65, 66], GenerateOptions(max_new_tokens=4))
+    ...     while engine.tick().unfinished:
+    ...         pass
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        chunk_rows: int = 256,
+        refills: bool = True,
+        uses_whole: bool = True,
+        missing: str | None = None,
+    ) -> None:
+        """Rows of a tick, scheduler and pages are those that the session was loaded with.
+
+        Args:
+            chunk_rows: of a prompt that enter together while others generate.
+            refills: False lets rows enter only when the loop is empty, as engines do that batch by token.
+            uses_whole: False runs even a row alone step by step.
+            missing: what later rows see of a row that exited, in all requests.
+
+        Raises:
+            RuntimeFault: on the reference path, or if the model does not generate.
+        """
+        runner = session.runner
+        if not isinstance(runner, FastRunner):
+            raise RuntimeFault(f"{session.info.path}: the reference path has no engine")
+        self._artefact = session.info
+        self._native = runner.open_engine(
+            refills=refills, uses_whole=uses_whole, chunk_rows=chunk_rows, missing=missing
+        )
+
+    def submit(
+        self, prompt: Sequence[int], options: GenerateOptions | None = None, *, depths: Sequence[int] | None = None
+    ) -> int:
+        """Queue a request; returns its number.
+
+        Args:
+            depths: a row at position p runs at most `depths[p % len(depths)]` loop steps. That changes what the model
+                computes: it is for measurements.
+
+        Raises:
+            RuntimeFault: if the model cannot do what is asked for.
+        """
+        options = options or GenerateOptions()
+        if options.missing is not None or options.stop:
+            raise RuntimeFault("'missing' and 'stop' are not options of a request to an engine")
+        return self._native.submit(
+            *to_arrays([list(prompt)], self._artefact),
+            loops=options.loops,
+            threshold=options.exit_threshold,
+            prefix=options.prefix or 0,
+            depths=None if depths is None else list(depths),
+            **sampling_values(options),
+        )
+
+    def cancel(self, request: int) -> None:
+        """End a request before the next tick; nothing where it has ended."""
+        self._native.cancel(request)
+
+    def tick(self) -> Tick:
+        """Run one tick; without requests it does nothing."""
+        tokens, ends, unfinished = self._native.tick()
+        return Tick(
+            [
+                NewToken(number, id, steps, logprob, tuple(zip(top_ids, top_logprobs, strict=True)))
+                for number, id, steps, logprob, top_ids, top_logprobs in tokens
+            ],
+            [End(*end) for end in ends],
+            unfinished,
+        )
+
+    def counts(self) -> Counts:
+        """What has run so far."""
+        found = self._native.counts()
+        timings = [Timing(**found[name]) for name in ("prelude", "core", "fill", "coda", "whole")]
+        return Counts(found["ticks"], found["preemptions"], found["kv_bytes_peak"], *timings)

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The engine on compiled models: a request's tokens, steps and log probabilities are those it has alone, bit for bit.
+
+Models are drawn from a seed, or have the shape of a family and random weights; so are schedules: when requests come,
+rows of a tick, chunks of prompts, order, and pages so few that requests give theirs back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import lariat
+from lariat.engine import Engine
+from lariat.errors import RuntimeFault
+from lariat.requests import GenerateOptions
+from lariat.session import Session
+from tests.integration.families import find_spec, write_family
+from tests.integration.fast import Fast
+from tests.integration.random_models import RandomModel
+
+SEEDS = range(24)
+FAMILIES = ("mor-token-sigmoid", "mor-expert-hybrid", "mor-expert-sharing", "ouro-propagate", "rrt-copy-last",
+            "huginn-propagate", "hrm-h3-l1")  # fmt: skip
+SCHEDULES = 7  # of each model, which makes 217
+
+Generator = np.random.Generator
+
+
+class Case(NamedTuple):
+    fast: Fast
+    vocab: int
+    threshold: float | None
+    missing: tuple[str, ...]
+    context: int
+
+
+class Answer(NamedTuple):
+    """Everything that a request gets; floats as their bits."""
+
+    tokens: list[int]
+    steps: list[int]
+    logprobs: list[tuple[float | None, tuple[tuple[int, float], ...]]]
+    finish: str
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Case]]:
+    folder = tmp_path_factory.mktemp("checkpoints")
+    opened: list[Fast] = []
+
+    @cache
+    def get(name: str) -> Case:
+        if name.startswith("seed "):
+            model = RandomModel.draw(int(name.removeprefix("seed ")))
+            print(model)
+            opened.append(Fast(model.text()))
+            return Case(opened[-1], model.vocab, 0.5 if model.has_exit else None, model.missing, 64)
+        family = write_family(folder, find_spec(name))
+        opened.append(Fast(family.text, family.directory))
+        return Case(opened[-1], family.vocab, family.threshold, (), 90)
+
+    yield get
+    for one in opened:
+        one.close()
+
+
+def draw_request(generator: Generator, case: Case) -> tuple[list[int], GenerateOptions]:
+    prompt = generator.integers(0, case.vocab, generator.integers(1, case.context - 12)).tolist()
+    options = GenerateOptions(
+        max_new_tokens=int(generator.integers(1, 12)),
+        temperature=float(generator.choice([0.0, 0.9])),
+        seed=int(generator.integers(100)),
+        ignore_eos=True,
+        exit_threshold=case.threshold if generator.integers(2) else None,
+        logprobs=3,
+    )
+    return prompt, options
+
+
+def finish_all(engine: Engine, come: Callable[[], bool]) -> dict[int, Answer]:
+    """Tick until nothing comes any more and all have ended."""
+    answers: dict[int, Answer] = {}
+    unfinished = 1
+    while come() or unfinished:
+        tick = engine.tick()
+        unfinished = tick.unfinished
+        for token in tick.tokens:
+            answer = answers.setdefault(token.sequence, Answer([], [], [], ""))
+            answer.tokens.append(token.id)
+            answer.steps.append(token.steps)
+            answer.logprobs.append((token.logprob, token.top_logprobs))
+        for end in tick.ends:
+            assert end.finish != "failed", end.error
+            answers[end.request] = answers[end.request]._replace(finish=end.finish)
+    return answers
+
+
+def run_alone(session: Session, prompt: list[int], options: GenerateOptions, missing: str | None) -> tuple[Answer, int]:
+    """And the bytes of its pages."""
+    engine = Engine(session, missing=missing)
+    engine.submit(prompt, options)
+    (answer,) = finish_all(engine, lambda: False).values()
+    return answer, engine.counts().kv_bytes_peak
+
+
+@pytest.mark.parametrize("schedule", range(SCHEDULES))
+@pytest.mark.parametrize("name", [f"seed {seed}" for seed in SEEDS] + list(FAMILIES))
+def test_every_schedule_gives_what_a_request_gets_alone(case: Callable[[str], Case], name: str, schedule: int) -> None:
+    one = case(name)
+    generator = np.random.default_rng([schedule, *name.encode()])
+    missing = str(generator.choice([*one.missing, ""])) or None
+    requests = [draw_request(generator, one) for _ in range(generator.integers(2, 9))]
+    with lariat.load(one.fast.artefact, threads=1) as session:
+        alone = [run_alone(session, prompt, options, missing) for prompt, options in requests]
+    page = max(cache["page_bytes"] for cache in session.info.manifest["code"]["caches"])  # type: ignore[index]
+    most = max(size for _, size in alone)
+    pages = -(-most // page) + 8 if schedule % 2 else None
+    with lariat.load(
+        one.fast.artefact,
+        threads=2,
+        max_rows=int(generator.integers(1, 100)),
+        scheduler=str(generator.choice(["oldest", "fifo", "deepest"])),
+        kv_pages=pages,
+    ) as session:
+        engine = Engine(
+            session,
+            chunk_rows=int(generator.integers(1, 60)),
+            refills=bool(generator.integers(4)),
+            uses_whole=bool(generator.integers(2)),
+            missing=missing,
+        )
+        waiting = list(requests)
+
+        def come() -> bool:
+            while waiting and generator.integers(2):
+                engine.submit(*waiting.pop(0))
+            return bool(waiting)
+
+        answers = finish_all(engine, come)
+        assert [answers[number] for number in range(len(requests))] == [answer for answer, _ in alone]
+        assert session.memory()["kv_pages"] == 0
+
+
+def test_generate_gives_the_same_with_few_rows_and_few_pages(case: Callable[[str], Case]) -> None:
+    one = case("ouro-propagate")
+    prompts = [[1, 2, 3] * 20, [4], [5, 6] * 30]
+    options = GenerateOptions(max_new_tokens=12, exit_threshold=one.threshold, ignore_eos=True)
+    with lariat.load(one.fast.artefact) as session:
+        expected = [session.generate([prompt], options)[0] for prompt in prompts]
+    with lariat.load(one.fast.artefact, max_rows=7, scheduler="deepest", kv_pages=30) as session:
+        found = session.generate(prompts, options)
+    assert [(one.tokens, one.steps, one.slots) for one in found] == [
+        (one.tokens, one.steps, one.slots) for one in expected
+    ]
+
+
+def test_a_model_that_generates_nothing_has_no_engine(compiled: object) -> None:
+    folder = compiled
+    with lariat.load(f"{folder}/albert.lariat") as session, pytest.raises(RuntimeFault, match="albert.lariat"):
+        Engine(session)
+    with lariat.load(f"{folder}/reference.lariat") as session, pytest.raises(RuntimeFault, match="has no engine"):
+        Engine(session)
