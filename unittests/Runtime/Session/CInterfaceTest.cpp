@@ -81,7 +81,7 @@ static lariat_generate_options generateOptions(int64_t count) {
 }
 
 TEST_F(CInterface, Version) {
-  EXPECT_EQ(lariat_runtime_version(), 1u << 16);
+  EXPECT_EQ(lariat_runtime_version(), (1u << 16) | 1u);
   lariat_session_info info{};
   info.struct_size = sizeof info;
   EXPECT_OK(call(lariat_session_get_info, session, &info));
