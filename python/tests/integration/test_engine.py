@@ -85,10 +85,9 @@ def draw_request(generator: Generator, case: Case) -> tuple[list[int], GenerateO
 def finish_all(engine: Engine, come: Callable[[], bool]) -> dict[int, Answer]:
     """Tick until nothing comes any more and all have ended."""
     answers: dict[int, Answer] = {}
-    unfinished = 1
-    while come() or unfinished:
+    while True:
+        more = come()
         tick = engine.tick()
-        unfinished = tick.unfinished
         for token in tick.tokens:
             answer = answers.setdefault(token.sequence, Answer([], [], [], ""))
             answer.tokens.append(token.id)
@@ -97,7 +96,8 @@ def finish_all(engine: Engine, come: Callable[[], bool]) -> dict[int, Answer]:
         for end in tick.ends:
             assert end.finish != "failed", end.error
             answers[end.request] = answers[end.request]._replace(finish=end.finish)
-    return answers
+        if not more and not tick.unfinished:
+            return answers
 
 
 def run_alone(session: Session, prompt: list[int], options: GenerateOptions, missing: str | None) -> tuple[Answer, int]:
