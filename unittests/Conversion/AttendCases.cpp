@@ -69,8 +69,7 @@ AttendCase::AttendCase(const AttendShape &shape, unsigned seed, int64_t numSeque
   for (float &value : weights)
     value = real();
 
-  int64_t bytes = shape.isHalf ? 2 : 4, headElements = 2 * shape.dim * 64;
-  int64_t pageElements = shape.layers * shape.kvHeads * headElements;
+  int64_t pageBytes = shape.layers * shape.kvHeads * 2 * shape.dim * 64 * (shape.isHalf ? 2 : 4);
   for (int64_t s = 0; s < numSequences; ++s) {
     TestSequence &sequence = sequences.emplace_back();
     int64_t count = below(mostEntries + 1), position = 0;
@@ -78,7 +77,7 @@ AttendCase::AttendCase(const AttendShape &shape, unsigned seed, int64_t numSeque
     bool hasGaps = below(2);
     int64_t numPages = (count + 63) / 64 * (sequence.isList ? 2 : 1) + 1;
     for (int64_t i = 0; i < numPages; ++i) {
-      std::vector<std::byte> &page = sequence.pages.emplace_back(pageElements * bytes);
+      std::vector<std::byte> &page = sequence.pages.emplace_back(pageBytes);
       std::memset(page.data(), 0xff, page.size()); // NaN
     }
     for (std::vector<std::byte> &page : sequence.pages)
@@ -90,26 +89,17 @@ AttendCase::AttendCase(const AttendShape &shape, unsigned seed, int64_t numSeque
       if (position >= kPositions)
         break;
       sequence.positions.push_back(static_cast<int32_t>(position) | (entry < 40 ? abi::kPrefixBit : 0));
-      int64_t page = entry / 64, index = entry % 64;
       if (sequence.isList) { // runs of entries from pages in turn
         if (below(20) == 0 || filled[choice] == 64)
           do
             choice = below(numPages);
           while (filled[choice] == 64);
-        page = choice;
-        index = filled[choice]++;
-        sequence.refs.push_back({sequence.pagePointers[page], index});
+        sequence.refs.push_back({sequence.pagePointers[choice], filled[choice]++});
       }
       for (int64_t block = 0; block < shape.layers * shape.kvHeads; ++block)
         for (int64_t column = 0; column < shape.dim; ++column)
-          for (bool isValue : {false, true}) {
-            int64_t place =
-                block * headElements + (isValue ? shape.dim * 64 + index * shape.dim + column : column * 64 + index);
-            float value = real();
-            uint16_t half = toHalf(value);
-            std::memcpy(sequence.pages[page].data() + place * bytes,
-                        shape.isHalf ? static_cast<void *>(&half) : static_cast<void *>(&value), bytes);
-          }
+          for (bool isValue : {false, true})
+            setNumber(sequence, entry, block, column, isValue, real());
     }
   }
 }
@@ -161,20 +151,59 @@ std::vector<float> AttendCase::run(CompiledKernel &code, llvm::ArrayRef<int64_t>
 // In f64
 //===----------------------------------------------------------------------===//
 
+std::byte *AttendCase::getPlace(const TestSequence &sequence, int64_t entry, int64_t block, int64_t column,
+                                bool isValue) const {
+  int64_t dim = shape.dim, index = sequence.isList ? sequence.refs[entry].index : entry % 64;
+  std::byte *page = sequence.isList ? sequence.refs[entry].page : sequence.pagePointers[entry / 64];
+  int64_t place = block * 2 * dim * 64 + (isValue ? dim * 64 + index * dim + column : column * 64 + index);
+  return page + place * (shape.isHalf ? 2 : 4);
+}
+
+void AttendCase::setNumber(const TestSequence &sequence, int64_t entry, int64_t block, int64_t column, bool isValue,
+                           float number) {
+  uint16_t half = toHalf(number);
+  std::memcpy(getPlace(sequence, entry, block, column, isValue),
+              shape.isHalf ? static_cast<void *>(&half) : static_cast<void *>(&number), shape.isHalf ? 2 : 4);
+}
+
+void AttendCase::setEntry(int64_t sequence, int64_t entry, float number) {
+  for (int64_t block = 0; block < shape.layers * shape.kvHeads; ++block)
+    for (int64_t column = 0; column < shape.dim; ++column)
+      for (bool isValue : {false, true})
+        setNumber(sequences[sequence], entry, block, column, isValue, number);
+}
+
 float AttendCase::getKey(const TestSequence &sequence, int64_t entry, int64_t head, int64_t column,
                          bool isValue) const {
-  int64_t dim = shape.dim, index = sequence.isList ? sequence.refs[entry].index : entry % 64;
-  const std::byte *page = sequence.isList ? sequence.refs[entry].page : sequence.pagePointers[entry / 64];
-  int64_t place = (shape.layer * shape.kvHeads + head) * 2 * dim * 64 +
-                  (isValue ? dim * 64 + index * dim + column : column * 64 + index);
+  const std::byte *place = getPlace(sequence, entry, shape.layer * shape.kvHeads + head, column, isValue);
   if (shape.isHalf) {
     uint16_t half;
-    std::memcpy(&half, page + 2 * place, 2);
+    std::memcpy(&half, place, 2);
     return fromHalf(half);
   }
   float value;
-  std::memcpy(&value, page + 4 * place, 4);
+  std::memcpy(&value, place, 4);
   return value;
+}
+
+bool AttendCase::sees(const TestRow &row, int64_t entry) const {
+  int32_t word = sequences[row.sequence].positions[entry];
+  int64_t p = row.position, u = word & (abi::kPrefixBit - 1);
+  if (entry >= row.count)
+    return false;
+  switch (shape.mask) {
+  case kernel::MaskKind::Causal:
+    return u <= p;
+  case kernel::MaskKind::Full:
+    return true;
+  case kernel::MaskKind::Prefix:
+    return u <= p || ((word & abi::kPrefixBit) && (row.flags & abi::kPrefix));
+  case kernel::MaskKind::Window:
+    return u <= p && p < u + shape.size;
+  case kernel::MaskKind::Chunk:
+    return u <= p && p / shape.size == u / shape.size;
+  }
+  llvm_unreachable("enumeration covered");
 }
 
 std::vector<double> AttendCase::getQuery(int64_t row, int64_t head) const {
@@ -197,20 +226,8 @@ std::vector<double> AttendCase::expect(int64_t row) const {
   for (int64_t head = 0; head < shape.heads; ++head) {
     std::vector<double> query = getQuery(row, head);
     std::vector<std::pair<double, int64_t>> scores;
-    int64_t p = fact.position;
     for (int64_t entry = 0; entry < fact.count; ++entry) {
-      int64_t u = sequence.positions[entry] & (abi::kPrefixBit - 1);
-      bool isPrefix = sequence.positions[entry] & abi::kPrefixBit;
-      bool isVisible = u <= p;
-      if (shape.mask == kernel::MaskKind::Full)
-        isVisible = true;
-      if (shape.mask == kernel::MaskKind::Prefix)
-        isVisible |= isPrefix && (fact.flags & abi::kPrefix);
-      if (shape.mask == kernel::MaskKind::Window)
-        isVisible &= p < u + shape.size;
-      if (shape.mask == kernel::MaskKind::Chunk)
-        isVisible &= p / shape.size == u / shape.size;
-      if (!isVisible)
+      if (!sees(fact, entry))
         continue;
       double product = 0;
       for (int64_t j = 0; j < shape.dim; ++j)
@@ -218,7 +235,8 @@ std::vector<double> AttendCase::expect(int64_t row) const {
       double score = product * shape.scale();
       if (shape.softcap)
         score = std::tanh(score / *shape.softcap) * *shape.softcap;
-      if (int64_t distance = p - u; distance >= 0 && distance < shape.biasWidth)
+      if (int64_t distance = fact.position - (sequence.positions[entry] & (abi::kPrefixBit - 1));
+          distance >= 0 && distance < shape.biasWidth)
         score += weights[shape.biasPlace() + head * shape.biasLine() + distance];
       scores.push_back({score, entry});
     }

@@ -63,6 +63,10 @@ public:
   /// Results of some rows in one call.
   std::vector<float> run(CompiledKernel &code, llvm::ArrayRef<int64_t> which, int64_t numThreads);
   std::vector<double> expect(int64_t row) const;
+  /// Whether the mask lets a row see an entry of its sequence.
+  bool sees(const TestRow &row, int64_t entry) const;
+  /// Keys and values of an entry become `number`, in all layers and heads.
+  void setEntry(int64_t sequence, int64_t entry, float number);
 
   AttendShape shape;
   std::vector<TestRow> rows;
@@ -70,6 +74,10 @@ public:
   std::vector<TestSequence> sequences;
 
 private:
+  /// One number of an entry; `block` is layer * kvHeads + head.
+  std::byte *getPlace(const TestSequence &sequence, int64_t entry, int64_t block, int64_t column, bool isValue) const;
+  void setNumber(const TestSequence &sequence, int64_t entry, int64_t block, int64_t column, bool isValue,
+                 float number);
   float getKey(const TestSequence &sequence, int64_t entry, int64_t head, int64_t column, bool isValue) const;
   std::vector<double> getQuery(int64_t row, int64_t head) const;
 

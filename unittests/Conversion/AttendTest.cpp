@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
 
 using namespace lariat;
@@ -53,6 +54,46 @@ static void checkCase(const AttendShape &shape, CompiledKernel &code, unsigned s
     std::vector<float> results = example.run(code, some, 1 + below(2));
     for (auto [i, row] : llvm::enumerate(some))
       EXPECT_TRUE(sameBits(&results[i * width], &whole[row * width], width)) << "row " << row << " with others";
+  }
+}
+
+/// Infinite and NaN entries must not reach rows that do not see them.
+static void checkStrangeEntries(const AttendShape &shape, unsigned seed) {
+  SCOPED_TRACE(shape.source());
+  std::mt19937 random(seed);
+  for (const std::string &target : listTargets()) {
+    SCOPED_TRACE(target);
+    CompiledKernel code(shape.source(), target);
+    AttendCase example(shape, seed, /*numSequences=*/3, /*mostEntries=*/200);
+    for (int64_t sequence = 0; sequence < 3; ++sequence)
+      example.addRows(sequence, 90);
+    int64_t width = shape.heads * shape.dim;
+    std::vector<int64_t> all(example.rows.size());
+    std::iota(all.begin(), all.end(), 0);
+    std::vector<float> before = example.run(code, all, 1);
+    std::vector<std::pair<int64_t, int64_t>> strange;
+    for (int64_t sequence = 0; sequence < 3; ++sequence)
+      for (float number : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
+        if (auto count = static_cast<int64_t>(example.sequences[sequence].positions.size())) {
+          // Among the last entries, where rows see some and not others.
+          strange.push_back({sequence, count - 1 - static_cast<int64_t>(random() % std::min<int64_t>(count, 80))});
+          example.setEntry(sequence, strange.back().second, number);
+        }
+    std::vector<float> after = example.run(code, all, 1);
+    int64_t numSpared = 0;
+    for (int64_t row : all) {
+      const TestRow &fact = example.rows[row];
+      bool isHit = llvm::any_of(
+          strange, [&](const auto &one) { return one.first == fact.sequence && example.sees(fact, one.second); });
+      const float *result = &after[row * width];
+      if (isHit) {
+        EXPECT_TRUE(std::all_of(result, result + width, [](float x) { return !std::isfinite(x); })) << "row " << row;
+        continue;
+      }
+      ++numSpared;
+      EXPECT_TRUE(sameBits(result, &before[row * width], width)) << "row " << row;
+    }
+    EXPECT_GT(numSpared, 20);
   }
 }
 
@@ -114,6 +155,15 @@ TEST(AttendTest, HalfCaches) {
   check({.isHalf = true}, 50);
   check({.heads = 9, .kvHeads = 3, .dim = 48, .isHalf = true, .hasSinks = true, .ropeDims = 48}, 51);
   check({.isHalf = true, .mask = kernel::MaskKind::Prefix}, 52);
+}
+
+TEST(AttendTest, EntriesThatAreNoNumbersReachOnlyRowsThatSeeThem) {
+  checkStrangeEntries({}, 60);
+  checkStrangeEntries({.heads = 9, .kvHeads = 3, .dim = 40, .isHalf = true}, 61);
+  checkStrangeEntries({.heads = 3, .kvHeads = 3, .dim = 8, .hasSinks = true}, 62);
+  checkStrangeEntries({.mask = kernel::MaskKind::Window, .size = 30}, 63);
+  checkStrangeEntries({.mask = kernel::MaskKind::Chunk, .size = 25}, 64);
+  checkStrangeEntries({.mask = kernel::MaskKind::Prefix, .softcap = 3.0}, 65);
 }
 
 TEST(AttendTest, RandomShapes) {

@@ -48,6 +48,7 @@ private:
   void copyEntries(Value refs, Value numEntries);
   void setPage(Value segment, Value numEntries);
   void multiply(Value a, int64_t aLine, Value b, int64_t bLine, Value numPanels, Value numK, Value c, int64_t cLine);
+  void repairProducts(Value values, Value numEntries);
   void writeSegment(Value number, const Segment &segment);
 
   // Scores (AttendScores.cpp).
