@@ -218,9 +218,9 @@ lariat_status lariat_generation_stop(lariat_generation *generation, int64_t sequ
 
 /* Why a sequence ended. */
 typedef enum lariat_finish {
-  LARIAT_FINISH_NONE = 0,   /* it did not, yet */
-  LARIAT_FINISH_EOS = 1,    /* by a token that ends sequences */
-  LARIAT_FINISH_LENGTH = 2, /* it has max_new_tokens */
+  LARIAT_FINISH_NONE = 0,    /* it did not, yet */
+  LARIAT_FINISH_EOS = 1,     /* by a token that ends sequences */
+  LARIAT_FINISH_LENGTH = 2,  /* it has max_new_tokens */
   LARIAT_FINISH_STOPPED = 3, /* as asked for */
   LARIAT_FINISH_FAILED = 4   /* of requests to an engine */
 } lariat_finish;
@@ -290,7 +290,7 @@ lariat_status lariat_engine_submit(lariat_engine *engine, const lariat_batch *ba
                                    const lariat_generate_options *options, const int64_t *depths, int64_t num_depths,
                                    int64_t *first, char **error);
 
-/* Ends a request before the next tick; nothing where it has ended. */
+/* Ends a request before the next tick; nothing where it has ended. A number that was never given is an error. */
 lariat_status lariat_engine_cancel(lariat_engine *engine, int64_t request, char **error);
 
 /* How a request ended; LARIAT_FINISH_FAILED has a text. Arrays of this have no size in them. */
@@ -310,7 +310,7 @@ typedef struct lariat_tick {
   int64_t num_unfinished; /* requests */
 } lariat_tick;
 
-/* Runs one tick; without requests it does nothing. */
+/* Runs one tick; without requests it does nothing. After LARIAT_STATUS_MEMORY an engine can only be destroyed. */
 lariat_status lariat_engine_tick(lariat_engine *engine, lariat_tick *tick, char **error);
 
 /* Calls of a function, with their rows and seconds. */

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Integers = NDArray[numpy.int64]
 
-__all__ = ["ORDERS", "FastRunner", "sampling_values", "to_arrays"]
+__all__ = ["ORDERS", "FastRunner", "integer", "optional", "sampling_values", "to_arrays"]
 
 FORMS = {None: 0, "lockstep": 1, "staggered": 2}
 ORDERS = {"oldest": 0, "fifo": 1, "deepest": 2}
@@ -54,12 +54,12 @@ class FastRunner:
         results = session.score(
             *to_arrays(sequences, self._artefact),
             mode=options.mode,
-            loops=_optional(options.loops, "loops"),
+            loops=optional(options.loops, "loops"),
             threshold=options.exit_threshold,
             missing=missing_word(options.missing),
-            prefix=_integer(options.prefix or 0, "prefix"),
+            prefix=integer(options.prefix or 0, "prefix"),
             initial_states=states,
-            chunk=_optional(options.chunk, "chunk"),
+            chunk=optional(options.chunk, "chunk"),
             form=FORMS[options.derived],
         )
         return [Score(_present(logits), steps, _slots(slots)) for logits, _, steps, slots in results]
@@ -84,10 +84,10 @@ class FastRunner:
     def generate(self, sequences: Ids, options: GenerateOptions) -> FastRun:
         generation = self._open().generate(
             *to_arrays(sequences, self._artefact),
-            loops=_optional(options.loops, "loops"),
+            loops=optional(options.loops, "loops"),
             threshold=options.exit_threshold,
             missing=missing_word(options.missing),
-            prefix=_integer(options.prefix or 0, "prefix"),
+            prefix=integer(options.prefix or 0, "prefix"),
             **sampling_values(options),
         )
         return FastRun(generation, with_logprobs=options.logprobs is not None)
@@ -162,18 +162,18 @@ def to_arrays(sequences: Ids, artefact: Artefact) -> tuple[Integers, Integers]:
 def sampling_values(options: GenerateOptions) -> dict[str, Any]:
     """How tokens are chosen and when a sequence ends, as the native module takes it."""
     return {
-        "max_new_tokens": _integer(options.max_new_tokens, "max_new_tokens"),
-        "seed": _integer(options.seed, "seed", 0, LARGEST_SEED),
+        "max_new_tokens": integer(options.max_new_tokens, "max_new_tokens"),
+        "seed": integer(options.seed, "seed", 0, LARGEST_SEED),
         "repetition_penalty": options.repetition_penalty,
         "presence_penalty": options.presence_penalty,
         "frequency_penalty": options.frequency_penalty,
         "temperature": options.temperature,
-        "top_k": _integer(options.top_k, "top_k"),
+        "top_k": integer(options.top_k, "top_k"),
         "top_p": options.top_p,
         "min_p": options.min_p,
-        "logprobs": _optional(options.logprobs, "logprobs", 0),
+        "logprobs": optional(options.logprobs, "logprobs", 0),
         "ignore_eos": options.ignore_eos,
-        "stop_tokens": [_integer(token, "stop_tokens") for token in options.stop_tokens],
+        "stop_tokens": [integer(token, "stop_tokens") for token in options.stop_tokens],
     }
 
 
@@ -211,15 +211,15 @@ class FastRun:
         del self._generation
 
 
-def _integer(value: int, name: str, low: int = -LARGEST, high: int = LARGEST) -> int:
+def integer(value: int, name: str, low: int = -LARGEST, high: int = LARGEST) -> int:
     """A number that the runtime can take; the sentences are those of the reference path."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise RuntimeFault(f"'{name}' of the request is not {'an' if low < 0 else 'a non-negative'} integer")
     return value
 
 
-def _optional(value: int | None, name: str, low: int = -LARGEST) -> int | None:
-    return None if value is None else _integer(value, name, low)
+def optional(value: int | None, name: str, low: int = -LARGEST) -> int | None:
+    return None if value is None else integer(value, name, low)
 
 
 def _present(values: NDArray[numpy.float32] | None) -> NDArray[numpy.float32]:

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
 
-from lariat._fast import FastRunner, sampling_values, to_arrays
+from lariat._fast import FastRunner, integer, optional, sampling_values, to_arrays
 from lariat._runner import NewToken
 from lariat.errors import RuntimeFault
 from lariat.requests import GenerateOptions
@@ -104,7 +105,11 @@ class Engine:
         )
 
     def submit(
-        self, prompt: Sequence[int], options: GenerateOptions | None = None, *, depths: Sequence[int] | None = None
+        self,
+        prompt: Sequence[SupportsIndex],
+        options: GenerateOptions | None = None,
+        *,
+        depths: Sequence[int] | None = None,
     ) -> int:
         """Queue a request; returns its number.
 
@@ -118,17 +123,23 @@ class Engine:
         options = options or GenerateOptions()
         if options.missing is not None or options.stop:
             raise RuntimeFault("'missing' and 'stop' are not options of a request to an engine")
+        if depths is not None and len(depths) == 0:
+            raise RuntimeFault("'depths' of the request has no numbers, expected at least one")
         return self._native.submit(
-            *to_arrays([list(prompt)], self._artefact),
-            loops=options.loops,
+            *to_arrays([[operator.index(token) for token in prompt]], self._artefact),
+            loops=optional(options.loops, "loops"),
             threshold=options.exit_threshold,
-            prefix=options.prefix or 0,
-            depths=None if depths is None else list(depths),
+            prefix=integer(options.prefix or 0, "prefix"),
+            depths=None if depths is None else [integer(depth, "depths") for depth in depths],
             **sampling_values(options),
         )
 
     def cancel(self, request: int) -> None:
-        """End a request before the next tick; nothing where it has ended."""
+        """End a request before the next tick; nothing where it has ended.
+
+        Raises:
+            RuntimeFault: for a number that was never given.
+        """
         self._native.cancel(request)
 
     def tick(self) -> Tick:

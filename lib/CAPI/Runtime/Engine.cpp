@@ -11,6 +11,9 @@ static runtime::EngineOptions readOptions(const lariat_engine_options *given) {
   lariat_engine_options options = readStruct(given, getDefaultEngineOptions(), "lariat_engine_options");
   if (options.order < LARIAT_ORDER_OLDEST || options.order > LARIAT_ORDER_DEEPEST)
     throw Failure{LARIAT_STATUS_MISUSE, "the order is " + std::to_string(options.order) + ", expected 0 to 2"};
+  if (options.max_rows < 1 || options.chunk_rows < 1)
+    throw Failure{LARIAT_STATUS_MISUSE, "max_rows and chunk_rows are " + std::to_string(options.max_rows) + " and " +
+                                            std::to_string(options.chunk_rows) + ", expected at least 1"};
   runtime::EngineOptions chosen;
   chosen.maxRows = options.max_rows;
   chosen.chunkRows = options.chunk_rows;
@@ -20,6 +23,19 @@ static runtime::EngineOptions readOptions(const lariat_engine_options *given) {
   if (options.missing)
     chosen.missing = options.missing;
   return chosen;
+}
+
+/// The `depths` of a request, which may be null.
+static std::vector<int64_t> readDepths(const int64_t *depths, int64_t count) {
+  if (!depths)
+    return {};
+  if (count < 1)
+    throw Failure{LARIAT_STATUS_MISUSE, "num_depths is " + std::to_string(count) + ", expected at least 1"};
+  for (int64_t index = 0; index < count; ++index)
+    if (depths[index] < 1)
+      throw Failure{LARIAT_STATUS_MISUSE, "depth " + std::to_string(index) + " is " + std::to_string(depths[index]) +
+                                              ", expected at least 1"};
+  return {depths, depths + count};
 }
 
 static void show(const std::vector<runtime::EngineEnd> &ends, EngineObject &object) {
@@ -61,35 +77,42 @@ lariat_status lariat_engine_submit(lariat_engine *engine, const lariat_batch *ba
                                    int64_t *first, char **error) {
   return guard(error, [&] {
     std::shared_ptr<EngineObject> object = find(engine);
+    verifyNoCallback(*object->session);
     verifyNotNull(first, "first");
-    verifyNotNull(batch, "batch");
-    if (batch->missing || batch->wants_stop)
-      throw Failure{LARIAT_STATUS_MISUSE, "'missing' or 'wants_stop' is given in a request to an engine"};
-    if (depths && num_depths < 1)
-      throw Failure{LARIAT_STATUS_MISUSE, "num_depths is " + std::to_string(num_depths) + ", expected at least 1"};
     runtime::GenerateRequest request = readGenerate(batch, options, object->session, std::make_shared<bool>(false));
+    if (request.missing || request.wantsStop)
+      throw Failure{LARIAT_STATUS_MISUSE, "'missing' or 'wants_stop' is given in a request to an engine"};
+    std::vector<int64_t> given = readDepths(depths, num_depths);
     runtime::Expected<std::vector<runtime::EngineRequest>> prepared =
         object->session->session->prepare(std::move(request));
     if (!prepared)
       throw Failure{LARIAT_STATUS_REQUEST, prepared.text()};
-    if (depths)
+    if (!given.empty())
       for (runtime::EngineRequest &one : *prepared)
-        one.depthAt = [given = std::vector<int64_t>(depths, depths + num_depths)](int64_t position) {
-          return given[position % static_cast<int64_t>(given.size())];
-        };
+        one.depthAt = [given](int64_t position) { return given[position % static_cast<int64_t>(given.size())]; };
     *first = object->engine->submit(std::move(*prepared));
   });
 }
 
 lariat_status lariat_engine_cancel(lariat_engine *engine, int64_t request, char **error) {
-  return guard(error, [&] { find(engine)->engine->cancel(request); });
+  return guard(error, [&] {
+    std::shared_ptr<EngineObject> object = find(engine);
+    verifyNoCallback(*object->session);
+    if (runtime::Status status = object->engine->cancel(request))
+      throw Failure{LARIAT_STATUS_MISUSE, status.text()};
+  });
 }
 
 lariat_status lariat_engine_tick(lariat_engine *engine, lariat_tick *tick, char **error) {
   return guard(error, [&] {
     std::shared_ptr<EngineObject> object = find(engine);
     Use use(object->isBusy, *object->session, "engine");
+    verifyResult(tick, "lariat_tick"); // before anything is taken from the engine
+    if (object->isBroken)
+      throw Failure{LARIAT_STATUS_MEMORY, "there was no memory for an earlier tick, so the engine cannot go on"};
+    object->isBroken = true;
     object->engine->tick();
+    object->isBroken = false;
     object->tokens.clear();
     for (const runtime::EngineToken &token : object->engine->getTokens())
       object->tokens.add(token.request, token.choice, token.steps);

@@ -53,6 +53,7 @@ struct EngineObject {
   std::shared_ptr<SessionObject> session;
   std::unique_ptr<runtime::Engine> engine;
   std::atomic<bool> isBusy = false;
+  bool isBroken = false; ///< an exception left a tick
   // What the caller was shown last.
   ShownTokens tokens;
   std::vector<runtime::EngineEnd> ends;

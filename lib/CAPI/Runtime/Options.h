@@ -31,12 +31,18 @@ T readStruct(const T *given, const T &defaults, const char *name) {
   return *given;
 }
 
-/// Fills a structure of results that a caller gave.
+/// Throws a Failure where a caller gave no structure for results, or one of a wrong size.
 template <typename T>
-void writeStruct(T *given, T value, const char *name) {
+void verifyResult(const T *given, const char *name) {
   if (!given)
     throw Failure{LARIAT_STATUS_MISUSE, std::string("the ") + name + " is null"};
   verifySize(given->struct_size, sizeof(T), name);
+}
+
+/// Fills a structure of results that a caller gave.
+template <typename T>
+void writeStruct(T *given, T value, const char *name) {
+  verifyResult(given, name);
   value.struct_size = given->struct_size;
   *given = value;
 }

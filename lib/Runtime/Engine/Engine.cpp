@@ -54,9 +54,12 @@ int64_t Engine::submit(std::vector<EngineRequest> requests) {
   return first;
 }
 
-void Engine::cancel(int64_t request) {
+Status Engine::cancel(int64_t request) {
   std::lock_guard lock(mutex);
+  if (request < 0 || request >= numSubmitted)
+    return makeError("request ", request, " is not one of the ", numSubmitted, " that were submitted");
   cancelled.push_back(request);
+  return Status::success();
 }
 
 int64_t Engine::getNumUnfinished() const {

@@ -21,8 +21,8 @@ struct Engine::Running {
   std::vector<int64_t> tokens; ///< of the prompt, then generated
   int64_t next = 0;            ///< position of the first row that has not been added to the scheduler
   std::unique_ptr<Sequence> sequence;
-  std::deque<int64_t> seats; ///< of its rows in the scheduler
-  size_t numDone = 0;        ///< the first ones, whose @coda has run
+  std::deque<int64_t> seats;          ///< of its rows in the scheduler
+  size_t numDone = 0;                 ///< the first ones, whose @coda has run
   Finish ending = Finish::Unfinished; ///< it has all tokens, and rows that still owe entries
   Finish finish = Finish::Unfinished;
 

@@ -27,10 +27,10 @@ void Generation::collect() {
 Status Generation::stop(int64_t sequence) {
   if (sequence < 0 || sequence >= static_cast<int64_t>(results.size()))
     return makeError("sequence ", sequence, " is not one of the ", results.size(), " of the request");
-  engine->cancel(sequence);
+  Status status = engine->cancel(sequence);
   engine->takeMail();
   collect();
-  return Status::success();
+  return status;
 }
 
 Expected<std::span<const NewToken>> Generation::next() {

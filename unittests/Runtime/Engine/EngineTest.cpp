@@ -188,7 +188,7 @@ TEST(Engine, TenThousandRandomCancellationsLeaveNothingBehind) {
     for (int64_t more = draw(6); more > 0; --more)
       numSubmitted = engine->submit(makeRequest({draw(3), draw(3)}, 1 + draw(9), 0.5F)) + 1;
     for (int64_t more = draw(6); more > 0 && numSubmitted > 0; --more, ++numCancelled)
-      engine->cancel(draw(numSubmitted - 1));
+      EXPECT_TRUE(engine->cancel(draw(numSubmitted - 1)).ok());
     engine->tick();
     collect(*engine, outcomes);
   }
@@ -236,7 +236,7 @@ TEST(Engine, RequestsComeFromManyThreads) {
     clients.emplace_back([&, client] {
       for (int64_t number = 0; number < 25; ++number)
         if (int64_t request = engine->submit(makeRequest({client, number % 3}, 3)); number % 5 == 0)
-          engine->cancel(request);
+          EXPECT_TRUE(engine->cancel(request).ok());
     });
   std::map<int64_t, Outcome> outcomes;
   while (outcomes.size() < 100 || engine->getNumUnfinished() > 0) {

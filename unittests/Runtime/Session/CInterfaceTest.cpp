@@ -2,83 +2,13 @@
 //
 // The C interface: results, versions, misuse, processes. Links the shared library as a user does.
 
-#include "lariat-c/Runtime.h"
+#include "CInterface.h"
 
 #include <cstdio>
-#include <dlfcn.h>
 #include <functional>
-#include <gtest/gtest.h>
-#include <string>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
-#include <vector>
-
-static const std::string kCounting = LARIAT_ARTEFACTS "/counting.lariat";
-
-namespace {
-
-/// What a function came to, with its text freed.
-struct Outcome {
-  lariat_status status;
-  std::string text;
-};
-
-/// A request of one or two sequences.
-struct Batch {
-  explicit Batch(std::vector<std::vector<int64_t>> sequences) {
-    for (const std::vector<int64_t> &ids : sequences) {
-      tokens.insert(tokens.end(), ids.begin(), ids.end());
-      lengths.push_back(static_cast<int64_t>(ids.size()));
-    }
-    lariat_batch_init(&value, sizeof value);
-    value.tokens = tokens.data();
-    value.lengths = lengths.data();
-    value.num_sequences = static_cast<int64_t>(lengths.size());
-  }
-  std::vector<int64_t> tokens, lengths;
-  lariat_batch value;
-};
-
-class CInterface : public testing::Test {
-protected:
-  void SetUp() override {
-    lariat_session_options options;
-    lariat_session_options_init(&options, sizeof options);
-    options.threads = 2;
-    char *error = nullptr;
-    ASSERT_EQ(lariat_session_open(kCounting.c_str(), &options, &session, &error), LARIAT_STATUS_OK) << error;
-  }
-  void TearDown() override { lariat_session_destroy(session); }
-
-  lariat_session *session = nullptr;
-};
-
-} // namespace
-
-template <typename Function, typename... Arguments>
-static Outcome call(Function function, Arguments... arguments) {
-  char *error = nullptr;
-  lariat_status status = function(arguments..., &error);
-  Outcome outcome{status, error ? error : ""};
-  lariat_text_destroy(error);
-  return outcome;
-}
-
-#define EXPECT_OK(outcome) EXPECT_EQ((outcome).text, "")
-#define EXPECT_FAILS(outcome, expected, message)                                                                       \
-  do {                                                                                                                 \
-    Outcome found = (outcome);                                                                                         \
-    EXPECT_EQ(found.status, expected);                                                                                 \
-    EXPECT_NE(found.text.find(message), std::string::npos) << found.text;                                              \
-  } while (false)
-
-static lariat_generate_options generateOptions(int64_t count) {
-  lariat_generate_options options;
-  lariat_generate_options_init(&options, sizeof options);
-  options.max_new_tokens = count;
-  return options;
-}
 
 TEST_F(CInterface, Version) {
   EXPECT_EQ(lariat_runtime_version(), (1u << 16) | 1u);

@@ -91,8 +91,9 @@ public:
   int64_t submit(EngineRequest request);
   /// Queues requests with consecutive numbers; returns the first.
   int64_t submit(std::vector<EngineRequest> requests);
-  /// Ends a request as `Stopped` before the next tick; nothing where it has ended.
-  void cancel(int64_t request);
+  /// Ends a request as `Stopped` before the next tick; nothing where it has ended. An error for a number that was never
+  /// given.
+  Status cancel(int64_t request);
   /// Requests that have been submitted and have not ended.
   int64_t getNumUnfinished() const;
 

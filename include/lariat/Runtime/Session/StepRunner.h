@@ -49,7 +49,7 @@ private:
   bool staggered;
   StepFunctions functions;
   std::span<const BatchRow> rows;
-  SeatRecords seats; ///< a seat per row that was fed
+  SeatRecords seats;      ///< a seat per row that was fed
   std::vector<bool> runs; ///< by row: whether it is in the loop
   CallResult result;
   /// Logits and states of the groups, in their order.
