@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Every C++ source is named in a CMakeLists.txt of its folder or one above: one that is not is neither built nor run."""
+"""Every C++ source is named in a CMakeLists.txt of its folder or one above: others are neither built nor run."""
 
 from __future__ import annotations
 
