@@ -132,6 +132,9 @@ def DeriveStepsPass : Pass<"lariat-derive-steps", "::mlir::ModuleOp"> {
         @fill(rows, carried..., invariants...)                                        only if the loop has a fill region
         @coda(arguments of @forward, entered: i1, finals..., steps: i32, coda values...) -> results of @forward
 
+    Where a carried bit settles what is used of the loop, as the latch of `missing = compute` does, @core names it as its
+    output "latch": for a row that has it set, @coda gives its results, whatever further steps it runs.
+
     A row of @core that is not kept gets back its old values. Where only a selection enters the loop, `entered` says
     which rows, and the record is zero for the others; a row with max = 0 counts as entered and takes no step. Rows of
     @prelude and @coda are at depth 0. Constants, weights and spreads of them are computed again where they are used.

@@ -41,6 +41,10 @@ Expected<StepFunctions> StepFunctions::find(const Model &model, const std::strin
     found.numCoda = numPrelude - 2 - found.numCarried - found.numInvariants;
     fits = found.coda->inputs.size() == numForward + 2 + found.numCarried + found.numCoda;
   }
+  if (int64_t latch = found.core->findOutput("latch"); latch >= 0) {
+    found.latch = latch;
+    fits &= *found.latch < found.numCarried && found.core->outputs[latch].getValueBytes() == 1;
+  }
   if (!fits)
     return makeError("the step functions of the artefact do not fit together");
   return found;

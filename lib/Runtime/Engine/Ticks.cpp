@@ -130,10 +130,11 @@ Engine::Outcome Engine::runCore(const std::vector<ScheduledRow> &chosen) {
     bool stops = *result.outputs[steps->numCarried + 1].line<uint8_t>(static_cast<int64_t>(index));
     const EngineRequest &request = running.at(batch.scheduled[index].sequence)->request;
     bool isBound = request.depthAt && next >= request.depthAt(batch.rows[index].position);
+    bool isLatched = steps->latch && records.carried[*steps->latch].at<uint8_t>(seat);
     records.steps[seat] = static_cast<int32_t>(kept ? next : next - 1);
     Phase phase = Phase::Settled;
     if (kept && !stops && !isBound && next < records.max[seat])
-      phase = Phase::Active;
+      phase = isLatched ? Phase::Owing : Phase::Active;
     else if (steps->fill && next < records.max[seat])
       phase = Phase::Owing;
     scheduler.advance(batch.scheduled[index], next, phase);
@@ -172,7 +173,8 @@ Engine::Outcome Engine::runCoda() {
 bool Engine::runsWhole(const std::vector<ScheduledRow> &chosen) const {
   if (!steps)
     return true;
-  if (!options.usesWhole || running.size() > 1 || !waiting.empty() || running.begin()->second->request.depthAt)
+  if (!options.usesWhole || steps->latch || running.size() > 1 || !waiting.empty() ||
+      running.begin()->second->request.depthAt)
     return false;
   return std::ranges::all_of(scheduler.getRows(chosen[0].sequence),
                              [](const FlightRow &row) { return row.phase == Phase::Entering; });
@@ -181,19 +183,22 @@ bool Engine::runsWhole(const std::vector<ScheduledRow> &chosen) const {
 Engine::Outcome Engine::run(const std::vector<ScheduledRow> &chosen) {
   if (runsWhole(chosen))
     return runWhole(chosen);
-  auto pick = [&](Phase phase) {
+  auto pick = [&](auto isWanted) {
     std::vector<ScheduledRow> rows;
     std::ranges::copy_if(chosen, std::back_inserter(rows), [&](const ScheduledRow &row) {
-      return scheduler.getRows(row.sequence)[row.place].phase == phase;
+      return isWanted(scheduler.getRows(row.sequence)[row.place].phase);
     });
     return rows;
   };
-  std::vector<ScheduledRow> owing = pick(Phase::Owing), entering = pick(Phase::Entering);
+  // Rows that run on behind a latch attend, so they share a call with rows that they see; fill appends only.
+  std::vector<ScheduledRow> filling = pick([&](Phase phase) { return phase == Phase::Owing && !steps->latch; });
+  std::vector<ScheduledRow> entering = pick([](Phase phase) { return phase == Phase::Entering; });
   if (!entering.empty() && runEntering(entering) == Outcome::Again)
     return Outcome::Again;
-  if (!owing.empty() && runFill(owing) == Outcome::Again)
+  if (!filling.empty() && runFill(filling) == Outcome::Again)
     return Outcome::Again;
-  std::vector<ScheduledRow> active = pick(Phase::Active);
+  std::vector<ScheduledRow> active =
+      pick([&](Phase phase) { return phase == Phase::Active || (phase == Phase::Owing && steps->latch); });
   if (!active.empty() && runCore(active) == Outcome::Again)
     return Outcome::Again;
   return runCoda();

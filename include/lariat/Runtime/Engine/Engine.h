@@ -6,6 +6,8 @@
 //   2. the scheduler chooses rows
 //   3. @prelude for those that enter, @fill for those that owe entries, @core for those in the loop
 //   4. @coda for chunks whose rows have all left the loop; the logits of the last row of a sequence choose its next token
+// Whether a row leaves is known when its step has run, so no decision is ever late. With `missing = compute` a row leaves at
+// its exit and owes keys and values, for which it runs on with @core, beside the row of the token that it chose.
 // A request's results are those it has alone, bit for bit. A row alone in the model runs @forward, all steps at once, and so
 // does every row of a model whose loop cannot be split.
 //

@@ -20,6 +20,8 @@ struct StepFunctions {
   const Function *prelude = nullptr, *core = nullptr, *coda = nullptr;
   const Function *fill = nullptr; ///< only where stopped rows owe entries
   size_t numCarried = 0, numInvariants = 0, numCoda = 0;
+  /// The carried bit of rows whose results are settled while they run on for keys and values; none where rows stop.
+  std::optional<size_t> latch = {};
 
   /// An error where a function is missing or they do not fit together.
   static Expected<StepFunctions> find(const Model &model, const std::string &mode,

@@ -114,7 +114,7 @@ LogicalResult LariatDialect::verifyRegionResultAttribute(Operation *op, unsigned
   if (attr.getName().getValue() != kOutputAttr)
     return op->emitOpError() << "result " << resultIndex << " has unknown attribute '" << attr.getName().getValue()
                              << "'";
-  return verifyRole(op, attr, {"logits", "hidden", "steps"}, "result " + Twine(resultIndex));
+  return verifyRole(op, attr, {"logits", "hidden", "steps", "latch"}, "result " + Twine(resultIndex));
 }
 
 //===----------------------------------------------------------------------===//

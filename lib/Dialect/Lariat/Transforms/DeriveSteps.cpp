@@ -6,10 +6,12 @@
 //   core:     body for the rows given, carried values and invariants being arguments at those rows
 //   fill:     f likewise
 //   coda:     C, with finals and steps as arguments
+// Where a latch settles all that C uses of the loop, its result of core says so: C may run while the row runs on.
 // What the coda needs from P is computed again where it depends on constants and row sets alone, and kept in the record
 // otherwise. Nothing in the body names a depth and rows mix through caches and state only, so running @core for the rows
 // of one depth after the other is the loop. Refused: what breaks either, each with the op that does.
 
+#include "Latch.h"
 #include "RowSets.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
 
@@ -302,6 +304,8 @@ void StepSplitter::buildCore() {
   results.push_back(putBack(buildBits(builder, loc, kept, /*bit=*/true), none));
   results.push_back(next.getStop() ? putBack(mapping.lookup(next.getStop()), none) : none);
   finish(function, results);
+  if (std::optional<unsigned> latch = findLatch(loop))
+    function.setResultAttr(*latch, kOutputAttr, builder.getStringAttr("latch"));
 }
 
 void StepSplitter::buildFill() {

@@ -122,3 +122,44 @@ func.func @forward(%all: !lariat.rows<"all">, %x0: tensor<?x8xf32, #lariat.of<"a
   %out = lariat.put %x of %e into %x0 of %all : tensor<?x8xf32, #lariat.of<"e">> into tensor<?x8xf32, #lariat.of<"all">>
   return %out : tensor<?x8xf32, #lariat.of<"all">>
 }
+
+// -----
+
+// A bit that settles everything that is used of the loop once it is set is the latch: what comes after the loop may run
+// while the row runs on. Here the carried %x is not used.
+// CHECK-LABEL: func.func @core(
+// CHECK-SAME:      -> (tensor<?x8xf32, #of_a>, tensor<?xi1, #of_a> {lariat.output = "latch"}, tensor<?x8xf32, #of_a>, tensor<?xi1, #of_a>, tensor<?xi1, #of_a>)
+func.func @forward(%all: !lariat.rows<"all">, %x0: tensor<?x8xf32, #lariat.of<"all">>, %open: tensor<?xi1, #lariat.of<"all">>,
+                   %s: tensor<?xi1, #lariat.of<"all">>) -> tensor<?x8xf32, #lariat.of<"all">> {
+  %max = arith.constant 3 : index
+  %x, %done, %z, %steps = lariat.recur max(%max : index) over %all : !lariat.rows<"all"> as %a : !lariat.rows<"a">
+      carry(%h = %x0 : tensor<?x8xf32, #lariat.of<"all">>, %was = %open : tensor<?xi1, #lariat.of<"all">>,
+            %old = %x0 : tensor<?x8xf32, #lariat.of<"all">>) {
+    %y = arith.addf %h, %h : tensor<?x8xf32, #lariat.of<"a">>
+    %stop = lariat.take %s of %all at %a : tensor<?xi1, #lariat.of<"all">> at !lariat.rows<"a">
+    %either = arith.ori %was, %stop : tensor<?xi1, #lariat.of<"a">>
+    %columns = lariat.spread %was at %a : tensor<?xi1, #lariat.of<"a">> at !lariat.rows<"a"> to tensor<?x8xi1, #lariat.of<"a">>
+    %kept = arith.select %columns, %old, %y : tensor<?x8xi1, #lariat.of<"a">>, tensor<?x8xf32, #lariat.of<"a">>
+    lariat.next keep %a : !lariat.rows<"a"> carry(%y, %either, %kept : tensor<?x8xf32, #lariat.of<"a">>,
+        tensor<?xi1, #lariat.of<"a">>, tensor<?x8xf32, #lariat.of<"a">>)
+  }
+  return %z : tensor<?x8xf32, #lariat.of<"all">>
+}
+
+// -----
+
+// Steps still count while the row runs on, so there is no latch where they are used.
+// CHECK-LABEL: func.func @core(
+// CHECK-NOT:     "latch"
+// CHECK:         return
+func.func @forward(%all: !lariat.rows<"all">, %open: tensor<?xi1, #lariat.of<"all">>, %s: tensor<?xi1, #lariat.of<"all">>)
+    -> (tensor<?xi1, #lariat.of<"all">>, tensor<?xi32, #lariat.of<"all">>) {
+  %max = arith.constant 3 : index
+  %done, %steps = lariat.recur max(%max : index) over %all : !lariat.rows<"all"> as %a : !lariat.rows<"a">
+      carry(%was = %open : tensor<?xi1, #lariat.of<"all">>) {
+    %stop = lariat.take %s of %all at %a : tensor<?xi1, #lariat.of<"all">> at !lariat.rows<"a">
+    %either = arith.ori %was, %stop : tensor<?xi1, #lariat.of<"a">>
+    lariat.next keep %a : !lariat.rows<"a"> carry(%either : tensor<?xi1, #lariat.of<"a">>)
+  }
+  return %done, %steps : tensor<?xi1, #lariat.of<"all">>, tensor<?xi32, #lariat.of<"all">>
+}
