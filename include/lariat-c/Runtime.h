@@ -186,6 +186,7 @@ typedef struct lariat_generate_options {
   int32_t ignore_eos;         /* 1: go on after an end-of-sequence token of the model */
   const int64_t *stop_tokens; /* that end a sequence, besides those of the model */
   int64_t num_stop_tokens;
+  int32_t profile; /* 1: for lariat_generation_profile; a row alone then runs step by step. 0 (default) for engines */
 } lariat_generate_options;
 
 void lariat_generate_options_init(lariat_generate_options *options, size_t struct_size);
@@ -237,6 +238,10 @@ typedef struct lariat_sequence_tokens {
 
 lariat_status lariat_generation_get(lariat_generation *generation, int64_t sequence, lariat_sequence_tokens *result,
                                     char **error);
+
+/* What the batch did so far, as JSON in UTF-8; docs/profile.md lists the fields. An error unless it was started with
+ * `profile`. The caller owns *text. */
+lariat_status lariat_generation_profile(lariat_generation *generation, char **text, char **error);
 void lariat_generation_destroy(lariat_generation *generation);
 
 /* What a token callback answers. */
@@ -275,6 +280,7 @@ typedef struct lariat_engine_options {
   int32_t refills;     /* 1 (default); 0: rows enter only when the loop is empty, as in engines that batch by token */
   int32_t uses_whole;  /* 1 (default): a row alone runs all its steps in one call; 0: never */
   const char *missing; /* what later rows see of a row that exited, in all requests; null: as declared */
+  int32_t profile;     /* 1: for lariat_engine_profile; 0 (default): it costs nothing */
 } lariat_engine_options;
 
 void lariat_engine_options_init(lariat_engine_options *options, size_t struct_size);
@@ -332,6 +338,10 @@ typedef struct lariat_engine_counts {
 } lariat_engine_counts;
 
 lariat_status lariat_engine_get_counts(lariat_engine *engine, lariat_engine_counts *counts, char **error);
+
+/* The profile since the engine was opened, as JSON in UTF-8; docs/profile.md lists the fields. An error unless the engine
+ * was opened with `profile`. The caller owns *text. */
+lariat_status lariat_engine_profile(lariat_engine *engine, char **text, char **error);
 void lariat_engine_destroy(lariat_engine *engine);
 
 #ifdef __cplusplus

@@ -7,12 +7,21 @@ import argparse
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lariat.requests import GenerateOptions
 
-__all__ = ["add_artefact", "add_engine", "add_run", "add_sampling", "add_threads", "generate_options", "number"]
+__all__ = [
+    "add_artefact",
+    "add_engine",
+    "add_run",
+    "add_sampling",
+    "add_threads",
+    "generate_options",
+    "load_options",
+    "number",
+]
 
 
 def number(low: int, high: int = 2**31 - 1) -> Callable[[str], int]:
@@ -122,6 +131,16 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
         "--min-p", metavar="P", type=_share, default=0.0, help="of tokens so likely beside the first (default: 0)"
     )
     chosen.add_argument("--seed", metavar="S", type=number(0, 2**63 - 1), default=0, help="sampling seed (default: 0)")
+
+
+def load_options(options: argparse.Namespace) -> dict[str, Any]:
+    """What `add_threads` and `add_engine` ask of `lariat.load`."""
+    return {
+        "threads": options.threads,
+        "max_rows": options.max_rows,
+        "scheduler": options.scheduler,
+        "kv_pages": options.kv_pages,
+    }
 
 
 def generate_options(options: argparse.Namespace, max_new_tokens: int) -> GenerateOptions:

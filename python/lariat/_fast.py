@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lariat._native import Engine as NativeEngine
     from lariat._native import Generation as NativeGeneration
     from lariat._native import Session as NativeSession
+    from lariat.profile import Profile
 
     Integers = NDArray[numpy.int64]
 
@@ -89,10 +90,13 @@ class FastRunner:
             missing=missing_word(options.missing),
             prefix=integer(options.prefix or 0, "prefix"),
             **sampling_values(options),
+            profile=options.profile,
         )
-        return FastRun(generation, with_logprobs=options.logprobs is not None)
+        return FastRun(generation, options)
 
-    def open_engine(self, *, refills: bool, uses_whole: bool, chunk_rows: int, missing: str | None) -> NativeEngine:
+    def open_engine(
+        self, *, refills: bool, uses_whole: bool, chunk_rows: int, missing: str | None, profile: bool
+    ) -> NativeEngine:
         from lariat._native import Engine
 
         return Engine(
@@ -103,6 +107,7 @@ class FastRunner:
             refills=refills,
             uses_whole=uses_whole,
             missing=missing_word(missing),
+            profile=profile,
         )
 
     def start(self) -> None:
@@ -188,9 +193,10 @@ def _kv_bytes(artefact: Artefact, pages: int | None) -> int:
 class FastRun:
     """A generation of the runtime, run step by step as tokens are asked for."""
 
-    def __init__(self, generation: NativeGeneration, *, with_logprobs: bool) -> None:
+    def __init__(self, generation: NativeGeneration, options: GenerateOptions) -> None:
         self._generation = generation
-        self._with_logprobs = with_logprobs
+        self._with_logprobs = options.logprobs is not None
+        self._with_profile = options.profile
 
     def tokens(self) -> Iterator[NewToken]:
         while step := self._generation.next():
@@ -206,6 +212,11 @@ class FastRun:
     def end(self, sequence: int) -> SequenceEnd | None:
         tokens, _, finish, slots = self._generation.result(sequence)
         return SequenceEnd(tokens, finish, None if slots is None else _slots(slots))
+
+    def profile(self) -> Profile | None:
+        from lariat.profile import Profile
+
+        return Profile.parse(self._generation.profile()) if self._with_profile else None
 
     def close(self) -> None:
         del self._generation

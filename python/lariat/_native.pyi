@@ -22,6 +22,9 @@ class Generation:
     def result(self, sequence: int) -> tuple[list[int], list[int], str, str | None]:
         """What a sequence has so far."""
 
+    def profile(self) -> str:
+        """What the batch did, as JSON."""
+
 class Session:
     """A loaded artefact."""
 
@@ -113,6 +116,7 @@ class Engine:
         refills: bool,
         uses_whole: bool,
         missing: str | None,
+        profile: bool,
     ) -> None: ...
     def submit(
         self,
@@ -137,3 +141,6 @@ class Engine:
 
     def counts(self) -> dict[str, Any]:
         """Calls, rows and seconds by function."""
+
+    def profile(self) -> str:
+        """What the engine did, as JSON."""

@@ -64,6 +64,8 @@ class ReferenceRunner:
         unknown = [name for name in FAST_ONLY if getattr(options, name) != defaults[name]]
         if unknown:
             raise RuntimeFault(f"{', '.join(unknown)} cannot be used: the reference path samples by temperature alone")
+        if options.profile:
+            raise RuntimeFault("the reference path has no engine, so there is no profile")
         return ReferenceRun(
             self._process.stream(
                 "generate",
@@ -117,6 +119,9 @@ class ReferenceRun:
             return None
         use = slots[sequence] if sequence < len(slots) else None
         return SequenceEnd(entry["tokens"], str(entry.get("finish")), use)
+
+    def profile(self) -> None:
+        return None
 
     def close(self) -> None:
         self._answers.close()

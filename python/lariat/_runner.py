@@ -6,9 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lariat.requests import CacheUse, Encoded, GenerateOptions, Score, ScoreOptions
+
+if TYPE_CHECKING:
+    from lariat.profile import Profile
 
 __all__ = ["Ids", "NewToken", "Run", "Runner", "SequenceEnd", "Settings", "missing_word"]
 
@@ -55,6 +58,9 @@ class Run(Protocol):
 
     def end(self, sequence: int) -> SequenceEnd | None:
         """How a sequence ended; none where the run did not come to that."""
+
+    def profile(self) -> Profile | None:
+        """What the batch did, where the options asked for it."""
 
     def close(self) -> None:
         """End the run, wherever it is."""

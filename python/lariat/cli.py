@@ -10,14 +10,24 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from lariat._arguments import add_artefact, add_engine, add_run, add_sampling, add_threads, generate_options, number
+from lariat._arguments import (
+    add_artefact,
+    add_engine,
+    add_run,
+    add_sampling,
+    add_threads,
+    generate_options,
+    load_options,
+    number,
+)
 from lariat.errors import LariatError, RuntimeFault
 
 if TYPE_CHECKING:
-    from lariat.session import GenerateOptions
+    from lariat.session import GenerateOptions, Generation
 
 __all__ = ["main"]
 
@@ -116,7 +126,7 @@ def _encode(options: argparse.Namespace) -> None:
 
 
 def _generate(options: argparse.Namespace) -> None:
-    chosen = generate_options(options, options.max_new_tokens)
+    chosen = replace(generate_options(options, options.max_new_tokens), profile=options.profile is not None)
     if options.prompt is not None and options.output is not None:
         raise RuntimeFault("-o goes with --tokens: --prompt prints its text")
     if options.prompt is None and options.output is None:
@@ -130,8 +140,13 @@ def _generate_file(options: argparse.Namespace, chosen: GenerateOptions) -> None
     from lariat.session import load
 
     sequences = read_tokens(options.tokens)
-    with load(options.artefact, **_load_options(options)) as session, replacing(options.output) as temporary:
+    with (
+        load(options.artefact, **load_options(options)) as session,
+        replacing(options.output) as temporary,
+        _profile_file(options.profile) as profile,
+    ):
         results = session.generate(sequences, chosen)
+        _write_profile(profile, results[0])
         rows = [{"tokens": one.tokens, "steps": one.steps, "finish": one.finish} for one in results]
         temporary.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
     if options.summary:
@@ -146,25 +161,27 @@ def _generate_text(options: argparse.Namespace, chosen: GenerateOptions) -> None
     from lariat._terminal import Palette, summarise, wants_color
     from lariat.session import load
 
-    with load(options.artefact, **_load_options(options)) as session:
+    with load(options.artefact, **load_options(options)) as session, _profile_file(options.profile) as profile:
         loops = session.info.loops
         most = chosen.loops or (loops.default if chosen.exit_threshold is None else loops.with_exit)
         colored = wants_color(options.color, sys.stdout)
         palette = Palette(most, enabled=colored)
         done = print_stream(session, options.prompt, chosen, palette)
         print(flush=True)
+        _write_profile(profile, done.result)
         if options.summary or colored:
             print(*summarise(session.info, palette, done.result, chosen.missing), sep="\n", file=sys.stderr)
 
 
-def _load_options(options: argparse.Namespace) -> dict[str, Any]:
-    """What `add_threads` and `add_engine` ask of `lariat.load`."""
-    return {
-        "threads": options.threads,
-        "max_rows": options.max_rows,
-        "scheduler": options.scheduler,
-        "kv_pages": options.kv_pages,
-    }
+def _profile_file(path: Path | None) -> contextlib.AbstractContextManager[Path | None]:
+    from lariat._files import replacing
+
+    return contextlib.nullcontext() if path is None else replacing(path)
+
+
+def _write_profile(file: Path | None, result: Generation) -> None:
+    if file is not None and result.profile is not None:
+        file.write_text(result.profile.to_json() + "\n")
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -299,6 +316,9 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
         "--color", choices=["auto", "always", "never"], default="auto", help="colour tokens by depth (default: auto)"
     )
     parser.add_argument("--summary", action="store_true", help="print loop steps and KV bytes on standard error")
+    parser.add_argument(
+        "--profile", metavar="OUT.json", type=Path, help="write rows, time and memory by depth; runs step by step"
+    )
     add_sampling(parser)
     add_run(parser)
     add_engine(parser)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
 from lariat._fast import FastRunner, integer, optional, sampling_values, to_arrays
 from lariat._runner import NewToken
 from lariat.errors import RuntimeFault
+from lariat.profile import Profile
 from lariat.requests import GenerateOptions
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Counts:
 class Engine:
     """Runs requests of one session. A request's tokens are those it gets alone, whatever runs beside it.
 
-    `submit` and `cancel` may be called from any thread, `tick` and `counts` from one at a time.
+    `submit` and `cancel` may be called from any thread, the rest from one at a time.
 
     >>> with lariat.load("ouro.lariat") as session:
     ...     engine = Engine(session)
@@ -84,6 +85,7 @@ class Engine:
         refills: bool = True,
         uses_whole: bool = True,
         missing: str | None = None,
+        profile: bool = False,
     ) -> None:
         """Rows of a tick, scheduler and pages are those that the session was loaded with.
 
@@ -92,6 +94,7 @@ class Engine:
             refills: False lets rows enter only when the loop is empty, as engines do that batch by token.
             uses_whole: False runs even a row alone step by step.
             missing: what later rows see of a row that exited, in all requests.
+            profile: keep what `profile` gives.
 
         Raises:
             RuntimeFault: on the reference path, or if the model does not generate.
@@ -101,7 +104,7 @@ class Engine:
             raise RuntimeFault(f"{session.info.path}: the reference path has no engine")
         self._artefact = session.info
         self._native = runner.open_engine(
-            refills=refills, uses_whole=uses_whole, chunk_rows=chunk_rows, missing=missing
+            refills=refills, uses_whole=uses_whole, chunk_rows=chunk_rows, missing=missing, profile=profile
         )
 
     def submit(
@@ -121,8 +124,8 @@ class Engine:
             RuntimeFault: if the model cannot do what is asked for.
         """
         options = options or GenerateOptions()
-        if options.missing is not None or options.stop:
-            raise RuntimeFault("'missing' and 'stop' are not options of a request to an engine")
+        if options.missing is not None or options.stop or options.profile:
+            raise RuntimeFault("'missing', 'stop' and 'profile' are not options of a request to an engine")
         if depths is not None and len(depths) == 0:
             raise RuntimeFault("'depths' of the request has no numbers, expected at least one")
         return self._native.submit(
@@ -159,3 +162,11 @@ class Engine:
         found = self._native.counts()
         timings = [Timing(**found[name]) for name in ("prelude", "core", "fill", "coda", "whole")]
         return Counts(found["ticks"], found["preemptions"], found["kv_bytes_peak"], *timings)
+
+    def profile(self) -> Profile:
+        """What the engine did so far, by depth and over ticks.
+
+        Raises:
+            RuntimeFault: unless the engine was made with `profile`.
+        """
+        return Profile.parse(self._native.profile())

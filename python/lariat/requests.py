@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
+    from lariat.profile import Profile
+
 __all__ = ["CacheUse", "Encoded", "GenerateOptions", "Generation", "Score", "ScoreOptions", "SlotUse", "Token"]
 
 
@@ -64,6 +66,7 @@ class GenerateOptions:
         frequency_penalty: taken from the logits of generated tokens, for each time.
         logprobs: report log probabilities, of the chosen token and so many of the most likely ones, from the softmax of
             the model's own logits: before penalties, temperature and truncation.
+        profile: keep a profile of the batch. A row alone then runs step by step, which is slower.
     """
 
     max_new_tokens: int = 128
@@ -83,6 +86,7 @@ class GenerateOptions:
     frequency_penalty: float = 0.0
     logprobs: int | None = None
     stop_tokens: tuple[int, ...] = ()
+    profile: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,7 @@ class Generation:
         text: of the new tokens, up to a stop text; none if all prompts are token ids and there is no stop text.
         slots: cache entries at the end; none if a stop text ended the run on the reference path.
         logprobs: log probability of each token, where asked for.
+        profile: of the batch, the same in all its results; none where not asked for.
     """
 
     tokens: tuple[int, ...]
@@ -148,3 +153,4 @@ class Generation:
     text: str | None
     slots: CacheUse | None = field(repr=False)
     logprobs: tuple[float, ...] | None = None
+    profile: Profile | None = field(default=None, repr=False)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import SupportsIndex
+from typing import TYPE_CHECKING, SupportsIndex
 
 from lariat._process import ReferenceProcess
 from lariat._reference import ReferenceRunner
@@ -26,6 +26,9 @@ from lariat.requests import (
     Token,
 )
 from lariat.text import StopText, TextStream, Tokenizer
+
+if TYPE_CHECKING:
+    from lariat.profile import Profile
 
 __all__ = [
     "CacheUse",
@@ -211,7 +214,8 @@ class Session:
                     run.stop(new.sequence)
                 if all(one.finish for one in writers):
                     break
-            results = [_result(number, writer, run) for number, writer in enumerate(writers)]
+            profile = run.profile()
+            results = [_result(number, writer, run, profile) for number, writer in enumerate(writers)]
         finally:
             # Ends a run that nobody waits for: every sequence found a stop text, or the caller left.
             run.close()
@@ -277,7 +281,7 @@ class _Writer:
         return "".join(self._pieces)
 
 
-def _result(number: int, writer: _Writer, run: Run) -> Generation:
+def _result(number: int, writer: _Writer, run: Run, profile: Profile | None) -> Generation:
     end = run.end(number)
     finish = writer.finish
     if not finish:
@@ -286,7 +290,7 @@ def _result(number: int, writer: _Writer, run: Run) -> Generation:
         finish = end.finish
     slots = None if end is None else end.slots
     logprobs = tuple(writer.logprobs) if writer.logprobs else None
-    return Generation(tuple(writer.tokens), tuple(writer.steps), finish, writer.text(), slots, logprobs)
+    return Generation(tuple(writer.tokens), tuple(writer.steps), finish, writer.text(), slots, logprobs, profile)
 
 
 def _ids(sequences: Sequence[Sequence[SupportsIndex]]) -> list[list[int]]:

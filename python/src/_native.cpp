@@ -137,6 +137,8 @@ struct GenerateValues {
         options.num_logprobs = value.is_none() ? -1 : nb::cast<int64_t>(value);
       else if (name == "ignore_eos")
         options.ignore_eos = nb::cast<bool>(value);
+      else if (name == "profile")
+        options.profile = nb::cast<bool>(value);
       else if (name == "stop_tokens")
         stopTokens = nb::cast<std::vector<int64_t>>(value);
       else
@@ -196,6 +198,16 @@ struct Scores {
   lariat_scores *handle;
 };
 
+/// The profile that `get` gives of a handle, as JSON.
+template <typename Handle>
+static std::string getProfile(lariat_status (*get)(Handle *, char **, char **), Handle *handle) {
+  char *text = nullptr;
+  run([&](char **error) { return get(handle, &text, error); });
+  std::string copy(text);
+  lariat_text_destroy(text);
+  return copy;
+}
+
 class Generation {
 public:
   explicit Generation(lariat_generation *handle) : handle(handle) {}
@@ -222,6 +234,8 @@ public:
             std::vector<int32_t>(tokens.steps, tokens.steps + tokens.num_tokens), kFinishNames[tokens.finish],
             tokens.slots ? std::optional<std::string>(tokens.slots) : std::nullopt};
   }
+
+  std::string profile() { return getProfile(lariat_generation_profile, handle); }
 
 private:
   lariat_generation *handle;
@@ -336,7 +350,7 @@ static nb::dict describe(const lariat_timing &timing) {
 class Engine {
 public:
   Engine(const Session &session, int64_t maxRows, int64_t chunkRows, int64_t order, bool refills, bool usesWhole,
-         const std::optional<std::string> &missing) {
+         const std::optional<std::string> &missing, bool profile) {
     lariat_engine_options options;
     lariat_engine_options_init(&options, sizeof options);
     options.max_rows = maxRows;
@@ -345,6 +359,7 @@ public:
     options.refills = refills;
     options.uses_whole = usesWhole;
     options.missing = missing ? missing->c_str() : nullptr;
+    options.profile = profile;
     run([&](char **text) { return lariat_engine_open(session.getHandle(), &options, &handle, text); });
   }
   Engine(const Engine &) = delete;
@@ -394,6 +409,8 @@ public:
     return result;
   }
 
+  std::string profile() { return getProfile(lariat_engine_profile, handle); }
+
 private:
   lariat_engine *handle = nullptr;
 };
@@ -414,7 +431,8 @@ NB_MODULE(_native, module) {
   nb::class_<Generation>(module, "Generation", "A batch that generates.")
       .def("next", &Generation::next, "The next tokens, one of each sequence that goes on; none at the end.")
       .def("stop", &Generation::stop, "sequence"_a, "End one sequence.")
-      .def("result", &Generation::result, "sequence"_a, "What a sequence has so far.");
+      .def("result", &Generation::result, "sequence"_a, "What a sequence has so far.")
+      .def("profile", &Generation::profile, "What the batch did, as JSON.");
 
   nb::class_<Session>(module, "Session", "A loaded artefact.")
       .def(nb::init<const std::string &, int64_t, int64_t, int64_t, const std::optional<std::string> &, int64_t>(),
@@ -433,12 +451,13 @@ NB_MODULE(_native, module) {
            "threshold"_a.none(), "missing"_a.none(), "prefix"_a, "options"_a, "Start to generate.");
 
   nb::class_<Engine>(module, "Engine", "Requests that come at any time.")
-      .def(nb::init<const Session &, int64_t, int64_t, int64_t, bool, bool, const std::optional<std::string> &>(),
+      .def(nb::init<const Session &, int64_t, int64_t, int64_t, bool, bool, const std::optional<std::string> &, bool>(),
            "session"_a, nb::kw_only(), "max_rows"_a, "chunk_rows"_a, "order"_a, "refills"_a, "uses_whole"_a,
-           "missing"_a.none())
+           "missing"_a.none(), "profile"_a)
       .def("submit", &Engine::submit, "tokens"_a, "lengths"_a, nb::kw_only(), "loops"_a.none(), "threshold"_a.none(),
            "prefix"_a, "depths"_a.none(), "options"_a, "Queue a request per sequence; the number of the first.")
       .def("cancel", &Engine::cancel, "request"_a, "End a request before the next tick.")
       .def("tick", &Engine::tick, "Run one tick: new tokens, requests that ended, how many have not.")
-      .def("counts", &Engine::getCounts, "Calls, rows and seconds by function.");
+      .def("counts", &Engine::getCounts, "Calls, rows and seconds by function.")
+      .def("profile", &Engine::profile, "What the engine did, as JSON.");
 }

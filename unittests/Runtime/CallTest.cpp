@@ -68,8 +68,12 @@ static void runDouble(Model &model, std::vector<Sequence *> sequences, int64_t n
                       .sequences = sequences,
                       .rows = rows,
                       .inputs = {{}, {ids.data(), numRows}, {x.data(), numRows, /*lineBytes=*/24}}};
+  LaunchCounts launches;
+  request.launches = &launches;
   Status status = model.call(request, result);
   ASSERT_TRUE(status.ok()) << status.text();
+  EXPECT_EQ(launches.regions, 1);
+  EXPECT_EQ(launches.barriers, 1); // the barrier after the last record is the region's end
   ASSERT_EQ(result.outputs[0].numRows, numRows);
   ASSERT_EQ(result.outputs[0].lineBytes, 64);
   for (int64_t row = 0; row < numRows; ++row)

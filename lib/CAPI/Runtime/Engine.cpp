@@ -20,6 +20,7 @@ static runtime::EngineOptions readOptions(const lariat_engine_options *given) {
   chosen.order = static_cast<runtime::Order>(options.order);
   chosen.refills = options.refills != 0;
   chosen.usesWhole = options.uses_whole != 0;
+  chosen.keepsProfile = options.profile != 0;
   if (options.missing)
     chosen.missing = options.missing;
   return chosen;
@@ -80,8 +81,8 @@ lariat_status lariat_engine_submit(lariat_engine *engine, const lariat_batch *ba
     verifyNoCallback(*object->session);
     verifyNotNull(first, "first");
     runtime::GenerateRequest request = readGenerate(batch, options, object->session, std::make_shared<bool>(false));
-    if (request.missing || request.wantsStop)
-      throw Failure{LARIAT_STATUS_MISUSE, "'missing' or 'wants_stop' is given in a request to an engine"};
+    if (request.missing || request.wantsStop || request.keepsProfile)
+      throw Failure{LARIAT_STATUS_MISUSE, "'missing', 'wants_stop' or 'profile' is given in a request to an engine"};
     std::vector<int64_t> given = readDepths(depths, num_depths);
     runtime::Expected<std::vector<runtime::EngineRequest>> prepared =
         object->session->session->prepare(std::move(request));
@@ -142,6 +143,17 @@ lariat_status lariat_engine_get_counts(lariat_engine *engine, lariat_engine_coun
     value.coda = toTiming(found.coda);
     value.whole = toTiming(found.whole);
     writeStruct(counts, value, "lariat_engine_counts");
+  });
+}
+
+lariat_status lariat_engine_profile(lariat_engine *engine, char **text, char **error) {
+  return guard(error, [&] {
+    std::shared_ptr<EngineObject> object = find(engine);
+    verifyNotNull(text, "text");
+    Use use(object->isBusy, *object->session, "engine");
+    *text = copyText(describeProfile(object->engine->getProfile(), *object->session->session));
+    if (!*text)
+      throw std::bad_alloc();
   });
 }
 

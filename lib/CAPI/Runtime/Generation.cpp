@@ -117,6 +117,17 @@ lariat_status lariat_generation_get(lariat_generation *generation, int64_t seque
   });
 }
 
+lariat_status lariat_generation_profile(lariat_generation *generation, char **text, char **error) {
+  return guard(error, [&] {
+    std::shared_ptr<GenerationObject> object = find(generation);
+    verifyNotNull(text, "text");
+    Use use(object->isBusy, *object->session, "generation");
+    *text = copyText(describeProfile(object->generation->getProfile(), *object->session->session));
+    if (!*text)
+      throw std::bad_alloc();
+  });
+}
+
 void lariat_generation_destroy(lariat_generation *generation) {
   (void)guard(nullptr, [&] { drop(generation); });
 }

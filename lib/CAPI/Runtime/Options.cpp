@@ -160,6 +160,7 @@ runtime::GenerateRequest runtime_c::readGenerate(const lariat_batch *batch, cons
   static_cast<runtime::Request &>(request) = readBatch(batch, session, std::move(wasStopped));
   request.maxNewTokens = options.max_new_tokens;
   request.ignoreEos = options.ignore_eos != 0;
+  request.keepsProfile = options.profile != 0;
   request.stopTokens.assign(options.stop_tokens, options.stop_tokens + options.num_stop_tokens);
   request.sampling = {.temperature = options.temperature,
                       .topK = options.top_k,

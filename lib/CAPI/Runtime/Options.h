@@ -94,6 +94,9 @@ char *copyText(std::string_view text);
 /// Cache entries as JSON.
 std::string describeSlots(const std::vector<runtime::CacheCount> &counts, const runtime::SessionFacts &facts);
 
+/// A profile as JSON; throws a Failure where none is kept.
+std::string describeProfile(const std::optional<runtime::EngineProfile> &profile, const runtime::Session &session);
+
 lariat_status fail(const Failure &failure, char **error);
 
 /// Runs the body of a function of the interface; no exception leaves it.

@@ -6,6 +6,7 @@
 #ifndef LARIAT_LIB_RUNTIME_CALL_MODELSTATE_H
 #define LARIAT_LIB_RUNTIME_CALL_MODELSTATE_H
 
+#include "lariat/Runtime/Call/Call.h"
 #include "lariat/Runtime/KV/KVPool.h"
 #include "lariat/Runtime/Load/Artefact.h"
 #include "lariat/Runtime/Memory/CallMemory.h"
@@ -56,7 +57,8 @@ struct ModelState {
 struct CallContext {
   ModelState &model;
   std::span<SequenceMemory *const> sequences;
-  Status status; ///< the first thing that went wrong
+  LaunchCounts *launches; ///< or null
+  Status status;          ///< the first thing that went wrong
 
   void fail(Error error) {
     if (status.ok())

@@ -260,7 +260,7 @@ Status Runner::reservePages() {
 //===----------------------------------------------------------------------===//
 
 Status Runner::execute() {
-  CallContext context{model, sequences, {}};
+  CallContext context{model, sequences, request.launches, {}};
   std::vector<std::byte *> states;
   std::vector<int64_t> stateDepths;
   for (const BatchState &state : model.states) {

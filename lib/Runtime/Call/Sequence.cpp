@@ -12,6 +12,17 @@
 using namespace lariat;
 using namespace lariat::runtime;
 
+void CacheUse::add(const CacheUse &other) {
+  slots.resize(std::max(slots.size(), other.slots.size()));
+  for (size_t slot = 0; slot < other.slots.size(); ++slot) {
+    slots[slot].computed += other.slots[slot].computed;
+    slots[slot].filled += other.slots[slot].filled;
+    slots[slot].pages += other.slots[slot].pages;
+  }
+  liveBytes += other.liveBytes;
+  pageBytes += other.pageBytes;
+}
+
 Sequence::Sequence(std::shared_ptr<ModelState> model, std::unique_ptr<SequenceMemory> memory)
     : model(std::move(model)), memory(std::move(memory)) {}
 

@@ -45,8 +45,16 @@ static void runRecords(void *memory, int64_t thread, ThreadPool &pool) {
   }
 }
 
+static void countLaunch(const int64_t *record, int64_t count, LaunchCounts &counts) {
+  ++counts.regions;
+  for (int64_t index = 0; index + 1 < count; ++index, record += record[kNumWords])
+    counts.barriers += (record[kFlags] & abi::kBarrierAfter) != 0;
+}
+
 static void launch(const abi::Call *call, const int64_t *records, int64_t count) {
   Launch launch{call, records, count};
+  if (LaunchCounts *counts = getContext(call).launches)
+    countLaunch(records, count, *counts);
   getContext(call).model.threads->run(runRecords, &launch);
 }
 

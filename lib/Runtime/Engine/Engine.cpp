@@ -6,6 +6,7 @@
 #include "Running.h"
 
 #include <algorithm>
+#include <chrono>
 
 using namespace lariat;
 using namespace lariat::runtime;
@@ -13,7 +14,10 @@ using namespace lariat::runtime;
 Engine::Engine(std::shared_ptr<Model> model, EngineOptions options, std::optional<StepFunctions> steps,
                const Function *forward)
     : model(std::move(model)), options(std::move(options)), steps(std::move(steps)), forward(forward),
-      scheduler(this->options.order, this->options.maxRows) {}
+      scheduler(this->options.order, this->options.maxRows) {
+  if (this->options.keepsProfile)
+    profiler.emplace();
+}
 
 Engine::~Engine() = default;
 
@@ -225,11 +229,14 @@ std::vector<ScheduledRow> Engine::chooseRows() {
 }
 
 void Engine::tick() {
+  auto start = std::chrono::steady_clock::now();
   takeMail();
   admit();
   for (bool isAgain = true; isAgain;) {
     std::vector<ScheduledRow> chosen = chooseRows();
     isAgain = !chosen.empty() && run(chosen) == Outcome::Again;
+    if (profiler && !isAgain)
+      profiler->addUse(sumUse(), static_cast<int64_t>(running.size()), static_cast<int64_t>(waiting.size()));
     scheduler.release();
     reap();
   }
@@ -237,4 +244,34 @@ void Engine::tick() {
   ++counts.ticks;
   counts.pageBytesAtMost = std::max(counts.pageBytesAtMost, model->getMemoryUse().pageBytes);
   std::ranges::sort(tokens, {}, &EngineToken::request);
+  if (profiler)
+    profiler->endTick(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
+                      static_cast<int64_t>(tokens.size()));
+}
+
+//===----------------------------------------------------------------------===//
+// Profile
+//===----------------------------------------------------------------------===//
+
+std::vector<CacheUse> Engine::sumUse() const {
+  std::vector<CacheUse> sum(model->getManifest().caches.size());
+  for (const auto &[number, one] : running) {
+    if (!one->sequence)
+      continue;
+    std::vector<CacheUse> use = one->sequence->getUse();
+    for (size_t index = 0; index < use.size(); ++index)
+      sum[index].add(use[index]);
+  }
+  return sum;
+}
+
+std::optional<EngineProfile> Engine::getProfile() const {
+  if (!profiler)
+    return std::nullopt;
+  EngineProfile profile = profiler->getProfile(sumUse());
+  profile.isa = model->getIsa();
+  profile.numThreads = model->getNumThreads();
+  profile.maxRows = options.maxRows;
+  profile.preemptions = counts.preemptions;
+  return profile;
 }

@@ -46,21 +46,43 @@ Engine::Batch Engine::buildBatch(std::span<const ScheduledRow> rows, bool atDept
   return batch;
 }
 
+static Timing &getTiming(EngineCounts &counts, Called called) {
+  switch (called) {
+  case Called::Prelude:
+    return counts.prelude;
+  case Called::Core:
+    return counts.core;
+  case Called::Fill:
+    return counts.fill;
+  case Called::Coda:
+    return counts.coda;
+  case Called::Whole:
+    break;
+  }
+  return counts.whole;
+}
+
 Engine::Outcome Engine::call(const Function &function, const Batch &batch, std::vector<InputArray> inputs,
-                             int64_t loopSteps, Timing &timing) {
+                             int64_t loopSteps, Called called) {
+  LaunchCounts launches;
   auto start = std::chrono::steady_clock::now();
   Status status = model->call({.function = &function,
                                .sequences = batch.sequences,
                                .rows = batch.rows,
                                .inputs = std::move(inputs),
-                               .loops = loopSteps},
+                               .loops = loopSteps,
+                               .launches = profiler ? &launches : nullptr},
                               result);
-  timing.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  Timing &timing = getTiming(counts, called);
+  timing.seconds += seconds;
   if (status.ok()) {
     timing.rows += static_cast<int64_t>(batch.rows.size());
     ++timing.calls;
     timing.promptRows +=
         std::ranges::count_if(batch.rows, [](const Row &row) { return !(row.flags & abi::kGenerated); });
+    if (profiler)
+      profiler->addCall(called, batch.rows, seconds, launches);
     return Outcome::Done;
   }
   if (status.lacksPages())
@@ -83,11 +105,11 @@ Engine::Outcome Engine::runWhole(const std::vector<ScheduledRow> &chosen) {
   Expected<std::vector<InputArray>> inputs = forwardInputs.build(*forward, batch.inputs);
   if (!inputs)
     return fail(batch, inputs.text());
-  if (call(*forward, batch, std::move(*inputs), loops, counts.whole) == Outcome::Again)
+  if (call(*forward, batch, std::move(*inputs), loops, Called::Whole) == Outcome::Again)
     return Outcome::Again;
   for (const ScheduledRow &row : batch.scheduled)
     scheduler.advance(row, /*depth=*/0, Phase::Settled);
-  return takeResults(*forward, batch);
+  return takeResults(*forward, batch, Called::Whole);
 }
 
 Engine::Outcome Engine::runEntering(const std::vector<ScheduledRow> &chosen) {
@@ -95,7 +117,7 @@ Engine::Outcome Engine::runEntering(const std::vector<ScheduledRow> &chosen) {
   Expected<std::vector<InputArray>> inputs = forwardInputs.build(*steps->forward, batch.inputs);
   if (!inputs)
     return fail(batch, inputs.text());
-  if (call(*steps->prelude, batch, std::move(*inputs), /*loopSteps=*/0, counts.prelude) == Outcome::Again)
+  if (call(*steps->prelude, batch, std::move(*inputs), /*loopSteps=*/0, Called::Prelude) == Outcome::Again)
     return Outcome::Again;
   records.putPrelude(result, batch.seats);
   for (size_t index = 0; index < batch.rows.size(); ++index)
@@ -107,7 +129,7 @@ Engine::Outcome Engine::runEntering(const std::vector<ScheduledRow> &chosen) {
 Engine::Outcome Engine::runFill(const std::vector<ScheduledRow> &chosen) {
   Batch batch = buildBatch(chosen, /*atDepth=*/true);
   CallInputs inputs = records.takeStep(batch.seats);
-  if (call(*steps->fill, batch, std::move(inputs.arrays), /*loopSteps=*/1, counts.fill) == Outcome::Again)
+  if (call(*steps->fill, batch, std::move(inputs.arrays), /*loopSteps=*/1, Called::Fill) == Outcome::Again)
     return Outcome::Again;
   for (size_t index = 0; index < batch.rows.size(); ++index) {
     int64_t next = batch.rows[index].depth + 1;
@@ -120,7 +142,7 @@ Engine::Outcome Engine::runFill(const std::vector<ScheduledRow> &chosen) {
 Engine::Outcome Engine::runCore(const std::vector<ScheduledRow> &chosen) {
   Batch batch = buildBatch(chosen, /*atDepth=*/true);
   CallInputs inputs = records.takeStep(batch.seats);
-  if (call(*steps->core, batch, std::move(inputs.arrays), /*loopSteps=*/1, counts.core) == Outcome::Again)
+  if (call(*steps->core, batch, std::move(inputs.arrays), /*loopSteps=*/1, Called::Core) == Outcome::Again)
     return Outcome::Again;
   for (size_t index = 0; index < steps->numCarried; ++index)
     records.carried[index].put(result.outputs[index], batch.seats);
@@ -132,6 +154,9 @@ Engine::Outcome Engine::runCore(const std::vector<ScheduledRow> &chosen) {
     bool isBound = request.depthAt && next >= request.depthAt(batch.rows[index].position);
     bool isLatched = steps->latch && records.carried[*steps->latch].at<uint8_t>(seat);
     records.steps[seat] = static_cast<int32_t>(kept ? next : next - 1);
+    const ScheduledRow &row = batch.scheduled[index];
+    if (profiler && kept)
+      profiler->addStep(batch.rows[index], scheduler.getRows(row.sequence)[row.place].phase == Phase::Owing);
     Phase phase = Phase::Settled;
     if (kept && !stops && !isBound && next < records.max[seat])
       phase = isLatched ? Phase::Owing : Phase::Active;
@@ -161,9 +186,9 @@ Engine::Outcome Engine::runCoda() {
     return fail(batch, forwardArrays.text());
   CallInputs inputs{std::move(*forwardArrays), {}};
   records.takeCoda(batch.seats, inputs);
-  if (call(*steps->coda, batch, std::move(inputs.arrays), /*loopSteps=*/0, counts.coda) == Outcome::Again)
+  if (call(*steps->coda, batch, std::move(inputs.arrays), /*loopSteps=*/0, Called::Coda) == Outcome::Again)
     return Outcome::Again;
-  return takeResults(*steps->coda, batch);
+  return takeResults(*steps->coda, batch, Called::Coda);
 }
 
 //===----------------------------------------------------------------------===//
@@ -210,7 +235,7 @@ Engine::Outcome Engine::fail(const Batch &batch, const std::string &why) {
   return Outcome::Again;
 }
 
-Engine::Outcome Engine::takeResults(const Function &function, const Batch &batch) {
+Engine::Outcome Engine::takeResults(const Function &function, const Batch &batch, Called called) {
   int64_t logits = function.findOutput("logits"), rowSteps = function.findOutput("steps"), numWanted = 0;
   for (const Row &row : batch.rows)
     numWanted += (row.flags & abi::kWanted) != 0;
@@ -220,11 +245,13 @@ Engine::Outcome Engine::takeResults(const Function &function, const Batch &batch
     owner->numDone += std::ranges::count(batch.scheduled, owner->number, &ScheduledRow::sequence);
   auto numColumns = static_cast<size_t>(function.outputs[logits].getNumElements());
   for (int64_t index = 0, line = 0; index < static_cast<int64_t>(batch.rows.size()); ++index) {
-    if (!(batch.rows[index].flags & abi::kWanted))
-      continue;
     Running &owner = *batch.owners[batch.rows[index].sequence];
     int32_t taken =
         rowSteps >= 0 ? *result.outputs[rowSteps].line<int32_t>(index) : static_cast<int32_t>(owner.request.loops);
+    if (profiler)
+      profiler->addResult(batch.rows[index], taken, called);
+    if (!(batch.rows[index].flags & abi::kWanted))
+      continue;
     choose(owner, {result.outputs[logits].line<float>(line++), numColumns}, taken);
   }
   return Outcome::Done;

@@ -188,7 +188,12 @@ Expected<std::vector<EngineRequest>> Session::prepare(GenerateRequest request) c
 
 Expected<std::unique_ptr<Generation>> Session::generate(GenerateRequest request) {
   StopQuestion wantsStop = request.wantsStop;
-  EngineOptions options{.missing = request.missing, .maxRows = maxRows, .chunkRows = maxRows, .order = order};
+  EngineOptions options{.missing = request.missing,
+                        .maxRows = maxRows,
+                        .chunkRows = maxRows,
+                        .order = order,
+                        .usesWhole = !request.keepsProfile,
+                        .keepsProfile = request.keepsProfile};
   bool cuts = mayCut(request, "generate");
   Expected<std::vector<EngineRequest>> prepared = prepare(std::move(request));
   if (!prepared)

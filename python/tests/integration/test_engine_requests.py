@@ -139,8 +139,8 @@ def test_a_threshold_at_either_end_is_no_special_case(session: Session) -> None:
         ([1], {"loops": 99}, "99 loop steps are asked for, but"),
         ([1], {"prefix": 3}, "a prefix of 3 rows is given, but the model has no prefix mask"),
         ([1], {"prefix": 2**70}, "'prefix' of the request is not an integer"),
-        ([1], {"missing": "propagate"}, "'missing' and 'stop' are not options of a request to an engine"),
-        ([1], {"stop": ("x",)}, "'missing' and 'stop' are not options of a request to an engine"),
+        ([1], {"missing": "propagate"}, "'missing', 'stop' and 'profile' are not options of a request to an engine"),
+        ([1], {"stop": ("x",)}, "'missing', 'stop' and 'profile' are not options of a request to an engine"),
         ([1] * CONTEXT, {"max_new_tokens": 2}, "sequence 0 has 512 tokens and asks for 2 more, but the context of"),
     ],
 )

@@ -196,9 +196,10 @@ TEST_F(EngineInterface, RequestsThatAreRefused) {
   refuses([](auto &b, auto &) { b.struct_size = 0; }, LARIAT_STATUS_MISUSE, "struct_size of the lariat_batch is 0");
   refuses([](auto &, auto &o) { o.struct_size = 1; }, LARIAT_STATUS_MISUSE,
           "struct_size of the lariat_generate_options");
-  refuses([](auto &b, auto &) { b.missing = "propagate"; }, LARIAT_STATUS_MISUSE, "'missing' or 'wants_stop'");
-  refuses([](auto &b, auto &) { b.wants_stop = [](void *) -> int32_t { return 0; }; }, LARIAT_STATUS_MISUSE,
-          "'missing' or 'wants_stop'");
+  const char *notHere = "'missing', 'wants_stop' or 'profile' is given in a request to an engine";
+  refuses([](auto &b, auto &) { b.missing = "propagate"; }, LARIAT_STATUS_MISUSE, notHere);
+  refuses([](auto &b, auto &) { b.wants_stop = [](void *) -> int32_t { return 0; }; }, LARIAT_STATUS_MISUSE, notHere);
+  refuses([](auto &, auto &o) { o.profile = 1; }, LARIAT_STATUS_MISUSE, notHere);
   refuses([](auto &b, auto &) { b.num_sequences = 0; }, LARIAT_STATUS_REQUEST, "the batch has no sequences");
   refuses([&](auto &b, auto &) { b.lengths = &zero; }, LARIAT_STATUS_REQUEST, "sequence 0 has no tokens");
   refuses([&](auto &b, auto &) { b.loops = &many; }, LARIAT_STATUS_REQUEST, "1000 loop steps");
@@ -226,6 +227,24 @@ TEST_F(EngineInterface, ATickWithNowhereToWriteLosesNothing) {
   EXPECT_FAILS(call(lariat_engine_get_counts, engine, &counts), LARIAT_STATUS_MISUSE,
                "struct_size of the lariat_engine_counts is 0");
   EXPECT_EQ(finishAll()[0].tokens, (std::vector<int64_t>{1, 2}));
+}
+
+TEST_F(EngineInterface, AProfileIsJsonWhereOneIsKept) {
+  char *text = nullptr;
+  EXPECT_FAILS(call(lariat_engine_profile, engine, &text), LARIAT_STATUS_MISUSE, "no profile is kept");
+  lariat_engine_destroy(engine);
+  lariat_engine_options options;
+  lariat_engine_options_init(&options, sizeof options);
+  options.profile = 1;
+  ASSERT_EQ(call(lariat_engine_open, session, &options, &engine).text, "");
+  EXPECT_FAILS(call(lariat_engine_profile, engine, static_cast<char **>(nullptr)), LARIAT_STATUS_MISUSE,
+               "'text' is null");
+  submit({1, 2, 3}, 4);
+  finishAll();
+  EXPECT_OK(call(lariat_engine_profile, engine, &text));
+  EXPECT_EQ(std::string(text).find("{\"version\":1,\"isa\":\"none\",\"threads\":2,"), 0u) << text;
+  EXPECT_NE(std::string(text).find("\"tokens\":4,"), std::string::npos) << text;
+  lariat_text_destroy(text);
 }
 
 TEST_F(EngineInterface, CallbacksOfTheSessionMayNotUseItsEngines) {

@@ -31,6 +31,12 @@ struct InputArray {
   int64_t lineBytes = 0; ///< from one row to the next; 0: Port::getValueBytes(), nothing in between
 };
 
+/// What a call had run on all threads.
+struct LaunchCounts {
+  int64_t regions = 0;  ///< tables of records, see abi::Services::launch
+  int64_t barriers = 0; ///< between records of a region; its end, where threads wait too, is not counted
+};
+
 struct CallRequest {
   const Function *function = nullptr;        ///< of Model::findFunction
   std::span<Sequence *const> sequences = {}; ///< each once
@@ -43,6 +49,7 @@ struct CallRequest {
   /// The most loop steps that any row runs in this call: what @forward is asked for; 1 for @core and @fill, which do one;
   /// 0 where no looped cache is written. Room for pages is set aside accordingly.
   int64_t loops = 1;
+  LaunchCounts *launches = nullptr; ///< counted here, unless null
 };
 
 /// Values of an output. Owned; reused when the same CallResult is handed to the next call.

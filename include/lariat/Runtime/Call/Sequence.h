@@ -30,6 +30,9 @@ struct CacheUse {
   std::vector<SlotUse> slots; ///< up to the deepest that was written
   int64_t liveBytes = 0;      ///< entries * bytes per entry: what the policy's formula counts
   int64_t pageBytes = 0;      ///< pages * bytes of a page
+
+  /// Adds that of another sequence.
+  void add(const CacheUse &other);
 };
 
 class Sequence {

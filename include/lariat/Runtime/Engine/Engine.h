@@ -19,6 +19,7 @@
 #ifndef LARIAT_RUNTIME_ENGINE_ENGINE_H
 #define LARIAT_RUNTIME_ENGINE_ENGINE_H
 
+#include "lariat/Runtime/Engine/Profile.h"
 #include "lariat/Runtime/Engine/Scheduler.h"
 #include "lariat/Runtime/Engine/StepFunctions.h"
 #include "lariat/Runtime/Sample/Sampler.h"
@@ -37,6 +38,7 @@ struct EngineOptions {
   bool mayCut = true;    ///< whether a prompt may be run in chunks
   bool refills = true;   ///< false: rows enter only when the loop is empty, as in engines that batch by token
   bool usesWhole = true; ///< whether a row alone runs @forward
+  bool keepsProfile = false;
 };
 
 /// What one request asks for. The caller has checked it against the model.
@@ -107,6 +109,8 @@ public:
   const std::vector<EngineToken> &getTokens() const { return tokens; }
   const std::vector<EngineEnd> &getEnds() const { return ends; }
   const EngineCounts &getCounts() const { return counts; }
+  /// Nothing unless EngineOptions::keepsProfile.
+  std::optional<EngineProfile> getProfile() const;
 
 private:
   struct Running;
@@ -148,9 +152,11 @@ private:
   /// `atDepth`: rows at their depths, else at 0.
   Batch buildBatch(std::span<const ScheduledRow> rows, bool atDepth);
   Outcome call(const Function &function, const Batch &batch, std::vector<InputArray> inputs, int64_t loopSteps,
-               Timing &timing);
+               Called called);
   Outcome fail(const Batch &batch, const std::string &why);
-  Outcome takeResults(const Function &function, const Batch &batch);
+  Outcome takeResults(const Function &function, const Batch &batch, Called called);
+  /// What the sequences of this engine hold in each cache.
+  std::vector<CacheUse> sumUse() const;
   void choose(Running &one, std::span<const float> logits, int32_t rowSteps);
 
   std::shared_ptr<Model> model;
@@ -167,6 +173,7 @@ private:
   std::vector<EngineToken> tokens;
   std::vector<EngineEnd> ends;
   EngineCounts counts;
+  std::optional<Profiler> profiler;
   int64_t numStarted = 0;
   bool waitsForEnd = false; ///< pages ran out: nobody starts before somebody ends
 

@@ -53,6 +53,8 @@ struct GenerateRequest : Request {
   SamplingOptions sampling;
   bool ignoreEos = false;
   std::vector<int64_t> stopTokens; ///< that end a sequence, besides those of the model
+  /// Of the engine that runs the request. A row alone then runs step by step, so that seconds belong to depths.
+  bool keepsProfile = false;
 };
 
 /// Row-major floats; no columns where the model has no such output.

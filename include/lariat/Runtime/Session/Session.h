@@ -32,6 +32,8 @@ public:
   /// Ends a sequence as `Stopped`.
   Status stop(int64_t sequence);
   const std::vector<SequenceTokens> &getResults() const { return results; }
+  /// Nothing unless GenerateRequest::keepsProfile.
+  std::optional<EngineProfile> getProfile() const { return engine->getProfile(); }
 
 private:
   friend class Session;

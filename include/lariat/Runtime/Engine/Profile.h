@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Public. What an engine did: by function, by depth, by slot of a cache, over ticks. Kept where EngineOptions::keepsProfile
+// asks for it; its memory is bounded however long the engine runs.
+//
+// Seconds of a call of @core or @fill are shared among the depths of its rows by their number. A call of @forward runs all
+// loop steps of its rows, so its seconds belong to no depth, and its rows count at each depth below their steps. Rows that
+// a request computes again, after it gave its pages back, count again.
+
+#ifndef LARIAT_RUNTIME_ENGINE_PROFILE_H
+#define LARIAT_RUNTIME_ENGINE_PROFILE_H
+
+#include "lariat/Runtime/Call/Call.h"
+
+#include <array>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lariat::runtime {
+
+/// Functions that an engine calls; Whole is @forward.
+enum class Called { Prelude, Core, Fill, Coda, Whole };
+inline constexpr size_t kNumCalled = 5;
+
+/// Calls of one function.
+struct FunctionProfile {
+  int64_t calls = 0, rows = 0;
+  int64_t promptRows = 0; ///< of the rows
+  double seconds = 0;
+  LaunchCounts launches;
+};
+
+/// What happened at one depth.
+struct DepthProfile {
+  int64_t rows = 0;       ///< that ran it; not those that its router did not keep
+  int64_t promptRows = 0; ///< of the rows
+  int64_t filledRows = 0; ///< that had left the loop and got their entries filled in
+  double seconds = 0;     ///< of @core
+  double fillSeconds = 0;
+};
+
+/// Rows that got their results, by loop steps from 0 on.
+struct StepCounts {
+  std::vector<int64_t> generated, prompt;
+};
+
+/// Entries of one slot, of all sequences of the engine. What is largest is that at the end of a tick, before requests end.
+struct SlotProfile {
+  SlotUse now;
+  int64_t entriesAtMost = 0, pagesAtMost = 0;
+};
+
+struct CacheProfile {
+  std::vector<SlotProfile> slots;
+  int64_t liveBytes = 0, pageBytes = 0; ///< now
+  int64_t liveBytesAtMost = 0, pageBytesAtMost = 0;
+};
+
+/// Neighbouring ticks that ran rows: sums, but of `running` and what follows the largest.
+struct TickRecord {
+  int64_t ticks = 0;
+  double seconds = 0;
+  std::array<int64_t, kNumCalled> rows = {}; ///< by function
+  std::vector<int64_t> depths;               ///< rows that ran each depth
+  int64_t promptRows = 0;                    ///< of those of @prelude or @forward
+  int64_t tokens = 0;                        ///< that requests got
+  int64_t running = 0, waiting = 0;          ///< requests
+  int64_t liveBytes = 0, pageBytes = 0;
+};
+
+struct EngineProfile {
+  /// Most records; when there are so many, two neighbours become one.
+  static constexpr size_t kMostRecords = 1024;
+
+  std::string isa;
+  int64_t numThreads = 0, maxRows = 0;
+  int64_t ticks = 0;  ///< that ran rows
+  double seconds = 0; ///< of these ticks, whole
+  int64_t tokens = 0; ///< that requests got
+  int64_t preemptions = 0;
+  std::array<FunctionProfile, kNumCalled> functions = {};
+  std::vector<DepthProfile> depths;
+  StepCounts steps;
+  std::vector<CacheProfile> caches; ///< in the order of the manifest
+  int64_t ticksPerRecord = 1;       ///< but of the last record
+  std::vector<TickRecord> records;
+};
+
+/// Private to the engine: keeps a profile.
+class Profiler {
+public:
+  /// A call that succeeded.
+  void addCall(Called called, std::span<const Row> rows, double seconds, const LaunchCounts &launches);
+  /// A row that a call of @core kept. `owing`: it had left, and ran for its keys and values only.
+  void addStep(const Row &row, bool owing);
+  /// A row that @coda or @forward gave its result.
+  void addResult(const Row &row, int64_t steps, Called called);
+  /// Requests, and what caches hold for them, once all rows of a tick have run and before any request ends.
+  void addUse(const std::vector<CacheUse> &use, int64_t running, int64_t waiting);
+  void endTick(double seconds, int64_t tokens);
+
+  /// `use` is what caches hold now.
+  EngineProfile getProfile(const std::vector<CacheUse> &use) const;
+
+private:
+  DepthProfile &at(int64_t depth);
+  void addRow(int64_t depth, bool isOfPrompt);
+
+  EngineProfile profile;
+  TickRecord open; ///< the last record, while it has fewer ticks than the others
+  TickRecord tick; ///< the one at hand
+};
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_RUNTIME_ENGINE_PROFILE_H
