@@ -10,8 +10,8 @@ build_packages=(
   ccache clang-22 cmake liblld-22-dev libmlir-22-dev libssl-dev lld-22 llvm-22-dev mlir-22-tools ninja-build
   nlohmann-json3-dev python3 python3-venv zlib1g-dev
 )
-# Test tools (FileCheck, not), sanitizer runtimes, formatters, linters.
-dev_packages=(clang-format-22 clang-tidy-22 libclang-rt-22-dev libgtest-dev llvm-22-tools shellcheck)
+# Test tools (FileCheck, not), sanitizer runtimes, a browser for the pages of reports, formatters, linters.
+dev_packages=(chromium clang-format-22 clang-tidy-22 libclang-rt-22-dev libgtest-dev llvm-22-tools shellcheck)
 
 usage() {
   cat <<'EOF'

@@ -196,6 +196,12 @@ def _chat(options: argparse.Namespace) -> None:
     chat(options)
 
 
+def _report(options: argparse.Namespace) -> None:
+    from lariat.report.command import report
+
+    report(options)
+
+
 def _info(options: argparse.Namespace) -> None:
     from lariat._terminal import describe
     from lariat.artefact import Artefact
@@ -217,6 +223,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     from lariat import __version__
     from lariat._talk import add_chat, add_run_command
+    from lariat.report.command import add_to as add_report
 
     parser = _Parser(
         prog="lariat",
@@ -240,6 +247,8 @@ def _parser() -> argparse.ArgumentParser:
     add_run_command(command("run", _run, "continue one text, printed as it comes"))
     add_chat(command("chat", _chat, "answer line by line with the model's chat template; /reset forgets, Ctrl-D ends"))
     _add_encode(command("encode", _encode, "compute the last states of an encoder"))
+    about = "run prompts and write a page about rows, time and memory by depth"
+    add_report(command("report", _report, about))
     info = command("info", _info, "print what an artefact is: loop, KV policy, exit rule, versions")
     add_artefact(info)
     info.add_argument("--json", action="store_true", help="print the whole manifest instead")
