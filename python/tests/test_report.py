@@ -153,6 +153,10 @@ def test_a_tick_far_above_the_others_is_cut_and_says_its_number() -> None:
     values = [400.0] + [10.0] * 99
     chart = panel([Span(at, 1) for at in range(100)], [Series("a", "a", "d0", values)], 100, AMOUNT, stacked=True)
     assert [cut.number for cut in chart.cuts] == ["400"]
+    values[1:3] = [500.0, 450.0]
+    values[50] = 300.0
+    chart = panel([Span(at, 1) for at in range(100)], [Series("a", "a", "d0", values)], 100, AMOUNT, stacked=True)
+    assert [cut.number for cut in chart.cuts] == ["500", "300"]
     level = panel([Span(at, 1) for at in range(4)], [Series("a", "a", "d0", [9, 8, 10, 9])], 100, AMOUNT, stacked=True)
     assert level.cuts == ()
 

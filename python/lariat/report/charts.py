@@ -163,7 +163,7 @@ def columns(values: Sequence[Value], scale: Scale) -> Columns:
 PANEL_WIDTH, PANEL_LEFT, PANEL_TOP, PANEL_BOTTOM = 640.0, 56.0, 14.0, 6.0
 
 # The axis is made for so many of the ticks; the others are cut where they are so many times as high.
-SHARE_SHOWN, CUT_FROM = 0.95, 3.0
+SHARE_SHOWN, CUT_FROM, CUT_DISTANCE = 0.95, 3.0, 48.0
 
 
 class Span(NamedTuple):
@@ -193,7 +193,7 @@ class Area:
 
 @dataclass(frozen=True)
 class Cut:
-    """A stretch that is higher than the axis, with its number."""
+    """Where stretches are higher than the axis, with the number of the highest."""
 
     x: float
     number: str
@@ -224,6 +224,17 @@ def _shown(spans: Sequence[Span], tops: Sequence[float]) -> float:
     return largest
 
 
+def _label(cut: Sequence[tuple[float, float]], scale: Scale) -> list[Cut]:
+    """Numbers of stretches that are cut; of those too close for numbers of their own, the largest."""
+    groups: list[list[tuple[float, float]]] = []
+    for x, top in cut:
+        if groups and x - groups[-1][0][0] < CUT_DISTANCE:
+            groups[-1].append((x, top))
+        else:
+            groups.append([(x, top)])
+    return [Cut(group[0][0], scale.text(max(top for _, top in group))) for group in groups]
+
+
 def panel(spans: Sequence[Span], series: Sequence[Series], height: float, scale: Scale, *, stacked: bool) -> Panel:
     """Steps over stretches of ticks, on top of each other or each from 0."""
     base, right = height - PANEL_BOTTOM, PANEL_WIDTH - RIGHT
@@ -247,5 +258,5 @@ def panel(spans: Sequence[Span], series: Sequence[Series], height: float, scale:
     for one, low, high in zip(series, lows, highs, strict=True):
         total = sum(value * span.ticks for value, span in zip(one.values, spans, strict=True))
         areas.append(Area(one, f"M{' '.join(points(high) + points(low)[::-1])}Z" if spans else "", total))
-    cuts = [Cut(left + wide / 2, scale.text(top)) for (left, wide), top in zip(places, tops, strict=True) if top > end]
+    cuts = _label([(left + wide / 2, top) for (left, wide), top in zip(places, tops, strict=True) if top > end], scale)
     return Panel(PANEL_WIDTH, height, PANEL_LEFT, right, base, tuple(areas), ticks, tuple(places), tuple(cuts))
