@@ -95,7 +95,7 @@ class FastRunner:
         return FastRun(generation, options)
 
     def open_engine(
-        self, *, refills: bool, uses_whole: bool, chunk_rows: int, missing: str | None, profile: bool
+        self, *, refills: bool, loop: int, chunk_rows: int, missing: str | None, profile: bool
     ) -> NativeEngine:
         from lariat._native import Engine
 
@@ -105,7 +105,7 @@ class FastRunner:
             chunk_rows=chunk_rows,
             order=ORDERS[self._settings.scheduler],
             refills=refills,
-            uses_whole=uses_whole,
+            loop=loop,
             missing=missing_word(missing),
             profile=profile,
         )

@@ -114,7 +114,7 @@ class Engine:
         chunk_rows: int,
         order: int,
         refills: bool,
-        uses_whole: bool,
+        loop: int,
         missing: str | None,
         profile: bool,
     ) -> None: ...

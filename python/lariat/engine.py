@@ -65,6 +65,9 @@ class Counts:
     whole: Timing
 
 
+LOOPS = ("auto", "steps", "whole")
+
+
 class Engine:
     """Runs requests of one session. A request's tokens are those it gets alone, whatever runs beside it.
 
@@ -83,7 +86,7 @@ class Engine:
         *,
         chunk_rows: int = 256,
         refills: bool = True,
-        uses_whole: bool = True,
+        loop: str = "auto",
         missing: str | None = None,
         profile: bool = False,
     ) -> None:
@@ -92,19 +95,22 @@ class Engine:
         Args:
             chunk_rows: of a prompt that enter together while others generate.
             refills: False lets rows enter only when the loop is empty, as engines do that batch by token.
-            uses_whole: False runs even a row alone step by step.
+            loop: `steps` runs even a row alone step by step, `whole` all rows that enter together in one call, so that
+                each waits for the deepest; `auto` a row alone in one call and others step by step.
             missing: what later rows see of a row that exited, in all requests.
             profile: keep what `profile` gives.
 
         Raises:
-            RuntimeFault: on the reference path, or if the model does not generate.
+            RuntimeFault: on the reference path, for an unknown `loop`, or if the model does not generate.
         """
+        if loop not in LOOPS:
+            raise RuntimeFault(f"loop is '{loop}', expected {', '.join(LOOPS)}")
         runner = session.runner
         if not isinstance(runner, FastRunner):
             raise RuntimeFault(f"{session.info.path}: the reference path has no engine")
         self._artefact = session.info
         self._native = runner.open_engine(
-            refills=refills, uses_whole=uses_whole, chunk_rows=chunk_rows, missing=missing, profile=profile
+            refills=refills, loop=LOOPS.index(loop), chunk_rows=chunk_rows, missing=missing, profile=profile
         )
 
     def submit(

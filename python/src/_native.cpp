@@ -349,7 +349,7 @@ static nb::dict describe(const lariat_timing &timing) {
 
 class Engine {
 public:
-  Engine(const Session &session, int64_t maxRows, int64_t chunkRows, int64_t order, bool refills, bool usesWhole,
+  Engine(const Session &session, int64_t maxRows, int64_t chunkRows, int64_t order, bool refills, int64_t loop,
          const std::optional<std::string> &missing, bool profile) {
     lariat_engine_options options;
     lariat_engine_options_init(&options, sizeof options);
@@ -357,7 +357,7 @@ public:
     options.chunk_rows = chunkRows;
     options.order = static_cast<int32_t>(order);
     options.refills = refills;
-    options.uses_whole = usesWhole;
+    options.loop = static_cast<int32_t>(loop);
     options.missing = missing ? missing->c_str() : nullptr;
     options.profile = profile;
     run([&](char **text) { return lariat_engine_open(session.getHandle(), &options, &handle, text); });
@@ -451,8 +451,8 @@ NB_MODULE(_native, module) {
            "threshold"_a.none(), "missing"_a.none(), "prefix"_a, "options"_a, "Start to generate.");
 
   nb::class_<Engine>(module, "Engine", "Requests that come at any time.")
-      .def(nb::init<const Session &, int64_t, int64_t, int64_t, bool, bool, const std::optional<std::string> &, bool>(),
-           "session"_a, nb::kw_only(), "max_rows"_a, "chunk_rows"_a, "order"_a, "refills"_a, "uses_whole"_a,
+      .def(nb::init<const Session &, int64_t, int64_t, int64_t, bool, int64_t, const std::optional<std::string> &, bool>(),
+           "session"_a, nb::kw_only(), "max_rows"_a, "chunk_rows"_a, "order"_a, "refills"_a, "loop"_a,
            "missing"_a.none(), "profile"_a)
       .def("submit", &Engine::submit, "tokens"_a, "lengths"_a, nb::kw_only(), "loops"_a.none(), "threshold"_a.none(),
            "prefix"_a, "depths"_a.none(), "options"_a, "Queue a request per sequence; the number of the first.")

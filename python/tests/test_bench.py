@@ -20,6 +20,7 @@ from lariat.bench.plan import ROOT, Plan, Task, find_plan, read_plan
 from lariat.bench.protocol import Job
 from lariat.bench.report import headline, render
 from lariat.bench.shapes import SHAPES, Shape
+from lariat.bench.stored import config_of, tensors_of
 from lariat.bench.systems import Absent, start
 from lariat.errors import RuntimeFault
 from lariat.importer import import_checkpoint
@@ -33,7 +34,7 @@ from tests.command import Command
 @pytest.mark.parametrize("loops", [1, 5])
 def test_the_importer_takes_every_shape(tmp_path: Path, shape: Shape, loops: int) -> None:
     shape = shape.with_loops(loops)
-    text = import_checkpoint(checkpoints.write(tmp_path / "model", shape.config(), dict(shape.tensors())))
+    text = import_checkpoint(checkpoints.write(tmp_path / "model", config_of(shape), dict(tensors_of(shape))))
     assert "lariat.recur" in checkpoints.verify(text)
 
 
@@ -246,7 +247,9 @@ def result() -> dict[str, Any]:
         },
         "plan": {"name": "x", "shape": SHAPES["loop512"].__dict__, "rounds": 3, "seed": 0},
         "tolerance": 1e-3,
-        "compiled": {"pipeline": "fast", "seconds": 1.5, "cpu_seconds": 1.0, "peak_bytes": 200_000_000},
+        "compiled": {"pipeline": "fast", "seconds": 1.5, "cpu_seconds": 1.0, "peak_bytes": 200_000_000,
+                     "stages": {"targets": {"avx2": {"seconds": {"lower": 0.2, "emit": 0.1},
+                                                     "code_bytes": 2000}}}},
         "cases": [{
             "task": task, "title": "decode at a context of 256 to 271 rows", "threads": 2,
             "best": {"flops": 1e11, "isa": "avx2", "read": {"12544": 6e10}},
@@ -273,7 +276,8 @@ def test_the_report_leads_with_ratios_and_keeps_losses(result: dict[str, Any]) -
     assert table[4] == "| off | differs: max relative error 0.5 | - | - | - | - | - | - |"
     text = "\n".join(lines)
     for part in ("commit abc1234", "a processor, 2 processors, 16 GiB", "slow 1.0", "3 rounds", "2 threads",
-                 "fast pipeline: 1.5 s", "100.0 GFLOP/s (avx2), reading 12.25 MiB at 60.0 GB/s",
+                 "fast pipeline: 1.5 s", "avx2 0.30 s, 2 kB of code",
+                 "100.0 GFLOP/s (avx2), reading 12.25 MiB at 60.0 GB/s",
                  "The first 2 of 16 steps"):  # fmt: skip
         assert part in text
 

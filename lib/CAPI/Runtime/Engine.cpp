@@ -14,12 +14,14 @@ static runtime::EngineOptions readOptions(const lariat_engine_options *given) {
   if (options.max_rows < 1 || options.chunk_rows < 1)
     throw Failure{LARIAT_STATUS_MISUSE, "max_rows and chunk_rows are " + std::to_string(options.max_rows) + " and " +
                                             std::to_string(options.chunk_rows) + ", expected at least 1"};
+  if (options.loop < LARIAT_LOOP_AUTO || options.loop > LARIAT_LOOP_WHOLE)
+    throw Failure{LARIAT_STATUS_MISUSE, "the loop option is " + std::to_string(options.loop) + ", expected 0 to 2"};
   runtime::EngineOptions chosen;
   chosen.maxRows = options.max_rows;
   chosen.chunkRows = options.chunk_rows;
   chosen.order = static_cast<runtime::Order>(options.order);
   chosen.refills = options.refills != 0;
-  chosen.usesWhole = options.uses_whole != 0;
+  chosen.loop = static_cast<runtime::LoopRun>(options.loop);
   chosen.keepsProfile = options.profile != 0;
   if (options.missing)
     chosen.missing = options.missing;
@@ -80,6 +82,8 @@ lariat_status lariat_engine_submit(lariat_engine *engine, const lariat_batch *ba
     std::shared_ptr<EngineObject> object = find(engine);
     verifyNoCallback(*object->session);
     verifyNotNull(first, "first");
+    if (depths && !object->engine->runsSteps())
+      throw Failure{LARIAT_STATUS_REQUEST, "depths are given to an engine that does not run step by step"};
     runtime::GenerateRequest request = readGenerate(batch, options, object->session, std::make_shared<bool>(false));
     if (request.missing || request.wantsStop || request.keepsProfile)
       throw Failure{LARIAT_STATUS_MISUSE, "'missing', 'wants_stop' or 'profile' is given in a request to an engine"};
@@ -164,3 +168,4 @@ void lariat_engine_destroy(lariat_engine *engine) {
 } // extern "C"
 
 static_assert(static_cast<int>(runtime::Order::Deepest) == LARIAT_ORDER_DEEPEST);
+static_assert(static_cast<int>(runtime::LoopRun::Whole) == LARIAT_LOOP_WHOLE);

@@ -56,7 +56,7 @@ lariat_engine_options runtime_c::getDefaultEngineOptions() {
   options.chunk_rows = 256;
   options.order = LARIAT_ORDER_OLDEST;
   options.refills = 1;
-  options.uses_whole = 1;
+  options.loop = LARIAT_LOOP_AUTO;
   return options;
 }
 

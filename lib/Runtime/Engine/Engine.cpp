@@ -31,8 +31,9 @@ Expected<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Model> model, E
     return forward.takeError();
   // A loop that cannot be split runs whole, and then rows of different depths wait for each other.
   std::optional<StepFunctions> steps;
-  if (Expected<StepFunctions> found = StepFunctions::find(*model, options.mode, options.missing))
-    steps = *found;
+  if (options.loop != LoopRun::Whole)
+    if (Expected<StepFunctions> found = StepFunctions::find(*model, options.mode, options.missing))
+      steps = *found;
   std::unique_ptr<Engine> engine(new Engine(std::move(model), std::move(options), steps, *forward));
   if (engine->steps)
     engine->records.prepare(*engine->steps, /*numSeats=*/0);

@@ -198,7 +198,7 @@ Engine::Outcome Engine::runCoda() {
 bool Engine::runsWhole(const std::vector<ScheduledRow> &chosen) const {
   if (!steps)
     return true;
-  if (!options.usesWhole || steps->latch || running.size() > 1 || !waiting.empty() ||
+  if (options.loop == LoopRun::Steps || steps->latch || running.size() > 1 || !waiting.empty() ||
       running.begin()->second->request.depthAt)
     return false;
   return std::ranges::all_of(scheduler.getRows(chosen[0].sequence),

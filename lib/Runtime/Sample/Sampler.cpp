@@ -9,7 +9,9 @@
 #include "lariat/Runtime/Sample/Numbers.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 using namespace lariat;
@@ -80,16 +82,26 @@ void Sampler::addGenerated(int64_t token) {
 
 /// The largest, the lower id on ties; nothing where the logits are no distribution.
 static std::optional<int64_t> findBest(std::span<const float> logits) {
-  if (logits.empty())
-    return std::nullopt;
-  int64_t best = 0;
-  for (size_t id = 0; id < logits.size(); ++id) {
-    if (std::isnan(logits[id]))
-      return std::nullopt;
-    if (logits[id] > logits[best])
-      best = static_cast<int64_t>(id);
+  // In lanes, which compilers put into vectors; the id is looked for afterwards.
+  constexpr size_t kLanes = 16;
+  std::array<float, kLanes> best;
+  best.fill(-std::numeric_limits<float>::infinity());
+  std::array<int32_t, kLanes> isNaN{};
+  size_t id = 0;
+  for (; id + kLanes <= logits.size(); id += kLanes)
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      float logit = logits[id + lane];
+      isNaN[lane] |= logit != logit;
+      best[lane] = logit > best[lane] ? logit : best[lane];
+    }
+  for (; id < logits.size(); ++id) {
+    isNaN[0] |= logits[id] != logits[id];
+    best[0] = std::max(best[0], logits[id]);
   }
-  return std::isfinite(logits[best]) ? std::optional(best) : std::nullopt;
+  float most = *std::ranges::max_element(best);
+  if (std::ranges::count(isNaN, 0) != kLanes || !std::isfinite(most))
+    return std::nullopt;
+  return std::ranges::find(logits, most) - logits.begin();
 }
 
 /// Log probabilities of the chosen token and of the most likely ones.

@@ -192,7 +192,7 @@ Expected<std::unique_ptr<Generation>> Session::generate(GenerateRequest request)
                         .maxRows = maxRows,
                         .chunkRows = maxRows,
                         .order = order,
-                        .usesWhole = !request.keepsProfile,
+                        .loop = request.keepsProfile ? LoopRun::Steps : LoopRun::Auto,
                         .keepsProfile = request.keepsProfile};
   bool cuts = mayCut(request, "generate");
   Expected<std::vector<EngineRequest>> prepared = prepare(std::move(request));

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ __all__ = ["add_to"]
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the commands of `lariat bench` to its parser."""
-    from lariat._arguments import add_artefact, add_threads, number
+    from lariat._arguments import add_artefact, number
+    from lariat.bench.load import ENGINES
     from lariat.bench.plan import ROOT
     from lariat.bench.shapes import SHAPES
     from lariat.compiler import DEFAULT_PIPELINE, PIPELINES
@@ -47,21 +49,24 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     serve = commands.add_parser("serve", help="replay a load against an engine", allow_abbrev=False)
     serve.set_defaults(run=_serve)
     add_artefact(serve)
-    serve.add_argument("--engine", choices=("full", "compact", "depth"), default="depth",
+    serve.add_argument("--engine", choices=ENGINES, default="depth",
                        help="how rows of different depths share ticks (default: depth)")  # fmt: skip
-    serve.add_argument("--exits", metavar="KIND", default="model",
-                       help="loop steps of rows: model, full, uniform, iid:P1,P2,... (default: model)")  # fmt: skip
+    _add_load(serve)
     serve.add_argument("--rows", metavar="N", type=number(1), default=32, help="rows of a tick (default: 32)")
     serve.add_argument("--requests", metavar="N", type=number(1), default=128, help="requests (default: 128)")
-    serve.add_argument("--prompt-tokens", metavar="N", type=number(1), default=32, help="of a request (default: 32)")
-    serve.add_argument("--new-tokens", metavar="N", type=number(1), default=64, help="of a request (default: 64)")
+    serve.add_argument("--long-tokens", metavar="N", type=number(1), help="new tokens of the first request")
     serve.add_argument("--arrivals", metavar="KIND", default="closed",
                        help="closed, or poisson:LOAD, a share of the closed loop's rate (default: closed)")  # fmt: skip
-    serve.add_argument(
-        "--seed", metavar="N", type=number(0), default=0, help="of prompts, depths, arrivals (default: 0)"
-    )
-    add_threads(serve)
     serve.add_argument("--json", metavar="OUT.json", type=Path, help="file to write (default: print it)")
+
+    batching = commands.add_parser("batching", help="all ways to batch side by side", allow_abbrev=False)
+    batching.set_defaults(run=_batching)
+    add_artefact(batching)
+    _add_load(batching)
+    batching.add_argument("--rows", metavar="N,...", default="1,2,4,8,16,32,64",
+                          help="rows of a tick, separated by commas (default: 1,2,4,8,16,32,64)")  # fmt: skip
+    batching.add_argument("--rounds", metavar="N", type=number(1), default=1, help="rounds (default: 1)")
+    _add_folder(batching, "batching.json and batching.md")
 
     model = commands.add_parser("model", help="measure a model beside peers and limits", allow_abbrev=False)
     model.set_defaults(run=_model)
@@ -84,6 +89,24 @@ def _add_folder(parser: argparse.ArgumentParser, what: str) -> None:
                         help=f"folder for {what} (default: build/bench)")  # fmt: skip
 
 
+def _add_load(parser: argparse.ArgumentParser) -> None:
+    """What requests of `serve` and `batching` are like."""
+    from lariat._arguments import add_threads, number
+
+    parser.add_argument(
+        "--exits",
+        metavar="KIND",
+        default="model",
+        help="loop steps: model, full, uniform, iid:P1,P2,..., trace:NAME (default: model)",
+    )
+    parser.add_argument("--prompt-tokens", metavar="N", type=number(1), default=32, help="of a request (default: 32)")
+    parser.add_argument("--new-tokens", metavar="N", type=number(1), default=64, help="of a request (default: 64)")
+    parser.add_argument(
+        "--seed", metavar="N", type=number(0), default=0, help="of prompts, depths, arrivals (default: 0)"
+    )
+    add_threads(parser)
+
+
 def _add_threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", metavar="N,...", help="numbers of threads, separated by commas")
 
@@ -91,12 +114,14 @@ def _add_threads(parser: argparse.ArgumentParser) -> None:
 def _make(options: argparse.Namespace) -> None:
     from lariat.bench.make_checkpoint import make_checkpoint
     from lariat.bench.shapes import SHAPES
+    from lariat.bench.stored import tensors_of
 
     shape = SHAPES[options.shape]
     if options.loops is not None:
         shape = shape.with_loops(_at_least_one(options.loops, "--loops"))
     make_checkpoint(shape, options.output, options.seed)
-    print(f"{options.output}: {shape.num_weights / 1e6:.1f} million weights, {shape.num_applications} applied layers")
+    num_weights = sum(math.prod(size) for _, size in tensors_of(shape))
+    print(f"{options.output}: {num_weights / 1e6:.1f} million weights, {shape.num_applications} applied layers")
 
 
 def _limits(options: argparse.Namespace) -> None:
@@ -135,7 +160,8 @@ def _kernels(options: argparse.Namespace) -> None:
 
 def _serve(options: argparse.Namespace) -> None:
     from lariat.bench.about import describe_run
-    from lariat.bench.serve import Load, serve
+    from lariat.bench.load import Load
+    from lariat.bench.serve import serve
 
     load = Load(
         options.engine,
@@ -145,6 +171,7 @@ def _serve(options: argparse.Namespace) -> None:
         options.prompt_tokens,
         options.new_tokens,
         options.arrivals,
+        options.long_tokens,
         options.threads,
         options.seed,
     )
@@ -155,6 +182,28 @@ def _serve(options: argparse.Namespace) -> None:
         return
     with replacing(options.json) as temporary:
         temporary.write_text(text)
+
+
+def _batching(options: argparse.Namespace) -> None:
+    from lariat.bench.about import describe_run, run_lines
+    from lariat.bench.batching import measure_batching, render_batching
+    from lariat.bench.load import Load
+
+    rows = _numbers(options.rows, "--rows")
+    load = Load("depth", options.exits, 1, 1, options.prompt_tokens, options.new_tokens,
+                threads=options.threads, seed=options.seed)  # fmt: skip
+    about = describe_run(["lariat", *sys.argv[1:]])
+    measured = measure_batching(options.artefact, load, rows, options.rounds, _report)
+    lines = [
+        *run_lines(about),
+        f"- loop steps of rows: {load.exits}; requests of {load.prompt_tokens} prompt tokens and {load.new_tokens} new "
+        "ones, three for each row of a tick, all waiting from the start",
+        "- steady state: ticks without rows of prompts in which no place is empty; its bound is the time that the step "
+        "functions took in these ticks, per row",
+    ]
+    text = render_batching(measured, lines)
+    _write(options.output, "batching", {"about": about, **measured}, text)
+    print(text, end="")
 
 
 def _model(options: argparse.Namespace) -> None:
@@ -190,12 +239,14 @@ def _report(line: str) -> None:
 
 
 def _threads(options: argparse.Namespace) -> tuple[int, ...] | None:
-    if options.threads is None:
-        return None
+    return None if options.threads is None else _numbers(options.threads, "--threads")
+
+
+def _numbers(text: str, option: str) -> tuple[int, ...]:
     try:
-        return tuple(_at_least_one(int(text), "--threads") for text in options.threads.split(","))
+        return tuple(_at_least_one(int(one), option) for one in text.split(","))
     except ValueError:
-        raise RuntimeFault(f"--threads: '{options.threads}' is not a list of whole numbers") from None
+        raise RuntimeFault(f"{option}: '{text}' is not a list of whole numbers") from None
 
 
 def _at_least_one(value: int, option: str) -> int:

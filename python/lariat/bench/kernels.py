@@ -22,9 +22,9 @@ def products_of(shape: Shape) -> list[str]:
     return [
         f"{shape.width}:{projected}",
         f"{attended}:{shape.width}",
-        f"{shape.width}:{shape.inner}:2",
+        f"{shape.width}:{shape.inner}" + (":2" if shape.is_gated else ""),
         f"{shape.inner}:{shape.width}",
-        f"{shape.width}:{shape.vocab}",
+        f"{shape.embedding or shape.width}:{shape.vocab}",
     ]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lariat._files import replacing
 from lariat.bench.shapes import Shape
+from lariat.bench.stored import config_of, tensors_of
 
 if TYPE_CHECKING:
     import numpy
@@ -33,7 +34,7 @@ def make_checkpoint(shape: Shape, directory: Path, seed: int = 0) -> Path:
     """
     weights, config = directory / "model.safetensors", directory / "config.json"
     text = (
-        json.dumps({**shape.config(), "_name_or_path": f"{shape.name}, random weights, seed {seed}"}, indent=2) + "\n"
+        json.dumps({**config_of(shape), "_name_or_path": f"{shape.name}, random weights, seed {seed}"}, indent=2) + "\n"
     )
     if weights.is_file() and config.is_file() and config.read_text() == text:
         return directory
@@ -41,7 +42,7 @@ def make_checkpoint(shape: Shape, directory: Path, seed: int = 0) -> Path:
 
     directory.mkdir(parents=True, exist_ok=True)
     config.unlink(missing_ok=True)  # written last, so that a directory that has it is complete
-    tensors = {name: _values(name, size, seed) for name, size in shape.tensors()}
+    tensors = {name: _values(name, size, seed) for name, size in tensors_of(shape)}
     with replacing(weights) as temporary:
         safetensors.numpy.save_file(tensors, temporary)
     with replacing(config) as temporary:
@@ -54,9 +55,11 @@ def _values(name: str, size: tuple[int, ...], seed: int) -> NDArray[numpy.float3
     import numpy
 
     random = numpy.random.default_rng([seed, zlib.crc32(name.encode())])
+    if name.endswith(".bias"):
+        return (0.02 * random.standard_normal(size)).astype(numpy.float32)
     if len(size) == 1:
         return (1 + 0.1 * random.standard_normal(size)).astype(numpy.float32)
-    if "embed_tokens" in name or "routers" in name:
+    if any(part in name for part in ("embed_tokens", "_embeddings", "routers")):
         return (0.02 * random.standard_normal(size, dtype=numpy.float32)).astype(numpy.float32)
     bound = 1 / math.sqrt(size[1])
     return random.uniform(-bound, bound, size).astype(numpy.float32)

@@ -1,51 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Replays a load against an engine and says how far it is from what its functions allow.
-
-Three engines of the same kernels: `depth` batches by depth, `compact` lets rows enter only when the loop is empty, and
-`full` does that and runs every row through all loop steps.
-"""
+"""Replays a load against an engine and says how far it is from what its functions allow."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lariat.bench.load import Load, Planned, draw_arrivals, plan_requests, read_share
 from lariat.engine import Counts, Engine
 from lariat.errors import RuntimeFault
 from lariat.requests import GenerateOptions
 from lariat.session import Session, load
 
-if TYPE_CHECKING:
-    import numpy
+__all__ = ["serve"]
 
-__all__ = ["ENGINES", "Load", "serve"]
-
-ENGINES = ("full", "compact", "depth")
-
-
-@dataclass(frozen=True)
-class Load:
-    """What is asked for.
-
-    Attributes:
-        exits: `model`, `full`, `uniform` or `iid:P1,P2,...`, the chance of each number of loop steps.
-        rows: of a tick, and so requests that run at a time.
-        arrivals: `closed`, all requests wait from the start, or `poisson:LOAD`, a share of what a closed loop does.
-    """
-
-    engine: str
-    exits: str
-    rows: int
-    requests: int
-    prompt_tokens: int
-    new_tokens: int
-    arrivals: str = "closed"
-    threads: int | None = None
-    seed: int = 0
+FUNCTIONS = ("prelude", "core", "fill", "coda", "whole")
 
 
 @dataclass
@@ -56,13 +29,30 @@ class _Request:
 
 @dataclass(frozen=True)
 class _Tick:
-    """Of a tick: when it ended, how long it took, tokens and what the functions did."""
+    """Of a tick: how long it took, its tokens and their loop steps, what the functions had done at its end, requests
+    that had not ended."""
 
-    end: float
     seconds: float
     tokens: int
+    steps: int
     counts: Counts
     unfinished: int
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A load that was replayed."""
+
+    requests: list[_Request]
+    ticks: list[_Tick]
+    seconds: float
+
+    @property
+    def gaps(self) -> list[float]:
+        """Seconds between tokens of one request."""
+        return [
+            after - before for one in self.requests for before, after in zip(one.times, one.times[1:], strict=False)
+        ]
 
 
 def serve(artefact: Path, load_: Load) -> dict[str, Any]:
@@ -74,95 +64,44 @@ def serve(artefact: Path, load_: Load) -> dict[str, Any]:
     import numpy
 
     generator = numpy.random.default_rng(load_.seed)
+    share = read_share(load_.arrivals)
     with load(artefact, threads=load_.threads, max_rows=load_.rows) as session:
-        if load_.prompt_tokens + load_.new_tokens > session.info.context:
-            raise RuntimeFault(
-                f"{load_.prompt_tokens} prompt tokens and {load_.new_tokens} new ones are more than the context of "
-                f"{session.info.context}"
-            )
+        planned = plan_requests(load_, session.info, generator)
+        alone = _run(session, load_, planned[:1], [0.0])
         rate = None
-        if load_.arrivals != "closed":
-            share = _read_share(load_.arrivals)
-            closed = _run(session, load_, generator, lambda count: [0.0] * count)
-            rate = share * closed["requests_per_s"]
-
-        def arrivals(count: int) -> list[float]:
-            if rate is None:
-                return [0.0] * count
-            times: list[float] = numpy.cumsum(generator.exponential(1 / rate, count)).tolist()
-            return times
-
-        return _run(session, load_, generator, arrivals)
-
-
-def _read_share(text: str) -> float:
-    kind, _, value = text.partition(":")
-    try:
-        share = float(value)
-    except ValueError:
-        share = 0.0
-    if kind != "poisson" or not 0 < share < 10:
-        raise RuntimeFault(f"--arrivals: '{text}' is not closed or poisson:LOAD with a load above 0")
-    return share
-
-
-def _chances(exits: str, loops: int) -> list[float] | None:
-    """Chance of each number of loop steps; none where the model decides."""
-    if exits == "model":
-        return None
-    if exits == "full":
-        return [0.0] * (loops - 1) + [1.0]
-    if exits == "uniform":
-        return [1 / loops] * loops
-    kind, _, values = exits.partition(":")
-    try:
-        chances = [float(value) for value in values.split(",")]
-    except ValueError:
-        chances = []
-    if kind != "iid" or len(chances) != loops or min(chances) < 0 or not sum(chances) > 0:
-        raise RuntimeFault(
-            f"--exits: '{exits}' is not model, full, uniform or iid: with the chance of 1 to {loops} loop steps"
-        )
-    return [chance / sum(chances) for chance in chances]
+        if share is not None:
+            closed = _run(session, load_, planned, [0.0] * len(planned))
+            rate = share * len(planned) / closed.seconds
+        done = _run(session, load_, planned, draw_arrivals(len(planned), rate, generator))
+    return _report(load_, done, alone)
 
 
 def _threshold(session: Session, load_: Load) -> float | None:
     """Where the model decides: its default, else the middle of the range that it declares."""
     rule = session.info.exit
-    if load_.exits != "model" or load_.engine == "full" or rule is None:
+    if load_.exits != "model" or load_.engine in ("full", "whole") or rule is None:
         return None
     return rule.default if rule.default is not None else (rule.low + rule.high) / 2
 
 
-def _run(
-    session: Session, load_: Load, generator: numpy.random.Generator, arrivals: Callable[[int], list[float]]
-) -> dict[str, Any]:
-    loops = session.info.loops.default
-    chances = _chances(load_.exits, loops)
-    engine = Engine(session, chunk_rows=load_.rows, refills=load_.engine == "depth", uses_whole=False)
-    options = GenerateOptions(
-        max_new_tokens=load_.new_tokens, ignore_eos=True, exit_threshold=_threshold(session, load_)
-    )
-    prompts = generator.integers(0, session.info.vocabulary, (load_.requests, load_.prompt_tokens)).tolist()
-    depths: list[list[int] | None] = [None] * load_.requests
-    if chances is not None and load_.engine != "full":
-        length = load_.prompt_tokens + load_.new_tokens
-        drawn = generator.choice(loops, (load_.requests, length), p=chances) + 1
-        depths = drawn.tolist()
-
-    waiting = deque(sorted(zip(arrivals(load_.requests), range(load_.requests), strict=True)))
+def _run(session: Session, load_: Load, planned: Sequence[Planned], arrivals: Sequence[float]) -> _Run:
+    loop = "whole" if load_.engine == "whole" else "steps"
+    engine = Engine(session, chunk_rows=load_.rows, refills=load_.engine == "depth", loop=loop)
+    threshold = _threshold(session, load_)
+    waiting = deque(sorted(zip(arrivals, range(len(planned)), strict=True)))
     requests: dict[int, _Request] = {}
     ticks: list[_Tick] = []
-    steps = 0
-    start = time.perf_counter()
     unfinished = 0
+    start = time.perf_counter()
     while waiting or unfinished:
         now = time.perf_counter() - start
         while waiting and waiting[0][0] <= now:
             due, index = waiting.popleft()
-            requests[engine.submit(prompts[index], options, depths=depths[index])] = _Request(due)
+            one = planned[index]
+            options = GenerateOptions(max_new_tokens=one.new_tokens, ignore_eos=True, exit_threshold=threshold)
+            requests[engine.submit(one.prompt, options, depths=one.depths)] = _Request(due)
             unfinished += 1
-        if not unfinished and waiting and waiting[0][0] > now:
+        if not unfinished:
             time.sleep(waiting[0][0] - now)
             continue
         before = time.perf_counter()
@@ -171,77 +110,82 @@ def _run(
         unfinished = tick.unfinished
         for token in tick.tokens:
             requests[token.sequence].times.append(after - start)
-            steps += token.steps
         for end in tick.ends:
             if end.finish == "failed":
                 raise RuntimeFault(f"request {end.request} failed: {end.error}")
-        if tick.tokens or unfinished:
-            ticks.append(_Tick(after - start, after - before, len(tick.tokens), engine.counts(), unfinished))
-    seconds = time.perf_counter() - start
-    return _report(load_, loops, list(requests.values()), ticks, seconds)
+        steps = sum(token.steps for token in tick.tokens)
+        ticks.append(_Tick(after - before, len(tick.tokens), steps, engine.counts(), unfinished))
+    return _Run(list(requests.values()), ticks, time.perf_counter() - start)
 
 
-def _report(
-    load_: Load, loops: int, requests: Sequence[_Request], ticks: Sequence[_Tick], seconds: float
-) -> dict[str, Any]:
-    total = sum(tick.tokens for tick in ticks)
-    last = ticks[-1].counts
+# --- report ---------------------------------------------------------------------------------------------------------
+
+
+def _report(load_: Load, done: _Run, alone: _Run) -> dict[str, Any]:
+    last = done.ticks[-1].counts
+    total = sum(tick.tokens for tick in done.ticks)
+    gaps, alone_gaps = _percentiles(done.gaps), _percentiles(alone.gaps)
+    slow_down = gaps["p50"] / alone_gaps["p50"] if gaps["p50"] and alone_gaps["p50"] else None
     result: dict[str, Any] = {
         "version": 1,
-        "load": {name: getattr(load_, name) for name in load_.__dataclass_fields__},
-        "seconds": seconds,
+        "load": asdict(load_),
+        "seconds": done.seconds,
         "tokens": total,
-        "requests_per_s": len(requests) / seconds,
-        "tokens_per_s_all": total / seconds,
+        "tokens_per_s_all": total / done.seconds,
         "ticks": last.ticks,
         "preemptions": last.preemptions,
         "kv_bytes_peak": last.kv_bytes_peak,
-        "ttft_ms": _percentiles([request.times[0] - request.arrived for request in requests]),
-        "inter_token_ms": _percentiles(
-            [after - before for one in requests for before, after in zip(one.times, one.times[1:], strict=False)]
-        ),
+        "ttft_ms": _percentiles([request.times[0] - request.arrived for request in done.requests]),
+        "inter_token_ms": gaps,
+        "solo_inter_token_ms": alone_gaps,
+        "slow_down": slow_down,
     }
-    return result | _steady(load_, loops, ticks)
+    return result | _steady(load_, done.ticks)
 
 
-def _steady(load_: Load, loops: int, ticks: Sequence[_Tick]) -> dict[str, Any]:
-    """Of the stretches in which only generated tokens run and no place is empty."""
-    names = ("prelude", "core", "fill", "coda")
-    seconds, tokens, num, wall = dict.fromkeys(names, 0.0), 0, 0, 0.0
-    rows = dict.fromkeys(names, 0)
+def _steady(load_: Load, ticks: Sequence[_Tick]) -> dict[str, Any]:
+    """Of the stretches in which only generated tokens run and no place is empty. Without one, of all ticks."""
+    pairs = list(zip(ticks, ticks[1:], strict=False))
     wanted = min(load_.rows, load_.requests)
-    for before, tick in zip(ticks, ticks[1:], strict=False):
-        delta = {name: _minus(getattr(tick.counts, name), getattr(before.counts, name)) for name in names}
-        prompt_rows = sum(
-            getattr(tick.counts, name).prompt_rows - getattr(before.counts, name).prompt_rows for name in names
-        )
-        if prompt_rows or tick.unfinished < wanted:
-            continue
-        num += 1
-        wall += tick.seconds
-        tokens += tick.tokens
-        for name in names:
-            rows[name] += delta[name][0]
-            seconds[name] += delta[name][1]
-    if not tokens or not rows["core"]:
-        return dict.fromkeys(("tokens_per_s", "bound_tokens_per_s", "loop_only_bound", "mean_depth", "occupancy"))
-    cost = {name: seconds[name] / rows[name] if rows[name] else 0.0 for name in names}
-    depth = rows["core"] / tokens
-    owed = rows["fill"] / tokens
+    steady = [
+        (before, tick)
+        for before, tick in pairs
+        if tick.unfinished >= wanted and not any(_since(before, tick, name)[1] for name in FUNCTIONS)
+    ]
+    # A stretch in which no token ends says nothing of the cost of a token.
+    is_steady = sum(tick.tokens for _, tick in steady) >= wanted
+    if not is_steady:
+        steady = pairs
+    rows, seconds = dict.fromkeys(FUNCTIONS, 0), dict.fromkeys(FUNCTIONS, 0.0)
+    for before, tick in steady:
+        for name in FUNCTIONS:
+            new_rows, _, new_seconds = _since(before, tick, name)
+            rows[name] += new_rows
+            seconds[name] += new_seconds
+    tokens, wall = sum(tick.tokens for _, tick in steady), sum(tick.seconds for _, tick in steady)
+    cost = {name: seconds[name] / rows[name] if rows[name] else 0.0 for name in FUNCTIONS}
+    inside = sum(seconds.values())
+    depth = sum(tick.steps for _, tick in steady) / tokens if tokens else 0.0
+    owed = rows["fill"] / tokens if tokens else 0.0
+    token = cost["prelude"] + depth * cost["core"] + owed * cost["fill"] + cost["coda"] + cost["whole"]
     return {
-        "tokens_per_s": tokens / wall,
-        "bound_tokens_per_s": 1 / (cost["prelude"] + depth * cost["core"] + owed * cost["fill"] + cost["coda"]),
-        "loop_only_bound": 1 / (depth * cost["core"]),
+        "steady": is_steady,
+        "steady_ticks": len(steady),
+        "tokens_per_s": tokens / wall if wall else None,
+        "bound_tokens_per_s": 1 / token if token else None,
+        "loop_only_tokens_per_s": tokens / (wall - inside + seconds["core"]) if rows["core"] else None,
+        "loop_only_bound": 1 / (depth * cost["core"]) if cost["core"] else None,
         "mean_depth": depth,
-        "occupancy": rows["core"] / num / load_.rows,
-        "steady_ticks": num,
+        "occupancy": (rows["core"] or rows["whole"]) / len(steady) / load_.rows if steady else None,
         "row_us": {name: 1e6 * value for name, value in cost.items()},
-        "tick_ms": 1e3 * wall / num,
+        "tick_ms": 1e3 * wall / len(steady) if steady else None,
     }
 
 
-def _minus(one: Any, other: Any) -> tuple[int, float]:
-    return one.rows - other.rows, one.seconds - other.seconds
+def _since(before: _Tick, tick: _Tick, name: str) -> tuple[int, int, float]:
+    """Rows, rows of prompts and seconds of a function in a tick."""
+    old, new = getattr(before.counts, name), getattr(tick.counts, name)
+    return new.rows - old.rows, new.prompt_rows - old.prompt_rows, new.seconds - old.seconds
 
 
 def _percentiles(seconds: Sequence[float]) -> dict[str, float | None]:

@@ -131,7 +131,7 @@ def test_every_schedule_gives_what_a_request_gets_alone(case: Callable[[str], Ca
             session,
             chunk_rows=int(generator.integers(1, 60)),
             refills=bool(generator.integers(4)),
-            uses_whole=bool(generator.integers(2)),
+            loop=str(generator.choice(["auto", "steps", "whole"])),
             missing=missing,
         )
         waiting = list(requests)

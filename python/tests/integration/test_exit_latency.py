@@ -68,7 +68,7 @@ def test_a_token_comes_with_the_exit_of_its_row_while_that_still_owes_entries(
         pytest.skip(f"the model does not allow {missing}")
     options = GenerateOptions(max_new_tokens=20, ignore_eos=True, exit_threshold=THRESHOLD)
     with lariat.load(fast.artefact, threads=1) as session:
-        tokens, steps, ticks, counts = run_ticks(session, [7], options, uses_whole=False, missing=missing)
+        tokens, steps, ticks, counts = run_ticks(session, [7], options, loop="steps", missing=missing)
         expected, expected_steps, slots = score_whole(session, [7], tokens, missing)
         whole = session.generate([[7]], GenerateOptions(**{**vars(options), "missing": missing}))[0]
     assert (tokens, steps) == (expected, expected_steps)

@@ -117,7 +117,7 @@ TEST(Engine, EveryScheduleGivesWhatARequestGetsAlone) {
                           .chunkRows = draw(1, 8),
                           .order = static_cast<Order>(draw(0, 2)),
                           .refills = draw(0, 4) > 0,
-                          .usesWhole = draw(0, 1) == 1};
+                          .loop = static_cast<LoopRun>(draw(0, 2))};
     // A small pool makes requests give their pages back; 12 pages are enough for the longest one.
     std::shared_ptr<Model> small = draw(0, 1) ? model : openModel(12 * model->getManifest().caches[0].getPageBytes());
     std::unique_ptr<Engine> engine = createEngine(small, options);

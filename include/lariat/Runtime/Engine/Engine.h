@@ -29,15 +29,22 @@
 
 namespace lariat::runtime {
 
+/// How rows run the loop.
+enum class LoopRun {
+  Auto,  ///< a row alone in one call, others step by step
+  Steps, ///< step by step
+  Whole, ///< all rows that enter together in one call, so that each waits for the deepest
+};
+
 struct EngineOptions {
   std::string mode = "generate";
   std::optional<std::string> missing = {};
   int64_t maxRows = 512;   ///< of a tick
   int64_t chunkRows = 256; ///< of a prompt that enter together while others generate
   Order order = Order::Oldest;
-  bool mayCut = true;    ///< whether a prompt may be run in chunks
-  bool refills = true;   ///< false: rows enter only when the loop is empty, as in engines that batch by token
-  bool usesWhole = true; ///< whether a row alone runs @forward
+  bool mayCut = true;  ///< whether a prompt may be run in chunks
+  bool refills = true; ///< false: rows enter only when the loop is empty, as in engines that batch by token
+  LoopRun loop = LoopRun::Auto;
   bool keepsProfile = false;
 };
 
@@ -98,6 +105,8 @@ public:
   /// Ends a request as `Stopped` before the next tick; nothing where it has ended. An error for a number that was never
   /// given.
   Status cancel(int64_t request);
+  /// Whether rows run step by step; false also where the loop cannot be split.
+  bool runsSteps() const { return steps.has_value(); }
   /// Requests that have been submitted and have not ended.
   int64_t getNumUnfinished() const;
 
