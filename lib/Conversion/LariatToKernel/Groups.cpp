@@ -31,7 +31,7 @@ static bool isDot(Operation *op) {
 /// Ops of a rowwise group.
 static bool isRowwise(Operation *op) {
   if (auto reduce = dyn_cast<RowReduceOp>(op))
-    return reduce.getKind() != ReduceKind::SecondMax && getElementTypeOrSelf(reduce.getValue().getType()).isF32();
+    return getElementTypeOrSelf(reduce.getValue().getType()).isF32();
   if (auto argmax = dyn_cast<ArgmaxOp>(op))
     return getElementTypeOrSelf(argmax.getValue().getType()).isF32() &&
            getElementTypeOrSelf(argmax.getType()).isInteger(32);

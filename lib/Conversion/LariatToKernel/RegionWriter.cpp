@@ -7,6 +7,8 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Matchers.h"
 
+#include <limits>
+
 using namespace mlir;
 using namespace lariat;
 using namespace lariat::forming;
@@ -176,6 +178,29 @@ void RegionWriter::writeDot(LinearOp op) {
   mapping.map(op.getResult(), reduce(kernel::ReduceKind::Sum, arith::MulFOp::create(inner, loc, x, weight)));
 }
 
+/// The maximum where two columns have it, else the largest of those below it.
+static Value createSecondMax(OpBuilder &b, Location loc, Value x) {
+  auto constant = [&](double value) -> Value {
+    return arith::ConstantOp::create(b, loc, b.getFloatAttr(x.getType(), value));
+  };
+  auto reduce = [&](kernel::ReduceKind kind, Value value) -> Value {
+    return kernel::ReduceOp::create(b, loc, x.getType(), kind, value);
+  };
+  auto compare = [&](arith::CmpFPredicate predicate, Value left, Value right) -> Value {
+    return arith::CmpFOp::create(b, loc, predicate, left, right);
+  };
+  auto pick = [&](Value where, Value left, Value right) -> Value {
+    return arith::SelectOp::create(b, loc, where, left, right);
+  };
+  Value first = reduce(kernel::ReduceKind::Max, x);
+  Value isFirst = compare(arith::CmpFPredicate::OEQ, x, first);
+  Value isBelow = compare(arith::CmpFPredicate::OLT, x, first);
+  Value count = reduce(kernel::ReduceKind::Sum, pick(isFirst, constant(1), constant(0)));
+  Value lowest = constant(-std::numeric_limits<double>::infinity());
+  Value below = reduce(kernel::ReduceKind::Max, pick(isBelow, x, lowest));
+  return pick(compare(arith::CmpFPredicate::OGT, count, constant(1)), first, below);
+}
+
 void RegionWriter::write(Operation *op) {
   loc = op->getLoc();
   if (auto norm = dyn_cast<NormOp>(op))
@@ -183,8 +208,13 @@ void RegionWriter::write(Operation *op) {
   if (auto linear = dyn_cast<LinearOp>(op))
     return writeDot(linear);
   if (auto row = dyn_cast<RowReduceOp>(op)) {
+    Value value = get(row.getValue());
+    if (row.getKind() == ReduceKind::SecondMax) {
+      mapping.map(row.getResult(), createSecondMax(inner, loc, value));
+      return;
+    }
     auto kind = row.getKind() == ReduceKind::Sum ? kernel::ReduceKind::Sum : kernel::ReduceKind::Max;
-    mapping.map(row.getResult(), reduce(kind, get(row.getValue())));
+    mapping.map(row.getResult(), reduce(kind, value));
     return;
   }
   if (auto argmax = dyn_cast<ArgmaxOp>(op)) {

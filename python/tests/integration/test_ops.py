@@ -225,7 +225,7 @@ REDUCTIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-@pytest.mark.parametrize("columns", [1, 2, 7])
+@pytest.mark.parametrize("columns", [1, 2, 7, 31])
 @pytest.mark.parametrize("kind", REDUCTIONS)
 def test_row_reduce(rng: Generator, kind: str, columns: int) -> None:
     x, batch = table(rng, columns), ragged(rng)
