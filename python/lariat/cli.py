@@ -80,7 +80,7 @@ def _import(options: argparse.Namespace) -> None:
 
     if not options.source.is_dir():
         raise RuntimeFault(f"{options.source}: no such checkpoint directory")
-    import_to_file(options.source, options.output)
+    import_to_file(options.source, options.output, exit_rule=options.exit_rule)
 
 
 def _compile(options: argparse.Namespace) -> None:
@@ -90,6 +90,7 @@ def _compile(options: argparse.Namespace) -> None:
         weights=options.weights,
         dtype=options.dtype,
         kv_dtype=options.kv_dtype,
+        exit_rule=options.exit_rule,
         pipeline=options.pipeline,
         target=options.target,
         report=options.report,
@@ -266,6 +267,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
 def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="DIR", type=Path, help="checkpoint: config.json and safetensors")
     parser.add_argument("-o", dest="output", metavar="M.mlir", type=Path, required=True, help="IR to write")
+    _add_exit_rule(parser)
 
 
 def _add_compile(parser: argparse.ArgumentParser) -> None:
@@ -276,6 +278,7 @@ def _add_compile(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", metavar="DIR", type=Path, help="checkpoint with the weights, if not the source's")
     parser.add_argument("--dtype", choices=["f32", "bf16"], help="dtype of the weights (default: the checkpoint's)")
     parser.add_argument("--kv-dtype", choices=["f32", "bf16"], help="dtype of keys and values")
+    _add_exit_rule(parser)
     parser.add_argument(
         "--pipeline",
         choices=PIPELINES,
@@ -292,6 +295,11 @@ def _add_compile(parser: argparse.ArgumentParser) -> None:
         "--report", metavar="FILE", type=Path, help="write seconds per stage and bytes of code, as JSON"
     )
     parser.add_argument("--force", action="store_true", help="replace an artefact that is there")
+
+
+def _add_exit_rule(parser: argparse.ArgumentParser) -> None:
+    about = "exit rule in place of the one that the checkpoint declares (docs/exit-rules.md)"
+    parser.add_argument("--exit-rule", metavar="NAME[:OPTION=VALUE,...]", help=about)
 
 
 def _add_score(parser: argparse.ArgumentParser) -> None:

@@ -27,6 +27,8 @@ class CompileOptions:
     Attributes:
         weights: checkpoint directory, where it is not the source and not the one the IR names.
         dtype: `f32` or `bf16` weights; `f32` where none is given. Arithmetic is f32.
+        exit_rule: exit rule in place of the one that a checkpoint directory declares, as `NAME[:option=value,...]`;
+            docs/exit-rules.md lists them. A warning says that this changes the model, where it does.
         kv_dtype: `f32` or `bf16` keys and values; what the IR declares (`f32` from importers) where none is given.
         pipeline: `reference`, naive lowering by upstream patterns, or `fast`, fused kernels for each target.
         target: of the fast pipeline: ISAs separated by commas, `native` (the best that this machine runs) or `all`; all
@@ -39,6 +41,7 @@ class CompileOptions:
     weights: Path | None = None
     dtype: str | None = None
     kv_dtype: str | None = None
+    exit_rule: str | None = None
     pipeline: str = DEFAULT_PIPELINE
     target: str | None = None
     report: Path | None = None
@@ -65,13 +68,15 @@ def compile(
     if not path.is_dir():
         if not path.exists():
             raise CompileError(f"{path}: no such file or directory")
+        if options.exit_rule is not None:
+            raise CompileError(f"{path} is IR, which has its exit rule: --exit-rule takes a checkpoint directory")
         _run(path, target, options, options.weights)
         return Artefact.open(target)
     from lariat.importer import import_to_file
 
     with tempfile.TemporaryDirectory(prefix="lariat-") as folder:
         imported = Path(folder) / f"{path.resolve().name}.mlir"
-        import_to_file(path, imported)
+        import_to_file(path, imported, exit_rule=options.exit_rule)
         _run(imported, target, options, options.weights or path)
     return Artefact.open(target)
 

@@ -28,18 +28,24 @@ FAMILIES = {
 }
 """`model_type` of config.json, and the module of `lariat.models` that imports it."""
 
+EXIT_FAMILIES = ("huginn", "nanbeige", "ouro", "rrt")
+"""Modules whose loop carries one state that can be read out, so that any exit rule can end it."""
 
-def import_checkpoint(directory: str | os.PathLike[str]) -> str:
+
+def import_checkpoint(directory: str | os.PathLike[str], *, exit_rule: str | None = None) -> str:
     """IR text of the model in a checkpoint directory, in generic form.
 
     Args:
         directory: holds config.json and model.safetensors (or shards and their index). Weights stay there: the IR
             names them.
+        exit_rule: rule in place of the one that the checkpoint declares, as `NAME[:option=value,...]`;
+            docs/exit-rules.md lists them. A warning says that this changes the model, where it does.
 
     Raises:
         ConfigError: a key of config.json is missing, unknown, of the wrong type, or inconsistent with another.
         CheckpointError: a tensor is missing, misshaped or left over, or a file is damaged or a pickle.
-        UnsupportedError: the family, or something config.json asks of it, is not built.
+        ImportFailure: there is no such exit rule, or an option of it is unknown or out of range.
+        UnsupportedError: the family, or something config.json or `exit_rule` asks of it, is not built.
     """
     path = Path(directory).resolve()
     config = read_config(path)
@@ -49,10 +55,21 @@ def import_checkpoint(directory: str | os.PathLike[str]) -> str:
         raise UnsupportedError(f"config.json: 'model_type' is \"{family}\", expected one of {known}", [family])
     module = FAMILIES[family]
     config.same("family", one_of(family, module))
-    return str(importlib.import_module(f"lariat.models.{module}").build(config, read_checkpoint(path)))
+    build = importlib.import_module(f"lariat.models.{module}").build
+    if exit_rule is None:
+        return str(build(config, read_checkpoint(path)))
+    if module not in EXIT_FAMILIES:
+        raise UnsupportedError(
+            f"exit rule '{exit_rule}' is asked for, but family '{module}' takes none, expected one of "
+            f"{', '.join(EXIT_FAMILIES)}",
+            [exit_rule],
+        )
+    return str(build(config, read_checkpoint(path), exit_rule))
 
 
-def import_to_file(directory: str | os.PathLike[str], output: str | os.PathLike[str]) -> None:
+def import_to_file(
+    directory: str | os.PathLike[str], output: str | os.PathLike[str], *, exit_rule: str | None = None
+) -> None:
     """Import a checkpoint directory, verify the IR with `lariat-opt` and write it in its readable form.
 
     Raises:
@@ -60,7 +77,7 @@ def import_to_file(directory: str | os.PathLike[str], output: str | os.PathLike[
         CompileError: if `lariat-opt` refuses the IR or cannot be run.
         RuntimeFault: if `lariat-opt` is not built.
     """
-    text = _pretty(import_checkpoint(directory))
+    text = _pretty(import_checkpoint(directory, exit_rule=exit_rule))
     target = Path(output)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:

@@ -11,11 +11,12 @@ from lariat._ir import attributes as attr
 from lariat._ir import ops
 from lariat._ir.builder import INDEX, Builder, Region, RowTensor, Scalar, Tensor, Type, Value
 
-Comparison = Literal["eq", "sle", "ogt", "oge", "olt"]
+Comparison = Literal["eq", "sle", "oeq", "ogt", "oge", "olt"]
 
 _PREDICATES: dict[str, tuple[str, int]] = {
     "eq": ("arith.cmpi", 0),
     "sle": ("arith.cmpi", 3),
+    "oeq": ("arith.cmpf", 1),
     "ogt": ("arith.cmpf", 2),
     "oge": ("arith.cmpf", 3),
     "olt": ("arith.cmpf", 4),
@@ -53,6 +54,14 @@ def exp(f: Builder, a: Value, name: str = "exp") -> Value:
     return _elementwise(f, "math.exp", name, a.type, a)
 
 
+def log(f: Builder, a: Value, name: str = "log") -> Value:
+    return _elementwise(f, "math.log", name, a.type, a)
+
+
+def absolute(f: Builder, a: Value, name: str = "absolute") -> Value:
+    return _elementwise(f, "math.absf", name, a.type, a)
+
+
 def tanh(f: Builder, a: Value, name: str = "tanh") -> Value:
     return _elementwise(f, "math.tanh", name, a.type, a)
 
@@ -79,6 +88,10 @@ def choose(f: Builder, where: Value, a: Value, b: Value, name: str = "chosen") -
 
 def cast_to_i32(f: Builder, a: Value, name: str) -> Value:
     return _elementwise(f, "arith.index_cast", name, a.rows.of("i32"), a)
+
+
+def cast_to_f32(f: Builder, a: Value, name: str) -> Value:
+    return _elementwise(f, "arith.sitofp", name, a.rows.of("f32"), a)
 
 
 def compare(f: Builder, a: Value, predicate: Comparison, b: Value, name: str) -> Value:

@@ -111,6 +111,10 @@ def first() -> Attribute:
     return Attribute("#lariat.first")
 
 
+def latest() -> Attribute:
+    return Attribute("#lariat.latest")
+
+
 def loops(default: int, minimum: int, maximum: int, with_exit: int | None = None) -> Attribute:
     """`maximum` is 0 where any number of loop steps may be asked for."""
     more = f", with_exit = {with_exit}" if with_exit else ""

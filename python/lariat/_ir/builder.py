@@ -23,7 +23,7 @@ __all__ = ["F32", "I1", "I32", "INDEX", "Builder", "Region", "RowTensor", "Rows"
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 # The line of interest is the one in the file of a family, not in the helpers it calls.
-_INTERNAL = re.compile(rf"{re.escape(str(_PACKAGE))}/(_ir/|models/_)|.*contextlib")
+_INTERNAL = re.compile(rf"{re.escape(str(_PACKAGE))}/(_ir/|models/_|exits/(choice|rule)\.)|.*contextlib")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What loops with an exit share: the declared treatment of missing entries, the exit inputs, the fill region."""
+"""Loops over depth: the declared treatment of missing entries, exit rules, the fill region."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from lariat._ir import attributes as attr
 from lariat._ir import ops
 from lariat._ir.attributes import Attribute, Missing
 from lariat._ir.builder import Region, Rows, RowTensor, Value
+from lariat.exits import ExitRule
+from lariat.exits.rule import Sizes
 from lariat.models._model import Entry, Model
 
-__all__ = ["exit_policy", "loop", "threshold"]
+__all__ = ["exit_loop", "exit_policy", "loop"]
 
 _MODES: dict[str, Missing] = {"copy-last": "copy_last", "propagate": "propagate"}
 
@@ -24,11 +26,6 @@ def exit_policy(config: Config, default: str | None = None) -> Attribute:
     mode = _MODES[declared]
     other: Missing = "propagate" if mode == "copy_last" else "copy_last"
     return attr.own(mode, [other])
-
-
-def threshold(model: Model, entry: Entry, at: Value) -> Value:
-    """The exit threshold of the rows `at`."""
-    return math.take(model.f, entry.threshold, at, "threshold")
 
 
 def loop(
@@ -73,3 +70,40 @@ def loop(
         *finals, steps = ops.recur(f, entry.loops, entry.rows, initial, finals_types=types, steps_type=steps_type,
                                    body=body, fill=stopped)  # fmt: skip
     return finals, steps
+
+
+def exit_loop(
+    model: Model,
+    entry: Entry,
+    rule: ExitRule | None,
+    start: tuple[str, Value],
+    step: Callable[[Value, Value], Value],
+    *,
+    fill: Callable[[Value, Value], None],
+    readout: Callable[[Value], Value],
+) -> tuple[Value, Value]:
+    """The loop over depth of one state: the result and the steps of all rows, which stop by a rule if there is one.
+
+    Args:
+        start: name of the state and what it starts with.
+        step: from active rows and their state: their new state.
+        fill: from stopped rows and the state they stopped with: appends for the depth they did not reach.
+        readout: logits of a state, for rules that ask for them.
+    """
+    if rule is None:
+        (x,), steps = loop(model, entry, [start], lambda rows, carried: (rows, [step(rows, carried[0])], None))
+        return x, steps
+    sizes = Sizes(start[1].width, model.vocab, model.context)
+    records = rule.start(model, entry, sizes)
+
+    def body(rows: Value, carried: Sequence[Value]) -> tuple[Value, Sequence[Value], Value]:
+        before, *recorded = carried
+        after = step(rows, before)
+        limit = math.take(model.f, entry.threshold, rows, "threshold")
+        named = dict(zip(records, recorded, strict=True))
+        kept, stop = rule.write(model, rows, (before, after), named, limit, sizes, readout)
+        return rows, [after, *kept], stop
+
+    finals, steps = loop(model, entry, [start, *records.items()], body, lambda rows, carried: fill(rows, carried[0]))
+    named = dict(zip([start[0], *records], finals, strict=True))
+    return named[rule.output or start[0]], steps

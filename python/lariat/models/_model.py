@@ -52,6 +52,7 @@ class Model:
         self.checkpoint = checkpoint
         self.f = Builder()
         self.attributes: dict[str, Attribute] = {}
+        self.vocab, self.context = 0, 0
         self._module = Builder()
         self._symbols: dict[str, Tensor] = {}
         self._used: set[str] = set()
@@ -66,6 +67,7 @@ class Model:
         for id in eos:
             if id >= vocab:
                 raise self.config.error(f"'eos_token_id' is {id}, expected an id below {vocab} from {vocab.key}")
+        self.vocab, self.context = int(vocab), int(context)
         self.attributes["lariat.model"] = attr.model(family, kind, vocab, context, eos, shape)
         self.attributes["lariat.weights"] = attr.string(str(self.checkpoint.directory))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Huginn: prelude, a core with the prelude's output injected at every loop step, coda; exit by latent difference.
+"""Huginn: prelude, a core with the prelude's output injected at every loop step, coda; six exit rules.
 
 Source: https://arxiv.org/abs/2502.05171. Reads the fixtures' format and that of the released `huginn_raven`, whose
 projections are fused, whose queries and keys have a bias and whose rotary pairs are neighbouring columns.
@@ -7,7 +7,6 @@ projections are fused, whose queries and keys have a bias and whose rotary pairs
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lariat._checkpoint import Checkpoint
@@ -16,7 +15,8 @@ from lariat._ir import arithmetic as math
 from lariat._ir import attributes as attr
 from lariat._ir import ops
 from lariat._ir.builder import Value
-from lariat.models._exit import exit_policy, loop, threshold
+from lariat.exits import ignore_heads, pick
+from lariat.models._exit import exit_loop, exit_policy
 from lariat.models._layers import (
     AttentionShape,
     LayerShape,
@@ -29,7 +29,8 @@ from lariat.models._layers import (
 )
 from lariat.models._model import Model
 
-_LARGEST_DIFFERENCE = 1e6
+# The criteria of the released code; files say which one, else it is the first.
+_RULES = ("latent-diff", "entropy-diff", "kl", "minp-kl", "argmax-stability", "cosine")
 _RAVEN_CHOICES = {
     "architecture_class_name": "RecurrentGPT", "block_class_name": "SandwichBlock", "injection_type": "linear",
     "mlp_class_name": "GatedMLP", "nonlin_name": "SiLU", "norm_class_name": "RMSNorm_llama",
@@ -56,9 +57,10 @@ class _Facts:
     tied: bool
     raven: bool
     qk_bias: bool
+    rule: str
 
 
-def build(config: Config, checkpoint: Checkpoint) -> str:
+def build(config: Config, checkpoint: Checkpoint, exit_rule: str | None = None) -> str:
     """IR text of a Huginn model."""
     # Config.
     model = Model(config, checkpoint)
@@ -70,7 +72,9 @@ def build(config: Config, checkpoint: Checkpoint) -> str:
     model.describe("huginn", "decoder", facts.vocab, facts.context, config.eos(), summary)
     config.finish(_OTHER_KEYS)
     model.attributes["lariat.loops"] = attr.loops(facts.mean, 1, 0, facts.most)
-    model.attributes["lariat.exit"] = attr.exit("latent-diff", 0.0, 0.0, _LARGEST_DIFFERENCE)
+    rule = pick(exit_rule, [facts.rule, *_RULES], None)
+    model.attributes["lariat.exit"] = rule.declare()
+    ignore_heads(model)
     layer = (_RavenLayer if facts.raven else _FixtureLayer)(model, facts)
     before = own_cache(model, "kv_prelude", num_prelude, heads) if num_prelude else ""
     after = own_cache(model, "kv_coda", num_coda, heads) if num_coda else ""
@@ -93,30 +97,37 @@ def build(config: Config, checkpoint: Checkpoint) -> str:
             both = math.concat_columns(f, state, math.take(f, embedded, rows, "e"), "both")
             return ops.linear(f, both, weight=weight, result_type=state.type, name="u")
 
-    def step(rows: Value, carried: Sequence[Value]) -> tuple[Value, Sequence[Value], Value]:
-        (state,) = carried
+    def step(rows: Value, state: Value) -> Value:
         x = inject(rows, state)
         for index in range(num_core):
             x = layer(x, f"{layer.root}.{layer.core}.{index}", Place(cache, index))
-        with f.part("exit"):
-            change = _length(model, math.subtract(f, x, state, "change"))
-            difference = math.divide(f, change, _length(model, x), "difference")
-            stop = math.compare(f, difference, "olt", threshold(model, entry, rows), "stop")
-        return rows, [x], stop
+        return x
 
-    def fill(rows: Value, carried: Sequence[Value]) -> None:
-        x = inject(rows, carried[0])
+    def fill(rows: Value, state: Value) -> None:
+        x = inject(rows, state)
         for index in range(num_core):
             layer.fill(x, f"{layer.root}.{layer.core}.{index}", Place(cache, index))
 
-    (x,), steps = loop(model, entry, [("state", entry.initial_state)], step, fill)
-
     # Coda: the same norm before and after its layers.
-    x = model.norm(x, layer.final_norm, shape.eps)
-    for index in range(num_coda):
-        x = layer(x, f"{layer.root}.coda.{index}", Place(after, index))
-    x = model.norm(model.wanted(x), layer.final_norm, shape.eps)
-    return model.finish(logits=model.head(x, facts.vocab, facts.tied, layer.embedding), steps=steps)
+    def finish(x: Value, after: str) -> Value:
+        x = model.norm(x, layer.final_norm, shape.eps)
+        for index in range(num_coda):
+            x = layer(x, f"{layer.root}.coda.{index}", Place(after, index))
+        return x
+
+    def head(x: Value) -> Value:
+        x = model.norm(x, layer.final_norm, shape.eps)
+        return model.head(x, facts.vocab, facts.tied, layer.embedding)
+
+    # Where a rule reads logits, the coda runs in each step: a row sees what earlier rows had at its depth, or last.
+    def readout(x: Value) -> Value:
+        if num_coda:
+            model.cache("kv_readout", num_coda, heads.kv_heads, heads.head_dim, None, attr.latest())
+        return head(finish(x, "kv_readout"))
+
+    start = ("state", entry.initial_state)
+    x, steps = exit_loop(model, entry, rule, start, step, fill=fill, readout=readout)
+    return model.finish(logits=head(model.wanted(finish(x, after))), steps=steps)
 
 
 class _FixtureLayer:
@@ -180,15 +191,8 @@ class _RavenLayer(_FixtureLayer):
                                  rows=(index, index + 1), reshape=True)  # fmt: skip
 
 
-def _length(model: Model, x: Value) -> Value:
-    """Euclidean length of each row."""
-    f = model.f
-    return math.sqrt(f, math.reduce(f, math.multiply(f, x, x, "squares"), "sum", "square"), "length")
-
-
 def _read_fixture(config: Config) -> _Facts:
     shape = read_layer_shape(config)
-    config.get("exit_rule", one_of("latent-diff"))
     mean = config.layers("mean_recurrence")
     most = config.layers("max_recurrence", mean)
     return _Facts(
@@ -203,6 +207,7 @@ def _read_fixture(config: Config) -> _Facts:
         tied=config.flag("tie_word_embeddings"),
         raven=False,
         qk_bias=False,
+        rule=config.choice("exit_rule", _RULES),
     )  # fmt: skip
 
 
@@ -237,4 +242,5 @@ def _read_raven(config: Config) -> _Facts:
         tied=tied,
         raven=True,
         qk_bias=config.flag("qk_bias", True),
+        rule=_RULES[0],
     )  # fmt: skip

@@ -6,14 +6,13 @@ Source: the modeling code released with Nanbeige4.2-3B. Its options beyond the l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lariat._checkpoint import Checkpoint
 from lariat._config import BOOLEAN, NUMBERS, OPTIONAL_COUNT, Config, Size
 from lariat._ir import attributes as attr
 from lariat._ir.builder import Value
-from lariat.models._exit import loop
-from lariat.models._layers import Place, llama_layer, read_layer_shape
+from lariat.exits import ignore_heads, pick
+from lariat.models._exit import exit_loop
+from lariat.models._layers import Place, llama_layer, read_layer_shape, store
 from lariat.models._model import Model
 
 _ANY = ("a value", lambda value: True)
@@ -34,7 +33,7 @@ _SIZES = (
 _OTHER_KEYS = dict.fromkeys(_SIZES, OPTIONAL_COUNT)
 
 
-def build(config: Config, checkpoint: Checkpoint) -> str:
+def build(config: Config, checkpoint: Checkpoint, exit_rule: str | None = None) -> str:
     """IR text of a Nanbeige model."""
     # Config.
     model = Model(config, checkpoint)
@@ -52,26 +51,38 @@ def build(config: Config, checkpoint: Checkpoint) -> str:
     model.describe("nanbeige", "decoder", vocab, context, config.eos(), summary)
     config.finish(_OTHER_KEYS)
     model.attributes["lariat.loops"] = attr.loops(max_depth, 1, max_depth)
+    rule = pick(exit_rule, [], max_depth) if exit_rule else None
+    policy = attr.own("skip")
+    if rule:
+        model.attributes["lariat.exit"] = rule.declare()
+        ignore_heads(model)
+        policy = attr.own("copy_last", ["propagate"])
     heads = shape.attention
-    cache = model.cache("kv", num_layers, heads.kv_heads, heads.head_dim, max_depth, attr.own("skip"))
+    cache = model.cache("kv", num_layers, heads.kv_heads, heads.head_dim, max_depth, policy)
 
     # Prelude.
-    entry = model.begin(loops=True)
+    entry = model.begin(loops=True, threshold=rule is not None)
     x = model.embed(entry.ids, "model.embed_tokens", vocab, shape.width)
 
     # Core.
-    def step(rows: Value, carried: Sequence[Value]) -> tuple[Value, Sequence[Value], None]:
-        (x,) = carried
+    def step(rows: Value, x: Value) -> Value:
         for layer in range(num_layers):
             x = llama_layer(model, x, f"model.layers.{layer}", shape, Place(cache, layer), model.project)
-        return rows, [x if norm_last else model.norm(x, "model.norm", shape.eps)], None
+        return x if norm_last else model.norm(x, "model.norm", shape.eps)
 
-    (x,), steps = loop(model, entry, [("x", x)], step)
+    def fill(rows: Value, x: Value) -> None:
+        for layer in range(num_layers):
+            prefix = f"model.layers.{layer}"
+            n = model.norm(x, f"{prefix}.input_layernorm", shape.eps)
+            store(model, n, f"{prefix}.self_attn", heads, Place(cache, layer), model.project)
+
+    def readout(x: Value) -> Value:
+        return model.head(model.norm(x, "model.norm", shape.eps) if norm_last else x, vocab, tied)
+
+    x, steps = exit_loop(model, entry, rule, ("x", x), step, fill=fill, readout=readout)
 
     # Coda.
-    x = model.wanted(x)
-    x = model.norm(x, "model.norm", shape.eps) if norm_last else x
-    return model.finish(logits=model.head(x, vocab, tied), steps=steps)
+    return model.finish(logits=readout(model.wanted(x)), steps=steps)
 
 
 def _read_max_depth(config: Config) -> Size:

@@ -6,14 +6,13 @@ Source: ByteDance's Ouro, https://arxiv.org/abs/2510.25741. Reads the keys of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lariat._checkpoint import Checkpoint
 from lariat._config import BOOLEAN, COUNT, NUMBERS, OPTIONAL_COUNT, OPTIONAL_TEXTS, SHARE, Config, one_of
 from lariat._ir import arithmetic as math
 from lariat._ir import attributes as attr
 from lariat._ir.builder import Value
-from lariat.models._exit import exit_policy, loop, threshold
+from lariat.exits import ignore_heads, pick
+from lariat.models._exit import exit_loop, exit_policy
 from lariat.models._layers import LayerShape, Place, read_layer_shape, self_attention, store, swiglu
 from lariat.models._model import Model
 
@@ -23,9 +22,10 @@ _OTHER_KEYS = {
     "max_window_layers": COUNT,
     "use_sliding_window": BOOLEAN,
 }
+_RULE = "cumulative-hazard"
 
 
-def build(config: Config, checkpoint: Checkpoint) -> str:
+def build(config: Config, checkpoint: Checkpoint, exit_rule: str | None = None) -> str:
     """IR text of an Ouro model."""
     # Config.
     model = Model(config, checkpoint)
@@ -33,7 +33,7 @@ def build(config: Config, checkpoint: Checkpoint) -> str:
     vocab, context = config.size("vocab_size"), config.size("max_position_embeddings")
     num_layers = config.layers("num_hidden_layers")
     max_depth = config.layers("total_ut_steps" if "total_ut_steps" in config else "num_loops")
-    config.get("exit_rule", one_of("cumulative-hazard"), "cumulative-hazard")
+    config.get("exit_rule", one_of(_RULE), _RULE)
     declared = config.get("early_exit_threshold", SHARE, None)
     config.unsupported("early_exit_step", OPTIONAL_COUNT, [None])
     config.unsupported("sliding_window", OPTIONAL_COUNT, [None])
@@ -45,46 +45,35 @@ def build(config: Config, checkpoint: Checkpoint) -> str:
     model.describe("ouro", "decoder", vocab, context, config.eos(), summary)
     config.finish(_OTHER_KEYS)
     model.attributes["lariat.loops"] = attr.loops(max_depth, 1, max_depth)
-    model.attributes["lariat.exit"] = attr.exit("cumulative-hazard", 1.0, 0.0, 1.0, declared)
+    rule = pick(exit_rule, [_RULE], max_depth)
+    model.attributes["lariat.exit"] = rule.declare(declared if rule.rule.name == _RULE else None)
+    ignore_heads(model)
     heads = shape.attention
     cache = model.cache("kv", num_layers, heads.kv_heads, heads.head_dim, max_depth, policy)
 
     # Prelude.
-    f = model.f
     entry = model.begin(loops=True, threshold=True)
     x = model.embed(entry.ids, "model.embed_tokens", vocab, shape.width)
-    with f.part("model.early_exit_gate"):
-        none = math.full(f, 0.0, entry.threshold, "reached")
-        all = math.full(f, 1.0, entry.threshold, "left")
 
     # Core.
-    def step(rows: Value, carried: Sequence[Value]) -> tuple[Value, Sequence[Value], Value]:
-        x, reached, left = carried
+    def step(rows: Value, x: Value) -> Value:
         for layer in range(num_layers):
             x = _layer(model, x, f"model.layers.{layer}", shape, Place(cache, layer))
-        x = model.norm(x, "model.norm", shape.eps)
-        gate = model.weight("model.early_exit_gate.weight", (shape.width,), stored=(1, shape.width))
-        bias = model.weight("model.early_exit_gate.bias", (1,))
-        with f.part("model.early_exit_gate"):
-            leaving = math.sigmoid(f, model.score(x, gate, bias), "leaving")
-            reached = math.add(f, reached, math.multiply(f, leaving, left), "reached")
-            left = math.multiply(f, left, math.subtract(f, math.full(f, 1.0, left, "one"), leaving), "left")
-            limit = threshold(model, entry, rows)
-            passed = math.compare(f, reached, "oge", limit, "passed")
-            may = math.compare(f, limit, "olt", math.full(f, 1.0, limit, "one"), "may_stop")
-            return rows, [x, reached, left], math.both(f, passed, may, "stop")
+        return model.norm(x, "model.norm", shape.eps)
 
-    def fill(rows: Value, carried: Sequence[Value]) -> None:
+    def fill(rows: Value, x: Value) -> None:
         for layer in range(num_layers):
             prefix = f"model.layers.{layer}"
-            n = model.norm(carried[0], f"{prefix}.input_layernorm", shape.eps)
+            n = model.norm(x, f"{prefix}.input_layernorm", shape.eps)
             store(model, n, f"{prefix}.self_attn", heads, Place(cache, layer), model.project)
 
-    (x, *_), steps = loop(model, entry, [("x", x), ("reached", none), ("left", all)], step, fill)
+    def readout(x: Value) -> Value:
+        return model.head(x, vocab, tied)
+
+    x, steps = exit_loop(model, entry, rule, ("x", x), step, fill=fill, readout=readout)
 
     # Coda.
-    logits = model.head(model.wanted(x), vocab, tied)
-    return model.finish(logits=logits, steps=steps)
+    return model.finish(logits=readout(model.wanted(x)), steps=steps)
 
 
 def _layer(model: Model, x: Value, prefix: str, shape: LayerShape, place: Place) -> Value:

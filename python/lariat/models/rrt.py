@@ -6,20 +6,18 @@ Source: https://arxiv.org/abs/2410.20672.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from lariat._checkpoint import Checkpoint
 from lariat._config import NUMBERS, Config, one_of
-from lariat._ir import arithmetic as math
 from lariat._ir import attributes as attr
 from lariat._ir import ops
 from lariat._ir.builder import Value
-from lariat.models._exit import exit_policy, loop, threshold
+from lariat.exits import ignore_heads, pick
+from lariat.models._exit import exit_loop, exit_policy
 from lariat.models._layers import Place, llama_layer, read_layer_shape, store
 from lariat.models._model import Model
 
 
-def build(config: Config, checkpoint: Checkpoint) -> str:
+def build(config: Config, checkpoint: Checkpoint, exit_rule: str | None = None) -> str:
     """IR text of a relaxed recursive model."""
     # Config.
     model = Model(config, checkpoint)
@@ -34,7 +32,9 @@ def build(config: Config, checkpoint: Checkpoint) -> str:
     model.describe("rrt", "decoder", vocab, context, config.eos(), summary)
     config.finish({"exit_thresholds": NUMBERS})
     model.attributes["lariat.loops"] = attr.loops(max_depth, 1, max_depth)
-    model.attributes["lariat.exit"] = attr.exit("top2-margin", 1.0, 0.0, 1.0)
+    rule = pick(exit_rule, ["top2-margin"], max_depth)
+    model.attributes["lariat.exit"] = rule.declare()
+    ignore_heads(model)
     heads = shape.attention
     cache = model.cache("kv", num_layers, heads.kv_heads, heads.head_dim, max_depth, policy)
     f = model.f
@@ -61,26 +61,21 @@ def build(config: Config, checkpoint: Checkpoint) -> str:
     x = model.embed(entry.ids, "model.embed_tokens", vocab, shape.width)
 
     # Core.
-    def step(rows: Value, carried: Sequence[Value]) -> tuple[Value, Sequence[Value], Value]:
-        (x,) = carried
+    def step(rows: Value, x: Value) -> Value:
         for layer in range(num_layers):
             x = llama_layer(model, x, f"model.layers.{layer}", shape, Place(cache, layer), project)
-        logits = model.head(model.norm(x, "model.norm", shape.eps), vocab, tied)
-        with f.part("exit"):
-            shares = math.softmax(f, logits, "shares")
-            second = math.reduce(f, shares, "second_max", "second")
-            margin = math.subtract(f, math.reduce(f, shares, "max", "first"), second, "margin")
-            stop = math.compare(f, margin, "ogt", threshold(model, entry, rows), "stop")
-        return rows, [x], stop
+        return x
 
-    def fill(rows: Value, carried: Sequence[Value]) -> None:
+    def fill(rows: Value, x: Value) -> None:
         for layer in range(num_layers):
             prefix = f"model.layers.{layer}"
-            n = model.norm(carried[0], f"{prefix}.input_layernorm", shape.eps)
+            n = model.norm(x, f"{prefix}.input_layernorm", shape.eps)
             store(model, n, f"{prefix}.self_attn", heads, Place(cache, layer), project)
 
-    (x,), steps = loop(model, entry, [("x", x)], step, fill)
+    def readout(x: Value) -> Value:
+        return model.head(model.norm(x, "model.norm", shape.eps), vocab, tied)
+
+    x, steps = exit_loop(model, entry, rule, ("x", x), step, fill=fill, readout=readout)
 
     # Coda.
-    x = model.norm(model.wanted(x), "model.norm", shape.eps)
-    return model.finish(logits=model.head(x, vocab, tied), steps=steps)
+    return model.finish(logits=readout(model.wanted(x)), steps=steps)

@@ -19,14 +19,14 @@ from lariat.engine import Engine
 from lariat.errors import RuntimeFault
 from lariat.requests import GenerateOptions
 from lariat.session import Session
-from tests.integration.families import find_spec, write_family
+from tests.integration.families import WITH_RULES, write_named
 from tests.integration.fast import Fast
 from tests.integration.random_models import RandomModel
 
 SEEDS = range(24)
 FAMILIES = ("mor-token-sigmoid", "mor-expert-hybrid", "mor-expert-sharing", "ouro-propagate", "rrt-copy-last",
-            "huginn-propagate", "hrm-h3-l1")  # fmt: skip
-SCHEDULES = 7  # of each model, which makes 217
+            "huginn-propagate", "hrm-h3-l1", *WITH_RULES)  # fmt: skip
+SCHEDULES = 7  # of each model, which makes 259
 
 Generator = np.random.Generator
 
@@ -60,7 +60,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], C
             print(model)
             opened.append(Fast(model.text()))
             return Case(opened[-1], model.vocab, 0.5 if model.has_exit else None, model.missing, 64)
-        family = write_family(folder, find_spec(name))
+        family = write_named(folder, name)
         opened.append(Fast(family.text, family.directory))
         return Case(opened[-1], family.vocab, family.threshold, (), 90)
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from tests.checkpoints import OPT
-from tests.integration.families import find_spec, write_family
+from tests.integration.families import WITH_RULES, write_named
 from tests.integration.fast import Fast
 from tests.integration.programs import Ids, Outcome, Reference
 from tests.integration.random_models import RandomModel
@@ -26,7 +26,7 @@ from tests.integration.random_models import RandomModel
 SEEDS = range(10)
 # Families whose loop can be split into steps, and the others.
 FAMILIES = ("mor-token-sigmoid", "mor-expert-hybrid", "mor-expert-sharing", "ouro-propagate", "rrt-copy-last",
-            "huginn-propagate", "hrm-h3-l1")  # fmt: skip
+            "huginn-propagate", "hrm-h3-l1", *WITH_RULES)  # fmt: skip
 NOT_SPLIT = ("hrm-h3-l1",)
 NAMES = [f"seed {seed}" for seed in SEEDS] + list(FAMILIES)
 
@@ -75,7 +75,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
             model = RandomModel.draw(int(name.removeprefix("seed ")))
             print(model)
             return Case(name, model.text(), None, model.vocab, 0.5 if model.has_exit else None, model.has_top_k)
-        family = write_family(folder, find_spec(name))
+        family = write_named(folder, name)
         return Case(name, family.text, family.directory, family.vocab, family.threshold, family.has_top_k)
 
     return get

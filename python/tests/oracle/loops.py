@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Loops whose rows may exit: ouro, rrt, huginn. SEMANTICS.md section 4.
+"""Loops whose rows may exit: ouro, rrt, huginn, nanbeige. SEMANTICS.md section 4.
 
-One loop serves the three: a family says how a loop step is entered and left, which layers it runs
-and when a row may stop.
+One loop serves them: a family says how a loop step is entered and left, which layers it runs
+and how a state is read out; exits.py says when a row may stop.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .exits import Exit, make_exit
 from .pieces import (
     Array,
     Config,
@@ -26,29 +27,36 @@ from .pieces import (
     final_norm,
     head,
     linear,
-    sigmoid,
-    softmax,
+)
+
+#: Configuration keys of nanbeige that change the forward pass; off in the shipped file.
+_NANBEIGE_REJECTED = (
+    "qk_layernorm",
+    "enable_double_loop_split",
+    "loop_share_kv",
+    "enable_hyper_connection",
+    "depth_attention",
+    "enable_ngram_embedding",
 )
 
 
 @dataclass(frozen=True)
 class _Family:
-    """What tells the three families apart.
+    """What tells the families apart.
 
     layers(r): the layers of loop step r; enter(s): loop input from the state; leave(x): new state
-    from the last layer's output; gate(before, after): the score of every row, which is what the
-    fixtures store; stops(score, q): bool[S]; readout(s): logits; accumulates: the score compared
-    with q is the hazard accumulated from the gate instead of the gate itself.
+    from the last layer's output; rule: the exit rule the configuration declares; readout(s): logits
+    of all rows; readout_in_loop(s, running): the same inside the loop, where the coda of a row that
+    has stopped is not computed any more; None where that is no difference.
     """
 
     slot_prefix: str
     layers: Callable[[int], list[Layer]]
     enter: Callable[[Array], Array]
     leave: Callable[[Array], Array]
-    gate: Callable[[Array, Array], Array]
-    stops: Callable[[Array, float], Array]
+    rule: str
     readout: Callable[[Array], Array]
-    accumulates: bool = False
+    readout_in_loop: Callable[[Array, Array], Array] | None = None
 
 
 @dataclass
@@ -58,18 +66,20 @@ class _LoopEnd:
     gap: float
     kv_slots: KVSlots
     gates: list[Array]
+    scores: list[Array]
     states: list[Array]
 
 
-def _loop(family: _Family, s: Array, max_depth: int, options: Options, policy: str) -> _LoopEnd:
+def _loop(family: _Family, config: Config, weights: Weights, s: Array, max_depth: int, options: Options) -> _LoopEnd:
+    policy = _check(options, config)
+    exit, min_steps = make_exit(options.exit_rule or family.rule, config, weights, s)
     num_rows, rule, q = len(s), options.rule, options.threshold
     running = np.ones(num_rows, dtype=bool)  # rows that are computed
     undecided = np.ones(num_rows, dtype=bool)  # rows whose exit has not been found yet
     depth = np.full(num_rows, max_depth)
     chosen = s  # per row, the state it stopped with
     kept: dict[int, tuple[Array, Array]] = {}
-    hazard, survival = np.zeros_like(s[:, 0]), np.ones_like(s[:, 0])
-    end = _LoopEnd(s, depth, math.inf, {}, [], [])
+    end = _LoopEnd(s, depth, math.inf, {}, [], [], [])
     for r in range(max_depth):
         # A stopped row keeps its frozen loop input in x, because no layer replaces it: the entries
         # made from x are then exactly those that "propagate" asks for.
@@ -86,23 +96,26 @@ def _loop(family: _Family, s: Array, max_depth: int, options: Options, policy: s
             if running.any():
                 x = layer.output(x, keys, values, causal(num_rows), running)
         before, s = s, np.where(running[:, None], family.leave(x), s)
-        chosen = np.where(undecided[:, None], s, chosen)
-        gate = family.gate(before, s)
-        end.gates.append(gate)
         end.states.append(s)
-        if rule == "full" or r == max_depth - 1:
-            continue
-        assert q is not None, "the rules select and exit need a threshold"
-        score = gate
-        if family.accumulates:
-            hazard, survival = hazard + gate * survival, survival * (1 - gate)
-            score = hazard
-        # As in the fixtures, select counts the score of rows already decided as well.
-        asked = undecided if rule == "exit" else np.ones_like(undecided)
-        end.gap = min(end.gap, float(np.min(np.abs(score - q)[asked], initial=math.inf)))
-        if family.accumulates and q >= 1:
-            continue  # never early, even where rounding brings the sum up to 1
-        stopping = undecided & family.stops(score, q)
+
+        def readout(s: Array = s, running: Array = running) -> Array:
+            inside = family.readout_in_loop
+            return inside(s, running) if inside else family.readout(s)
+
+        score = exit.score(before, s, readout)
+        end.gates.append(score if exit.gate is None else exit.gate)
+        end.scores.append(score)
+        stopping = np.zeros(num_rows, dtype=bool)
+        if rule != "full":
+            assert q is not None, "the rules select and exit need a threshold"
+            # As in the fixtures, select counts the score of rows already decided as well.
+            asked = undecided if rule == "exit" else np.ones_like(undecided)
+            # The last decision is none, but for the weight of an output.
+            if r < max_depth - 1 or type(exit).result is not Exit.result:
+                end.gap = min(end.gap, float(np.min(exit.gap(score, q)[asked], initial=math.inf)))
+            if q != exit.never and r + 1 >= min_steps:
+                stopping = undecided & exit.passes(score, q)
+        chosen = np.where(undecided[:, None], exit.result(s, stopping), chosen)
         depth[stopping] = r + 1
         undecided = undecided & ~stopping
         if rule == "exit":
@@ -119,6 +132,7 @@ def _finish(family: _Family, end: _LoopEnd, options: Options) -> Result:
         decision_gap=end.gap,
         kv_slots=end.kv_slots,
         gate=np.array(end.gates) if full else None,
+        scores=np.array(end.scores) if full else None,
         hidden=end.states if full else [],
         loop_logits=[family.readout(s) for s in end.states] if full else [],
     )
@@ -140,13 +154,11 @@ def run_ouro(config: Config, weights: Weights, ids: list[int], options: Options)
         layers=lambda r: layers,
         enter=lambda s: s,
         leave=lambda x: final_norm(config, weights, x),
-        gate=lambda before, s: sigmoid(linear(weights, "model.early_exit_gate", s)[:, 0]),
-        stops=lambda cumulative, q: cumulative >= q,
+        rule="cumulative-hazard",
         readout=lambda s: head(config, weights, s),
-        accumulates=True,
     )
     max_depth = options.loops or config.get("total_ut_steps") or config["num_loops"]
-    end = _loop(family, embed(weights, ids), max_depth, options, _check(options, config))
+    end = _loop(family, config, weights, embed(weights, ids), max_depth, options)
     return _finish(family, end, options)
 
 
@@ -160,21 +172,16 @@ def run_rrt(config: Config, weights: Weights, ids: list[int], options: Options) 
     def readout(s: Array) -> Array:
         return head(config, weights, final_norm(config, weights, s))
 
-    def confidence(before: Array, s: Array) -> Array:
-        p = np.sort(softmax(readout(s)), axis=1)
-        return np.asarray(p[:, -1] - p[:, -2])
-
     family = _Family(
         slot_prefix="",
         layers=layers,
         enter=lambda s: s,
         leave=lambda x: x,
-        gate=confidence,
-        stops=lambda margin, q: margin > q,
+        rule="top2-margin",
         readout=readout,
     )
     max_depth = options.loops or config["num_loops"]
-    end = _loop(family, embed(weights, ids), max_depth, options, _check(options, config))
+    end = _loop(family, config, weights, embed(weights, ids), max_depth, options)
     return _finish(family, end, options)
 
 
@@ -197,23 +204,34 @@ def run_huginn(config: Config, weights: Weights, ids: list[int], options: Option
             v = layer.causal_output(v)
         return head(config, weights, final_norm(config, weights, v))
 
-    def change(before: Array, s: Array) -> Array:
-        return np.asarray(np.linalg.norm(s - before, axis=1) / np.linalg.norm(s, axis=1))
+    # Entries of the coda at this depth, of each row that has got so far, else its last ones.
+    kept: dict[int, tuple[Array, Array]] = {}
+
+    def readout_in_loop(s: Array, running: Array) -> Array:
+        v = final_norm(config, weights, s)
+        for i, layer in enumerate(coda):
+            keys, values = layer.entries(v)
+            if i in kept:
+                own = running[:, None, None]
+                keys, values = np.where(own, keys, kept[i][0]), np.where(own, values, kept[i][1])
+            kept[i] = keys, values
+            v = layer.output(v, keys, values, causal(len(v)), np.ones(len(v), dtype=bool))
+        return head(config, weights, final_norm(config, weights, v))
 
     family = _Family(
         slot_prefix="core.",
         layers=lambda r: core,
         enter=enter,
         leave=lambda x: x,
-        gate=change,
-        stops=lambda delta, q: delta < q,
+        rule=str(config.get("exit_rule", "latent-diff")),
         readout=readout,
+        readout_in_loop=readout_in_loop,
     )
     unexited = options.rule == "full"
     max_depth = options.loops or config["mean_recurrence" if unexited else "max_recurrence"]
     start = options.initial_state
     start = np.zeros_like(injected) if start is None else start.astype(injected.dtype)
-    end = _loop(family, start, max_depth, options, _check(options, config))
+    end = _loop(family, config, weights, start, max_depth, options)
     result = _finish(family, end, options)
     if unexited:
         result.hidden = [injected, *result.hidden]
@@ -221,3 +239,23 @@ def run_huginn(config: Config, weights: Weights, ids: list[int], options: Option
     after: KVSlots = {f"coda{i}": (len(ids), len(ids)) for i in range(len(coda))}
     result.kv_slots = {**outside, **result.kv_slots, **after}
     return result
+
+
+def run_nanbeige(config: Config, weights: Weights, ids: list[int], options: Options) -> Result:
+    refused = [key for key in _NANBEIGE_REJECTED if config.get(key)]
+    if refused:
+        raise ValueError(f"nanbeige options not covered by the oracle: {refused}")
+    layers = [Layer(config, weights, f"model.layers.{j}.") for j in range(config["num_hidden_layers"])]
+    last = config.get("skip_loop_final_norm", False)
+    family = _Family(
+        slot_prefix="",
+        layers=lambda r: layers,
+        enter=lambda s: s,
+        leave=lambda x: x if last else final_norm(config, weights, x),
+        rule="top2-margin",  # it declares none: any that stops nothing
+        readout=lambda s: head(config, weights, final_norm(config, weights, s) if last else s),
+    )
+    loss_weights = config.get("loop_loss_weights") or []
+    max_depth = options.loops or (len(loss_weights) + 1 if loss_weights else config["num_loops"])
+    end = _loop(family, config, weights, embed(weights, ids), max_depth, options)
+    return _finish(family, end, options)

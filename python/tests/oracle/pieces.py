@@ -30,6 +30,7 @@ class Options:
     loops: int | None = None
     threshold: float | None = None
     kv_policy: str | None = None
+    exit_rule: str | None = None
     prefix: int = 0
     initial_state: Array | None = None
 
@@ -40,7 +41,8 @@ class Result:
 
     logits: [S, V]; depth: int32[S], executed loop steps of each row (1-based count);
     decision_gap: distance of the closest discrete decision, inf where none was taken;
-    active: uint8[R, S], router_z and gate: [R, S] or None; hidden, loop_logits as in the fixtures.
+    active: uint8[R, S]; router_z, gate and scores of the exit rule: [R, S]; each None where there is
+    none; hidden, loop_logits as in the fixtures.
     """
 
     logits: Array
@@ -50,6 +52,7 @@ class Result:
     active: Array | None = None
     router_z: Array | None = None
     gate: Array | None = None
+    scores: Array | None = None
     hidden: list[Array] = field(default_factory=list)
     loop_logits: list[Array] = field(default_factory=list)
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from .loops import run_huginn, run_ouro, run_rrt
+from .loops import run_huginn, run_nanbeige, run_ouro, run_rrt
 from .mor import run_mor
 from .pieces import Array, Config, KVSlots, Options, Result, Weights
-from .stacks import run_albert, run_hrm, run_llama, run_nanbeige
+from .stacks import run_albert, run_hrm, run_llama
 from .tensors import read_tensors
 
 __all__ = [
@@ -88,6 +88,7 @@ def run(
     loops: int | None = None,
     threshold: float | None = None,
     kv_policy: str | None = None,
+    exit_rule: str | None = None,
     prefix: int = 0,
     initial_state: Array | None = None,
     dtype: Any = np.float64,
@@ -102,6 +103,7 @@ def run(
         loops: overrides the number of loop steps.
         threshold: of select and exit; for mor overrides decode_threshold.
         kv_policy: overrides kv_policy (mor) or exit_kv_policy (ouro, rrt, huginn).
+        exit_rule: NAME[:option=value,...] in place of the one that the configuration declares.
         prefix: rows that see each other in both directions (hrm).
         initial_state: [S, D] for huginn instead of zeros.
         dtype: of all arithmetic.
@@ -113,6 +115,7 @@ def run(
         loops=rule_loops if loops is None else loops,
         threshold=rule_threshold if threshold is None else threshold,
         kv_policy=kv_policy,
+        exit_rule=exit_rule,
         prefix=prefix,
         initial_state=initial_state,
     )

@@ -252,6 +252,10 @@ SPECS: tuple[Spec, ...] = (
             **_exit(_CHANGE, [0.8, 0.55], "copy-last"),
         ),
     ),
+    Spec(
+        "nanbeige-loops",
+        _decoder("nanbeige", 48, "6/2", 8, num_hidden_layers=2, num_loops=4, skip_loop_final_norm=True),
+    ),
     Spec("albert-groups", _ALBERT),
     Spec("hrm-h3-l1", _HRM),
 )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Models without a decision per row: albert, hrm, nanbeige and plain llama.
+"""Models without a decision per row: albert, hrm and plain llama.
 
-albert and hrm: SEMANTICS.md sections 5 and 6. nanbeige: the shipped options only.
+albert and hrm: SEMANTICS.md sections 5 and 6.
 """
 
 from __future__ import annotations
@@ -32,16 +32,6 @@ from .pieces import (
     silu,
 )
 
-#: Configuration keys of nanbeige that change the forward pass; off in the shipped file.
-_NANBEIGE_REJECTED = (
-    "qk_layernorm",
-    "enable_double_loop_split",
-    "loop_share_kv",
-    "enable_hyper_connection",
-    "depth_attention",
-    "enable_ngram_embedding",
-)
-
 
 def run_llama(config: Config, weights: Weights, ids: list[int], options: Options) -> Result:
     x, kv_slots = embed(weights, ids), KVSlots()
@@ -52,25 +42,6 @@ def run_llama(config: Config, weights: Weights, ids: list[int], options: Options
         hidden.append(x)
     logits = head(config, weights, final_norm(config, weights, x))
     return Result(logits, np.ones(len(ids), dtype=int), kv_slots=kv_slots, hidden=hidden)
-
-
-def run_nanbeige(config: Config, weights: Weights, ids: list[int], options: Options) -> Result:
-    refused = [key for key in _NANBEIGE_REJECTED if config.get(key)]
-    if refused:
-        raise ValueError(f"nanbeige options not covered by the oracle: {refused}")
-    loss_weights = config.get("loop_loss_weights") or []
-    max_depth = options.loops or (len(loss_weights) + 1 if loss_weights else config["num_loops"])
-    x, kv_slots = embed(weights, ids), KVSlots()
-    hidden = []
-    for r in range(max_depth):
-        for i in range(config["num_hidden_layers"]):
-            x = Layer(config, weights, f"model.layers.{i}.").causal_output(x)
-            kv_slots[f"layer{i}.loop{r}"] = (len(ids), len(ids))
-        if not config["skip_loop_final_norm"] or r == max_depth - 1:
-            x = final_norm(config, weights, x)
-        hidden.append(x)
-    depth = np.full(len(ids), max_depth)
-    return Result(head(config, weights, x), depth, kv_slots=kv_slots, hidden=hidden)
 
 
 def _hrm_layer(config: Config, weights: Weights, prefix: str, x: Array, visible: Array) -> Array:
