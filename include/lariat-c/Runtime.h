@@ -90,7 +90,7 @@ typedef struct lariat_session_info {
   size_t struct_size;
   int64_t threads;       /* that compute */
   int64_t state_columns; /* of the initial state that the model takes; 0: it takes none */
-  int64_t kv_live_bytes; /* entries of all sequences that run */
+  int64_t kv_live_bytes; /* entries of all sequences that run or that engines retain; those that several share once */
   int64_t kv_page_bytes; /* pages that hold them */
   char isa[32];          /* whose code runs */
   int64_t weight_bytes;  /* mapped from their file */
@@ -281,13 +281,14 @@ typedef enum lariat_loop {
 
 typedef struct lariat_engine_options {
   size_t struct_size;
-  int64_t max_rows;    /* of a tick (default: 512) */
-  int64_t chunk_rows;  /* of a prompt that enter together while others generate (default: 256) */
-  int32_t order;       /* lariat_order */
-  int32_t refills;     /* 1 (default); 0: rows enter only when the loop is empty, as in engines that batch by token */
-  int32_t loop;        /* lariat_loop */
-  const char *missing; /* what later rows see of a row that exited, in all requests; null: as declared */
-  int32_t profile;     /* 1: for lariat_engine_profile; 0 (default): it costs nothing */
+  int64_t max_rows;     /* of a tick (default: 512) */
+  int64_t chunk_rows;   /* of a prompt that enter together while others generate (default: 256) */
+  int32_t order;        /* lariat_order */
+  int32_t refills;      /* 1 (default); 0: rows enter only when the loop is empty, as in engines that batch by token */
+  int32_t loop;         /* lariat_loop */
+  const char *missing;  /* what later rows see of a row that exited, in all requests; null: as declared */
+  int32_t profile;      /* 1: for lariat_engine_profile; 0 (default): it costs nothing */
+  int32_t prefix_cache; /* 1 (default): requests begin with rows that others computed alike; 0: never */
 } lariat_engine_options;
 
 void lariat_engine_options_init(lariat_engine_options *options, size_t struct_size);
@@ -338,7 +339,8 @@ typedef struct lariat_timing {
 typedef struct lariat_engine_counts {
   size_t struct_size;
   int64_t ticks;
-  int64_t preemptions;   /* requests that gave their pages back and computed their tokens again */
+  int64_t preemptions;   /* requests that gave way and computed again what was lost of their rows */
+  int64_t reused_rows;   /* that requests began with and did not compute */
   int64_t kv_bytes_peak; /* pages of all sequences, at the end of a tick */
   lariat_timing prelude, core, fill, coda;
   lariat_timing whole; /* rows that ran all their steps in one call */
@@ -349,6 +351,8 @@ lariat_status lariat_engine_get_counts(lariat_engine *engine, lariat_engine_coun
 /* The profile since the engine was opened, as JSON in UTF-8; docs/profile.md lists the fields. An error unless the engine
  * was opened with `profile`. The caller owns *text. */
 lariat_status lariat_engine_profile(lariat_engine *engine, char **text, char **error);
+/* Gives the pages of requests that ended back, which later requests might have begun with. */
+lariat_status lariat_engine_clear_prefixes(lariat_engine *engine, char **error);
 void lariat_engine_destroy(lariat_engine *engine);
 
 #ifdef __cplusplus

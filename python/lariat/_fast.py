@@ -95,7 +95,14 @@ class FastRunner:
         return FastRun(generation, options)
 
     def open_engine(
-        self, *, refills: bool, loop: int, chunk_rows: int, missing: str | None, profile: bool
+        self,
+        *,
+        refills: bool,
+        loop: int,
+        prefix_cache: bool,
+        chunk_rows: int,
+        missing: str | None,
+        profile: bool,
     ) -> NativeEngine:
         from lariat._native import Engine
 
@@ -106,6 +113,7 @@ class FastRunner:
             order=ORDERS[self._settings.scheduler],
             refills=refills,
             loop=loop,
+            prefix_cache=prefix_cache,
             missing=missing_word(missing),
             profile=profile,
         )

@@ -115,6 +115,7 @@ class Engine:
         order: int,
         refills: bool,
         loop: int,
+        prefix_cache: bool,
         missing: str | None,
         profile: bool,
     ) -> None: ...

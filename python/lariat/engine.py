@@ -50,13 +50,15 @@ class Counts:
     """Since the engine was made.
 
     Attributes:
-        preemptions: requests that gave their pages back and computed their tokens again.
+        preemptions: requests that gave way and computed again what was lost of their rows.
+        reused_rows: rows that requests began with and did not compute.
         kv_bytes_peak: of pages at the end of a tick.
         whole: rows that ran all their loop steps in one call.
     """
 
     ticks: int
     preemptions: int
+    reused_rows: int
     kv_bytes_peak: int
     prelude: Timing
     core: Timing
@@ -87,6 +89,7 @@ class Engine:
         chunk_rows: int = 256,
         refills: bool = True,
         loop: str = "auto",
+        prefix_cache: bool = True,
         missing: str | None = None,
         profile: bool = False,
     ) -> None:
@@ -97,6 +100,9 @@ class Engine:
             refills: False lets rows enter only when the loop is empty, as engines do that batch by token.
             loop: `steps` runs even a row alone step by step, `whole` all rows that enter together in one call, so that
                 each waits for the deepest; `auto` a row alone in one call and others step by step.
+            prefix_cache: requests begin with the rows that others computed, where everything that decides them is the
+                same. Tokens never change; pages of requests that ended are held as long as no other request needs them,
+                and while all pages take less than 1 GiB if the session has no limit.
             missing: what later rows see of a row that exited, in all requests.
             profile: keep what `profile` gives.
 
@@ -110,7 +116,12 @@ class Engine:
             raise RuntimeFault(f"{session.info.path}: the reference path has no engine")
         self._artefact = session.info
         self._native = runner.open_engine(
-            refills=refills, loop=LOOPS.index(loop), chunk_rows=chunk_rows, missing=missing, profile=profile
+            refills=refills,
+            loop=LOOPS.index(loop),
+            prefix_cache=prefix_cache,
+            chunk_rows=chunk_rows,
+            missing=missing,
+            profile=profile,
         )
 
     def submit(
@@ -167,7 +178,12 @@ class Engine:
         """What has run so far."""
         found = self._native.counts()
         timings = [Timing(**found[name]) for name in ("prelude", "core", "fill", "coda", "whole")]
-        return Counts(found["ticks"], found["preemptions"], found["kv_bytes_peak"], *timings)
+        numbers = [found[name] for name in ("ticks", "preemptions", "reused_rows", "kv_bytes_peak")]
+        return Counts(*numbers, *timings)
+
+    def clear_prefixes(self) -> None:
+        """Give the pages of requests that ended back, which later requests might have begun with."""
+        self._native.clear_prefixes()
 
     def profile(self) -> Profile:
         """What the engine did so far, by depth and over ticks.

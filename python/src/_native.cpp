@@ -350,7 +350,7 @@ static nb::dict describe(const lariat_timing &timing) {
 class Engine {
 public:
   Engine(const Session &session, int64_t maxRows, int64_t chunkRows, int64_t order, bool refills, int64_t loop,
-         const std::optional<std::string> &missing, bool profile) {
+         bool prefixCache, const std::optional<std::string> &missing, bool profile) {
     lariat_engine_options options;
     lariat_engine_options_init(&options, sizeof options);
     options.max_rows = maxRows;
@@ -358,6 +358,7 @@ public:
     options.order = static_cast<int32_t>(order);
     options.refills = refills;
     options.loop = static_cast<int32_t>(loop);
+    options.prefix_cache = prefixCache;
     options.missing = missing ? missing->c_str() : nullptr;
     options.profile = profile;
     run([&](char **text) { return lariat_engine_open(session.getHandle(), &options, &handle, text); });
@@ -400,6 +401,7 @@ public:
     nb::dict result;
     result["ticks"] = counts.ticks;
     result["preemptions"] = counts.preemptions;
+    result["reused_rows"] = counts.reused_rows;
     result["kv_bytes_peak"] = counts.kv_bytes_peak;
     result["prelude"] = describe(counts.prelude);
     result["core"] = describe(counts.core);
@@ -410,6 +412,10 @@ public:
   }
 
   std::string profile() { return getProfile(lariat_engine_profile, handle); }
+
+  void clearPrefixes() {
+    run([&](char **text) { return lariat_engine_clear_prefixes(handle, text); });
+  }
 
 private:
   lariat_engine *handle = nullptr;
@@ -451,13 +457,15 @@ NB_MODULE(_native, module) {
            "threshold"_a.none(), "missing"_a.none(), "prefix"_a, "options"_a, "Start to generate.");
 
   nb::class_<Engine>(module, "Engine", "Requests that come at any time.")
-      .def(nb::init<const Session &, int64_t, int64_t, int64_t, bool, int64_t, const std::optional<std::string> &, bool>(),
+      .def(nb::init<const Session &, int64_t, int64_t, int64_t, bool, int64_t, bool, const std::optional<std::string> &,
+                    bool>(),
            "session"_a, nb::kw_only(), "max_rows"_a, "chunk_rows"_a, "order"_a, "refills"_a, "loop"_a,
-           "missing"_a.none(), "profile"_a)
+           "prefix_cache"_a, "missing"_a.none(), "profile"_a)
       .def("submit", &Engine::submit, "tokens"_a, "lengths"_a, nb::kw_only(), "loops"_a.none(), "threshold"_a.none(),
            "prefix"_a, "depths"_a.none(), "options"_a, "Queue a request per sequence; the number of the first.")
       .def("cancel", &Engine::cancel, "request"_a, "End a request before the next tick.")
       .def("tick", &Engine::tick, "Run one tick: new tokens, requests that ended, how many have not.")
       .def("counts", &Engine::getCounts, "Calls, rows and seconds by function.")
-      .def("profile", &Engine::profile, "What the engine did, as JSON.");
+      .def("profile", &Engine::profile, "What the engine did, as JSON.")
+      .def("clear_prefixes", &Engine::clearPrefixes, "Give the pages of requests that ended back.");
 }

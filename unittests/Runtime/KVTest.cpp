@@ -88,15 +88,15 @@ TEST(KVPool, countsTheMostPagesOfACall) {
   SequenceCache cache;
   ViewMemory memory;
   DepthCount fresh[] = {{0, 130}};
-  EXPECT_EQ(KVPool::countPages(cache, fresh, 4, 8), 4 * 3);
+  EXPECT_EQ(KVPool::countPages(cache, pool.getPages(0), fresh, 4, 8), 4 * 3);
   cache.startCall(10);
   for (int32_t position = 0; position < 10; ++position)
     cache.reserve(0, position, false, false, pool.getPages(0), memory);
   DepthCount next[] = {{0, 54}}, more[] = {{0, 55}}, mixed[] = {{1, 1}, {3, 65}};
-  EXPECT_EQ(KVPool::countPages(cache, next, 2, 8), 1); // fits slot 0, a page for slot 1
-  EXPECT_EQ(KVPool::countPages(cache, more, 2, 8), 2);
-  EXPECT_EQ(KVPool::countPages(cache, mixed, 1, 8), 3);
-  EXPECT_EQ(KVPool::countPages(cache, mixed, 1, 1), 1); // 66 rows of slot 0, which has room for 54
+  EXPECT_EQ(KVPool::countPages(cache, pool.getPages(0), next, 2, 8), 1); // fits slot 0, a page for slot 1
+  EXPECT_EQ(KVPool::countPages(cache, pool.getPages(0), more, 2, 8), 2);
+  EXPECT_EQ(KVPool::countPages(cache, pool.getPages(0), mixed, 1, 8), 3);
+  EXPECT_EQ(KVPool::countPages(cache, pool.getPages(0), mixed, 1, 1), 1); // 66 rows of slot 0, which has room for 54
 }
 
 //===----------------------------------------------------------------------===//

@@ -23,6 +23,7 @@ static runtime::EngineOptions readOptions(const lariat_engine_options *given) {
   chosen.refills = options.refills != 0;
   chosen.loop = static_cast<runtime::LoopRun>(options.loop);
   chosen.keepsProfile = options.profile != 0;
+  chosen.prefixCache = options.prefix_cache != 0;
   if (options.missing)
     chosen.missing = options.missing;
   return chosen;
@@ -140,6 +141,7 @@ lariat_status lariat_engine_get_counts(lariat_engine *engine, lariat_engine_coun
     lariat_engine_counts value{};
     value.ticks = found.ticks;
     value.preemptions = found.preemptions;
+    value.reused_rows = found.reusedRows;
     value.kv_bytes_peak = found.pageBytesAtMost;
     value.prelude = toTiming(found.prelude);
     value.core = toTiming(found.core);
@@ -158,6 +160,14 @@ lariat_status lariat_engine_profile(lariat_engine *engine, char **text, char **e
     *text = copyText(describeProfile(object->engine->getProfile(), *object->session->session));
     if (!*text)
       throw std::bad_alloc();
+  });
+}
+
+lariat_status lariat_engine_clear_prefixes(lariat_engine *engine, char **error) {
+  return guard(error, [&] {
+    std::shared_ptr<EngineObject> object = find(engine);
+    Use use(object->isBusy, *object->session, "engine");
+    object->engine->clearPrefixes();
   });
 }
 

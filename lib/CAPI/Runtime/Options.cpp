@@ -57,6 +57,7 @@ lariat_engine_options runtime_c::getDefaultEngineOptions() {
   options.order = LARIAT_ORDER_OLDEST;
   options.refills = 1;
   options.loop = LARIAT_LOOP_AUTO;
+  options.prefix_cache = 1;
   return options;
 }
 

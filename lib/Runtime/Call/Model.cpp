@@ -90,6 +90,7 @@ void Model::close() {
   std::lock_guard lock(state->mutex);
   state->closed = true;
   state->artefact->unload();
+  state->prefixes.forget();
   state->kv.reset();
   state->memory = {};
   state->states.clear();
@@ -116,13 +117,23 @@ MemoryUse Model::getMemoryUse() const {
   use.arenaBytes = state->memory.getArenaBytes();
   use.cellBytes = state->memory.getCellBytes();
   use.scratchBytes = state->memory.getScratchBytes();
+  use.pageBytes = state->kv->getBudget().used;
   for (int64_t index = 0; index < state->kv->getNumCaches(); ++index) {
-    use.pageBytes += state->kv->getPages(index).getNumTaken() * state->kv->getPages(index).getPageBytes();
+    EntryCount entries(state->kv->getPages(index));
     for (const SequenceMemory *sequence : state->sequences)
-      for (const std::unique_ptr<Table> &table : sequence->caches[index].getTables())
-        use.liveBytes += table ? table->size() * state->kv->getFacts(index).layout.getEntryBytes() : 0;
+      entries.add(sequence->caches[index]);
+    for (const PrefixCache::Entry &entry : state->prefixes.getEntries())
+      entries.add(entry.memory->caches[index]);
+    use.liveBytes += entries.get() * state->kv->getFacts(index).layout.getEntryBytes();
   }
   return use;
+}
+
+int64_t Model::getPageBytes() const {
+  if (state->verifyProcess())
+    return 0;
+  std::lock_guard lock(state->mutex);
+  return state->closed ? 0 : state->kv->getBudget().used;
 }
 
 /// "forward (generate, missing = skip, derived)".
@@ -170,6 +181,82 @@ Expected<std::unique_ptr<Sequence>> Model::createSequence() {
   auto memory = std::make_unique<SequenceMemory>(state->kv->getNumCaches(), state->stateShapes.size());
   state->sequences.insert(memory.get());
   return std::unique_ptr<Sequence>(new Sequence(state, std::move(memory)));
+}
+
+PrefixSource ModelState::findSource(const PrefixKey &key, const PhasedTokens &rows) const {
+  PrefixSource best;
+  auto look = [&](const SequenceMemory &memory, bool isRetained) {
+    if (memory.key != key || !memory.failure.empty())
+      return;
+    if (int64_t count = countSparedRows(key, rows, memory.getSettled()); count > best.numRows)
+      best = {&memory, count, isRetained};
+  };
+  for (const PrefixCache::Entry &entry : prefixes.getEntries())
+    look(*entry.memory, /*isRetained=*/true);
+  for (const SequenceMemory *memory : sequences)
+    look(*memory, /*isRetained=*/false);
+  return best;
+}
+
+std::unique_ptr<SequenceMemory> ModelState::start(const PrefixSource &source) {
+  if (source.isRetained && source.numRows == static_cast<int64_t>(source.memory->settled.size()))
+    return prefixes.take(source.memory);
+  auto memory = std::make_unique<SequenceMemory>(kv->getNumCaches(), stateShapes.size());
+  if (source.numRows == 0)
+    return memory;
+  if (source.isRetained)
+    prefixes.touch(source.memory);
+  Status status;
+  do
+    status = kv->share(source.memory->caches, memory->caches, static_cast<int32_t>(source.numRows));
+  while (status.lacksPages() && prefixes.freePages(*kv, source.memory));
+  if (!status.ok())
+    return memory;
+  memory->settled.assign(source.memory->settled.begin(), source.memory->settled.begin() + source.numRows);
+  memory->length = source.numRows;
+  return memory;
+}
+
+Expected<std::unique_ptr<Sequence>> Model::createSequence(const PrefixKey &key, const PhasedTokens &rows) {
+  if (Status status = state->verifyProcess())
+    return status.takeError();
+  std::lock_guard lock(state->mutex);
+  if (Status status = state->verifyOpen())
+    return status.takeError();
+  std::unique_ptr<SequenceMemory> memory = state->start(state->findSource(key, rows));
+  memory->key = key;
+  memory->numPrompt = rows.numPrompt;
+  state->sequences.insert(memory.get());
+  return std::unique_ptr<Sequence>(new Sequence(state, std::move(memory)));
+}
+
+int64_t Model::countSettled(const PrefixKey &key, const PhasedTokens &rows) const {
+  if (state->verifyProcess())
+    return 0;
+  std::lock_guard lock(state->mutex);
+  return state->findSource(key, rows).numRows;
+}
+
+void Model::retain(std::unique_ptr<Sequence> sequence, const void *owner) {
+  if (state->verifyProcess())
+    return;
+  std::lock_guard lock(state->mutex);
+  SequenceMemory &memory = *sequence->memory;
+  auto length = static_cast<int64_t>(memory.settled.size());
+  bool isOfUse = memory.key && length > 0 && length >= memory.key->prefix && memory.failure.empty();
+  if (state->closed || !isOfUse || !state->kv->truncate(memory.caches, static_cast<int32_t>(length)))
+    return; // its destructor gives the pages back, after the lock
+  memory.length = length;
+  state->sequences.erase(&memory);
+  state->prefixes.add(std::move(sequence->memory), owner, *state->kv);
+}
+
+void Model::dropRetained(const void *owner) {
+  if (state->verifyProcess())
+    return;
+  std::lock_guard lock(state->mutex);
+  if (!state->closed)
+    state->prefixes.drop(owner, *state->kv);
 }
 
 Expected<std::unique_ptr<ThreadPool::Lease>> Model::holdThreads() {

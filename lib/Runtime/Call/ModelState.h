@@ -6,11 +6,10 @@
 #ifndef LARIAT_LIB_RUNTIME_CALL_MODELSTATE_H
 #define LARIAT_LIB_RUNTIME_CALL_MODELSTATE_H
 
+#include "PrefixCache.h"
 #include "lariat/Runtime/Call/Call.h"
-#include "lariat/Runtime/KV/KVPool.h"
 #include "lariat/Runtime/Load/Artefact.h"
 #include "lariat/Runtime/Memory/CallMemory.h"
-#include "lariat/Runtime/Memory/States.h"
 #include "lariat/Runtime/Threads/ThreadPool.h"
 
 #include <mutex>
@@ -20,15 +19,11 @@
 
 namespace lariat::runtime {
 
-/// What a sequence keeps between calls.
-class SequenceMemory {
-public:
-  SequenceMemory(size_t numCaches, size_t numStates) : caches(numCaches), states(numStates) {}
-
-  std::vector<SequenceCache> caches;
-  std::vector<SequenceState> states;
-  int64_t length = 0;
-  std::string failure; ///< of a call that broke off; empty: none
+/// A sequence that has entries a request needs, and of how many of its rows.
+struct PrefixSource {
+  const SequenceMemory *memory = nullptr;
+  int64_t numRows = 0;
+  bool isRetained = false;
 };
 
 struct ModelState {
@@ -44,13 +39,18 @@ struct ModelState {
   CallMemory memory;
   std::vector<BatchState> states;
   ViewMemory views;
-  std::set<SequenceMemory *> sequences; ///< all that live
+  std::set<SequenceMemory *> sequences; ///< all that callers hold
+  PrefixCache prefixes;                 ///< all that are retained
 
   const Manifest &getManifest() const { return artefact->getManifest(); }
   /// Whether the calling process is the one that opened the model. To be asked before the lock, which a child of fork
   /// may find taken for ever.
   Status verifyProcess() const;
   Status verifyOpen() const;
+  /// Who has most of a request's rows.
+  PrefixSource findSource(const PrefixKey &key, const PhasedTokens &rows) const;
+  /// The memory of a sequence that begins with the rows of a source, or with none where pages lack.
+  std::unique_ptr<SequenceMemory> start(const PrefixSource &source);
 };
 
 /// abi::Call::runtime.

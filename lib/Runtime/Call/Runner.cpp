@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Memory for the call is prepared, inputs are copied in as compiled code reads them, pages are set aside for the most that
-// the rows may write, and the code runs with the threads of the model. Pages that it did not take go back.
+// the rows may write, those of retained sequences if need be, and the code runs with the threads of the model. Pages that it did not take go back.
 
 #include "Runner.h"
 
@@ -32,10 +32,8 @@ Status Runner::run() {
     return status;
   if (Status status = loadStates())
     return status;
-  if (Status status = reservePages()) {
-    model.kv->releaseReserved();
+  if (Status status = reservePages())
     return status;
-  }
   return finish(execute());
 }
 
@@ -230,8 +228,21 @@ Status Runner::loadStates() {
   return Status::success();
 }
 
+/// Pages of retained sequences go to those that run.
 Status Runner::reservePages() {
   model.views.startCall();
+  Status status = reserveOnce();
+  while (!status.ok()) {
+    model.kv->releaseReserved();
+    if (!status.lacksPages() || !model.prefixes.freePages(*model.kv))
+      return status;
+    status = reserveOnce();
+  }
+  return status;
+}
+
+/// Sets pages aside for the most that the rows may write; an error leaves some set aside.
+Status Runner::reserveOnce() {
   std::vector<DepthCount> depths;
   for (int64_t begin = 0, end = 0; begin < numTableRows; begin = end) {
     int64_t sequence = table[begin * kColumns + abi::kSequence];
@@ -246,7 +257,8 @@ Status Runner::reservePages() {
     for (int64_t index = 0; index < model.kv->getNumCaches(); ++index) {
       SequenceCache &cache = sequences[sequence]->caches[index];
       int64_t slots = model.getManifest().caches[index].getSlotsPerRow(request.loops);
-      int64_t pages = KVPool::countPages(cache, depths, slots, model.kv->getFacts(index).slotsAtMost);
+      int64_t pages =
+          KVPool::countPages(cache, model.kv->getPages(index), depths, slots, model.kv->getFacts(index).slotsAtMost);
       if (Status status = model.kv->getPages(index).reserve(pages))
         return status;
       cache.startCall(end - begin);

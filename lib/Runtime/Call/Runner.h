@@ -26,6 +26,7 @@ private:
   Status fillValues(int64_t input);
   Status prepareOutputs();
   Status reservePages();
+  Status reserveOnce();
   Status loadStates();
   Status execute();
   void emptyTransientCaches();

@@ -26,19 +26,12 @@ void CacheUse::add(const CacheUse &other) {
 Sequence::Sequence(std::shared_ptr<ModelState> model, std::unique_ptr<SequenceMemory> memory)
     : model(std::move(model)), memory(std::move(memory)) {}
 
-/// Drops entries from a position on; the model is locked and open.
-static void truncateCaches(ModelState &model, SequenceMemory &memory, int64_t position) {
-  for (int64_t cache = 0; cache < model.kv->getNumCaches(); ++cache)
-    memory.caches[cache].truncate(static_cast<int32_t>(position), model.kv->getPages(cache),
-                                  model.kv->getFacts(cache).layout);
-}
-
 Sequence::~Sequence() {
-  if (model->process != getpid())
+  if (!memory || model->process != getpid())
     return;
   std::lock_guard lock(model->mutex);
   if (!model->closed)
-    truncateCaches(*model, *memory, /*position=*/0);
+    model->kv->truncate(memory->caches, /*position=*/0);
   model->sequences.erase(memory.get());
 }
 
@@ -53,14 +46,24 @@ Status Sequence::truncate(int64_t position) {
   if (position > 0 && position < memory->length && !memory->states.empty())
     return makeError("cannot drop entries from position ", position,
                      " on: the model has states, which cannot be taken back");
-  truncateCaches(*model, *memory, position);
+  if (!model->kv->truncate(memory->caches, static_cast<int32_t>(position)))
+    return makeError("cannot drop entries from position ", position,
+                     " on: they lie out of order in pages that other sequences hold too");
   memory->length = std::min(memory->length, position);
+  memory->settled.resize(std::min(memory->settled.size(), static_cast<size_t>(position)));
   if (position == 0) {
     for (SequenceState &state : memory->states)
       state = {};
     memory->failure.clear(); // nothing is left of the call that failed
   }
   return Status::success();
+}
+
+void Sequence::settle(std::span<const int64_t> tokens) {
+  if (model->verifyProcess())
+    return;
+  std::lock_guard lock(model->mutex);
+  memory->settled.insert(memory->settled.end(), tokens.begin(), tokens.end());
 }
 
 std::vector<CacheUse> Sequence::getUse() const {

@@ -11,6 +11,9 @@
 using namespace lariat;
 using namespace lariat::runtime;
 
+/// Rows in common that are worth waiting for.
+static constexpr int64_t kRowsWorthWaiting = abi::kPageEntries;
+
 Engine::Engine(std::shared_ptr<Model> model, EngineOptions options, std::optional<StepFunctions> steps,
                const Function *forward)
     : model(std::move(model)), options(std::move(options)), steps(std::move(steps)), forward(forward),
@@ -19,7 +22,9 @@ Engine::Engine(std::shared_ptr<Model> model, EngineOptions options, std::optiona
     profiler.emplace();
 }
 
-Engine::~Engine() = default;
+Engine::~Engine() { clearPrefixes(); }
+
+void Engine::clearPrefixes() { model->dropRetained(this); }
 
 Expected<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Model> model, EngineOptions options) {
   if (options.maxRows < 1 || options.chunkRows < 1)
@@ -38,6 +43,20 @@ Expected<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Model> model, E
   if (engine->steps)
     engine->records.prepare(*engine->steps, /*numSeats=*/0);
   return engine;
+}
+
+/// Rows of a model with states, or of a loop that is bound otherwise, are the request's own.
+std::optional<PrefixKey> Engine::makeKey(const EngineRequest &request) const {
+  const Manifest &manifest = model->getManifest();
+  if (!options.prefixCache || !options.mayCut || !manifest.states.empty() || request.depthAt)
+    return std::nullopt;
+  return PrefixKey{.model = manifest.digest,
+                   .isa = model->getIsa(),
+                   .mode = options.mode,
+                   .missing = options.missing,
+                   .loops = request.loops,
+                   .threshold = request.threshold,
+                   .prefix = request.prefix};
 }
 
 //===----------------------------------------------------------------------===//
@@ -79,7 +98,7 @@ void Engine::takeMail() {
   {
     std::lock_guard lock(mutex);
     for (auto &[number, request] : submitted)
-      waiting.push_back(std::make_unique<Running>(number, std::move(request)));
+      waiting.push_back(std::make_unique<Running>(number, std::move(request), makeKey(request)));
     submitted.clear();
     leaving.swap(cancelled);
   }
@@ -119,22 +138,47 @@ void Engine::addChunk(Running &one) {
   one.next += count;
 }
 
+bool Engine::waitsForRows(Running &one) const {
+  if (!one.key)
+    return false;
+  auto source = running.find(one.awaited);
+  if (source != running.end() && source->second->getNumSettled() < one.awaitedRows)
+    return true;
+  int64_t best = model->countSettled(*one.key, one.getRows()) + kRowsWorthWaiting;
+  one.awaited = -1;
+  for (const auto &[number, other] : running) {
+    int64_t rows = other->key == one.key ? countSparedRows(*one.key, one.getRows(), other->getRows()) : 0;
+    if (rows >= best && other->getNumSettled() < rows) {
+      one.awaited = number;
+      one.awaitedRows = best = rows;
+    }
+  }
+  return one.awaited >= 0;
+}
+
 void Engine::admit() {
   bool mayStart = !waitsForEnd || running.empty();
-  while (!waiting.empty() && mayStart && scheduler.getNumRows() < options.maxRows) {
-    std::unique_ptr<Running> one = std::move(waiting.front());
-    waiting.pop_front();
+  for (size_t index = 0; index < waiting.size() && mayStart && scheduler.getNumRows() < options.maxRows;) {
+    if (waitsForRows(*waiting[index])) {
+      ++index;
+      continue;
+    }
+    std::unique_ptr<Running> one = std::move(waiting[index]);
+    waiting.erase(waiting.begin() + static_cast<int64_t>(index));
     waitsForEnd = false;
     if (one->request.maxNewTokens == 0) {
       finish(*one, Finish::Length, {});
       continue;
     }
-    Expected<std::unique_ptr<Sequence>> sequence = model->createSequence();
+    Expected<std::unique_ptr<Sequence>> sequence =
+        one->key ? model->createSequence(*one->key, one->getRows()) : model->createSequence();
     if (!sequence) {
       finish(*one, Finish::Failed, sequence.text());
       continue;
     }
     one->sequence = std::move(*sequence);
+    one->next = one->sequence->getLength();
+    counts.reusedRows += one->next;
     one->started = numStarted++;
     Running &added = *(running[one->number] = std::move(one));
     addChunk(added);
@@ -143,6 +187,12 @@ void Engine::admit() {
     if (one->ending == Finish::Unfinished && one->numDone == one->seats.size() &&
         one->next < static_cast<int64_t>(one->tokens.size()))
       addChunk(*one);
+}
+
+void Engine::retain(Running &one) {
+  if (one.sequence && one.key)
+    model->retain(std::move(one.sequence), this);
+  one.sequence.reset();
 }
 
 void Engine::takeRows(Running &one) {
@@ -164,6 +214,8 @@ void Engine::finish(Running &one, Finish how, std::string error) {
   EngineEnd &end = ends.emplace_back(EngineEnd{one.number, how, std::move(error), {}});
   if (one.sequence)
     end.use = one.sequence->getUse();
+  if (how != Finish::Failed)
+    retain(one);
   one.sequence.reset();
   waitsForEnd = false;
   std::lock_guard lock(mutex);
@@ -172,24 +224,24 @@ void Engine::finish(Running &one, Finish how, std::string error) {
 
 void Engine::reap() {
   for (auto &[number, one] : running) {
-    auto isSettled = [](const FlightRow &row) { return row.phase == Phase::Settled; };
-    if (one->ending != Finish::Unfinished && std::ranges::all_of(scheduler.getRows(number), isSettled))
-      finish(*one, one->ending, {});
-  }
-  std::erase_if(running, [](const auto &entry) { return entry.second->finish != Finish::Unfinished; });
-  std::erase_if(waiting, [](const std::unique_ptr<Running> &one) { return one->finish != Finish::Unfinished; });
-  for (auto &[number, one] : running) {
     size_t count = 0;
     const std::deque<FlightRow> &rows = scheduler.getRows(number);
     while (count < one->numDone && rows[count].phase == Phase::Settled)
       ++count;
     if (count == 0)
       continue;
+    if (one->key)
+      one->sequence->settle(std::span(one->tokens).subspan(one->getNumSettled(), count));
     freeSeats.insert(freeSeats.end(), one->seats.begin(), one->seats.begin() + static_cast<int64_t>(count));
     one->seats.erase(one->seats.begin(), one->seats.begin() + static_cast<int64_t>(count));
     one->numDone -= count;
     scheduler.leave(number, count);
   }
+  for (auto &[number, one] : running)
+    if (one->ending != Finish::Unfinished && scheduler.getRows(number).empty())
+      finish(*one, one->ending, {});
+  std::erase_if(running, [](const auto &entry) { return entry.second->finish != Finish::Unfinished; });
+  std::erase_if(waiting, [](const std::unique_ptr<Running> &one) { return one->finish != Finish::Unfinished; });
 }
 
 void Engine::preempt(const std::string &why) {
@@ -205,7 +257,7 @@ void Engine::preempt(const std::string &why) {
   std::unique_ptr<Running> one = std::move(last->second);
   running.erase(last);
   takeRows(*one);
-  one->sequence.reset();
+  retain(*one);
   one->next = 0;
   waiting.push_front(std::move(one));
   waitsForEnd = true;
@@ -243,7 +295,7 @@ void Engine::tick() {
   }
   scheduler.endTick();
   ++counts.ticks;
-  counts.pageBytesAtMost = std::max(counts.pageBytesAtMost, model->getMemoryUse().pageBytes);
+  counts.pageBytesAtMost = std::max(counts.pageBytesAtMost, model->getPageBytes());
   std::ranges::sort(tokens, {}, &EngineToken::request);
   if (profiler)
     profiler->endTick(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),

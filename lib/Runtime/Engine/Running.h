@@ -10,8 +10,9 @@
 namespace lariat::runtime {
 
 struct Engine::Running {
-  Running(int64_t number, EngineRequest asked)
-      : number(number), request(std::move(asked)), sampler(request.sampling), tokens(request.prompt) {
+  Running(int64_t number, EngineRequest asked, std::optional<PrefixKey> key)
+      : number(number), request(std::move(asked)), sampler(request.sampling), tokens(request.prompt),
+        key(std::move(key)) {
     sampler.addPrompt(request.prompt);
   }
 
@@ -21,11 +22,17 @@ struct Engine::Running {
   std::vector<int64_t> tokens; ///< of the prompt, then generated
   int64_t next = 0;            ///< position of the first row that has not been added to the scheduler
   std::unique_ptr<Sequence> sequence;
+  std::optional<PrefixKey> key; ///< none: it shares no rows
+  int64_t awaited = -1;         ///< request that is about to have `awaitedRows` in common with it
+  int64_t awaitedRows = 0;
   std::deque<int64_t> seats;          ///< of its rows in the scheduler
   size_t numDone = 0;                 ///< the first ones, whose @coda has run
   Finish ending = Finish::Unfinished; ///< it has all tokens, and rows that still owe entries
   Finish finish = Finish::Unfinished;
 
+  PhasedTokens getRows() const { return {tokens, static_cast<int64_t>(request.prompt.size())}; }
+  /// Rows that have left the scheduler with all their entries.
+  int64_t getNumSettled() const { return next - static_cast<int64_t>(seats.size()); }
   int64_t getNumGenerated() const { return static_cast<int64_t>(tokens.size() - request.prompt.size()); }
   int64_t getFlags(int64_t position) const {
     return (position < request.prefix ? abi::kPrefix : 0) |

@@ -52,23 +52,42 @@ void PagePool::releaseReserved() {
   numReserved = 0;
 }
 
-std::byte *PagePool::take() {
+std::byte *PagePool::takeAny(bool &isZero) {
   if (numReserved == 0 && reserve(1))
     return nullptr;
   --numReserved; // stays in the budget
   ++numTaken;
-  if (used.empty()) {
-    std::byte *page = fresh.back();
-    fresh.pop_back();
-    return page;
-  }
-  std::byte *page = used.back();
-  used.pop_back();
-  std::memset(page, 0, pageBytes);
+  isZero = used.empty();
+  std::vector<std::byte *> &pages = isZero ? fresh : used;
+  std::byte *page = pages.back();
+  pages.pop_back();
+  return page;
+}
+
+std::byte *PagePool::take() {
+  bool isZero = false;
+  std::byte *page = takeAny(isZero);
+  if (page && !isZero)
+    std::memset(page, 0, pageBytes);
+  return page;
+}
+
+std::byte *PagePool::takeCopy(const std::byte *other) {
+  bool isZero = false;
+  std::byte *page = takeAny(isZero);
+  if (!page)
+    return nullptr;
+  std::memcpy(page, other, pageBytes);
+  ++numCopied;
   return page;
 }
 
 void PagePool::giveBack(std::byte *page) {
+  if (auto it = numOthers.find(page); it != numOthers.end()) {
+    if (--it->second == 0)
+      numOthers.erase(it);
+    return;
+  }
   used.push_back(page);
   --numTaken;
   budget->used -= pageBytes;

@@ -53,23 +53,38 @@ static Slots getSlots(const SequenceCache::Query &query) {
   return {0, 0, false};
 }
 
-Table &SequenceCache::touch(int64_t slot, const ViewMemory &memory) {
+Table &SequenceCache::add(int64_t slot) {
   if (slot >= static_cast<int64_t>(tables.size())) {
     tables.resize(slot + 1);
     touchedIn.resize(slot + 1);
   }
   if (!tables[slot])
     tables[slot] = std::make_unique<Table>();
-  if (touchedIn[slot] != memory.call) {
-    tables[slot]->makeRoom(roomPerSlot);
-    touchedIn[slot] = memory.call;
-  }
   return *tables[slot];
 }
 
+Table &SequenceCache::touch(int64_t slot, const ViewMemory &memory) {
+  Table &table = add(slot);
+  if (touchedIn[slot] != memory.call) {
+    table.makeRoom(roomPerSlot);
+    touchedIn[slot] = memory.call;
+  }
+  return table;
+}
+
+void SequenceCache::outdateLists(ViewMemory &memory) {
+  for (auto &[query, merged] : lists)
+    memory.outdated.push_back(std::move(merged.list));
+  lists.clear();
+}
+
 abi::EntryRef SequenceCache::reserve(int64_t slot, int32_t position, bool inPrefix, bool filled, PagePool &pool,
-                                     const ViewMemory &memory) {
-  return touch(slot, memory).reserve(position, inPrefix, filled, pool);
+                                     ViewMemory &memory) {
+  int64_t numCopied = pool.getNumCopied();
+  abi::EntryRef entry = touch(slot, memory).reserve(position, inPrefix, filled, pool);
+  if (pool.getNumCopied() != numCopied) // lists show a page that belongs to others from now on
+    outdateLists(memory);
+  return entry;
 }
 
 /// Whether the table of the look-up's last slot is the view: it is the only one, or it has every position and no
@@ -178,9 +193,25 @@ void SequenceCache::restart(int64_t slot, ViewMemory &memory) {
   if (!find(slot))
     return;
   tables[slot]->restart();
-  for (auto &[query, merged] : lists)
-    memory.outdated.push_back(std::move(merged.list));
-  lists.clear();
+  outdateLists(memory);
+}
+
+int64_t SequenceCache::countCopies(int32_t position) const {
+  int64_t count = 0;
+  for (const std::unique_ptr<Table> &table : tables)
+    count += table ? table->countCopies(position) : 0;
+  return count;
+}
+
+void SequenceCache::share(const SequenceCache &from, int32_t position, PagePool &pool, const PageLayout &layout) {
+  for (size_t slot = 0; slot < from.tables.size(); ++slot)
+    if (const Table *table = from.tables[slot].get(); table && table->countBefore(position) > 0)
+      add(static_cast<int64_t>(slot)).share(*table, position, pool, layout);
+}
+
+bool SequenceCache::canTruncate(int32_t position, const PagePool &pool) const {
+  return std::ranges::all_of(
+      tables, [&](const std::unique_ptr<Table> &table) { return !table || table->canTruncate(position, pool); });
 }
 
 void SequenceCache::truncate(int32_t position, PagePool &pool, const PageLayout &layout) {

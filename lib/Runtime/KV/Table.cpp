@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Writing and dropping entries. Dropping from a table that is not ordered moves the entries that stay together, in the
-// order in which they were written.
+// Writing, sharing and dropping entries. Dropping from a table that is not ordered moves the entries that stay together, in
+// the order in which they were written. That must not happen on a shared page, so of a table that is not ordered a page is
+// shared only if all its entries are.
 
 #include "lariat/Runtime/KV/Table.h"
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 using namespace lariat;
 using namespace lariat::runtime;
@@ -42,9 +44,23 @@ void Table::loseOrder() {
     indexOf[withoutPrefixBit(positions[index])] = static_cast<int32_t>(index + 1);
 }
 
+/// Makes the page of an entry one that no other table holds; false where there is none left for a copy.
+bool Table::own(int64_t index, PagePool &pool) {
+  std::byte *&page = pages[index / kEntries];
+  if (!pool.isShared(page))
+    return true;
+  std::byte *copy = pool.takeCopy(page);
+  if (!copy)
+    return false;
+  pool.giveBack(std::exchange(page, copy));
+  return true;
+}
+
 abi::EntryRef Table::reserve(int32_t position, bool inPrefix, bool filled, PagePool &pool) {
   int32_t marked = inPrefix ? position | abi::kPrefixBit : position;
   if (int64_t index = find(position); index >= 0) {
+    if (!own(index, pool))
+      return {nullptr, 0};
     numFilled += static_cast<int>(filled) - isFilled[index];
     isFilled[index] = filled;
     positions[index] = marked;
@@ -57,6 +73,8 @@ abi::EntryRef Table::reserve(int32_t position, bool inPrefix, bool filled, PageP
     if (!page)
       return {nullptr, 0};
     pages.push_back(page);
+  } else if (!own(size(), pool)) {
+    return {nullptr, 0};
   }
   if (ordered && position < last)
     loseOrder();
@@ -71,12 +89,12 @@ abi::EntryRef Table::reserve(int32_t position, bool inPrefix, bool filled, PageP
   return getRef(size() - 1);
 }
 
-/// Copies entry `from` over entry `to`, all parts.
-void Table::moveEntry(int64_t from, int64_t to, const PageLayout &layout) {
-  abi::EntryRef source = getRef(from), target = getRef(to);
+/// Copies an entry over another one, all parts.
+static void copyEntry(const abi::EntryRef &source, const abi::EntryRef &target, const PageLayout &layout) {
   int64_t bytes = layout.elementBytes, side = layout.dim * kEntries * bytes;
   for (int64_t part = 0; part < layout.parts; ++part) {
-    std::byte *read = source.page + part * 2 * side, *write = target.page + part * 2 * side;
+    const std::byte *read = source.page + part * 2 * side;
+    std::byte *write = target.page + part * 2 * side;
     for (int64_t column = 0; column < layout.dim; ++column)
       std::memcpy(write + (column * kEntries + target.index) * bytes, read + (column * kEntries + source.index) * bytes,
                   bytes);
@@ -84,6 +102,64 @@ void Table::moveEntry(int64_t from, int64_t to, const PageLayout &layout) {
                 layout.dim * bytes);
   }
 }
+
+//===----------------------------------------------------------------------===//
+// Sharing
+//===----------------------------------------------------------------------===//
+
+int64_t Table::countBefore(int32_t position) const {
+  return std::ranges::count_if(positions, [&](int32_t marked) { return withoutPrefixBit(marked) < position; });
+}
+
+/// First entries, all before a position, whose pages may be shared.
+int64_t Table::countShareable(int32_t position) const {
+  auto it = std::ranges::find_if(positions, [&](int32_t marked) { return withoutPrefixBit(marked) >= position; });
+  int64_t count = it - positions.begin();
+  return ordered || count == size() ? count : count / kEntries * kEntries;
+}
+
+int64_t Table::countCopies(int32_t position) const {
+  return (countBefore(position) - countShareable(position) + kEntries - 1) / kEntries;
+}
+
+void Table::share(const Table &from, int32_t position, PagePool &pool, const PageLayout &layout) {
+  int64_t numShared = from.countShareable(position);
+  makeRoom(from.countBefore(position));
+  pages.assign(from.pages.begin(), from.pages.begin() + (numShared + kEntries - 1) / kEntries);
+  for (std::byte *page : pages)
+    pool.share(page);
+  for (int64_t index = 0; index < from.size(); ++index) {
+    int32_t marked = from.positions[index], here = withoutPrefixBit(marked);
+    if (here >= position)
+      continue;
+    if (index >= numShared && getRoom() == 0)
+      pages.push_back(pool.take());
+    positions.push_back(marked);
+    isFilled.push_back(from.isFilled[index]);
+    if (index >= numShared)
+      copyEntry(from.getRef(index), getRef(size() - 1), layout);
+    ordered &= here > last;
+    last = std::max(last, here);
+  }
+  numFilled = std::ranges::count(isFilled, 1);
+  if (!ordered)
+    loseOrder();
+}
+
+bool Table::canTruncate(int32_t position, const PagePool &pool) const {
+  if (ordered)
+    return true;
+  auto it = std::ranges::find_if(positions, [&](int32_t marked) { return withoutPrefixBit(marked) >= position; });
+  int64_t first = it - positions.begin(), end = countBefore(position); // entries that others move to
+  for (int64_t index = first; index < end; ++index)
+    if (pool.isShared(pages[index / kEntries]))
+      return false;
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// Dropping
+//===----------------------------------------------------------------------===//
 
 void Table::restart() {
   positions.clear();
@@ -105,7 +181,7 @@ void Table::truncate(int32_t position, PagePool &pool, const PageLayout &layout)
     if (here >= position)
       continue;
     if (index != kept)
-      moveEntry(index, kept, layout);
+      copyEntry(getRef(index), getRef(kept), layout);
     positions[kept] = positions[index];
     isFilled[kept] = isFilled[index];
     stillOrdered &= here > last;

@@ -78,9 +78,8 @@ static std::string_view toText(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
 }
 
-/// Compares a manifest with the checksum that lies beside it, where there is one.
-static Status verifyManifestSum(const FileDescriptor &folder, std::span<const std::byte> manifest,
-                                const std::string &path) {
+/// Compares the checksum of a manifest with the one that lies beside it, where there is one.
+static Status verifyManifestSum(const FileDescriptor &folder, const std::string &found, const std::string &path) {
   std::string place = path + "/" + kManifestSumFile;
   Expected<OpenFile> file = openBelow(folder, kManifestSumFile, path);
   if (!file)
@@ -90,11 +89,8 @@ static Status verifyManifestSum(const FileDescriptor &folder, std::span<const st
   Expected<std::vector<std::byte>> sum = readFile(file->descriptor, file->identity.bytes, place);
   if (!sum)
     return sum.takeError();
-  Expected<std::string> found = computeSha256(manifest);
-  if (!found)
-    return found.takeError();
-  if (*found != toText(*sum).substr(0, 64))
-    return makeError(path, "/", kManifestFile, " is damaged: its SHA-256 is ", *found, ", ", kManifestSumFile,
+  if (found != toText(*sum).substr(0, 64))
+    return makeError(path, "/", kManifestFile, " is damaged: its SHA-256 is ", found, ", ", kManifestSumFile,
                      " says another");
   return Status::success();
 }
@@ -109,9 +105,15 @@ static Expected<Manifest> readManifest(const FileDescriptor &folder, const std::
   Expected<std::vector<std::byte>> bytes = readFile(file->descriptor, file->identity.bytes, place);
   if (!bytes)
     return bytes.takeError();
-  if (Status status = verifyManifestSum(folder, *bytes, path))
+  Expected<std::string> digest = computeSha256(*bytes);
+  if (!digest)
+    return digest.takeError();
+  if (Status status = verifyManifestSum(folder, *digest, path))
     return status.takeError();
-  return parseManifest(toText(*bytes), place);
+  Expected<Manifest> manifest = parseManifest(toText(*bytes), place);
+  if (manifest)
+    manifest->digest = std::move(*digest);
+  return manifest;
 }
 
 static std::string join(const std::vector<std::string> &words) {

@@ -15,6 +15,8 @@ void Generation::collect() {
     result.steps.push_back(token.steps);
     tokens.push_back({token.request, token.choice, token.steps});
   }
+  if (!engine->hasWaiting())
+    engine->clearPrefixes(); // no request is to come that could begin with them
   for (const EngineEnd &end : engine->getEnds()) {
     SequenceTokens &result = results[end.request];
     result.finish = end.finish;

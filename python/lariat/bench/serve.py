@@ -86,7 +86,7 @@ def _threshold(session: Session, load_: Load) -> float | None:
 
 def _run(session: Session, load_: Load, planned: Sequence[Planned], arrivals: Sequence[float]) -> _Run:
     loop = "whole" if load_.engine == "whole" else "steps"
-    engine = Engine(session, chunk_rows=load_.rows, refills=load_.engine == "depth", loop=loop)
+    engine = Engine(session, chunk_rows=load_.rows, refills=load_.engine == "depth", loop=loop, prefix_cache=False)
     threshold = _threshold(session, load_)
     waiting = deque(sorted(zip(arrivals, range(len(planned)), strict=True)))
     requests: dict[int, _Request] = {}

@@ -8,6 +8,7 @@ rows of a tick, chunks of prompts, order, and pages so few that requests give th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
@@ -102,7 +103,7 @@ def finish_all(engine: Engine, come: Callable[[], bool]) -> dict[int, Answer]:
 
 def run_alone(session: Session, prompt: list[int], options: GenerateOptions, missing: str | None) -> tuple[Answer, int]:
     """And the bytes of its pages."""
-    engine = Engine(session, missing=missing)
+    engine = Engine(session, prefix_cache=False, missing=missing)
     engine.submit(prompt, options)
     (answer,) = finish_all(engine, lambda: False).values()
     return answer, engine.counts().kv_bytes_peak
@@ -143,7 +144,80 @@ def test_every_schedule_gives_what_a_request_gets_alone(case: Callable[[str], Ca
 
         answers = finish_all(engine, come)
         assert [answers[number] for number in range(len(requests))] == [answer for answer, _ in alone]
+        engine.clear_prefixes()
         assert session.memory()["kv_pages"] == 0
+
+
+@pytest.mark.parametrize("schedule", range(3))
+@pytest.mark.parametrize("name", [f"seed {seed}" for seed in SEEDS] + list(FAMILIES))
+def test_rows_of_others_change_no_answer(case: Callable[[str], Case], name: str, schedule: int) -> None:
+    one = case(name)
+    generator = np.random.default_rng([schedule, 7, *name.encode()])
+    missing = str(generator.choice([*one.missing, ""])) or None
+    texts = generator.integers(0, one.vocab, (2, one.context - 14)).tolist()
+
+    def draw_alike() -> tuple[list[int], GenerateOptions]:
+        begin = texts[generator.integers(2)][: generator.integers(1, one.context - 14)]
+        more, options = draw_request(generator, one)
+        return (begin + more)[: len(begin) + int(generator.integers(3))], options
+
+    requests = [draw_alike() for _ in range(generator.integers(3, 8))]
+    with lariat.load(one.fast.artefact, threads=1) as session:
+        alone = [run_alone(session, prompt, options, missing) for prompt, options in requests]
+    page = max(cache["page_bytes"] for cache in session.info.manifest["code"]["caches"])  # type: ignore[index]
+    pages = -(-max(size for _, size in alone) // page) + 8 if schedule == 2 else None
+    with lariat.load(one.fast.artefact, max_rows=int(generator.integers(5, 60)), kv_pages=pages) as session:
+        engine = Engine(session, loop=str(generator.choice(["auto", "steps", "whole"])), missing=missing)
+        waiting = list(requests)
+
+        def come() -> bool:
+            while waiting and generator.integers(3) == 0:
+                engine.submit(*waiting.pop(0))
+            return bool(waiting)
+
+        answers = finish_all(engine, come)
+        assert [answers[number] for number in range(len(requests))] == [answer for answer, _ in alone]
+        engine.clear_prefixes()
+        assert session.memory()["kv_pages"] == 0
+
+
+@pytest.mark.parametrize("name", ["mor-token-sigmoid", "ouro-propagate", "rrt-copy-last", "huginn-propagate"])
+def test_rows_in_common_are_computed_once(case: Callable[[str], Case], name: str) -> None:
+    one = case(name)
+    prompts = [[3, 1, 2] * 22 + [last] for last in (1, 2)]
+    options = GenerateOptions(max_new_tokens=3, ignore_eos=True, exit_threshold=one.threshold)
+    with lariat.load(one.fast.artefact) as session:
+        engine = Engine(session)
+        for prompt in prompts:
+            engine.submit(prompt, options)
+        finish_all(engine, lambda: False)
+        counts = engine.counts()
+    assert counts.reused_rows == 66
+    assert counts.prelude.rows + counts.whole.rows == 66 + 2 * (1 + 2)
+
+
+@pytest.mark.parametrize("change", [{"loops": 2}, {"exit_threshold": 0.625}])
+def test_another_loop_shares_no_rows(case: Callable[[str], Case], change: dict[str, float]) -> None:
+    one = case("ouro-propagate")
+    options = GenerateOptions(max_new_tokens=2, ignore_eos=True, exit_threshold=0.5)
+    with lariat.load(one.fast.artefact) as session:
+        engine = Engine(session)
+        for asked in (options, replace(options, **change)):  # type: ignore[arg-type]
+            engine.submit([1, 2, 3] * 20, asked)
+            finish_all(engine, lambda: False)
+        assert engine.counts().reused_rows == 0
+
+
+def test_prompts_of_one_run_that_begin_alike_give_what_they_give_alone(case: Callable[[str], Case]) -> None:
+    one = case("rrt-copy-last")
+    prompts = [[3, 1, 2] * 24 + [last] for last in range(4)]
+    options = GenerateOptions(max_new_tokens=4, ignore_eos=True, exit_threshold=one.threshold)
+    with lariat.load(one.fast.artefact) as session:
+        expected = [session.generate([prompt], options)[0] for prompt in prompts]
+        found = session.generate(prompts, options)
+    assert [(one.tokens, one.steps, one.slots) for one in found] == [
+        (one.tokens, one.steps, one.slots) for one in expected
+    ]
 
 
 def test_generate_gives_the_same_with_few_rows_and_few_pages(case: Callable[[str], Case]) -> None:

@@ -150,6 +150,7 @@ def test_requests_that_are_refused(session: Session, prompt: list[int], more: di
         engine.submit(prompt, GenerateOptions(**{"max_new_tokens": 1, **more}))  # type: ignore[arg-type]
     assert str(caught.value).startswith(message)
     assert engine.submit([65], options(1)) == 0 and finish_all(engine)[0].finish == "length"
+    engine.clear_prefixes()
 
 
 def test_tokens_that_are_no_whole_numbers_are_refused(session: Session) -> None:
@@ -200,6 +201,7 @@ def test_logits_that_are_no_numbers_end_their_request_only(strange: Path, sessio
         for prompt in prompts:
             engine.submit(prompt, options(9))
         answers = finish_all(engine)
+        engine.clear_prefixes()
         assert broken.memory()["kv_pages"] == 0
         with pytest.raises(RuntimeFault, match="the logits of position 2 of sequence 3 are not numbers"):
             broken.generate(prompts[:1] + prompts[2:3] * 2 + prompts[3:], options(9))
@@ -232,6 +234,7 @@ def test_a_request_longer_than_the_pool_fails_and_others_go_on(compiled: Path, s
         engine.submit([67] * 200, options(5))
         engine.submit([68], options(5))
         answers = finish_all(engine)
+        engine.clear_prefixes()
         assert small.memory()["kv_pages"] == 0
         with pytest.raises(RuntimeFault, match="more pages"):
             small.generate([[67] * 200], options(5))
@@ -393,6 +396,7 @@ with lariat.load({str(compiled / "ouro.lariat")!r}, threads=1, max_rows=8) as se
         print("interrupted", session.memory()["kv_pages"] - held)
     while engine.tick().unfinished:
         pass
+    engine.clear_prefixes()
     print(session.memory()["kv_pages"])
 """
     process = subprocess.Popen(

@@ -1,90 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The engine on the counting model: every request gets what it gets alone, whatever happens beside it, and all pages come
-// back. Its next token is the sum of the tokens so far, odd tokens exit after one of three steps at a threshold below 1,
-// and their later entries are filled in.
+// back.
 
-#include "lariat/Runtime/Engine/Engine.h"
+#include "EngineCases.h"
 
-#include <gtest/gtest.h>
-#include <map>
 #include <random>
 #include <thread>
 
 using namespace lariat::runtime;
 
 namespace {
-
-constexpr int64_t kNotANumber = 300;
-
-std::shared_ptr<Model> openModel(int64_t kvBytes = 0) {
-  Expected<std::unique_ptr<Model>> model =
-      Model::open(std::string(LARIAT_ARTEFACTS) + "/counting.lariat", {.threads = 2, .kvBytes = kvBytes});
-  EXPECT_TRUE(model) << (model ? "" : model.text());
-  return model ? std::move(*model) : nullptr;
-}
-
-std::unique_ptr<Engine> createEngine(const std::shared_ptr<Model> &model, EngineOptions options = {}) {
-  Expected<std::unique_ptr<Engine>> engine = Engine::create(model, std::move(options));
-  EXPECT_TRUE(engine) << (engine ? "" : engine.text());
-  return engine ? std::move(*engine) : nullptr;
-}
-
-EngineRequest makeRequest(std::vector<int64_t> prompt, int64_t count, float threshold = 1) {
-  return {.prompt = std::move(prompt),
-          .loops = 3,
-          .threshold = threshold,
-          .maxNewTokens = count,
-          .sampling = {},
-          .endTokens = {},
-          .depthAt = {}};
-}
-
-struct Outcome {
-  std::vector<int64_t> tokens;
-  std::vector<int32_t> steps;
-  Finish finish = Finish::Unfinished;
-  std::string error;
-  std::string use; ///< entries of its sequence at the end
-
-  bool operator==(const Outcome &) const = default;
-};
-
-void PrintTo(const Outcome &outcome, std::ostream *os) {
-  for (int64_t token : outcome.tokens)
-    *os << token << " ";
-  *os << "| finish " << static_cast<int>(outcome.finish) << " " << outcome.error << " | " << outcome.use;
-}
-
-void collect(const Engine &engine, std::map<int64_t, Outcome> &outcomes) {
-  for (const EngineToken &token : engine.getTokens()) {
-    outcomes[token.request].tokens.push_back(token.choice.token);
-    outcomes[token.request].steps.push_back(token.steps);
-  }
-  for (const EngineEnd &end : engine.getEnds()) {
-    Outcome &outcome = outcomes[end.request];
-    outcome.finish = end.finish;
-    outcome.error = end.error;
-    for (const CacheUse &use : end.use)
-      for (const SlotUse &slot : use.slots)
-        outcome.use += std::to_string(slot.computed) + "+" + std::to_string(slot.filled) + " ";
-  }
-}
-
-std::map<int64_t, Outcome> runAll(Engine &engine) {
-  std::map<int64_t, Outcome> outcomes;
-  while (engine.getNumUnfinished() > 0) {
-    engine.tick();
-    collect(engine, outcomes);
-  }
-  return outcomes;
-}
-
-Outcome runAlone(const std::shared_ptr<Model> &model, const EngineRequest &request) {
-  std::unique_ptr<Engine> engine = createEngine(model);
-  engine->submit(request);
-  return runAll(*engine)[0];
-}
 
 /// Random requests from a seed; prompts are of small tokens, so that sums stay below the special ones for a while.
 std::vector<EngineRequest> drawRequests(std::mt19937_64 &random, int64_t count) {
@@ -130,6 +56,7 @@ TEST(Engine, EveryScheduleGivesWhatARequestGetsAlone) {
     }
     for (size_t number = 0; number < requests.size(); ++number)
       EXPECT_EQ(outcomes[static_cast<int64_t>(number)], runAlone(model, requests[number])) << "request " << number;
+    engine->clearPrefixes();
     EXPECT_EQ(small->getMemoryUse().pageBytes, 0);
   }
 }
@@ -148,6 +75,7 @@ TEST(Engine, RequestsGiveTheirPagesBackWhereOthersNeedThem) {
   for (const auto &[number, outcome] : outcomes)
     EXPECT_EQ(outcome, runAlone(model, requests[number])) << "request " << number;
   EXPECT_LE(engine->getCounts().pageBytesAtMost, small->getMemoryUse().limitBytes);
+  engine->clearPrefixes();
   EXPECT_EQ(small->getMemoryUse().pageBytes, 0);
 }
 
@@ -163,6 +91,7 @@ TEST(Engine, ARequestLongerThanThePoolFailsAlone) {
   EXPECT_EQ(outcomes[1].finish, Finish::Failed);
   EXPECT_NE(outcomes[1].error.find("more pages"), std::string::npos) << outcomes[1].error;
   EXPECT_EQ(outcomes[2], runAlone(model, makeRequest({4}, 5)));
+  engine->clearPrefixes();
   EXPECT_EQ(small->getMemoryUse().pageBytes, 0);
 }
 
@@ -199,6 +128,7 @@ TEST(Engine, TenThousandRandomCancellationsLeaveNothingBehind) {
   EXPECT_EQ(static_cast<int64_t>(outcomes.size()), numSubmitted);
   for (const auto &[number, outcome] : outcomes)
     EXPECT_TRUE(outcome.finish == Finish::Length || outcome.finish == Finish::Stopped) << number;
+  engine->clearPrefixes();
   EXPECT_EQ(model->getMemoryUse().pageBytes, 0);
 }
 

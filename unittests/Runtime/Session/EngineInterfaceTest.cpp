@@ -89,6 +89,7 @@ TEST_F(EngineInterface, RequestsGetTheirTokensAndEnds) {
   EXPECT_EQ(answers[2].tokens, (std::vector<int64_t>{5, 10, 20}));
   EXPECT_TRUE(answers[3].tokens.empty());
   EXPECT_EQ(answers[3].finish, LARIAT_FINISH_LENGTH);
+  EXPECT_OK(call(lariat_engine_clear_prefixes, engine));
   EXPECT_EQ(getPageBytes(), 0);
   lariat_engine_counts counts{};
   counts.struct_size = sizeof counts;
@@ -96,6 +97,26 @@ TEST_F(EngineInterface, RequestsGetTheirTokensAndEnds) {
   EXPECT_GT(counts.ticks, 2);
   EXPECT_GT(counts.kv_bytes_peak, 0);
   EXPECT_EQ(counts.prelude.rows, counts.coda.rows);
+}
+
+TEST_F(EngineInterface, ALaterRequestReusesRowsUnlessToldNotTo) {
+  for (int32_t isOn : {1, 0}) {
+    lariat_engine_destroy(engine);
+    lariat_engine_options options;
+    lariat_engine_options_init(&options, sizeof options);
+    EXPECT_EQ(options.prefix_cache, 1);
+    options.prefix_cache = isOn;
+    ASSERT_EQ(call(lariat_engine_open, session, &options, &engine).text, "");
+    for (int64_t last : {1, 2}) {
+      submit({1, 1, 1, 1, last}, 2);
+      finishAll();
+    }
+    lariat_engine_counts counts{};
+    counts.struct_size = sizeof counts;
+    EXPECT_OK(call(lariat_engine_get_counts, engine, &counts));
+    EXPECT_EQ(counts.reused_rows, isOn ? 4 : 0);
+    EXPECT_EQ(getPageBytes() > 0, isOn != 0);
+  }
 }
 
 TEST_F(EngineInterface, AFailedRequestSaysWhyAndHarmsNoOther) {
@@ -106,6 +127,7 @@ TEST_F(EngineInterface, AFailedRequestSaysWhyAndHarmsNoOther) {
   EXPECT_NE(answers[0].error.find("are not numbers"), std::string::npos) << answers[0].error;
   EXPECT_EQ(answers[1].tokens, (std::vector<int64_t>{1, 2, 4, 8}));
   EXPECT_EQ(answers[1].error, "");
+  EXPECT_OK(call(lariat_engine_clear_prefixes, engine));
   EXPECT_EQ(getPageBytes(), 0);
 }
 
@@ -120,6 +142,7 @@ TEST_F(EngineInterface, CancelEndsARequestAndKnowsWhichThereAre) {
   }
   EXPECT_EQ(answers[0].finish, LARIAT_FINISH_STOPPED);
   EXPECT_EQ(answers[1].finish, LARIAT_FINISH_LENGTH);
+  EXPECT_OK(call(lariat_engine_clear_prefixes, engine));
   EXPECT_EQ(getPageBytes(), 0);
   EXPECT_OK(call(lariat_engine_cancel, engine, int64_t(1))); // it has ended
   for (int64_t number : {int64_t(2), int64_t(-1), INT64_MAX})
@@ -142,6 +165,7 @@ TEST_F(EngineInterface, NullAndWrongHandles) {
     EXPECT_FAILS(call(lariat_engine_cancel, wrong, int64_t(0)), LARIAT_STATUS_MISUSE, message);
     EXPECT_FAILS(call(lariat_engine_tick, wrong, &tick), LARIAT_STATUS_MISUSE, message);
     EXPECT_FAILS(call(lariat_engine_get_counts, wrong, &counts), LARIAT_STATUS_MISUSE, message);
+    EXPECT_FAILS(call(lariat_engine_clear_prefixes, wrong), LARIAT_STATUS_MISUSE, message);
   };
   refuseAll(nullptr, "the engine is null");
   refuseAll(reinterpret_cast<lariat_engine *>(&batch), "is none that exists");
@@ -348,6 +372,7 @@ TEST_F(EngineInterface, RequestsComeAndGoFromManyThreadsWhileOneTicks) {
   for (const auto &[number, answer] : answers)
     numStopped += answer.finish == LARIAT_FINISH_STOPPED;
   EXPECT_LE(numStopped, 40);
+  EXPECT_OK(call(lariat_engine_clear_prefixes, engine));
   EXPECT_EQ(getPageBytes(), 0);
 }
 

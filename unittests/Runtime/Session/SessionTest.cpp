@@ -215,6 +215,17 @@ TEST(Session, Generates) {
   }
 }
 
+TEST(Session, NothingIsHeldOnceTheLastPromptHasStarted) {
+  std::unique_ptr<Session> session = open();
+  std::vector<int64_t> prompt(100, 1);
+  Expected<std::unique_ptr<Generation>> generation = session->generate(generateRequest({prompt, prompt}, 3));
+  ASSERT_TRUE(generation) << generation.text();
+  while (!(*generation)->next()->empty())
+    continue;
+  EXPECT_EQ((*generation)->getResults()[0].tokens, (*generation)->getResults()[1].tokens);
+  EXPECT_EQ(session->getModel().getMemoryUse().pageBytes, 0);
+}
+
 TEST(Session, TokensThatEndASequence) {
   std::unique_ptr<Session> session = open();
   std::vector<SequenceTokens> results;

@@ -23,6 +23,7 @@
 #define LARIAT_RUNTIME_CALL_MODEL_H
 
 #include "lariat/Runtime/Call/Call.h"
+#include "lariat/Runtime/KV/PrefixKey.h"
 #include "lariat/Runtime/Load/Artefact.h"
 #include "lariat/Runtime/Threads/ThreadPool.h"
 
@@ -47,7 +48,7 @@ struct FunctionKey {
   bool derived = false;
 };
 
-/// Memory of a model and all its sequences, in bytes.
+/// Memory of a model and all its sequences, retained ones too, in bytes. What several share counts once.
 struct MemoryUse {
   int64_t liveBytes = 0;    ///< of keys and values: entries * bytes per entry
   int64_t pageBytes = 0;    ///< pages that tables hold
@@ -74,11 +75,22 @@ public:
   const std::string &getIsa() const;
   int64_t getNumThreads() const;
   MemoryUse getMemoryUse() const;
+  /// MemoryUse::pageBytes alone, which costs nothing.
+  int64_t getPageBytes() const;
 
   /// The function of a variant; an error lists what there is, or says why the compiler refused the variant.
   Expected<const Function *> findFunction(const FunctionKey &key) const;
 
   Expected<std::unique_ptr<Sequence>> createSequence();
+  /// One for a request under a key, which begins with the rows that others have settled: getLength() of them. Of models of
+  /// free order without states only.
+  Expected<std::unique_ptr<Sequence>> createSequence(const PrefixKey &key, const PhasedTokens &rows);
+  /// Rows that such a sequence would begin with.
+  int64_t countSettled(const PrefixKey &key, const PhasedTokens &rows) const;
+  /// Keeps the settled rows of a sequence with a key for those to come, as long as pages last.
+  void retain(std::unique_ptr<Sequence> sequence, const void *owner);
+  /// Drops what an owner retained.
+  void dropRetained(const void *owner);
 
   /// Keeps the threads for the calling thread until the result goes, which saves some microseconds in each call of a
   /// model with as many threads. Calls of other threads wait, so hold them for a few calls at a time, and of one model only;

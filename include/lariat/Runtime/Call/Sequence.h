@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace lariat::runtime {
@@ -42,9 +43,12 @@ public:
   Sequence &operator=(const Sequence &) = delete;
 
   /// Drops the entries of positions from `position` on and returns pages that hold nothing else. With states, which
-  /// cannot be taken back, only 0 is possible.
+  /// cannot be taken back, only 0 is possible. So it is for positions among rows that other sequences share, where
+  /// entries lie out of order.
   Status truncate(int64_t position);
-  /// Memory per cache, in the order of Manifest::caches. Empty once the model is closed.
+  /// Says that the next rows, by position, have all their entries: a sequence under the same key may begin with them.
+  void settle(std::span<const int64_t> tokens);
+  /// Memory per cache, in the order of Manifest::caches; pages that others hold too count. Empty once the model is closed.
   std::vector<CacheUse> getUse() const;
   /// One more than the largest position that was in a call; 0 at the start.
   int64_t getLength() const;

@@ -11,7 +11,10 @@
 // A request's results are those it has alone, bit for bit. A row alone in the model runs @forward, all steps at once, and so
 // does every row of a model whose loop cannot be split.
 //
-// Without pages for a call, the request that started last gives its pages back and later computes its tokens again. A
+// A request begins with the rows that another one under its key (KV/PrefixKey.h) has computed, and waits for those that
+// another one is about to. Sequences of requests that ended are retained for it while pages last.
+//
+// Without pages for a call, the request that started last gives way and later computes again what is lost of its rows. A
 // request that needs more pages than there are fails; so does one whose logits are no numbers. Others go on.
 //
 // submit, cancel and getNumUnfinished may be called from any thread, the rest from one thread at a time.
@@ -42,9 +45,10 @@ struct EngineOptions {
   int64_t maxRows = 512;   ///< of a tick
   int64_t chunkRows = 256; ///< of a prompt that enter together while others generate
   Order order = Order::Oldest;
-  bool mayCut = true;  ///< whether a prompt may be run in chunks
-  bool refills = true; ///< false: rows enter only when the loop is empty, as in engines that batch by token
+  bool mayCut = true;      ///< whether a prompt may be run in chunks
+  bool refills = true;     ///< false: rows enter only when the loop is empty, as in engines that batch by token
   LoopRun loop = LoopRun::Auto;
+  bool prefixCache = true; ///< whether requests share rows; without effect where a prompt must not be cut
   bool keepsProfile = false;
 };
 
@@ -89,6 +93,7 @@ struct Timing {
 /// Since the engine began.
 struct EngineCounts {
   int64_t ticks = 0, preemptions = 0;
+  int64_t reusedRows = 0; ///< that requests began with, at their start and after they gave way
   Timing prelude, core, fill, coda, whole;
   int64_t pageBytesAtMost = 0;
 };
@@ -120,6 +125,10 @@ public:
   const EngineCounts &getCounts() const { return counts; }
   /// Nothing unless EngineOptions::keepsProfile.
   std::optional<EngineProfile> getProfile() const;
+  /// Whether requests wait to start.
+  bool hasWaiting() const { return !waiting.empty(); }
+  /// Drops sequences that are retained.
+  void clearPrefixes();
 
 private:
   struct Running;
@@ -138,9 +147,14 @@ private:
   Engine(std::shared_ptr<Model> model, EngineOptions options, std::optional<StepFunctions> steps,
          const Function *forward);
 
+  std::optional<PrefixKey> makeKey(const EngineRequest &request) const;
   void admit();
+  /// Whether a request should wait for rows that one that runs is about to have in common with it.
+  bool waitsForRows(Running &one) const;
   /// The next rows of a request, to the scheduler.
   void addChunk(Running &one);
+  /// Gives the sequence of a request away, for others to begin with.
+  void retain(Running &one);
   /// Takes all rows of a request from the scheduler.
   void takeRows(Running &one);
   void finish(Running &one, Finish how, std::string error);

@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <span>
+#include <unordered_map>
 
 namespace lariat::runtime {
 
@@ -25,6 +26,20 @@ struct DepthCount {
   int64_t depth = 0, numRows = 0;
 };
 
+/// Counts entries of sequences in one cache; on a page that several of them hold, the most that one has there.
+class EntryCount {
+public:
+  explicit EntryCount(const PagePool &pool) : pool(pool) {}
+
+  void add(const SequenceCache &cache);
+  int64_t get() const;
+
+private:
+  const PagePool &pool;
+  int64_t numAlone = 0;
+  std::unordered_map<const std::byte *, int64_t> onShared;
+};
+
 class KVPool {
 public:
   /// `limit` in bytes of pages; 0: none.
@@ -33,12 +48,19 @@ public:
   int64_t getNumCaches() const { return static_cast<int64_t>(facts.size()); }
   const CacheFacts &getFacts(int64_t cache) const { return facts[cache]; }
   PagePool &getPages(int64_t cache) { return *pages[cache]; }
+  const PagePool &getPages(int64_t cache) const { return *pages[cache]; }
   const PageBudget &getBudget() const { return budget; }
   void releaseReserved();
 
-  /// The most pages that rows may need which start at these depths and write `slotsPerRow` slots each.
-  static int64_t countPages(const SequenceCache &cache, std::span<const DepthCount> depths, int64_t slotsPerRow,
-                            int64_t slotsAtMost);
+  /// The most pages that rows may need which start at these depths and write `slotsPerRow` slots each; copies of shared
+  /// pages count.
+  static int64_t countPages(const SequenceCache &cache, const PagePool &pool, std::span<const DepthCount> depths,
+                            int64_t slotsPerRow, int64_t slotsAtMost);
+
+  /// As SequenceCache::share, for all caches of a sequence; an error, for want of pages, shares nothing.
+  Status share(std::span<const SequenceCache> from, std::span<SequenceCache> to, int32_t position);
+  /// Drops the entries of a sequence from `position` on; false, and nothing is dropped, where Table::canTruncate says so.
+  bool truncate(std::span<SequenceCache> caches, int32_t position);
 
 private:
   std::vector<CacheFacts> facts;

@@ -2,13 +2,14 @@
 //
 // Private to the runtime. Pages of one cache: a free list over memory that only grows. A call sets the pages aside that
 // it may need, so that nothing fails while code runs; what it did not take goes back afterwards. All pools of a model
-// draw on one budget.
+// draw on one budget. A page may have several holders; it counts once.
 
 #ifndef LARIAT_RUNTIME_KV_PAGEPOOL_H
 #define LARIAT_RUNTIME_KV_PAGEPOOL_H
 
 #include "lariat/Runtime/Base/AlignedBuffer.h"
 
+#include <unordered_map>
 #include <vector>
 
 namespace lariat::runtime {
@@ -33,22 +34,33 @@ public:
   void releaseReserved();
   /// A page of zeros, from those set aside, else from the rest; null if there is none.
   std::byte *take();
+  /// The same with the bytes of another page.
+  std::byte *takeCopy(const std::byte *page);
+  /// Adds a holder to a page.
+  void share(const std::byte *page) { ++numOthers[page]; }
+  bool isShared(const std::byte *page) const { return numOthers.contains(page); }
+  /// A holder less; without any the page is free.
   void giveBack(std::byte *page);
 
   int64_t getPageBytes() const { return pageBytes; }
   /// Pages taken and not given back.
   int64_t getNumTaken() const { return numTaken; }
+  /// Pages that `takeCopy` has given.
+  int64_t getNumCopied() const { return numCopied; }
 
 private:
   Status grow(int64_t count);
+  /// A page with whatever it holds; null if there is none.
+  std::byte *takeAny(bool &isZero);
 
   std::string name;
   int64_t pageBytes;
   PageBudget *budget;
   std::vector<AlignedBuffer> memory;
-  std::vector<std::byte *> fresh; ///< free, never used: zeros
-  std::vector<std::byte *> used;  ///< free, with old entries
-  int64_t numReserved = 0, numTaken = 0;
+  std::vector<std::byte *> fresh;                           ///< free, never used: zeros
+  std::vector<std::byte *> used;                            ///< free, with old entries
+  std::unordered_map<const std::byte *, int64_t> numOthers; ///< holders beside the first, of pages that have some
+  int64_t numReserved = 0, numTaken = 0, numCopied = 0;
 };
 
 } // namespace lariat::runtime

@@ -52,13 +52,18 @@ public:
   /// To be called before the first use in a call that writes at most `numNew` entries to a slot.
   void startCall(int64_t numNew) { roomPerSlot = numNew; }
   /// The entry of a position in a slot; see Table::reserve.
-  abi::EntryRef reserve(int64_t slot, int32_t position, bool inPrefix, bool filled, PagePool &pool,
-                        const ViewMemory &memory);
+  abi::EntryRef reserve(int64_t slot, int32_t position, bool inPrefix, bool filled, PagePool &pool, ViewMemory &memory);
   /// All entries that rows may look at which ask this; every row that asks the same in a call gets the same arrays, until
   /// something is written.
   abi::View view(const Query &query, ViewMemory &memory);
   /// Drops all entries of a slot and keeps its pages. Views of the slot's own table are over, others stay.
   void restart(int64_t slot, ViewMemory &memory);
+  /// Pages for copies that `share` takes.
+  int64_t countCopies(int32_t position) const;
+  /// As Table::share, for every slot; this cache is empty. Not while a call runs.
+  void share(const SequenceCache &from, int32_t position, PagePool &pool, const PageLayout &layout);
+  /// As Table::canTruncate, for every slot.
+  bool canTruncate(int32_t position, const PagePool &pool) const;
   /// Drops the entries of positions from `position` on. Not while a call runs.
   void truncate(int32_t position, PagePool &pool, const PageLayout &layout);
 
@@ -77,7 +82,10 @@ private:
     uint64_t shownIn = 0;          ///< last call that was shown the list
   };
 
+  Table &add(int64_t slot);
   Table &touch(int64_t slot, const ViewMemory &memory);
+  /// Makes lists anew when they are asked for; what views of this call show stays.
+  void outdateLists(ViewMemory &memory);
   bool isWhole(const Query &query) const;
   const EntryList &merge(const Query &query, ViewMemory &memory);
 

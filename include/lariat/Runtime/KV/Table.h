@@ -3,6 +3,9 @@
 // Private to the runtime. The entries of one (sequence, cache, slot), in the order in which they were written, 64 to a
 // page. Mostly that is the order of positions, and a view is the table itself. Rows that stopped and rows that ran on may
 // be written one after the other at the same depth; then the order is lost and views are lists (SequenceCache).
+//
+// Tables share pages where their first entries are the same. Who writes to a page that another table holds too gets a copy
+// of it first; the entries that both have never change.
 
 #ifndef LARIAT_RUNTIME_KV_TABLE_H
 #define LARIAT_RUNTIME_KV_TABLE_H
@@ -33,6 +36,19 @@ public:
   /// The entry of a position: the one that it has, else a new one at the end. The page is null where no page or no room
   /// is left.
   abi::EntryRef reserve(int32_t position, bool inPrefix, bool filled, PagePool &pool);
+  /// Entries at positions before `position`.
+  int64_t countBefore(int32_t position) const;
+  /// Pages for copies that `share` takes.
+  int64_t countCopies(int32_t position) const;
+  /// Makes an empty table one with the entries of `from` at positions before `position`, where `from` gets no more
+  /// entries. Pages that have only such entries are shared, others are copied to pages that were set aside.
+  void share(const Table &from, int32_t position, PagePool &pool, const PageLayout &layout);
+  /// Whether the next entry takes a copy of a page.
+  bool copiesNext(const PagePool &pool) const {
+    return getRoom() > 0 && pool.isShared(pages[size() / abi::kPageEntries]);
+  }
+  /// Whether `truncate` leaves pages alone that other tables hold.
+  bool canTruncate(int32_t position, const PagePool &pool) const;
   /// Drops the entries of positions from `position` on.
   void truncate(int32_t position, PagePool &pool, const PageLayout &layout);
 
@@ -56,7 +72,8 @@ public:
 private:
   int64_t find(int32_t position) const;
   void loseOrder();
-  void moveEntry(int64_t from, int64_t to, const PageLayout &layout);
+  bool own(int64_t index, PagePool &pool);
+  int64_t countShareable(int32_t position) const;
 
   AlignedVector<std::byte *> pages;
   AlignedVector<int32_t> positions;

@@ -100,6 +100,7 @@ struct FileFacts {
 
 struct Manifest {
   nlohmann::json json; ///< all of it
+  std::string digest;  ///< SHA-256 of its text, which names those of all other files; set where it is read from a file
   std::map<std::string, FileFacts> files;
   std::vector<CodeObject> objects; ///< best first
   std::string weightsFile;

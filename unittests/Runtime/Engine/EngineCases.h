@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Engines on the counting model, for tests. Its next token is the sum of the tokens so far, odd tokens exit after one of
+// three steps at a threshold below 1, and their later entries are filled in.
+
+#ifndef LARIAT_UNITTESTS_RUNTIME_ENGINE_ENGINECASES_H
+#define LARIAT_UNITTESTS_RUNTIME_ENGINE_ENGINECASES_H
+
+#include "lariat/Runtime/Engine/Engine.h"
+
+#include <gtest/gtest.h>
+#include <map>
+
+namespace lariat::runtime {
+
+inline constexpr int64_t kNotANumber = 300;
+
+inline std::shared_ptr<Model> openModel(int64_t kvBytes = 0) {
+  Expected<std::unique_ptr<Model>> model =
+      Model::open(std::string(LARIAT_ARTEFACTS) + "/counting.lariat", {.threads = 2, .kvBytes = kvBytes});
+  EXPECT_TRUE(model) << (model ? "" : model.text());
+  return model ? std::move(*model) : nullptr;
+}
+
+inline std::unique_ptr<Engine> createEngine(const std::shared_ptr<Model> &model, EngineOptions options = {}) {
+  Expected<std::unique_ptr<Engine>> engine = Engine::create(model, std::move(options));
+  EXPECT_TRUE(engine) << (engine ? "" : engine.text());
+  return engine ? std::move(*engine) : nullptr;
+}
+
+inline EngineRequest makeRequest(std::vector<int64_t> prompt, int64_t count, float threshold = 1) {
+  return {.prompt = std::move(prompt),
+          .loops = 3,
+          .threshold = threshold,
+          .maxNewTokens = count,
+          .sampling = {},
+          .endTokens = {},
+          .depthAt = {}};
+}
+
+struct Outcome {
+  std::vector<int64_t> tokens;
+  std::vector<int32_t> steps;
+  Finish finish = Finish::Unfinished;
+  std::string error;
+  std::string use; ///< entries of its sequence at the end
+
+  bool operator==(const Outcome &) const = default;
+};
+
+inline void PrintTo(const Outcome &outcome, std::ostream *os) {
+  for (int64_t token : outcome.tokens)
+    *os << token << " ";
+  *os << "| finish " << static_cast<int>(outcome.finish) << " " << outcome.error << " | " << outcome.use;
+}
+
+inline void collect(const Engine &engine, std::map<int64_t, Outcome> &outcomes) {
+  for (const EngineToken &token : engine.getTokens()) {
+    outcomes[token.request].tokens.push_back(token.choice.token);
+    outcomes[token.request].steps.push_back(token.steps);
+  }
+  for (const EngineEnd &end : engine.getEnds()) {
+    Outcome &outcome = outcomes[end.request];
+    outcome.finish = end.finish;
+    outcome.error = end.error;
+    for (const CacheUse &use : end.use)
+      for (const SlotUse &slot : use.slots)
+        outcome.use += std::to_string(slot.computed) + "+" + std::to_string(slot.filled) + " ";
+  }
+}
+
+inline std::map<int64_t, Outcome> runAll(Engine &engine) {
+  std::map<int64_t, Outcome> outcomes;
+  while (engine.getNumUnfinished() > 0) {
+    engine.tick();
+    collect(engine, outcomes);
+  }
+  return outcomes;
+}
+
+/// By an engine with the same missing mode, and without rows of others.
+inline Outcome runAlone(const std::shared_ptr<Model> &model, const EngineRequest &request,
+                        const EngineOptions &options = {}) {
+  std::unique_ptr<Engine> engine = createEngine(model, {.missing = options.missing, .prefixCache = false});
+  engine->submit(request);
+  return runAll(*engine)[0];
+}
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_UNITTESTS_RUNTIME_ENGINE_ENGINECASES_H
