@@ -187,6 +187,10 @@ typedef struct lariat_generate_options {
   const int64_t *stop_tokens; /* that end a sequence, besides those of the model */
   int64_t num_stop_tokens;
   int32_t profile; /* 1: for lariat_generation_profile; a row alone then runs step by step. 0 (default) for engines */
+  /* Rows draft the next token after so many of their loop steps, and drafts are verified by the rest: the result is the
+   * same, and comes sooner where drafts are often right. -1 (default): they do not. */
+  int64_t speculate;
+  int64_t drafts; /* most tokens ahead of verified ones; -1 (default): as many as pay */
 } lariat_generate_options;
 
 void lariat_generate_options_init(lariat_generate_options *options, size_t struct_size);
@@ -341,6 +345,8 @@ typedef struct lariat_engine_counts {
   int64_t ticks;
   int64_t preemptions;   /* requests that gave way and computed again what was lost of their rows */
   int64_t reused_rows;   /* that requests began with and did not compute */
+  int64_t drafted;       /* tokens of requests that speculate */
+  int64_t accepted;      /* of the drafted tokens */
   int64_t kv_bytes_peak; /* pages of all sequences, at the end of a tick */
   lariat_timing prelude, core, fill, coda;
   lariat_timing whole; /* rows that ran all their steps in one call */

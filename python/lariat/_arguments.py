@@ -131,6 +131,9 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
         "--min-p", metavar="P", type=_share, default=0.0, help="of tokens so likely beside the first (default: 0)"
     )
     chosen.add_argument("--seed", metavar="S", type=number(0, 2**63 - 1), default=0, help="sampling seed (default: 0)")
+    chosen.add_argument(
+        "--speculate", metavar="R", type=number(1), help="draft after R loop steps and verify by the rest: same text"
+    )
 
 
 def load_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -163,4 +166,5 @@ def generate_options(options: argparse.Namespace, max_new_tokens: int) -> Genera
         repetition_penalty=options.repetition_penalty,
         presence_penalty=options.presence_penalty,
         frequency_penalty=options.frequency_penalty,
+        speculate=options.speculate,
     )

@@ -186,6 +186,8 @@ def sampling_values(options: GenerateOptions) -> dict[str, Any]:
         "min_p": options.min_p,
         "logprobs": optional(options.logprobs, "logprobs", 0),
         "ignore_eos": options.ignore_eos,
+        "speculate": optional(options.speculate, "speculate"),
+        "drafts": optional(options.drafts, "drafts"),
         "stop_tokens": [integer(token, "stop_tokens") for token in options.stop_tokens],
     }
 

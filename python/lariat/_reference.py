@@ -17,7 +17,8 @@ from lariat.requests import CacheUse, Encoded, GenerateOptions, Score, ScoreOpti
 __all__ = ["ReferenceRunner", "read_slots"]
 
 # Options that the reference path does not know.
-FAST_ONLY = ("top_k", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "logprobs")
+FAST_ONLY = ("top_k", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "logprobs",
+             "speculate", "drafts")  # fmt: skip
 
 
 class ReferenceRunner:

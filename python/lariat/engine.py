@@ -52,6 +52,7 @@ class Counts:
     Attributes:
         preemptions: requests that gave way and computed again what was lost of their rows.
         reused_rows: rows that requests began with and did not compute.
+        drafted, accepted: tokens of requests that speculate, and how many of them were right.
         kv_bytes_peak: of pages at the end of a tick.
         whole: rows that ran all their loop steps in one call.
     """
@@ -59,6 +60,8 @@ class Counts:
     ticks: int
     preemptions: int
     reused_rows: int
+    drafted: int
+    accepted: int
     kv_bytes_peak: int
     prelude: Timing
     core: Timing
@@ -178,7 +181,7 @@ class Engine:
         """What has run so far."""
         found = self._native.counts()
         timings = [Timing(**found[name]) for name in ("prelude", "core", "fill", "coda", "whole")]
-        numbers = [found[name] for name in ("ticks", "preemptions", "reused_rows", "kv_bytes_peak")]
+        numbers = [found[name] for name in ("ticks", "preemptions", "reused_rows", "drafted", "accepted", "kv_bytes_peak")]
         return Counts(*numbers, *timings)
 
     def clear_prefixes(self) -> None:

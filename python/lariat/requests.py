@@ -67,6 +67,10 @@ class GenerateOptions:
         logprobs: report log probabilities, of the chosen token and so many of the most likely ones, from the softmax of
             the model's own logits: before penalties, temperature and truncation.
         profile: keep a profile of the batch. A row alone then runs step by step, which is slower.
+        speculate: rows draft the next token after so many of their loop steps, and the rest of the steps verifies it.
+            Results are the same, and come sooner where drafts are often right. Not where one row waits for another: a
+            sequential or atomic KV policy.
+        drafts: most tokens ahead of verified ones; as many as pay where none is given.
     """
 
     max_new_tokens: int = 128
@@ -87,6 +91,8 @@ class GenerateOptions:
     logprobs: int | None = None
     stop_tokens: tuple[int, ...] = ()
     profile: bool = False
+    speculate: int | None = None
+    drafts: int | None = None
 
 
 @dataclass(frozen=True)

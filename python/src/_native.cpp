@@ -135,6 +135,10 @@ struct GenerateValues {
         options.min_p = nb::cast<double>(value);
       else if (name == "logprobs")
         options.num_logprobs = value.is_none() ? -1 : nb::cast<int64_t>(value);
+      else if (name == "speculate")
+        options.speculate = value.is_none() ? -1 : nb::cast<int64_t>(value);
+      else if (name == "drafts")
+        options.drafts = value.is_none() ? -1 : nb::cast<int64_t>(value);
       else if (name == "ignore_eos")
         options.ignore_eos = nb::cast<bool>(value);
       else if (name == "profile")
@@ -402,6 +406,8 @@ public:
     result["ticks"] = counts.ticks;
     result["preemptions"] = counts.preemptions;
     result["reused_rows"] = counts.reused_rows;
+    result["drafted"] = counts.drafted;
+    result["accepted"] = counts.accepted;
     result["kv_bytes_peak"] = counts.kv_bytes_peak;
     result["prelude"] = describe(counts.prelude);
     result["core"] = describe(counts.core);

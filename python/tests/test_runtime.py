@@ -85,6 +85,33 @@ def test_importing_the_package_does_not_load_it() -> None:
     assert done.stdout == "False\n"
 
 
+@pytest.mark.parametrize("order", ["sequential", "atomic"])
+def test_only_policies_of_free_order_speculate(folder: Path, tmp_path: Path, order: str) -> None:
+    fields = {**counting.manifest(), "caches": [{**counting.CACHE, "order": order}]}
+    artefact = counting.write_artefact(
+        tmp_path / "ordered.lariat", folder / "counting.lariat" / "code" / "none.so", fields
+    )
+    with lariat.load(artefact) as session:
+        assert session.generate([[1]], greedy(2))[0].tokens == (1, 2)
+        match = f"sequential policies cannot speculate.*: cache @kv has order {order}, expected free"
+        with pytest.raises(lariat.RuntimeFault, match=match):
+            session.generate([[1]], greedy(2, speculate=1))
+
+
+def test_the_command_speculates(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_text("[[4], [2, 2]]")
+    command = [sys.executable, "-m", "lariat", "generate", folder / "counting.lariat", "--tokens", tmp_path / "in.json",
+               "--max-new-tokens", "5", "--ignore-eos", "-o", tmp_path / "out.json"]  # fmt: skip
+    results = []
+    for more in ([], ["--speculate", "1"]):
+        subprocess.run([*command, *more], check=True, cwd=PACKAGE)
+        results.append((tmp_path / "out.json").read_text())
+    assert results[0] == results[1]
+    done = subprocess.run([*command, "--speculate", "3"], capture_output=True, text=True, check=False, cwd=PACKAGE)
+    assert done.returncode == 1
+    assert "error: speculation after 3 loop steps is asked for, expected 1 to 2, as rows run 3" in done.stderr
+
+
 # --- results --------------------------------------------------------------------------------------------------------
 
 

@@ -142,6 +142,8 @@ lariat_status lariat_engine_get_counts(lariat_engine *engine, lariat_engine_coun
     value.ticks = found.ticks;
     value.preemptions = found.preemptions;
     value.reused_rows = found.reusedRows;
+    value.drafted = found.drafted;
+    value.accepted = found.accepted;
     value.kv_bytes_peak = found.pageBytesAtMost;
     value.prelude = toTiming(found.prelude);
     value.core = toTiming(found.core);

@@ -46,6 +46,8 @@ lariat_generate_options runtime_c::getDefaultGenerateOptions() {
   options.repetition_penalty = 1;
   options.top_p = 1;
   options.num_logprobs = -1;
+  options.speculate = -1;
+  options.drafts = -1;
   return options;
 }
 
@@ -162,6 +164,10 @@ runtime::GenerateRequest runtime_c::readGenerate(const lariat_batch *batch, cons
   request.maxNewTokens = options.max_new_tokens;
   request.ignoreEos = options.ignore_eos != 0;
   request.keepsProfile = options.profile != 0;
+  if (options.speculate != -1)
+    request.speculate = options.speculate;
+  if (options.drafts != -1)
+    request.drafts = options.drafts;
   request.stopTokens.assign(options.stop_tokens, options.stop_tokens + options.num_stop_tokens);
   request.sampling = {.temperature = options.temperature,
                       .topK = options.top_k,

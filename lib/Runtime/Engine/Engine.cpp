@@ -183,10 +183,11 @@ void Engine::admit() {
     Running &added = *(running[one->number] = std::move(one));
     addChunk(added);
   }
-  for (auto &[number, one] : running)
-    if (one->ending == Finish::Unfinished && one->numDone == one->seats.size() &&
-        one->next < static_cast<int64_t>(one->tokens.size()))
+  for (auto &[number, one] : running) {
+    bool mayEnter = one->numDone == one->seats.size() || (one->numDrafted > 0 && !one->isEnd(one->tokens.back()));
+    if (one->ending == Finish::Unfinished && mayEnter && one->next < static_cast<int64_t>(one->tokens.size()))
       addChunk(*one);
+  }
 }
 
 void Engine::retain(Running &one) {

@@ -7,6 +7,8 @@
 
 #include "lariat/Runtime/Engine/Engine.h"
 
+#include <algorithm>
+
 namespace lariat::runtime {
 
 struct Engine::Running {
@@ -20,7 +22,9 @@ struct Engine::Running {
   EngineRequest request;
   Sampler sampler;
   std::vector<int64_t> tokens; ///< of the prompt, then generated
-  int64_t next = 0;            ///< position of the first row that has not been added to the scheduler
+  int64_t numDrafted = 0;      ///< of the tokens, the last ones: not verified yet
+  Acceptance acceptance;
+  int64_t next = 0; ///< position of the first row that has not been added to the scheduler
   std::unique_ptr<Sequence> sequence;
   std::optional<PrefixKey> key; ///< none: it shares no rows
   int64_t awaited = -1;         ///< request that is about to have `awaitedRows` in common with it
@@ -33,11 +37,13 @@ struct Engine::Running {
   PhasedTokens getRows() const { return {tokens, static_cast<int64_t>(request.prompt.size())}; }
   /// Rows that have left the scheduler with all their entries.
   int64_t getNumSettled() const { return next - static_cast<int64_t>(seats.size()); }
-  int64_t getNumGenerated() const { return static_cast<int64_t>(tokens.size() - request.prompt.size()); }
+  /// Verified tokens.
+  int64_t getNumGenerated() const { return static_cast<int64_t>(tokens.size() - request.prompt.size()) - numDrafted; }
+  bool isEnd(int64_t token) const { return std::ranges::find(request.endTokens, token) != request.endTokens.end(); }
   int64_t getFlags(int64_t position) const {
     return (position < request.prefix ? abi::kPrefix : 0) |
            (position >= static_cast<int64_t>(request.prompt.size()) ? abi::kGenerated : 0) |
-           (position + 1 == static_cast<int64_t>(tokens.size()) ? abi::kWanted : 0);
+           (position + 1 + numDrafted >= static_cast<int64_t>(tokens.size()) ? abi::kWanted : 0);
   }
 };
 

@@ -33,6 +33,16 @@ void Scheduler::leave(int64_t sequence, size_t count) {
     flights.erase(it);
 }
 
+void Scheduler::truncate(int64_t sequence, size_t count) {
+  auto it = flights.find(sequence);
+  if (it == flights.end() || it->second.rows.size() <= count)
+    return;
+  numRows -= static_cast<int64_t>(it->second.rows.size() - count);
+  it->second.rows.resize(count);
+  if (count == 0)
+    flights.erase(it);
+}
+
 const std::deque<FlightRow> &Scheduler::getRows(int64_t sequence) const {
   static const std::deque<FlightRow> none;
   auto it = flights.find(sequence);

@@ -77,20 +77,26 @@ Engine::Outcome Engine::call(const Function &function, const Batch &batch, std::
   Timing &timing = getTiming(counts, called);
   timing.seconds += seconds;
   if (status.ok()) {
-    timing.rows += static_cast<int64_t>(batch.rows.size());
-    ++timing.calls;
-    timing.promptRows +=
+    auto numRows = static_cast<int64_t>(batch.rows.size());
+    int64_t ofPrompts =
         std::ranges::count_if(batch.rows, [](const Row &row) { return !(row.flags & abi::kGenerated); });
+    timing.rows += numRows;
+    ++timing.calls;
+    timing.promptRows += ofPrompts;
+    if (ofPrompts == 0 && called == Called::Core)
+      costs.addCore(numRows, seconds);
+    else if (ofPrompts == 0 && called == Called::Coda)
+      costs.addCoda(seconds);
     if (profiler)
       profiler->addCall(called, batch.rows, seconds, launches);
     return Outcome::Done;
   }
-  if (status.lacksPages())
-    preempt(status.text());
-  else
-    for (Running *owner : batch.owners)
-      finish(*owner, Finish::Failed, status.text());
-  return Outcome::Again;
+  if (status.lacksPages()) {
+    if (!dropAllDrafts())
+      preempt(status.text());
+    return Outcome::Again;
+  }
+  return fail(batch, status.text());
 }
 
 //===----------------------------------------------------------------------===//
@@ -167,16 +173,27 @@ Engine::Outcome Engine::runCore(const std::vector<ScheduledRow> &chosen) {
   return Outcome::Done;
 }
 
+static bool isOut(const FlightRow &row) { return row.phase == Phase::Owing || row.phase == Phase::Settled; }
+
+size_t Engine::countFinal(const Running &one) const {
+  const std::deque<FlightRow> &flight = scheduler.getRows(one.number);
+  size_t count = one.numDone;
+  while (count < flight.size() && isOut(flight[count]))
+    ++count;
+  // Rows of a chunk are final together, rows behind drafts one after the other.
+  return one.numDrafted == 0 && count < flight.size() ? one.numDone : count;
+}
+
 Engine::Outcome Engine::runCoda() {
   std::vector<ScheduledRow> rows;
   for (const auto &[number, one] : running) {
     const std::deque<FlightRow> &flight = scheduler.getRows(number);
-    auto isOut = [](const FlightRow &row) { return row.phase == Phase::Owing || row.phase == Phase::Settled; };
-    if (one->numDone == flight.size() ||
-        !std::all_of(flight.begin() + static_cast<int64_t>(one->numDone), flight.end(), isOut))
-      continue;
-    for (size_t place = one->numDone; place < flight.size(); ++place)
+    size_t numFinal = countFinal(*one);
+    for (size_t place = one->numDone; place < numFinal; ++place)
       rows.push_back({number, place});
+    if (numFinal < flight.size() && (isOut(flight.back()) || flight.back().depth >= one->request.draftSteps) &&
+        mayDraft(*one))
+      rows.push_back({number, flight.size() - 1});
   }
   if (rows.empty())
     return Outcome::Done;
@@ -200,6 +217,8 @@ bool Engine::runsWhole(const std::vector<ScheduledRow> &chosen) const {
     return true;
   if (options.loop == LoopRun::Steps || steps->latch || running.size() > 1 || !waiting.empty() ||
       running.begin()->second->request.depthAt)
+    return false;
+  if (mayDraft(*running.begin()->second))
     return false;
   return std::ranges::all_of(scheduler.getRows(chosen[0].sequence),
                              [](const FlightRow &row) { return row.phase == Phase::Entering; });
@@ -242,23 +261,32 @@ Engine::Outcome Engine::takeResults(const Function &function, const Batch &batch
   if (logits < 0 || result.outputs[logits].numRows != numWanted)
     return fail(batch, "compiled code does not give logits of each row that wants them");
   for (Running *owner : batch.owners)
-    owner->numDone += std::ranges::count(batch.scheduled, owner->number, &ScheduledRow::sequence);
+    owner->numDone = countFinal(*owner);
   auto numColumns = static_cast<size_t>(function.outputs[logits].getNumElements());
   for (int64_t index = 0, line = 0; index < static_cast<int64_t>(batch.rows.size()); ++index) {
     Running &owner = *batch.owners[batch.rows[index].sequence];
+    bool isWanted = batch.rows[index].flags & abi::kWanted;
+    std::span<const float> values;
+    if (isWanted)
+      values = {result.outputs[logits].line<float>(line++), numColumns};
+    size_t place = batch.scheduled[index].place;
+    if (owner.finish != Finish::Unfinished || place >= owner.seats.size())
+      continue; // behind a row that failed or whose draft was taken back
     int32_t taken =
         rowSteps >= 0 ? *result.outputs[rowSteps].line<int32_t>(index) : static_cast<int32_t>(owner.request.loops);
-    if (profiler)
+    bool isFinal = place < owner.numDone;
+    if (profiler && isFinal)
       profiler->addResult(batch.rows[index], taken, called);
-    if (!(batch.rows[index].flags & abi::kWanted))
-      continue;
-    choose(owner, {result.outputs[logits].line<float>(line++), numColumns}, taken);
+    if (isWanted && isFinal)
+      choose(owner, values, taken);
+    else if (isWanted)
+      draft(owner, values);
   }
   return Outcome::Done;
 }
 
 void Engine::choose(Running &one, std::span<const float> logits, int32_t rowSteps) {
-  auto position = static_cast<int64_t>(one.tokens.size()) - 1;
+  int64_t position = static_cast<int64_t>(one.tokens.size()) - one.numDrafted - 1;
   std::optional<Choice> choice = one.sampler.choose(logits, position);
   if (!choice) {
     finish(one, Finish::Failed,
@@ -267,9 +295,12 @@ void Engine::choose(Running &one, std::span<const float> logits, int32_t rowStep
   }
   int64_t token = choice->token;
   one.sampler.addGenerated(token);
-  one.tokens.push_back(token);
+  if (one.numDrafted > 0)
+    verify(one, token);
+  else
+    one.tokens.push_back(token);
   tokens.push_back({one.number, std::move(*choice), rowSteps});
-  if (std::ranges::find(one.request.endTokens, token) != one.request.endTokens.end())
+  if (one.isEnd(token))
     one.ending = Finish::Eos;
   else if (one.getNumGenerated() == one.request.maxNewTokens)
     one.ending = Finish::Length;

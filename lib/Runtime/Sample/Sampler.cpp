@@ -76,6 +76,12 @@ void Sampler::addGenerated(int64_t token) {
     ++seen[token].numGenerated;
 }
 
+void Sampler::removeGenerated(int64_t token) {
+  auto it = seen.find(token);
+  if (it != seen.end() && --it->second.numGenerated == 0 && !it->second.inPrompt)
+    seen.erase(it);
+}
+
 //===----------------------------------------------------------------------===//
 // Logits
 //===----------------------------------------------------------------------===//

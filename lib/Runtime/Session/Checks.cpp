@@ -166,6 +166,29 @@ Status lariat::runtime::verifyMissing(const SessionFacts &facts, const Request &
                    "' is not one the model allows: ", list.empty() ? "it has no choice" : list);
 }
 
+Status lariat::runtime::verifySpeculation(const SessionFacts &facts, const GenerateRequest &request, int64_t loops) {
+  if (!request.speculate) {
+    if (request.drafts)
+      return makeError("drafts of ", *request.drafts, " tokens are asked for without speculation");
+    return Status::success();
+  }
+  if (loops < 2)
+    return makeError("the model cannot speculate: its rows run ", loops, " loop steps, expected 2 or more");
+  if (*request.speculate < 1 || *request.speculate >= loops)
+    return makeError("speculation after ", *request.speculate, " loop steps is asked for, expected 1 to ", loops - 1,
+                     ", as rows run ", loops);
+  if (request.drafts && *request.drafts < 1)
+    return makeError("drafts of ", *request.drafts, " tokens are asked for, expected at least 1");
+  if (!facts.hasFreeOrder)
+    return makeError("sequential policies cannot speculate, nor atomic ones: ", facts.boundOrder, ", expected free");
+  if (!facts.mayChunk(loops))
+    return makeError("sequential policies cannot speculate: ", loops,
+                     " loop steps are asked for, for which a cache has fewer slots");
+  if (facts.hasStates)
+    return makeError("the model cannot speculate: it has states, which cannot be taken back");
+  return Status::success();
+}
+
 Status lariat::runtime::verifyInitialState(const ScoreRequest &request, int64_t width) {
   if (!request.initialState)
     return Status::success();

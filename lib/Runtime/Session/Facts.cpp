@@ -78,7 +78,10 @@ static void readExit(const JsonReader &top, const nlohmann::json &json, SessionF
 static void readCaches(const JsonReader &top, SessionFacts &facts) {
   facts.hasFreeOrder = true;
   for (const JsonReader &cache : top.objects("caches")) {
-    facts.hasFreeOrder &= cache.string("order") == "free";
+    if (std::string order = cache.string("order"); order != "free" && facts.hasFreeOrder) {
+      facts.hasFreeOrder = false;
+      facts.boundOrder = "cache @" + cache.string("name") + " has order " + order;
+    }
     if (std::vector<std::string> allowed = cache.strings("allowed"); !allowed.empty())
       facts.allowedMissing = std::move(allowed);
   }
@@ -110,6 +113,7 @@ Expected<SessionFacts> lariat::runtime::readSessionFacts(const Manifest &manifes
   readExit(top, manifest.json, facts);
   readCaches(top, facts);
   readTraits(top.object("code").object("traits"), facts);
+  facts.hasStates = !manifest.states.empty();
   if (!status.ok())
     return status.takeError();
   if (facts.kind != "decoder" && facts.kind != "encoder")

@@ -170,6 +170,11 @@ Expected<std::vector<EngineRequest>> Session::prepare(GenerateRequest request) c
   Expected<RunSettings> settings = readSettings(request, "generate");
   if (!settings)
     return settings.takeError();
+  if (Status status = verifySpeculation(facts, request, settings->loops))
+    return status.takeError();
+  if (request.speculate)
+    if (Expected<StepFunctions> steps = StepFunctions::find(*model, "generate", settings->missing); !steps)
+      return makeError("the model cannot speculate, as its loop cannot be split: ", steps.text());
   std::vector<int64_t> endTokens = request.stopTokens;
   if (!request.ignoreEos)
     endTokens.insert(endTokens.end(), facts.eos.begin(), facts.eos.end());
@@ -182,7 +187,9 @@ Expected<std::vector<EngineRequest>> Session::prepare(GenerateRequest request) c
                         .maxNewTokens = request.maxNewTokens,
                         .sampling = request.sampling,
                         .endTokens = endTokens,
-                        .depthAt = {}});
+                        .depthAt = {},
+                        .draftSteps = request.speculate.value_or(0),
+                        .drafts = request.drafts});
   return prepared;
 }
 

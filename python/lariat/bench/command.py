@@ -67,6 +67,13 @@ def add_to(parser: argparse.ArgumentParser) -> None:
                           help="rows of a tick, separated by commas (default: 1,2,4,8,16,32,64)")  # fmt: skip
     batching.add_argument("--rounds", metavar="N", type=number(1), default=1, help="rounds (default: 1)")
     _add_folder(batching, "batching.json and batching.md")
+    speculation = commands.add_parser("speculation", help="measure drafts after fewer loop steps", allow_abbrev=False)
+    speculation.set_defaults(run=_speculation)
+    speculation.add_argument("--rounds", metavar="N", type=number(1), default=5, help="rounds (default: 5)")
+    speculation.add_argument("--new-tokens", metavar="N", type=number(2), default=48, help="of a request (default: 48)")
+    speculation.add_argument("--together", metavar="N,...", default="1,8", help="requests at a time (default: 1,8)")
+    add_threads(speculation)
+    _add_folder(speculation, "speculation.json, speculation.md and artefacts")
 
     model = commands.add_parser("model", help="measure a model beside peers and limits", allow_abbrev=False)
     model.set_defaults(run=_model)
@@ -203,6 +210,22 @@ def _batching(options: argparse.Namespace) -> None:
     ]
     text = render_batching(measured, lines)
     _write(options.output, "batching", {"about": about, **measured}, text)
+def _speculation(options: argparse.Namespace) -> None:
+    from lariat.bench.about import describe_run, run_lines
+    from lariat.bench.speculation import PLAN, measure_speculation, render_speculation
+
+    about = describe_run(["lariat", *sys.argv[1:]])
+    measured = measure_speculation(
+        PLAN,
+        options.output,
+        threads=options.threads,
+        rounds=options.rounds,
+        new_tokens=options.new_tokens,
+        together=_numbers(options.together, "--together"),
+        report=_report,
+    )
+    text = render_speculation(measured, list(run_lines(about)))
+    _write(options.output, "speculation", {"about": about, **measured}, text)
     print(text, end="")
 
 

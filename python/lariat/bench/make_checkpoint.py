@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["make_checkpoint"]
 
 
-def make_checkpoint(shape: Shape, directory: Path, seed: int = 0) -> Path:
+def make_checkpoint(shape: Shape, directory: Path, seed: int = 0, gain: float = 1.0) -> Path:
     """Write config.json and model.safetensors of `shape`; returns `directory`.
 
     A directory that already holds this config.json with this seed is left as it is. A tensor's values depend on the
-    seed and its name alone, so that two numbers of loop steps share their block.
+    seed and its name alone, so that two numbers of loop steps share their block. `gain` scales what the layers of the
+    loop add: with little, later loop steps change little.
 
     Raises:
         RuntimeFault: if a file cannot be written.
@@ -33,16 +34,19 @@ def make_checkpoint(shape: Shape, directory: Path, seed: int = 0) -> Path:
     'smoke'
     """
     weights, config = directory / "model.safetensors", directory / "config.json"
-    text = (
-        json.dumps({**config_of(shape), "_name_or_path": f"{shape.name}, random weights, seed {seed}"}, indent=2) + "\n"
-    )
+    about = f"{shape.name}, random weights, seed {seed}" + (f", gain {gain:g}" if gain != 1 else "")
+    text = json.dumps({**config_of(shape), "_name_or_path": about}, indent=2) + "\n"
     if weights.is_file() and config.is_file() and config.read_text() == text:
         return directory
+    import numpy
     import safetensors.numpy
 
     directory.mkdir(parents=True, exist_ok=True)
     config.unlink(missing_ok=True)  # written last, so that a directory that has it is complete
     tensors = {name: _values(name, size, seed) for name, size in tensors_of(shape)}
+    for layer in range(shape.prelude, shape.prelude + shape.shared):
+        for name in ("self_attn.o_proj", "mlp.down_proj"):
+            tensors[f"model.layers.{layer}.{name}.weight"] *= numpy.float32(gain)
     with replacing(weights) as temporary:
         safetensors.numpy.save_file(tensors, temporary)
     with replacing(config) as temporary:

@@ -2,7 +2,7 @@
 """The engine on compiled models: a request's tokens, steps and log probabilities are those it has alone, bit for bit.
 
 Models are drawn from a seed, or have the shape of a family and random weights; so are schedules: when requests come,
-rows of a tick, chunks of prompts, order, and pages so few that requests give theirs back.
+rows of a tick, chunks of prompts, order, who drafts how far ahead, and pages so few that requests give theirs back.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -38,6 +38,17 @@ class Case(NamedTuple):
     threshold: float | None
     missing: tuple[str, ...]
     context: int
+    loops: int
+    may_draft: bool
+
+    @staticmethod
+    def of(fast: Fast, vocab: int, threshold: float | None, context: int) -> Case:
+        manifest: Any = fast.session.info.manifest
+        refused = [one for one in manifest["code"]["refused"] if one["mode"] == "generate"]
+        allowed = next((one["allowed"] for one in manifest["caches"] if one["allowed"]), [])
+        missing = tuple(mode for mode in allowed if not any(one["missing"] == mode for one in refused))
+        may_draft = not manifest["code"]["states"] and not any(one["derived"] for one in refused)
+        return Case(fast, vocab, threshold, missing, context, fast.session.info.loops.default, may_draft)
 
 
 class Answer(NamedTuple):
@@ -60,10 +71,10 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], C
             model = RandomModel.draw(int(name.removeprefix("seed ")))
             print(model)
             opened.append(Fast(model.text()))
-            return Case(opened[-1], model.vocab, 0.5 if model.has_exit else None, model.missing, 64)
+            return Case.of(opened[-1], model.vocab, 0.5 if model.has_exit else None, 64)
         family = write_named(folder, name)
         opened.append(Fast(family.text, family.directory))
-        return Case(opened[-1], family.vocab, family.threshold, (), 90)
+        return Case.of(opened[-1], family.vocab, family.threshold, 90)
 
     yield get
     for one in opened:
@@ -78,8 +89,15 @@ def draw_request(generator: Generator, case: Case) -> tuple[list[int], GenerateO
         seed=int(generator.integers(100)),
         ignore_eos=True,
         exit_threshold=case.threshold if generator.integers(2) else None,
+        repetition_penalty=float(generator.choice([1.0, 1.2])),
         logprobs=3,
     )
+    if case.may_draft and generator.integers(2):
+        options = replace(
+            options,
+            speculate=int(generator.integers(1, case.loops)),
+            drafts=int(generator.integers(1, 6)) if generator.integers(4) else None,
+        )
     return prompt, options
 
 
@@ -102,9 +120,9 @@ def finish_all(engine: Engine, come: Callable[[], bool]) -> dict[int, Answer]:
 
 
 def run_alone(session: Session, prompt: list[int], options: GenerateOptions, missing: str | None) -> tuple[Answer, int]:
-    """And the bytes of its pages."""
+    """Without drafts; and the bytes of its pages."""
     engine = Engine(session, prefix_cache=False, missing=missing)
-    engine.submit(prompt, options)
+    engine.submit(prompt, replace(options, speculate=None, drafts=None))
     (answer,) = finish_all(engine, lambda: False).values()
     return answer, engine.counts().kv_bytes_peak
 

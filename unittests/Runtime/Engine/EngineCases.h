@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Engines on the counting model, for tests. Its next token is the sum of the tokens so far, odd tokens exit after one of
-// three steps at a threshold below 1, and their later entries are filled in.
+// three steps at a threshold below 1, and their later entries are filled in. After one step, drafts of twice odd tokens are
+// wrong.
 
 #ifndef LARIAT_UNITTESTS_RUNTIME_ENGINE_ENGINECASES_H
 #define LARIAT_UNITTESTS_RUNTIME_ENGINE_ENGINECASES_H
@@ -78,11 +79,16 @@ inline std::map<int64_t, Outcome> runAll(Engine &engine) {
   return outcomes;
 }
 
-/// By an engine with the same missing mode, and without rows of others.
-inline Outcome runAlone(const std::shared_ptr<Model> &model, const EngineRequest &request,
-                        const EngineOptions &options = {}) {
+inline EngineRequest speculate(EngineRequest request, int64_t steps, std::optional<int64_t> drafts = {}) {
+  request.draftSteps = steps;
+  request.drafts = drafts;
+  return request;
+}
+
+/// By an engine with the same missing mode, and without drafts or rows of others.
+inline Outcome runAlone(const std::shared_ptr<Model> &model, EngineRequest request, const EngineOptions &options = {}) {
   std::unique_ptr<Engine> engine = createEngine(model, {.missing = options.missing, .prefixCache = false});
-  engine->submit(request);
+  engine->submit(speculate(std::move(request), 0));
   return runAll(*engine)[0];
 }
 

@@ -70,6 +70,17 @@ TEST(Scheduler, BatchesThatRunToCompletionTakeNineSteps) {
 }
 
 /// Random sequences in chunks, random exits with and without owed entries, random cancellation; checks every choice.
+TEST(Scheduler, RowsThatAreTakenBackAreNeitherCountedNorChosen) {
+  Scheduler scheduler(Order::Oldest, /*maxRows=*/8);
+  scheduler.add(/*sequence=*/0, /*position=*/0, /*count=*/3, /*atomic=*/false);
+  scheduler.truncate(/*sequence=*/0, /*count=*/1);
+  EXPECT_EQ(scheduler.getNumRows(), 1);
+  ASSERT_EQ(scheduler.choose().size(), 1U);
+  scheduler.truncate(0, 0);
+  EXPECT_EQ(scheduler.getNumRows(), 0);
+  EXPECT_TRUE(scheduler.choose().empty());
+}
+
 TEST_P(InEveryOrder, NoScheduleBreaksALaw) {
   constexpr int64_t kSchedules = 3400; // over three orders more than 10,000
   for (int64_t seed = 0; seed < kSchedules; ++seed) {

@@ -129,6 +129,23 @@ TEST(Sampler, PresenceAndFrequencyPenaltiesCountWhatWasGenerated) {
   EXPECT_EQ(frequency.choose(std::vector<float>{1.5, 3, 0}, 0)->token, 0); // 3 - 2
 }
 
+TEST(Sampler, ATokenThatIsTakenBackWasNeverThere) {
+  SamplingOptions options{.repetitionPenalty = 2, .frequencyPenalty = 0.5};
+  std::vector<float> logits{2, 1.5F, 1.6F};
+  Sampler sampler(options), never(options);
+  for (Sampler *one : {&sampler, &never}) {
+    one->addPrompt(std::vector<int64_t>{0});
+    one->addGenerated(1);
+  }
+  for (int64_t token : {0, 1, 2})
+    sampler.addGenerated(token);
+  EXPECT_EQ(sampler.choose(logits, 0)->token, 0);
+  for (int64_t token : {0, 1, 2})
+    sampler.removeGenerated(token);
+  EXPECT_EQ(sampler.choose(logits, 0)->token, never.choose(logits, 0)->token);
+  EXPECT_EQ(never.choose(logits, 0)->token, 2);
+}
+
 TEST(Sampler, BiasIsAddedAfterPenalties) {
   EXPECT_EQ(choose({.bias = {{2, 10}}}, {1, 2, 0}), 2);
   EXPECT_EQ(choose({.bias = {{1, -10}}}, {1, 2, 0}), 0);

@@ -14,8 +14,13 @@
 // A request begins with the rows that another one under its key (KV/PrefixKey.h) has computed, and waits for those that
 // another one is about to. Sequences of requests that ended are retained for it while pages last.
 //
-// Without pages for a call, the request that started last gives way and later computes again what is lost of its rows. A
-// request that needs more pages than there are fails; so does one whose logits are no numbers. Others go on.
+// A request may speculate: a row drafts its token after a few of its loop steps and runs on, and that token's row starts at
+// once. What the row chooses in the end is what counts: a draft that differs is taken back with all rows behind it. So
+// results are the same, and come sooner where drafts are often right (Speculation.h).
+//
+// Without pages for a call, drafts are taken back; without drafts, the request that started last gives way and later
+// computes again what is lost of its rows. A request that needs more pages than there are fails; so does one whose logits
+// are no numbers. Others go on.
 //
 // submit, cancel and getNumUnfinished may be called from any thread, the rest from one thread at a time.
 
@@ -24,6 +29,7 @@
 
 #include "lariat/Runtime/Engine/Profile.h"
 #include "lariat/Runtime/Engine/Scheduler.h"
+#include "lariat/Runtime/Engine/Speculation.h"
 #include "lariat/Runtime/Engine/StepFunctions.h"
 #include "lariat/Runtime/Sample/Sampler.h"
 
@@ -64,6 +70,8 @@ struct EngineRequest {
   /// Loop steps that a row at a position runs at most, beside what the model says; empty: no bound. It changes the
   /// function, so it is for measurements.
   std::function<int64_t(int64_t position)> depthAt;
+  int64_t draftSteps = 0;             ///< loop steps after which a row drafts, below `loops`; 0: it does not
+  std::optional<int64_t> drafts = {}; ///< most tokens ahead of verified ones; none: as many as pay
 };
 
 enum class Finish { Unfinished, Eos, Length, Stopped, Failed };
@@ -94,6 +102,7 @@ struct Timing {
 struct EngineCounts {
   int64_t ticks = 0, preemptions = 0;
   int64_t reusedRows = 0; ///< that requests began with, at their start and after they gave way
+  int64_t drafted = 0, accepted = 0; ///< tokens; those that are taken back for other reasons are not accepted
   Timing prelude, core, fill, coda, whole;
   int64_t pageBytesAtMost = 0;
 };
@@ -181,6 +190,20 @@ private:
   /// What the sequences of this engine hold in each cache.
   std::vector<CacheUse> sumUse() const;
   void choose(Running &one, std::span<const float> logits, int32_t rowSteps);
+  /// Its first rows whose @coda has run or may run.
+  size_t countFinal(const Running &one) const;
+
+  /// Tokens that may be ahead of verified ones.
+  int64_t getMostDrafts(const Running &one) const;
+  /// Whether the last row drafts once it has run as many steps as it takes.
+  bool mayDraft(const Running &one) const;
+  void draft(Running &one, std::span<const float> logits);
+  /// The token that was drafted first is, in the end, `token`.
+  void verify(Running &one, int64_t token);
+  /// Takes back what is not verified, with its rows and their entries.
+  void dropDrafts(Running &one);
+  /// The same of all requests, none of which drafts before one ends; whether there were drafts.
+  bool dropAllDrafts();
 
   std::shared_ptr<Model> model;
   EngineOptions options;
@@ -197,8 +220,9 @@ private:
   std::vector<EngineEnd> ends;
   EngineCounts counts;
   std::optional<Profiler> profiler;
+  StepCosts costs;
   int64_t numStarted = 0;
-  bool waitsForEnd = false; ///< pages ran out: nobody starts before somebody ends
+  bool waitsForEnd = false; ///< pages ran out: nobody starts or drafts before somebody ends
 
   mutable std::mutex mutex; ///< of what follows
   std::vector<std::pair<int64_t, EngineRequest>> submitted;

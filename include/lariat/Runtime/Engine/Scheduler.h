@@ -59,6 +59,8 @@ public:
   void drop(int64_t sequence);
   /// Drops the first `count` rows of a sequence, which must be settled.
   void leave(int64_t sequence, std::size_t count);
+  /// Forgets all rows of a sequence but the first `count`.
+  void truncate(int64_t sequence, std::size_t count);
 
   /// Rows of the next tick, at most `maxRows` unless one atomic group is larger; by sequence, then position. Empty only
   /// where no row can run.

@@ -65,6 +65,8 @@ public:
   /// To be called for the tokens of the prompt, then for each one generated.
   void addPrompt(std::span<const int64_t> tokens);
   void addGenerated(int64_t token);
+  /// Undoes addGenerated.
+  void removeGenerated(int64_t token);
 
   /// Nothing where the logits are no distribution: one is not a number or positive infinity, or all are negative
   /// infinity.

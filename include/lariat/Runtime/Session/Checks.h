@@ -25,6 +25,9 @@ Expected<float> resolveThreshold(const SessionFacts &facts, const Request &reque
 /// Whether the mode for missing entries, where one is given, is a choice.
 Status verifyMissing(const SessionFacts &facts, const Request &request);
 
+/// Whether rows may draft which run at most `loops` loop steps; success where none is asked to.
+Status verifySpeculation(const SessionFacts &facts, const GenerateRequest &request, int64_t loops);
+
 /// One state per sequence, of `width` columns; no columns: the model takes none.
 Status verifyInitialState(const ScoreRequest &request, int64_t width);
 

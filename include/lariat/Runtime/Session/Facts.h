@@ -57,6 +57,8 @@ struct SessionFacts {
   bool hasPrefixMask = false;
   bool lacksDecodeRule = false;
   bool hasFreeOrder = false; ///< at the default number of loop steps
+  std::string boundOrder;    ///< where it is not free: "cache @kv has order sequential"
+  bool hasStates = false;    ///< of recurrent mixers, which cannot be taken back
 
   bool isDecoder() const { return kind == "decoder"; }
   bool canGenerate() const { return isDecoder() && !lacksDecodeRule; }

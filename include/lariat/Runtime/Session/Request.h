@@ -52,9 +52,11 @@ struct GenerateRequest : Request {
   int64_t maxNewTokens = 0;
   SamplingOptions sampling;
   bool ignoreEos = false;
-  std::vector<int64_t> stopTokens; ///< that end a sequence, besides those of the model
   /// Of the engine that runs the request. A row alone then runs step by step, so that seconds belong to depths.
   bool keepsProfile = false;
+  std::vector<int64_t> stopTokens;  ///< that end a sequence, besides those of the model
+  std::optional<int64_t> speculate; ///< loop steps after which rows draft, below `loops`; none: they do not
+  std::optional<int64_t> drafts;    ///< most tokens ahead of verified ones; none: as many as pay
 };
 
 /// Row-major floats; no columns where the model has no such output.

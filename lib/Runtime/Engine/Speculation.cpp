@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Drafts: who makes them, how they are taken back, what they cost. A row that drafts is like any other row, and so is the
+// row of the token that it drafted, so laws and results stay: an accepted token is the one that the row chose in the end,
+// by the same logits, noise and penalties.
+
+#include "lariat/Runtime/Engine/Speculation.h"
+
+#include "Running.h"
+
+#include <algorithm>
+#include <iterator>
+
+using namespace lariat;
+using namespace lariat::runtime;
+
+/// Each of so many tokens is drafted where drafts do not pay, to notice when they do.
+static constexpr int64_t kTrial = 32;
+
+//===----------------------------------------------------------------------===//
+// How far ahead
+//===----------------------------------------------------------------------===//
+
+void Acceptance::add(bool isAccepted) {
+  constexpr double most = 64;
+  accepted += isAccepted;
+  if (++drafted > most) {
+    accepted /= 2;
+    drafted /= 2;
+  }
+}
+
+/// The least of late: a call that was interrupted or first in its place says little.
+static void follow(double &least, double seconds) { least = std::min(seconds, 1.05 * least); }
+
+void StepCosts::addCore(int64_t rows, double seconds) {
+  follow(core.try_emplace(rows, core.empty() ? seconds : getCore(rows)).first->second, seconds);
+}
+
+void StepCosts::addCoda(double seconds) {
+  if (!coda)
+    coda = seconds;
+  follow(*coda, seconds);
+}
+
+double StepCosts::getCore(int64_t rows) const {
+  auto after = core.lower_bound(rows);
+  if (after == core.end())
+    return core.empty() ? 0 : core.rbegin()->second;
+  if (after->first == rows || after == core.begin())
+    return after->second * static_cast<double>(rows) / static_cast<double>(after->first);
+  auto before = std::prev(after);
+  double share = static_cast<double>(rows - before->first) / static_cast<double>(after->first - before->first);
+  return before->second + share * (after->second - before->second);
+}
+
+int64_t StepCosts::chooseRows(double acceptance, int64_t most, int64_t others, int64_t loops) const {
+  double perDraft = coda.value_or(0) / static_cast<double>(loops);
+  double counted = static_cast<double>(others), chance = 1, least = 0;
+  int64_t best = 1;
+  for (int64_t rows = 1; rows <= most; ++rows, chance *= acceptance) {
+    counted += chance;
+    double seconds = (getCore(others + rows) + static_cast<double>(rows - 1) * perDraft) / counted;
+    if (rows == 1 || seconds < least) {
+      least = seconds;
+      best = rows;
+    }
+  }
+  return best;
+}
+
+int64_t Engine::getMostDrafts(const Running &one) const {
+  const EngineRequest &request = one.request;
+  if (request.drafts)
+    return *request.drafts;
+  int64_t most = (request.loops + request.draftSteps - 1) / request.draftSteps;
+  auto own = static_cast<int64_t>(one.seats.size() - one.numDone);
+  int64_t others = std::clamp<int64_t>(scheduler.getNumRows() - own, 0, options.maxRows);
+  most = std::clamp<int64_t>(most, 1, std::max<int64_t>(1, options.maxRows - others));
+  int64_t rows = costs.chooseRows(one.acceptance.get(), most, others, request.loops);
+  if (rows == 1 && one.getNumGenerated() % kTrial == kTrial - 1)
+    rows = std::min<int64_t>(2, most);
+  return rows - 1;
+}
+
+bool Engine::mayDraft(const Running &one) const {
+  const std::deque<FlightRow> &flight = scheduler.getRows(one.number);
+  if (!steps || one.request.draftSteps == 0 || flight.empty() || waitsForEnd || one.ending != Finish::Unfinished)
+    return false;
+  // A row of a chunk does not, nor does a row again, and the last token that is wanted has no row.
+  bool isAlone = one.numDrafted > 0 || flight.size() == one.numDone + 1;
+  bool isLast = flight.back().position + 1 == static_cast<int64_t>(one.tokens.size());
+  if (!isAlone || !isLast || one.getNumGenerated() + one.numDrafted + 1 >= one.request.maxNewTokens)
+    return false;
+  // What is final by now will be verified by the same call.
+  return one.numDrafted - static_cast<int64_t>(countFinal(one) - one.numDone) < getMostDrafts(one);
+}
+
+//===----------------------------------------------------------------------===//
+// Making and verifying
+//===----------------------------------------------------------------------===//
+
+void Engine::draft(Running &one, std::span<const float> logits) {
+  auto drafted = std::span(one.tokens).last(one.numDrafted);
+  for (int64_t token : drafted)
+    one.sampler.addGenerated(token);
+  std::optional<Choice> choice = one.sampler.choose(logits, static_cast<int64_t>(one.tokens.size()) - 1);
+  for (int64_t token : drafted)
+    one.sampler.removeGenerated(token);
+  if (!choice)
+    return; // later steps may give numbers
+  one.tokens.push_back(choice->token);
+  ++one.numDrafted;
+  ++counts.drafted;
+}
+
+void Engine::verify(Running &one, int64_t token) {
+  bool isAccepted = one.tokens[one.tokens.size() - one.numDrafted] == token;
+  one.acceptance.add(isAccepted);
+  counts.accepted += isAccepted;
+  if (!isAccepted) {
+    dropDrafts(one);
+    one.tokens.push_back(token);
+    return;
+  }
+  --one.numDrafted;
+}
+
+void Engine::dropDrafts(Running &one) {
+  if (one.numDrafted == 0)
+    return;
+  one.tokens.resize(one.tokens.size() - one.numDrafted);
+  one.numDrafted = 0;
+  auto end = static_cast<int64_t>(one.tokens.size());
+  const std::deque<FlightRow> &flight = scheduler.getRows(one.number);
+  size_t kept = std::ranges::lower_bound(flight, end, {}, &FlightRow::position) - flight.begin();
+  freeSeats.insert(freeSeats.end(), one.seats.begin() + static_cast<int64_t>(kept), one.seats.end());
+  one.seats.resize(kept);
+  one.numDone = std::min(one.numDone, kept);
+  one.next = std::min(one.next, end);
+  scheduler.truncate(one.number, kept);
+  if (Status status = one.sequence->truncate(end))
+    finish(one, Finish::Failed, status.text());
+}
+
+bool Engine::dropAllDrafts() {
+  bool hadDrafts = false;
+  for (auto &[number, one] : running) {
+    hadDrafts |= one->numDrafted > 0;
+    dropDrafts(*one);
+  }
+  waitsForEnd |= hadDrafts;
+  return hadDrafts;
+}
