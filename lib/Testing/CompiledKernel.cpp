@@ -124,9 +124,13 @@ CompiledKernel::CompiledKernel(StringRef text, const CPUTarget &target) : object
 
 CompiledKernel::~CompiledKernel() = default;
 
-void CompiledKernel::run(std::vector<Operand> operands, void *weights, int64_t numThreads) {
-  std::vector<std::byte *> bases(abi::kFirstPort);
-  std::vector<int64_t> record(kRecordHeadWords), cells;
+CompiledKernel::Prepared CompiledKernel::prepare(std::vector<Operand> operands, void *weights, int64_t numThreads) {
+  int64_t scratchBytes = object.scratchBytes + 64;
+  Prepared prepared(scratchBytes, numThreads);
+  std::vector<std::byte *> &bases = prepared.bases;
+  std::vector<int64_t> &record = prepared.record, &cells = prepared.cells;
+  bases.resize(abi::kFirstPort);
+  record.resize(kRecordHeadWords);
   size_t next = 0, nextPacked = 0;
   for (const RecordField &field : object.fields) {
     switch (field.kind) {
@@ -149,15 +153,17 @@ void CompiledKernel::run(std::vector<Operand> operands, void *weights, int64_t n
   if (next != operands.size())
     llvm::report_fatal_error("a kernel is called with another number of operands than it has");
   cells.push_back(0);
-  int64_t scratchBytes = object.scratchBytes + 64;
-  Memory<std::byte> scratch(scratchBytes * numThreads);
   bases[abi::kWeights] = static_cast<std::byte *>(weights);
   bases[abi::kCells] = reinterpret_cast<std::byte *>(cells.data());
-  abi::Call call{};
+  prepared.call.scratchBytes = scratchBytes;
+  prepared.function = function;
+  return prepared;
+}
+
+void CompiledKernel::Prepared::run() {
   call.bases = bases.data();
   call.cells = cells.data();
   call.scratch = scratch.get();
-  call.scratchBytes = scratchBytes;
   for (int64_t thread = 0; thread < numThreads; ++thread)
     function(&call, record.data(), thread, numThreads);
 }

@@ -69,8 +69,28 @@ public:
     void *address = nullptr;
     int64_t value = 0;
   };
-  /// Calls the kernel for each of `numThreads` threads, one after the other.
-  void run(std::vector<Operand> operands, void *weights = nullptr, int64_t numThreads = 1);
+  /// A call that can be repeated; kernel and operands must outlive it.
+  class Prepared {
+  public:
+    /// Calls the kernel for each thread, one after the other.
+    void run();
+
+  private:
+    friend class CompiledKernel;
+    Prepared(int64_t scratchBytes, int64_t numThreads) : scratch(scratchBytes * numThreads), numThreads(numThreads) {}
+    std::vector<std::byte *> bases;
+    std::vector<int64_t> record, cells;
+    Memory<std::byte> scratch;
+    int64_t numThreads;
+    abi::Call call{};
+    void (*function)(const abi::Call *, const int64_t *, int64_t, int64_t) = nullptr;
+  };
+  Prepared prepare(std::vector<Operand> operands, void *weights = nullptr, int64_t numThreads = 1);
+
+  /// Prepares a call and runs it once.
+  void run(std::vector<Operand> operands, void *weights = nullptr, int64_t numThreads = 1) {
+    prepare(std::move(operands), weights, numThreads).run();
+  }
 
 private:
   KernelObject object;
