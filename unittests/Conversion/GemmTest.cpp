@@ -41,7 +41,7 @@ TEST_P(Gemm, SumsAreOneChain) {
   struct Shape {
     int64_t n, k;
   };
-  for (Shape shape : {Shape{1, 1}, Shape{16, 3}, Shape{33, 17}, Shape{100, 65}, Shape{192, 64}})
+  for (Shape shape : {Shape{1, 1}, Shape{16, 3}, Shape{33, 17}, Shape{100, 65}, Shape{144, 35}, Shape{192, 64}})
     for (bool isHalf : {false, true}) {
       auto [n, k] = shape;
       CompiledKernel kernel(getPlainGemm(n, k, isHalf ? "bf16" : "f32"), GetParam());

@@ -238,13 +238,29 @@ void GemmWriter::writeRun(Value first, Value count) {
     Value numTiles = w.divideUp(count, target.getMaxRows());
     Value group = getGroup(count, numTiles);
     Value isAhead = w.compare(arith::CmpIPredicate::sge, count, w.number(getAheadRows(weights[0])));
-    w.loop(panelBegin, panelEnd, group, [&](Value panel) {
-      Value groupPanels = w.minimum(group, w.subtract(panelEnd, panel));
+    auto writeGroup = [&](Value panel, Value groupPanels) {
       w.loop(w.number(0), numTiles, [&](Value tile) {
         auto [begin, end] = w.share(count, tile, numTiles);
         writePiece({w.add(first, begin), w.subtract(end, begin), begin, panel, groupPanels, tile, numTiles, isAhead});
       });
-    });
+    };
+    auto writeGroups = [&] {
+      w.loop(panelBegin, panelEnd, group,
+             [&](Value panel) { writeGroup(panel, w.minimum(group, w.subtract(panelEnd, panel))); });
+    };
+    if (llvm::isPowerOf2_64(getTilePanels(target, getKind(weights[0]), 1)))
+      return writeGroups();
+    // One row: what is left after groups of an odd number of panels would go through tiles too narrow to be fast.
+    w.when(
+        w.equal(count, w.number(1)),
+        [&] {
+          Value panels = w.subtract(panelEnd, panelBegin), numGroups = w.divide(w.add(panels, w.add(group, -1)), group);
+          w.loop(w.number(0), numGroups, [&](Value number) {
+            auto [begin, end] = w.share(panels, number, numGroups);
+            writeGroup(w.add(panelBegin, begin), w.subtract(end, begin));
+          });
+        },
+        writeGroups);
   });
 }
 

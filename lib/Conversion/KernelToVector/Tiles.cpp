@@ -57,7 +57,10 @@ public:
       Values after(before);
       if (isPairs) {
         prefetch(divide(k, 2));
-        writePair(k, after, /*isWhole=*/true);
+        if (tile.rows == 1 && emitter.getTarget().loadsPairsOnce)
+          writePairOnce(k, after);
+        else
+          writePair(k, after, /*isWhole=*/true);
       } else if (tile.rows == 1) {
         writeStreams(k, step, after);
       } else {
@@ -145,6 +148,16 @@ private:
           addTo(sums, 0, j, xs[i], loadB(j, add(k, i)));
   }
 
+  /// One row, both steps of a sum while its words are in a register. Several rows have none to spare.
+  void writePairOnce(Value k, Values &sums) {
+    Value low = loadA(0, k), high = loadA(0, add(k, 1)), pair = divide(k, 2);
+    for (int64_t j = 0; j < numVectors; ++j) {
+      Value bits = loadWords(j, pair);
+      addTo(sums, 0, j, low, shiftUp(bits));
+      addTo(sums, 0, j, high, getHigh(bits));
+    }
+  }
+
   void writePair(Value k, Values &sums, bool isWhole) {
     Value pair = divide(k, 2);
     multiplyAdd(k, sums, [&](int64_t j) { return shiftUp(loadWords(j, pair)); });
@@ -202,12 +215,11 @@ int64_t vectors::getTilePanels(const CPUTarget &target, PanelKind kind, int64_t 
   int64_t panels = target.getPanels(rows);
   if (kind == PanelKind::F32)
     return panels;
-  // Halves take a register more, for what masks them. In pairs a word holds two steps of one sum, so a single row needs
-  // twice the sums to keep the units busy.
-  auto fits = [&](int64_t count) { return target.getTileRegisters(rows, count) + 1 <= target.numRegisters; };
-  if (kind == PanelKind::BF16Pairs && rows == 1 && fits(2 * panels))
-    return 2 * panels;
-  while (panels > 1 && !fits(panels))
+  // In pairs a word holds two steps of one sum, so a single row needs more sums to keep the units busy.
+  if (kind == PanelKind::BF16Pairs && rows == 1)
+    return target.pairRowPanels;
+  // Halves take a register more, for what masks them.
+  while (panels > 1 && target.getTileRegisters(rows, panels) + 1 > target.numRegisters)
     --panels;
   return panels;
 }

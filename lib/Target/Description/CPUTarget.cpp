@@ -25,6 +25,8 @@ llvm::ArrayRef<CPUTarget> lariat::getCPUTargets() {
        .vectorBits = 512,
        .numRegisters = 32,
        .tilePanels = {4, 4, 6, 4, 4, 4, 2, 2},
+       .pairRowPanels = 8,
+       .loadsPairsOnce = false,
        .required = {"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "avx512f", "avx512bw", "avx512cd", "avx512dq",
                     "avx512vl"}},
       {.name = "avx2",
@@ -34,6 +36,8 @@ llvm::ArrayRef<CPUTarget> lariat::getCPUTargets() {
        .vectorBits = 256,
        .numRegisters = 16,
        .tilePanels = {4, 2, 2, 1, 1, 1},
+       .pairRowPanels = 5,
+       .loadsPairsOnce = true,
        .required = {"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt"}},
       {.name = "neon",
        .triple = "aarch64-unknown-linux-gnu",
@@ -42,6 +46,8 @@ llvm::ArrayRef<CPUTarget> lariat::getCPUTargets() {
        .vectorBits = 128,
        .numRegisters = 32,
        .tilePanels = {4, 2, 1, 1, 1},
+       .pairRowPanels = 4,
+       .loadsPairsOnce = false,
        .required = {"neon"}},
   };
   for ([[maybe_unused]] const CPUTarget &target : targets)

@@ -21,6 +21,8 @@ struct CPUTarget {
   /// tilePanels[rows - 1]: panels of 16 columns that a microkernel of so many rows takes at once; the last entry is the
   /// largest number of rows. Measured; no tile needs more registers than there are.
   std::vector<int64_t> tilePanels;
+  int64_t pairRowPanels; ///< the same for one row of bf16 in pairs
+  bool loadsPairsOnce;   ///< whether such a row keeps a word of two steps in a register rather than load it for each
   std::vector<std::string> required; ///< features a machine must have, by LLVM's names
 
   int64_t getLanes() const { return vectorBits / 32; }
