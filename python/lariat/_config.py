@@ -140,13 +140,21 @@ class Config:
             raise self.wrong(key, words)
         return value
 
-    def size(self, key: str, default: Any = _NOTHING, *, largest: int = LARGEST, nullable: bool = False) -> Size:
-        """A positive integer; null stands for the default where `nullable`."""
+    def size(
+        self,
+        key: str,
+        default: Any = _NOTHING,
+        *,
+        smallest: int = 1,
+        largest: int = LARGEST,
+        nullable: bool = False,
+    ) -> Size:
+        """An integer in a range; null stands for the default where `nullable`."""
         if nullable and key in self._values and self._values[key] is None and default is not _NOTHING:
             self._known.add(key)
             return Size(default, getattr(default, "key", key))
-        words = f"an integer from 1 to {largest}"
-        value = self.get(key, (words, lambda value: is_integer(value) and 1 <= value <= largest), default)
+        words = f"an integer from {smallest} to {largest}"
+        value = self.get(key, (words, lambda value: is_integer(value) and smallest <= value <= largest), default)
         return Size(value, key if key in self._values else getattr(value, "key", key))
 
     def layers(self, key: str, default: Any = _NOTHING) -> Size:

@@ -14,6 +14,7 @@ import pytest
 
 from lariat._process import find_tool
 from lariat.bench import limits, systems
+from lariat.bench.lora import render_lora
 from lariat.bench.make_checkpoint import make_checkpoint
 from lariat.bench.model import measure_model
 from lariat.bench.plan import ROOT, Plan, Task, find_plan, read_plan
@@ -36,6 +37,13 @@ def test_the_importer_takes_every_shape(tmp_path: Path, shape: Shape, loops: int
     shape = shape.with_loops(loops)
     text = import_checkpoint(checkpoints.write(tmp_path / "model", config_of(shape), dict(tensors_of(shape))))
     assert "lariat.recur" in checkpoints.verify(text)
+
+
+def test_a_shape_without_rank_has_no_pairs(tmp_path: Path) -> None:
+    shape = replace(SHAPES["lora512"], rank=0)
+    text = import_checkpoint(checkpoints.write(tmp_path / "model", config_of(shape), dict(tensors_of(shape))))
+    assert "low_rank" not in text
+    assert shape.num_pair_weights == 0
 
 
 def test_weights_depend_on_seed_and_name_alone(tmp_path: Path) -> None:
@@ -70,6 +78,22 @@ def test_counts(name: str, applications: int, gflops: float, decode_mb: float) -
     assert shape.num_applications == applications
     assert shape.prefill_flops(512) / 1e9 == pytest.approx(gflops, abs=0.06)
     assert sum(stream.num_bytes for stream in shape.decode_streams(256)) / 1e6 == pytest.approx(decode_mb, abs=0.6)
+
+
+# --- low-rank pairs ---
+
+
+def test_the_cost_of_pairs_is_compared_with_their_share_of_the_operations() -> None:
+    shape = Shape("s", "rrt", 64, 1, 1, 64, 128, 64, prelude=0, shared=1, loops=2, coda=0, rank=16)
+    # Worked out by hand: 45056 shared weights (4 of 64 x 64, 3 of 64 x 128, a head of 64 x 64) and 17408 of pairs.
+    kib = [45056 * 4 // 1024, (45056 + 2 * 17408) * 4 // 1024]
+    read = [{"threads": 1, "bytes": size * 1024, "gbytes_per_second": {"max": 64.0}} for size in kib]
+    limit = {"fma": [{"threads": 1, "isa": "x", "gflops": {"max": 1.0}}], "read": read}
+    entry = {"rows": 8, "with": {"min": 1.5e-3, "median": 2e-3}, "without": {"min": 1e-3, "median": 1e-3}}
+    text = render_lora({"shape": shape.__dict__, "entries": [entry], "limits": [limit]}, [])
+    share = 17408 / 45056
+    expected = f"| 8 | 4 | 1500 (2000) | 1000 (1000) | 50.0 % (100.0 %) | {0.5 / share:.2f} ({1 / share:.2f}) |"
+    assert f"{expected} {100 * share:.1f} % |" in text  # arithmetic bounds both
 
 
 # --- limits ---------------------------------------------------------------------------------------------------------
@@ -301,6 +325,8 @@ def test_command(tmp_path: Path) -> None:
     assert made == "made: 0.2 million weights, 8 applied layers\n"
     assert json.loads((tmp_path / "made" / "config.json").read_text())["num_recursions"] == 3
     assert "--loops: 0 is less than 1" in lariat.fails("bench", "make", "--shape", "smoke", "--loops", 0, "-o", "x")
+    for rows in ("6", "x", "0", "8,"):
+        assert "is not a list of multiples of 4" in lariat.fails("bench", "lora", "--rows", rows)
     assert "no plan 'nothing' in" in lariat.fails("bench", "model", "nothing")
     assert "is not a list of whole numbers" in lariat.fails("bench", "limits", "--threads", "1,x")
     assert "the following arguments are required: COMMAND" in lariat.fails("bench")

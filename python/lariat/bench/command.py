@@ -46,6 +46,13 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     kernels.add_argument("--isa", metavar="LIST", help="ISAs, separated by commas (default: all of this machine)")
     _add_folder(kernels, "kernels.json and kernels.md")
 
+    lora = commands.add_parser("lora", help="measure low-rank pairs on rows of all depths", allow_abbrev=False)
+    lora.set_defaults(run=_lora)
+    lora.add_argument("--rows", metavar="LIST", default="8,16,32,64",
+                      help="rows of a tick, separated by commas (default: 8,16,32,64)")  # fmt: skip
+    lora.add_argument("--ticks", metavar="N", type=number(1), default=200, help="of each (default: 200)")
+    _add_folder(lora, "lora.json, lora.md, checkpoints and artefacts")
+
     serve = commands.add_parser("serve", help="replay a load against an engine", allow_abbrev=False)
     serve.set_defaults(run=_serve)
     add_artefact(serve)
@@ -162,6 +169,22 @@ def _kernels(options: argparse.Namespace) -> None:
     ]
     text = render_kernels(measured, lines)
     _write(options.output, "kernels", {"about": about, **measured}, text)
+    print(text, end="")
+
+
+def _lora(options: argparse.Namespace) -> None:
+    from lariat.bench.about import describe_run, run_lines
+    from lariat.bench.lora import measure_lora, render_lora
+    from lariat.bench.shapes import SHAPES
+
+    shape = SHAPES["lora512"]
+    rows = [int(text) if text.isdecimal() else 0 for text in options.rows.split(",")]
+    if any(count < shape.loops or count % shape.loops for count in rows):
+        raise RuntimeFault(f"--rows: '{options.rows}' is not a list of multiples of {shape.loops}, the loop steps")
+    about = describe_run(["lariat", *sys.argv[1:]])
+    measured = measure_lora(shape, options.output, rows, options.ticks, _report)
+    text = render_lora(measured, [*run_lines(about), "- one thread, the core function's time"])
+    _write(options.output, "lora", {"about": about, **measured}, text)
     print(text, end="")
 
 

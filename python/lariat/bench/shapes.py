@@ -7,6 +7,7 @@ attention, the head on one row. A system that computes less than that can pass t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 __all__ = ["SHAPES", "Shape", "Stream"]
@@ -30,6 +31,7 @@ class Shape:
         family: that `lariat import` reads it as. `mor` weights each loop step's result by a router; its capacity is
             the whole sequence and its decode threshold is never missed, so that every row runs every loop step.
         embedding: width of the embedding table; 0 where it is `width`.
+        rank: of the low-rank pair that `rrt` has for every loop step and projection; 0 for none.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Shape:
     coda: int
     context: int = 1024
     embedding: int = 0
+    rank: int = 0
 
     def with_loops(self, loops: int) -> Shape:
         return replace(self, loops=loops)
@@ -59,6 +62,22 @@ class Shape:
     def num_layer_weights(self) -> int:
         attention = self.width * self.head_dim * 2 * (self.heads + self.kv_heads)
         return attention + (3 if self.is_gated else 2) * self.width * self.inner
+
+    def projections(self) -> Iterator[tuple[str, int, int]]:
+        """Name, outputs and inputs of each matrix of a layer that is SwiGLU."""
+        query, entry = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        yield "self_attn.q_proj", query, self.width
+        yield "self_attn.k_proj", entry, self.width
+        yield "self_attn.v_proj", entry, self.width
+        yield "self_attn.o_proj", self.width, query
+        yield "mlp.gate_proj", self.inner, self.width
+        yield "mlp.up_proj", self.inner, self.width
+        yield "mlp.down_proj", self.width, self.inner
+
+    @property
+    def num_pair_weights(self) -> int:
+        """Of the low-rank pairs of one loop step."""
+        return self.shared * sum(self.rank * (outputs + inputs) for _, outputs, inputs in self.projections())
 
     @property
     def num_layers(self) -> int:
@@ -96,6 +115,8 @@ SHAPES = {
         Shape("mor135", "mor", 576, 9, 3, 64, 1536, 49152, prelude=1, shared=10, loops=3, coda=1),
         # One layer that is a loop: its 12.8 MB fit in a cache that all its loop steps can read from.
         Shape("loop512", "nanbeige", 512, 8, 8, 64, 1408, 256, prelude=0, shared=1, loops=12, coda=0),
+        # The same layer with a low-rank pair per loop step.
+        Shape("lora512", "rrt", 512, 8, 8, 64, 1408, 256, prelude=0, shared=1, loops=4, coda=0, rank=64),
         # ALBERT base: one layer that is a loop, in an encoder.
         Shape(
             "albert",

@@ -48,6 +48,15 @@ def config_of(shape: Shape) -> dict[str, Any]:
             "early_exit_threshold": 0.7,
             "tie_word_embeddings": False,
         }
+    if shape.family == "rrt":
+        return common | {
+            "num_shared_layers": shape.shared,
+            "num_loops": shape.loops,
+            "lora_rank": shape.rank,
+            "lora_alpha": 2.0 * max(shape.rank, 1),
+            "exit_rule": "top2-margin",
+            "exit_kv_policy": "copy-last",
+        }
     return common | {
         "num_shared_layers": shape.shared,
         "num_recursions": shape.loops,
@@ -74,18 +83,16 @@ def tensors_of(shape: Shape) -> Tensors:
         yield "lm_head.weight", (shape.vocab, shape.width)
         yield "model.early_exit_gate.weight", (1, shape.width)
         yield "model.early_exit_gate.bias", (1,)
-    query, entry = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     for layer in range(shape.num_layers):
         prefix = f"model.layers.{layer}"
         for norm in norms:
             yield f"{prefix}.{norm}.weight", (shape.width,)
-        yield f"{prefix}.self_attn.q_proj.weight", (query, shape.width)
-        yield f"{prefix}.self_attn.k_proj.weight", (entry, shape.width)
-        yield f"{prefix}.self_attn.v_proj.weight", (entry, shape.width)
-        yield f"{prefix}.self_attn.o_proj.weight", (shape.width, query)
-        yield f"{prefix}.mlp.gate_proj.weight", (shape.inner, shape.width)
-        yield f"{prefix}.mlp.up_proj.weight", (shape.inner, shape.width)
-        yield f"{prefix}.mlp.down_proj.weight", (shape.width, shape.inner)
+        for name, outputs, inputs in shape.projections():
+            yield f"{prefix}.{name}.weight", (outputs, inputs)
+            for depth in range(shape.loops if shape.rank else 0):
+                pair = f"model.lora.{depth}.{layer}.{name.rpartition('.')[2]}"
+                yield f"{pair}.A", (shape.rank, inputs)
+                yield f"{pair}.B", (outputs, shape.rank)
     if shape.family == "mor":
         for depth in range(shape.loops):
             yield f"model.routers.{depth}.weight", (1, shape.width)

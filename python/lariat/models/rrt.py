@@ -24,7 +24,7 @@ def build(config: Config, checkpoint: Checkpoint, exit_rule: str | None = None) 
     shape = read_layer_shape(config)
     vocab, context = config.size("vocab_size"), config.size("max_position_embeddings")
     num_layers, max_depth = config.layers("num_shared_layers"), config.layers("num_loops")
-    rank, alpha = config.size("lora_rank"), config.number("lora_alpha")
+    rank, alpha = config.size("lora_rank", smallest=0), config.number("lora_alpha")
     config.get("exit_rule", one_of("top2-margin"))
     policy = exit_policy(config)
     tied = config.flag("tie_word_embeddings")
@@ -43,6 +43,9 @@ def build(config: Config, checkpoint: Checkpoint, exit_rule: str | None = None) 
     def project(x: Value, name: str, width: int, as_: str) -> Value:
         _, _, layer, _, projection = name.split(".")
         weight = model.weight(f"{name}.weight", (width, x.width))
+        if rank == 0:
+            with f.part(name):
+                return ops.linear(f, x, weight=weight, result_type=x.rows.wide(width), name=as_)
         a, b = (
             model.weight(
                 f"model.lora.*.{layer}.{projection}.{factor}",

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What low-rank pairs per loop step cost when rows of all depths share a tick.
+
+Two models that differ by their pairs alone run the same load in turn: rows enter in as many parts as there are loop
+steps, one part a tick, so that from then on each tick has as many rows of each depth. The time is that of the core
+function, one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lariat.bench.limits import Limits, best_of, measure
+from lariat.bench.make_checkpoint import make_checkpoint
+from lariat.bench.shapes import BYTES, Shape
+from lariat.compiler import CompileOptions, compile
+from lariat.engine import Engine
+from lariat.requests import GenerateOptions
+from lariat.session import load
+
+__all__ = ["least_seconds", "measure_lora", "render_lora"]
+
+
+def measure_lora(
+    shape: Shape, folder: Path, row_counts: Sequence[int], ticks: int, report: Callable[[str], None]
+) -> dict[str, Any]:
+    """Seconds of the core function with pairs and without, by rows of a tick; the limits are of the same run.
+
+    Args:
+        shape: of family `rrt` with a rank.
+        folder: where checkpoints and artefacts are written.
+        row_counts: each a multiple of the loop steps.
+        ticks: that are timed for each number of rows and each model.
+
+    Raises:
+        RuntimeFault, CompileError: where a model cannot be compiled or run.
+    """
+    artefacts = []
+    for variant in (shape, replace(shape, name=f"{shape.name}-plain", rank=0)):
+        checkpoint = make_checkpoint(variant, folder / variant.name)
+        artefacts.append(folder / f"{variant.name}.lariat")
+        report(f"compile {artefacts[-1]}")
+        compile(checkpoint, artefacts[-1], CompileOptions(force=True))
+    sizes = sorted({_bytes(shape, has_pairs) // 1024 for has_pairs in (False, True)})
+    limits = [measure((1,), sizes=sizes)]
+    entries = []
+    for rows in row_counts:
+        report(f"{rows} rows")
+        pairs, plain = _run(artefacts, rows, shape.loops, ticks)
+        entries.append({"rows": rows, "with": _summary(pairs), "without": _summary(plain)})
+        limits.append(measure((1,), sizes=sizes))
+    return {"version": 1, "shape": shape.__dict__, "entries": entries, "limits": limits}
+
+
+def _run(artefacts: Sequence[Path], rows: int, loops: int, ticks: int) -> list[list[float]]:
+    options = GenerateOptions(max_new_tokens=ticks // loops + 3, ignore_eos=True, exit_threshold=1.0)
+    with ExitStack() as stack:
+        sessions = [stack.enter_context(load(artefact, threads=1, max_rows=rows)) for artefact in artefacts]
+        engines = [Engine(session, chunk_rows=rows, uses_whole=False) for session in sessions]
+        seconds: list[list[float]] = [[] for _ in engines]
+        for tick in range(ticks + loops):
+            for engine, samples in zip(engines, seconds, strict=True):
+                for request in range(rows // loops if tick < loops else 0):
+                    engine.submit([(tick * 31 + request) % sessions[0].info.vocabulary], options)
+                before = engine.counts().core
+                engine.tick()
+                after = engine.counts().core
+                if after.calls == before.calls + 1 and after.rows == before.rows + rows:
+                    samples.append(after.seconds - before.seconds)
+        return seconds
+
+
+def _summary(samples: list[float]) -> dict[str, float]:
+    samples.sort()
+    return {"min": samples[0], "median": samples[len(samples) // 2]}
+
+
+def _flops(shape: Shape, has_pairs: bool) -> int:
+    """Of a row in the core: the layers' matrices, the head that decides about the exit, and the pairs."""
+    matrices = shape.shared * shape.num_layer_weights + shape.width * shape.vocab
+    return 2 * (matrices + (shape.num_pair_weights if has_pairs else 0))
+
+
+def _bytes(shape: Shape, has_pairs: bool) -> int:
+    """That a tick of all depths reads: the shared matrices once and the pairs of each depth once."""
+    pairs = shape.loops * shape.num_pair_weights if has_pairs else 0
+    return (shape.shared * shape.num_layer_weights + shape.width * shape.vocab + pairs) * BYTES
+
+
+def least_seconds(shape: Shape, rows: int, has_pairs: bool, limits: Limits) -> float:
+    """By the limits: arithmetic at the peak, or all weights at the bandwidth of a working set of their size."""
+    size = _bytes(shape, has_pairs)
+    return max(rows * _flops(shape, has_pairs) / limits.flops, size / limits.read[size // 1024])
+
+
+def render_lora(measured: dict[str, Any], about: Sequence[str]) -> str:
+    """The table, one line for each number of rows."""
+    shape = Shape(**measured["shape"])
+    limits = best_of(measured["limits"], 1)
+    share = _flops(shape, True) / _flops(shape, False) - 1
+    lines = ["# Low-rank pairs by depth", "", *about]
+    lines += [
+        f"- model: width {shape.width}, feed-forward {shape.inner}, {shape.shared} layer x {shape.loops} loop steps, "
+        f"rank {shape.rank}, f32; a tick reads {_bytes(shape, False) / 1e6:.1f} MB without pairs and "
+        f"{_bytes(shape, True) / 1e6:.1f} MB with those of all depths",
+        f"- pairs have {100 * share:.1f} % of the other operations; `cost` is the time they add over the time without "
+        "them, `cost / share` what the acceptance bounds by 1.15; best tick (median)",
+        "- `least` is the same cost by the limits: each model's time is the larger of arithmetic at the peak and of "
+        "reading its weights at the bandwidth of a working set of that size",
+        "",
+        "| rows | of each depth | with, us | without, us | cost | cost / share | least |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for entry in measured["entries"]:
+        costs = {key: entry["with"][key] / entry["without"][key] - 1 for key in ("min", "median")}
+        least = (
+            least_seconds(shape, entry["rows"], True, limits) / least_seconds(shape, entry["rows"], False, limits) - 1
+        )
+        cells = [f"{1e6 * entry[name]['min']:.0f} ({1e6 * entry[name]['median']:.0f})" for name in ("with", "without")]
+        lines.append(
+            f"| {entry['rows']} | {entry['rows'] // shape.loops} | {cells[0]} | {cells[1]} | "
+            f"{100 * costs['min']:.1f} % ({100 * costs['median']:.1f} %) | "
+            f"{costs['min'] / share:.2f} ({costs['median'] / share:.2f}) | {100 * least:.1f} % |"
+        )
+    return "\n".join(lines) + "\n"
