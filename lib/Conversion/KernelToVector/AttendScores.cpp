@@ -158,21 +158,28 @@ void AttendTile::writeScoresOfQuery(Value row, Value group, ArrayRef<Value> visi
   setReal(combine(w, best, larger), segmentLargest, number);
 }
 
-void AttendTile::writeScores(const Segment &segment) {
+Value AttendTile::seesAll(const Segment &segment, Value row) {
+  auto holds = [&](arith::CmpIPredicate predicate, Value x, Value y) { return w.compare(predicate, x, y); };
+  Value left = arith::SubIOp::create(w.b, w.loc, getWord(counts, row), truncate(w, segment.before));
+  Value isWhole = arith::ConstantIntOp::create(w.b, w.loc, i32, kernel::kPageEntries);
+  Value result = holds(arith::CmpIPredicate::sge, left, isWhole);
+  result = w.bitAnd(result, holds(arith::CmpIPredicate::sge, truncate(w, segment.first), getWord(lows, row)));
+  return w.bitAnd(result, holds(arith::CmpIPredicate::sle, truncate(w, segment.last), getWord(highs, row)));
+}
+
+Value AttendTile::writeScores(const Segment &segment) {
   SmallVector<Value> positions = loadPositions(segment);
-  w.loop(w.number(0), numRows, w.number(1), [&](Value row) {
-    Value left = arith::SubIOp::create(w.b, w.loc, getWord(counts, row), truncate(w, segment.before));
-    auto holds = [&](arith::CmpIPredicate predicate, Value x, Value y) { return w.compare(predicate, x, y); };
-    Value isWhole = arith::ConstantIntOp::create(w.b, w.loc, i32, kernel::kPageEntries);
-    Value seesAll = holds(arith::CmpIPredicate::sge, left, isWhole);
-    seesAll = w.bitAnd(seesAll, holds(arith::CmpIPredicate::sge, truncate(w, segment.first), getWord(lows, row)));
-    seesAll = w.bitAnd(seesAll, holds(arith::CmpIPredicate::sle, truncate(w, segment.last), getWord(highs, row)));
+  Value yes = arith::ConstantIntOp::create(w.b, w.loc, 1, 1);
+  return w.loop(w.number(0), numRows, w.number(1), {yes}, [&](Value row, ValueRange all) -> CodeWriter::Values {
     auto writeQueries = [&](ArrayRef<Value> visible) {
       w.loop(w.number(0), w.number(groups), w.number(1),
              [&](Value group) { writeScoresOfQuery(row, group, visible, positions); });
     };
-    w.when(seesAll, [&] { writeQueries({}); }, [&] { writeQueries(getVisible(row, left, positions)); });
-  });
+    Value left = arith::SubIOp::create(w.b, w.loc, getWord(counts, row), truncate(w, segment.before));
+    Value sees = seesAll(segment, row);
+    w.when(sees, [&] { writeQueries({}); }, [&] { writeQueries(getVisible(row, left, positions)); });
+    return {w.bitAnd(all[0], sees)};
+  })[0];
 }
 
 //===----------------------------------------------------------------------===//

@@ -270,35 +270,47 @@ void AttendTile::multiply(Value a, int64_t aLine, Value b, int64_t bLine, Value 
   });
 }
 
-/// Products of the queries where some are NaN again, without entries of weight 0. An entry that a query does not see has
-/// weight 0 and adds nothing, unless its value is inf or NaN, which would make the query's bits depend on its tile.
-void AttendTile::repairProducts(Value values, Value numEntries) {
+/// The product of a query again, without entries of weight 0.
+void AttendTile::writeSeenProduct(Value number, Value values, Value numEntries) {
   Value zero = w.real(0, w.f32x16());
-  forQueries([&](Value number) {
-    Value line = at(products, number, lineBytes), weights = at(scores, number, kScoreLineBytes), broken;
-    for (int64_t column = 0; column < dim; column += kLanes) {
-      Value product = w.load(w.f32x16(), w.advance(line, column * 4));
-      Value isNaN = arith::CmpFOp::create(w.b, w.loc, arith::CmpFPredicate::UNO, product, product);
-      if (dim - column < kLanes)
-        isNaN = w.bitAnd(isNaN, w.firstLanes(dim - column));
-      broken = broken ? w.bitOr(broken, isNaN) : isNaN;
-    }
-    auto addSeen = [&](Value column) {
-      Value first = w.minimum(column, w.number(std::max<int64_t>(0, dim - kLanes)));
-      auto addEntry = [&](Value entry, ValueRange sum) -> CodeWriter::Values {
-        Value weight = w.spread(getReal(weights, entry));
-        Value address = w.advance(at(values, entry, valueLineBytes), w.multiply(first, page.getElementBytes()));
-        Value value = w.load(w.vectorOf(page.getElement()), address);
-        if (!page.getElement().isF32())
-          value = w.widen(value);
-        Value isSeen = arith::CmpFOp::create(w.b, w.loc, arith::CmpFPredicate::UNE, weight, zero);
-        return {w.pick(isSeen, math::FmaOp::create(w.b, w.loc, weight, value, sum[0]), sum[0])};
-      };
-      w.store(w.loop(w.number(0), numEntries, w.number(1), {zero}, addEntry)[0], at(line, first, 4));
+  w.loop(w.number(0), w.number(dim), w.number(kLanes), [&](Value column) {
+    Value first = w.minimum(column, w.number(std::max<int64_t>(0, dim - kLanes)));
+    auto addEntry = [&](Value entry, ValueRange sum) -> CodeWriter::Values {
+      Value weight = w.spread(getReal(at(scores, number, kScoreLineBytes), entry));
+      Value address = w.advance(at(values, entry, valueLineBytes), w.multiply(first, page.getElementBytes()));
+      Value value = w.load(w.vectorOf(page.getElement()), address);
+      if (!page.getElement().isF32())
+        value = w.widen(value);
+      Value isSeen = arith::CmpFOp::create(w.b, w.loc, arith::CmpFPredicate::UNE, weight, zero);
+      return {w.pick(isSeen, math::FmaOp::create(w.b, w.loc, weight, value, sum[0]), sum[0])};
     };
-    Value bits = LLVM::BitcastOp::create(w.b, w.loc, w.b.getI16Type(), broken);
-    Value isBroken = w.compare(arith::CmpIPredicate::ne, bits, arith::ConstantIntOp::create(w.b, w.loc, 0, 16));
-    w.when(isBroken, [&] { w.loop(w.number(0), w.number(dim), w.number(kLanes), addSeen); });
+    Value sum = w.loop(w.number(0), numEntries, w.number(1), {zero}, addEntry)[0];
+    w.store(sum, at(at(products, number, lineBytes), first, 4));
+  });
+}
+
+/// An entry that a row does not see has weight 0 and adds nothing, unless its value is inf or NaN: 0 times that is NaN, and
+/// the row's bits would depend on who else is in its tile. So where a row does not see all and has NaN, its products are
+/// computed again.
+void AttendTile::repairProducts(const Segment &segment, Value values) {
+  auto isNaN = [&](Value number) {
+    Value any;
+    for (int64_t column = 0; column < dim; column += kLanes) {
+      Value product = w.load(w.f32x16(), w.advance(at(products, number, lineBytes), column * 4));
+      Value lanes = arith::CmpFOp::create(w.b, w.loc, arith::CmpFPredicate::UNO, product, product);
+      if (dim - column < kLanes)
+        lanes = w.bitAnd(lanes, w.firstLanes(dim - column));
+      any = any ? w.bitOr(any, lanes) : lanes;
+    }
+    Value bits = LLVM::BitcastOp::create(w.b, w.loc, w.b.getI16Type(), any);
+    return w.compare(arith::CmpIPredicate::ne, bits, arith::ConstantIntOp::create(w.b, w.loc, 0, 16));
+  };
+  w.loop(w.number(0), numRows, w.number(1), [&](Value row) {
+    auto repairQuery = [&](Value group) {
+      Value number = w.add(w.multiply(row, groups), group);
+      w.when(isNaN(number), [&] { writeSeenProduct(number, values, segment.numEntries); });
+    };
+    w.when(seesAll(segment, row), [] {}, [&] { w.loop(w.number(0), w.number(groups), w.number(1), repairQuery); });
   });
 }
 
@@ -307,7 +319,7 @@ void AttendTile::writeSegment(Value number, const Segment &segment) {
   Value keys = w.loadPointer(pageWords, 0), values = w.loadPointer(pageWords, 1);
   Value numPanels = w.divide(w.add(segment.numEntries, kLanes - 1), w.number(kLanes));
   multiply(queries, lineBytes, keys, page.getKeyLineBytes(), numPanels, w.number(dim), scores, kScoreLineBytes);
-  writeScores(segment);
+  Value allSeeAll = writeScores(segment);
   writeFactors();
   writeWeights();
   writeTotals();
@@ -318,7 +330,7 @@ void AttendTile::writeSegment(Value number, const Segment &segment) {
   addColumns(0, std::max<int64_t>(1, dim / kLanes));
   if (dim > kLanes && dim % kLanes) // the last columns again with some before them: a whole panel
     addColumns(dim - kLanes, 1);
-  repairProducts(values, segment.numEntries);
+  w.when(allSeeAll, [] {}, [&] { repairProducts(segment, values); });
   addProducts();
 }
 

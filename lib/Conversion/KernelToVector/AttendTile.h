@@ -48,7 +48,8 @@ private:
   void copyEntries(Value refs, Value numEntries);
   void setPage(Value segment, Value numEntries);
   void multiply(Value a, int64_t aLine, Value b, int64_t bLine, Value numPanels, Value numK, Value c, int64_t cLine);
-  void repairProducts(Value values, Value numEntries);
+  void writeSeenProduct(Value number, Value values, Value numEntries);
+  void repairProducts(const Segment &segment, Value values);
   void writeSegment(Value number, const Segment &segment);
 
   // Scores (AttendScores.cpp).
@@ -57,8 +58,10 @@ private:
   Value addBias(Value score, Value line, Value place, Value positions);
   Value getScore(Value product);
   void writeScoresOfQuery(Value row, Value group, llvm::ArrayRef<Value> visible, llvm::ArrayRef<Value> positions);
-  /// Scores from products, and the largest of each query.
-  void writeScores(const Segment &segment);
+  /// Whether a row sees 64 entries of a segment, whatever its tile sees.
+  Value seesAll(const Segment &segment, Value row);
+  /// Scores from products, and the largest of each query; the result is whether all rows see all entries.
+  Value writeScores(const Segment &segment);
   /// The largest so far, and the factor that this makes for what was summed before.
   void writeFactors();
   /// Weights from scores, and their sum for each query.
