@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lariat.requests import GenerateOptions
 
 __all__ = [
+    "Once",
     "add_artefact",
     "add_engine",
     "add_run",
@@ -68,6 +69,17 @@ def _share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
     return value
+
+
+class Once(argparse.Action):
+    """Keeps a value, and refuses a second one, which would take the first one's place unnoticed."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: str | None = None
+    ) -> None:
+        if getattr(namespace, self.dest) is not None:
+            raise argparse.ArgumentError(self, "given twice, expected once")
+        setattr(namespace, self.dest, values)
 
 
 def add_artefact(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from lariat._arguments import (
+    Once,
     add_artefact,
     add_engine,
     add_run,
@@ -321,8 +322,12 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
 def _add_generate(parser: argparse.ArgumentParser) -> None:
     add_artefact(parser)
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--prompt", metavar="TEXT", help="text to continue; the new text is printed as it comes")
-    source.add_argument("--tokens", metavar="IN.json", type=Path, help="list of token-id lists, run as one batch")
+    source.add_argument(
+        "--prompt", metavar="TEXT", action=Once, help="text to continue; the new text is printed as it comes"
+    )
+    source.add_argument(
+        "--tokens", metavar="IN.json", type=Path, action=Once, help="list of token-id lists, run as one batch"
+    )
     parser.add_argument("-o", dest="output", metavar="OUT.json", type=Path, help="result of --tokens to write")
     parser.add_argument("--max-new-tokens", metavar="N", type=number(1), required=True, help="longest continuation")
     parser.add_argument("--ignore-eos", action="store_true", help="go on after an end-of-sequence token")
