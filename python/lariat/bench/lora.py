@@ -60,7 +60,7 @@ def _run(artefacts: Sequence[Path], rows: int, loops: int, ticks: int) -> list[l
     options = GenerateOptions(max_new_tokens=ticks // loops + 3, ignore_eos=True, exit_threshold=1.0)
     with ExitStack() as stack:
         sessions = [stack.enter_context(load(artefact, threads=1, max_rows=rows)) for artefact in artefacts]
-        engines = [Engine(session, chunk_rows=rows, uses_whole=False) for session in sessions]
+        engines = [Engine(session, chunk_rows=rows, loop="steps", prefix_cache=False) for session in sessions]
         seconds: list[list[float]] = [[] for _ in engines]
         for tick in range(ticks + loops):
             for engine, samples in zip(engines, seconds, strict=True):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Checkpoints of the shape of a family with random weights, imported with its exit rule or another."""
+"""The fixtures, and checkpoints of the shape of a family with random weights, imported with their exit rule or another."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import lariat
+from tests.checkpoints import MODELS
 from tests.oracle.make_checkpoints import random_weights
 from tests.oracle.pieces import Array
 from tests.oracle.specs import SPECS, Spec
@@ -26,6 +27,7 @@ WITH_RULES: dict[str, float] = {
     "nanbeige-loops entropy-diff": 0.2,
     "rrt-copy-last calm:tau=3,length=40,min_steps=2": 0.4,
 }
+DECODERS = ("hrm", "huginn", "mor-expert", "mor-share", "mor-token", "ouro", "rrt")
 
 
 @dataclass(frozen=True)
@@ -78,3 +80,12 @@ def write_checkpoint(directory: Path, spec: Spec, weights: Mapping[str, Array]) 
     directory.mkdir()
     write_tensors(directory / "model.safetensors", dict(weights))
     (directory / "config.json").write_text(json.dumps(spec.config))
+
+
+def find_family(folder: Path, name: str) -> Family:
+    """A fixture, or what `write_named` writes."""
+    if name not in DECODERS:
+        return write_named(folder, name)
+    config = json.loads((MODELS / name / "config.json").read_text())
+    threshold = config.get("exit_thresholds", [None])[0]
+    return Family(MODELS / name, lariat.import_checkpoint(MODELS / name), config["vocab_size"], threshold)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The fast pipeline against the reference path, and its own promises about bits.
 
-Models are drawn from a seed, or have the shape of a family and random weights. `LARIAT_LONG=1` draws 500 of them.
+Models are drawn from a seed (500 of them with `LARIAT_LONG=1`), are fixtures, or have the shape of a family and random
+weights.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tests.integration.families import Family, find_spec, write_family
+from tests.integration.families import DECODERS, Family, find_family
 from tests.integration.fast import ISAS, Fast
 from tests.integration.programs import Ids, Outcome, Reference
 from tests.integration.random_models import RandomModel
 
 NUM_MODELS = 500 if os.environ.get("LARIAT_LONG") else 28
 FAMILIES = ("mor-token-sigmoid", "mor-expert-hybrid", "mor-expert-sharing", "ouro-propagate", "rrt-copy-last",
-            "huginn-propagate", "hrm-h3-l1")  # fmt: skip
+            "huginn-propagate", "hrm-h3-l1", *DECODERS)  # fmt: skip
 Get = Callable[[str], Family]
 # Largest difference allowed, relative to the largest logit: both paths are f32 and sum in different orders.
 TOLERANCE = 2e-4
@@ -77,7 +78,7 @@ def test_random_models_agree_with_the_reference_path(seed: int) -> None:
 @pytest.fixture(scope="module")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Get:
     folder = tmp_path_factory.mktemp("checkpoints")
-    return cache(lambda name: write_family(folder, find_spec(name)))
+    return cache(lambda name: find_family(folder, name))
 
 
 def family_options(family: Family) -> dict[str, object]:
