@@ -40,6 +40,15 @@ def ApplyDecodeRulePass : Pass<"lariat-apply-decode-rule", "::mlir::func::FuncOp
   let statistics = [Statistic<"numReplaced", "replaced", "top_k ops replaced">];
 }
 
+def DropDecodeRulePass : Pass<"lariat-drop-decode-rule", "::mlir::func::FuncOp"> {
+  let summary = "leave out the causal rule of top_k, which scoring does not ask for";
+  let description = [{
+    `top_k %z of %a ... decode {body}` becomes `top_k %z of %a ...`, so that nothing is computed for the rule alone.
+    Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/drop-decode-rule.mlir
+  }];
+  let statistics = [Statistic<"numDropped", "dropped", "decode regions left out">];
+}
+
 def ResolveKVPolicyPass : Pass<"lariat-resolve-kv-policy", "::mlir::ModuleOp"> {
   let summary = "fix what stopped rows leave in the caches, and drop keys and values no slot takes";
   let description = [{

@@ -56,6 +56,8 @@ def Lariat_TopKOp : Lariat_Op<"top_k", [Pure, RowsOf<"scores", "from">]> {
   let description = [{
     For each sequence with S rows in the root set, rows at depth d keep k = max(1, floor(S * capacity(d))) of `from`:
     those with the largest scores, ties to the earlier row, in their old order; all of them where there are fewer.
+    `counts` are for capacities that are known only when running: at depth d a row looks at its column d, or the last
+    one past the end, and a number above 0 there is its k. All rows of a sequence should have the same ones.
     This is not causal, so a model that generates declares `decode`: a causal substitute that decides each row from
     its own score. Its arguments are the rows, a bit that says whether a row is at depth 0, and the scores.
     `lariat-apply-decode-rule` puts it in place.
@@ -63,6 +65,7 @@ def Lariat_TopKOp : Lariat_Op<"top_k", [Pure, RowsOf<"scores", "from">]> {
     - `top_k_c1`: the result has a label of its own, or neither set has one.
     - `top_k_c2`: scores are one float per row.
     - `top_k_c3`: `decode` takes (rows, bits, scores) of this set and ends with one bit per row.
+    - `top_k_c4`: `counts` has a column for each number of `capacity`.
 
     ```mlir
     func.func @route(%a: !lariat.rows<"a">, %z: tensor<?xf32, #lariat.of<"a">>) -> !lariat.rows<"k"> {
@@ -80,11 +83,12 @@ def Lariat_TopKOp : Lariat_Op<"top_k", [Pure, RowsOf<"scores", "from">]> {
     ```
   }];
   let arguments = (ins Arg<Lariat_FloatRowTensor, "score per row">:$scores, Arg<Lariat_Rows, "rows scored">:$from,
-                       Lariat_CapacityAttr:$capacity);
+                       Lariat_CapacityAttr:$capacity,
+                       Arg<Optional<Lariat_StepsTensor>, "rows to keep per depth, 0: by capacity">:$counts);
   let results = (outs Res<Lariat_Rows, "the kept rows">:$result);
   let regions = (region MaxSizedRegion<1>:$decode);
-  let assemblyFormat = "$scores `of` $from `capacity` `(` $capacity `)` attr-dict `:` type($scores) `to` type($result) "
-                       "(`decode` $decode^)?";
+  let assemblyFormat = "$scores `of` $from `capacity` `(` $capacity `)` (`counts` `(` $counts^ `:` type($counts) `)`)? "
+                       "attr-dict `:` type($scores) `to` type($result) (`decode` $decode^)?";
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
 }

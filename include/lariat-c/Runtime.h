@@ -129,12 +129,22 @@ typedef enum lariat_form {
   LARIAT_FORM_STAGGERED = 2 /* derived step functions, sequences at different depths */
 } lariat_form;
 
+/* A part of the rows of a sequence: above 0, at most 1. */
+typedef struct lariat_share {
+  int64_t numerator;
+  int64_t denominator; /* below 2^31 */
+} lariat_share;
+
 typedef struct lariat_score_options {
   size_t struct_size;
   const char *mode;     /* "score" (default): a non-causal router as trained; "generate": its decode rule */
   const int64_t *chunk; /* rows of a sequence in a call; null: as many as fit */
   const float *const *initial_states; /* per sequence float[length][state_columns]; null: zeros */
   int32_t form;                       /* lariat_form */
+  /* That a non-causal router keeps at each depth, k = max(1, floor(share * rows)); null: as the model declares. Mode
+   * "generate" takes none: its decode rule has no capacity. */
+  const lariat_share *capacity;
+  int64_t num_capacity;
 } lariat_score_options;
 
 void lariat_score_options_init(lariat_score_options *options, size_t struct_size);

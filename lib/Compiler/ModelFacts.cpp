@@ -72,6 +72,11 @@ bool CacheFacts::distinguishesMissing() const {
   return isLooped && cache.getPolicy().getMissingMode();
 }
 
+int64_t ModelFacts::getCapacityDepths() const {
+  const Port *port = forward.findInput("capacity");
+  return port ? cast<RankedTensorType>(port->type).getDimSize(1) : 0;
+}
+
 SmallVector<MissingMode> ModelFacts::getAllowedMissing() const {
   SmallVector<MissingMode> modes;
   auto distinguishing = llvm::make_filter_range(caches, [](const CacheFacts &c) { return c.distinguishesMissing(); });
@@ -111,6 +116,8 @@ static llvm::Error verifyPort(const Port &port, int64_t vocab) {
     right = isRowTensor(port.type, builder.getIndexType(), 0);
   else if (port.name == "threshold")
     right = isRowTensor(port.type, builder.getF32Type(), 0);
+  else if (port.name == "capacity")
+    right = isRowTensor(port.type, builder.getI32Type(), -1);
   else if (port.name == "logits")
     right = isRowTensor(port.type, builder.getF32Type(), vocab);
   else
@@ -156,6 +163,9 @@ static llvm::Error verifyPorts(const ModelFacts &facts) {
   if (llvm::Error error = require("threshold", forward.findInput("threshold"), bool(facts.exit),
                                   facts.exit ? "the module has lariat.exit" : "the module has no lariat.exit"))
     return error;
+  if (forward.findInput("capacity"))
+    if (llvm::Error error = require("capacity", true, facts.hasTopK, "the module has no lariat.top_k"))
+      return error;
   if (facts.isDecoder())
     return require("logits", forward.findOutput("logits"), true, "a decoder answers with logits");
   return require("hidden", forward.findOutput("hidden"), true, "an encoder answers with its last state");

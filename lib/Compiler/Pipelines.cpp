@@ -26,8 +26,8 @@ using namespace lariat;
 
 void lariat::buildModelPipeline(OpPassManager &manager, const ReferenceOptions &options) {
   manager.addNestedPass<func::FuncOp>(createVerifyRowSetsPass());
-  if (options.mode == RunMode::Generate)
-    manager.addNestedPass<func::FuncOp>(createApplyDecodeRulePass());
+  manager.addNestedPass<func::FuncOp>(options.mode == RunMode::Generate ? createApplyDecodeRulePass()
+                                                                        : createDropDecodeRulePass());
   ResolveKVPolicyPassOptions policy;
   if (options.missing)
     policy.missing = stringifyMissingMode(*options.missing).str();

@@ -11,6 +11,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 using namespace mlir;
 using namespace lariat;
@@ -108,6 +109,44 @@ llvm::Expected<std::optional<MissingMode>> lariat::reference::resolveMissing(con
     list += (list.empty() ? "" : ", ") + stringifyMissingMode(word).str();
   return makeError("the missing mode '" + *request.missing +
                    "' is not one the model allows: " + (list.empty() ? "it has no choice" : list));
+}
+
+//===----------------------------------------------------------------------===//
+// Capacity
+//===----------------------------------------------------------------------===//
+
+/// A share whose product with a number of rows is a number.
+static llvm::Error verifyShare(const Share &share, size_t depth) {
+  if (share.numerator > 0 && share.numerator <= share.denominator &&
+      share.denominator <= std::numeric_limits<int32_t>::max())
+    return llvm::Error::success();
+  return makeError("the capacity of depth " + Twine(depth) + " is " + Twine(share.numerator) + "/" +
+                   Twine(share.denominator) + ", expected a share above 0 and at most 1 with a denominator below 2^31");
+}
+
+llvm::Expected<std::vector<std::vector<int32_t>>> lariat::reference::resolveCapacity(const ModelFacts &facts,
+                                                                                     const ScoreRequest &request) {
+  std::vector<std::vector<int32_t>> counts;
+  if (!request.capacity)
+    return counts;
+  auto numShares = static_cast<int64_t>(request.capacity->size()), numDepths = facts.getCapacityDepths();
+  if (numDepths == 0)
+    return makeError("a capacity is given, but the model has no router that takes one");
+  if (request.mode == RunMode::Generate)
+    return makeError("a capacity is given, but in mode generate the decode rule decides, not a capacity");
+  if (numShares != numDepths)
+    return makeError("a capacity of " + Twine(numShares) + " shares is given, but the router of the model has " +
+                     Twine(numDepths) + " depths");
+  for (auto [depth, share] : llvm::enumerate(*request.capacity))
+    if (llvm::Error error = verifyShare(share, depth))
+      return std::move(error);
+  for (const std::vector<int64_t> &ids : request.sequences) {
+    auto numRows = static_cast<int64_t>(ids.size());
+    std::vector<int32_t> &kept = counts.emplace_back();
+    for (const Share &share : *request.capacity)
+      kept.push_back(static_cast<int32_t>(std::max<int64_t>(1, numRows * share.numerator / share.denominator)));
+  }
+  return counts;
 }
 
 //===----------------------------------------------------------------------===//

@@ -68,12 +68,14 @@ private:
   static bool convert(const json::Value &value, bool &result);
   static bool convert(const json::Value &value, std::string &result);
   static bool convert(const json::Value &value, std::vector<std::vector<int64_t>> &result);
+  static bool convert(const json::Value &value, std::vector<Share> &result);
   static StringRef describe(int64_t) { return "an integer"; }
   static StringRef describe(uint64_t) { return "a non-negative integer"; }
   static StringRef describe(double) { return "a number"; }
   static StringRef describe(bool) { return "true or false"; }
   static StringRef describe(const std::string &) { return "a string"; }
   static StringRef describe(const std::vector<std::vector<int64_t>> &) { return "a list of lists of token ids"; }
+  static StringRef describe(const std::vector<Share> &) { return "a list of pairs of integers"; }
 
   const json::Object &object;
   llvm::StringSet<> known;
@@ -128,6 +130,15 @@ bool Reader::convert(const json::Value &value, std::vector<std::vector<int64_t>>
       row.push_back(*integer);
     }
   }
+  return true;
+}
+
+bool Reader::convert(const json::Value &value, std::vector<Share> &result) {
+  std::vector<std::vector<int64_t>> pairs;
+  if (!convert(value, pairs) || llvm::any_of(pairs, [](const auto &pair) { return pair.size() != 2; }))
+    return false;
+  for (const std::vector<int64_t> &pair : pairs)
+    result.push_back({pair[0], pair[1]});
   return true;
 }
 
@@ -207,6 +218,7 @@ static llvm::Expected<json::Object> answerScore(Session &session, const json::Ob
   reader.read("mode", mode);
   reader.read("initial_state", request.initialState);
   reader.read("chunk", request.chunk);
+  reader.read("capacity", request.capacity);
   request.form = readForm(reader, object);
   request.mode = mode == "generate" ? RunMode::Generate : RunMode::Score;
   if (mode != "score" && mode != "generate")

@@ -60,6 +60,13 @@ llvm::Expected<HostTensor> Runner::buildInput(const Port &port, ArrayRef<Row> ro
     return perRow<int64_t>(rows, [&](const Row &) { return settings.loops; });
   if (port.name == "threshold")
     return perRow<float>(rows, [&](const Row &) { return settings.threshold; });
+  if (port.name == "capacity") {
+    HostTensor counts({static_cast<int64_t>(rows.size()), model.facts.getCapacityDepths()}, sizeof(int32_t));
+    if (!settings.capacity.empty())
+      for (auto [index, row] : llvm::enumerate(rows))
+        llvm::copy(settings.capacity[row.sequence], counts.data<int32_t>() + index * counts.getShape()[1]);
+    return counts;
+  }
   if (port.name != "initial_state")
     return makeError("input '" + port.name + "' of a compiled function is not known");
   int64_t width = cast<RankedTensorType>(port.type).getDimSize(1);

@@ -42,7 +42,8 @@ llvm::Expected<std::unique_ptr<Session>> Session::open(StringRef path, StringRef
 }
 
 llvm::Expected<std::unique_ptr<Runner>> Session::start(const Request &request, RunMode mode, Form form,
-                                                       int64_t numPositions, std::vector<HostTensor> initialState) {
+                                                       int64_t numPositions, std::vector<HostTensor> initialState,
+                                                       std::vector<std::vector<int32_t>> capacity) {
   const ModelFacts &facts = model.facts;
   llvm::Expected<int64_t> loops = resolveLoops(facts, request);
   if (!loops)
@@ -64,7 +65,7 @@ llvm::Expected<std::unique_ptr<Runner>> Session::start(const Request &request, R
       RequestMemory::allocate(facts, {static_cast<int64_t>(request.sequences.size()), numPositions, *loops});
   if (!memory)
     return memory.takeError();
-  RunSettings settings{*loops, *threshold, std::move(initialState)};
+  RunSettings settings{*loops, *threshold, std::move(initialState), std::move(capacity)};
   if (form == Form::Forward)
     return createForwardRunner(model, **executable, std::move(settings), std::move(*memory));
   return createStepRunner(model, **executable, std::move(settings), std::move(*memory), form == Form::Staggered);
@@ -158,8 +159,11 @@ llvm::Expected<std::vector<SequenceScores>> Session::score(const ScoreRequest &r
       return states.takeError();
     initialState = std::move(*states);
   }
+  llvm::Expected<std::vector<std::vector<int32_t>>> capacity = resolveCapacity(facts, request);
+  if (!capacity)
+    return capacity.takeError();
   int64_t longest = getLongest(request);
-  auto runner = start(request, request.mode, request.form, longest, std::move(initialState));
+  auto runner = start(request, request.mode, request.form, longest, std::move(initialState), std::move(*capacity));
   if (!runner)
     return runner.takeError();
   return runAll(**runner, request, request.chunk.value_or(longest));

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lariat._files import reason
 from lariat._reference import read_slots
-from lariat._runner import Ids, NewToken, SequenceEnd, Settings, missing_word
+from lariat._runner import Ids, NewToken, SequenceEnd, Settings, capacity_shares, missing_word
 from lariat.artefact import Artefact
 from lariat.errors import ArtefactError, RuntimeFault
 from lariat.requests import CacheUse, Encoded, GenerateOptions, Score, ScoreOptions
@@ -62,6 +62,7 @@ class FastRunner:
             initial_states=states,
             chunk=optional(options.chunk, "chunk"),
             form=FORMS[options.derived],
+            capacity=capacity_shares(options.capacity),
         )
         return [Score(_present(logits), steps, _slots(slots)) for logits, _, steps, slots in results]
 

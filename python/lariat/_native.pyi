@@ -66,6 +66,7 @@ class Session:
         | None,
         chunk: int | None,
         form: int,
+        capacity: Sequence[tuple[int, int]] | None,
     ) -> list[
         tuple[
             Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None,

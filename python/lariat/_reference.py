@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lariat._process import Json, ReferenceProcess
-from lariat._runner import Ids, NewToken, SequenceEnd, missing_word
+from lariat._runner import Ids, NewToken, SequenceEnd, capacity_shares, missing_word
 from lariat.errors import RuntimeFault
 from lariat.requests import CacheUse, Encoded, GenerateOptions, Score, ScoreOptions, SlotUse
 
@@ -45,6 +45,7 @@ class ReferenceRunner:
             prefix=options.prefix,
             initial_state=None if options.initial_state is None else str(options.initial_state.resolve()),
             chunk=options.chunk,
+            capacity=capacity_shares(options.capacity),
             derived=options.derived or False,
             output=str(output.resolve()),
         )

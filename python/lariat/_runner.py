@@ -3,19 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from lariat.errors import RuntimeFault
 from lariat.requests import CacheUse, Encoded, GenerateOptions, Score, ScoreOptions
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from lariat.profile import Profile
 
-__all__ = ["Ids", "NewToken", "Run", "Runner", "SequenceEnd", "Settings", "missing_word"]
+__all__ = ["Ids", "NewToken", "Run", "Runner", "SequenceEnd", "Settings", "capacity_shares", "missing_word"]
 
 Ids = list[list[int]]
+
+_LARGEST = 2**62
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,32 @@ class Runner(Protocol):
 
     def stop(self) -> None:
         """The same, without waiting for a request that runs."""
+
+
+def capacity_shares(capacity: Sequence[Fraction | float | str] | None) -> list[tuple[int, int]] | None:
+    """Numerator and denominator of each share; a float is the nearest fraction with a denominator up to a million.
+
+    Raises:
+        RuntimeFault: if one is not a number, or there are none.
+    """
+    from fractions import Fraction
+
+    if capacity is None:
+        return None
+    if not capacity:
+        raise RuntimeFault("the capacity has no shares, expected one for each depth of the router")
+    shares = []
+    for depth, share in enumerate(capacity):
+        try:
+            exact = Fraction(share)
+        except (TypeError, ValueError, ArithmeticError):
+            raise RuntimeFault(f"the capacity of depth {depth} is {share!r}, expected a share such as 2/3") from None
+        if isinstance(share, float):
+            exact = exact.limit_denominator(10**6)
+        if max(abs(exact.numerator), exact.denominator) > _LARGEST:
+            raise RuntimeFault(f"the capacity of depth {depth} is {share}, expected a fraction of smaller numbers")
+        shares.append((exact.numerator, exact.denominator))
+    return shares
 
 
 def missing_word(missing: str | None) -> str | None:

@@ -112,6 +112,7 @@ def _score(options: argparse.Namespace) -> None:
         missing=options.missing,
         prefix=options.prefix,
         initial_state=options.initial_state,
+        capacity=None if options.capacity is None else options.capacity.split(","),
     )
     sequences = read_tokens(options.tokens)
     with load(options.artefact, threads=options.threads) as session, replacing(options.output) as temporary:
@@ -314,6 +315,11 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
         choices=["score", "generate"],
         default="score",
         help="run a non-causal router as trained, or its decode rule (default: score)",
+    )
+    parser.add_argument(
+        "--capacity",
+        metavar="SHARES",
+        help="rows that a router keeps at each depth, as shares of a sequence such as 1,0.5,1/3 (default: the model's)",
     )
     parser.add_argument("--initial-state", metavar="FILE", type=Path, help="state.I before the loop, in safetensors")
     add_run(parser)

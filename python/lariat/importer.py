@@ -21,6 +21,7 @@ FAMILIES = {
     "huginn": "huginn",
     "huginn_raven": "huginn",
     "llama": "llama",
+    "mod": "mod",
     "mor": "mor",
     "nanbeige": "nanbeige",
     "ouro": "ouro",

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from fractions import Fraction
+
     import numpy
     from numpy.typing import NDArray
 
@@ -29,6 +32,8 @@ class ScoreOptions:
         initial_state: safetensors file with the state before the loop, for families that leave it free:
             `state.I` float32[num_rows, width] for sequence I, or one tensor for one sequence.
         chunk: rows of a sequence that are run in one call, all where none is given.
+        capacity: share of a sequence's rows that a non-causal router keeps at each depth, as a fraction, a number or a
+            text such as "2/3": of S rows, max(1, floor(share * S)). As declared where none is given; mode `score` only.
         derived: run the derived step functions instead of the whole function: `lockstep`, all rows at one depth, or
             `staggered`, rows of different depths in one call.
     """
@@ -40,6 +45,7 @@ class ScoreOptions:
     prefix: int | None = None
     initial_state: Path | None = None
     chunk: int | None = None
+    capacity: Sequence[Fraction | float | str] | None = None
     derived: str | None = None
 
 

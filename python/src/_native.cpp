@@ -11,6 +11,7 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -285,7 +286,8 @@ public:
                                  std::optional<int64_t> loops, std::optional<double> threshold,
                                  const std::optional<std::string> &missing, int64_t prefix,
                                  const std::optional<std::vector<State>> &initialStates, std::optional<int64_t> chunk,
-                                 int64_t form) const {
+                                 int64_t form,
+                                 const std::optional<std::vector<std::pair<int64_t, int64_t>>> &capacity) const {
     Request request(tokens, lengths, loops, threshold, missing, prefix);
     lariat_score_options options;
     lariat_score_options_init(&options, sizeof options);
@@ -294,6 +296,11 @@ public:
     options.form = static_cast<int32_t>(form);
     std::vector<const float *> states = listStates(lengths, initialStates);
     options.initial_states = initialStates ? states.data() : nullptr;
+    std::vector<lariat_share> shares;
+    for (auto [numerator, denominator] : capacity.value_or(std::vector<std::pair<int64_t, int64_t>>()))
+      shares.push_back({numerator, denominator});
+    options.capacity = shares.data();
+    options.num_capacity = static_cast<int64_t>(shares.size());
     lariat_scores *scores = nullptr;
     run([&](char **text) { return lariat_score(handle, &request.batch, &options, &scores, text); });
     return Scores(scores).getAll(lengths);
@@ -457,7 +464,7 @@ NB_MODULE(_native, module) {
       .def("memory", &Session::getMemory, "Bytes by what holds them.")
       .def("score", &Session::score, "tokens"_a, "lengths"_a, nb::kw_only(), "mode"_a, "loops"_a.none(),
            "threshold"_a.none(), "missing"_a.none(), "prefix"_a, "initial_states"_a.none(), "chunk"_a.none(), "form"_a,
-           "Logits of every row of every sequence.")
+           "capacity"_a.none(), "Logits of every row of every sequence.")
       .def("encode", &Session::encode, "tokens"_a, "lengths"_a, "Last state of every row of every sequence.")
       .def("generate", &Session::generate, "tokens"_a, "lengths"_a, nb::kw_only(), "loops"_a.none(),
            "threshold"_a.none(), "missing"_a.none(), "prefix"_a, "options"_a, "Start to generate.");

@@ -77,7 +77,12 @@ def test_unknown_key(tmp_path: Path, name: str) -> None:
         ("mor-expert", "num_recursions", 5000, "is 5000, expected an integer from 1 to 4096"),
         ("mor-expert", "eos_token_id", 320, "'eos_token_id' is 320, expected an id below 320 from vocab_size"),
         ("mor-expert", "rope_theta", -1.0, "'rope_theta' is -1.0, expected a number above 0"),
-        ("mor-token", "router_func", "relu", "'router_func' is \"relu\", expected"),
+        ("mor-token", "router_func", "relu", '\'router_func\' is "relu", expected "softmax" or "sigmoid" or'),
+        ("mor-expert", "router_func", "softmax", '\'router_func\' is "softmax", expected "sigmoid" or "tanh" or'),
+        ("mor-expert", "router_arch", "moe", '\'router_arch\' is "moe", expected "linear" or "mlp" or "wide_mlp"'),
+        ("mor-expert", "gating", "none", '\'gating\' is "none", expected "weighted" or "additive"'),
+        ("mor-expert", "router_temperature", 0, "'router_temperature' is 0, expected a number above 0"),
+        ("mor-token", "capacity", ["3/3"], "'capacity' is not a key of this family"),
         ("ouro", "exit_kv_policy", "skip", '\'exit_kv_policy\' is "skip", expected "copy-last" or "propagate"'),
         ("ouro", "exit_rule", "margin", '\'exit_rule\' is "margin", expected "cumulative-hazard"'),
         ("ouro", "family", "mor", '\'family\' is "mor", expected "ouro"'),
@@ -132,4 +137,4 @@ def test_ouro_with_a_window_is_unsupported(tmp_path: Path, sliding_window: int) 
 
 
 def test_every_family_has_a_module() -> None:
-    assert set(FAMILIES.values()) == {"albert", "hrm_text", "huginn", "llama", "mor", "nanbeige", "ouro", "rrt"}
+    assert set(FAMILIES.values()) == {"albert", "hrm_text", "huginn", "llama", "mod", "mor", "nanbeige", "ouro", "rrt"}

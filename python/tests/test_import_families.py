@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lariat.errors import CheckpointError, RuntimeFault
+from lariat.errors import CheckpointError, ConfigError, RuntimeFault
 from lariat.importer import import_checkpoint, import_to_file
 from tests.checkpoints import (
     FIXTURES,
@@ -225,6 +225,73 @@ def test_ouro_with_the_keys_of_the_released_file(tmp_path: Path) -> None:
 def test_mor_policies(tmp_path: Path, policy: str, word: str) -> None:
     values, shapes = fixture("mor-expert")
     assert f"policy = #lariat.{word}" in imported(tmp_path, {**values, "kv_policy": policy}, shapes)
+
+
+def test_a_router_without_a_rule_declares_none(tmp_path: Path) -> None:
+    values, shapes = fixture("mor-expert")
+    del values["decode_threshold"]
+    assert '"lariat.end"(%' in imported(tmp_path, {**values, "router_func": "tanh"}, shapes)
+    assert '"lariat.end"(%' not in imported(tmp_path, {**values, "router_func": "identity"}, shapes)
+    assert '"lariat.end"(%' in imported(
+        tmp_path, {**values, "router_func": "identity", "decode_threshold": -2.5}, shapes
+    )
+
+
+def test_tensors_of_an_mlp_router(tmp_path: Path) -> None:
+    values, shapes = fixture("mor-token")
+    wide = {key: shape for key, shape in shapes.items() if key != "model.router.weight"}
+    wide |= {"model.router.0.weight": (384, 192), "model.router.2.weight": (3, 384)}
+    assert "math.erf" in imported(tmp_path, {**values, "router_arch": "wide_mlp"}, wide)
+    with pytest.raises(CheckpointError, match=r"'model.router.0.weight' is missing, expected shape \(384, 192\)"):
+        imported(tmp_path, {**values, "router_arch": "mlp"}, shapes)
+
+
+def test_an_auxiliary_router_has_a_tensor_per_depth(tmp_path: Path) -> None:
+    values, shapes = fixture("mor-expert")
+    stored = shapes | {f"model.aux_routers.{depth}.weight": (1, 192) for depth in range(3)}
+    assert "@aux_router" in imported(tmp_path, values, stored)
+    del stored["model.aux_routers.2.weight"]
+    with pytest.raises(CheckpointError, match=r"'model.aux_routers.2.weight' is missing"):
+        imported(tmp_path, values, stored)
+
+
+def mod_checkpoint(**more: Any) -> tuple[Values, Shapes]:
+    """A small Mixture-of-Depths whose layer 1 is routed and has a predictor."""
+    values = {**llama_values(model_type="mod"), "mod_layers": [1], "mod_predictor": "linear", **more}
+    shapes = SMALL_LLAMA | {f"model.layers.1.mod_{part}.weight": (1, 16) for part in ("router", "predictor")}
+    return values, shapes
+
+
+def test_mod(tmp_path: Path) -> None:
+    text = imported(tmp_path, *mod_checkpoint())
+    assert "capacity<[1] over 8>" in text
+    assert text.count('"lariat.top_k"') == text.count('"lariat.put"') == 1
+    assert '"lariat.recur"' not in text
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("mod_layers", [], "'mod_layers' is .*, expected different layer numbers below 2, ascending"),
+        ("mod_layers", [1, 0], "'mod_layers' is .*, expected different layer numbers below 2, ascending"),
+        ("mod_layers", [0, 0], "'mod_layers' is .*, expected different layer numbers below 2, ascending"),
+        ("mod_layers", [2], "'mod_layers' is .*, expected different layer numbers below 2, ascending"),
+        ("mod_capacity", "9/8", '\'mod_capacity\' is "9/8", expected a share like "1/8"'),
+        ("mod_capacity", 0.125, "'mod_capacity' is 0.125, expected a share like \"1/8\""),
+        ("mod_predictor", "tree", '\'mod_predictor\' is "tree", expected "linear" or "mlp" or null'),
+        ("num_hidden_layers", 1, "'mod_layers' is .*, expected different layer numbers below 1"),
+    ],
+)
+def test_mod_with_a_wrong_key(tmp_path: Path, key: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        imported(tmp_path, *mod_checkpoint(**{key: value}))
+
+
+def test_mod_of_one_layer_has_to_name_it(tmp_path: Path) -> None:
+    values, shapes = mod_checkpoint(num_hidden_layers=1)
+    del values["mod_layers"]
+    with pytest.raises(ConfigError, match="expected 'mod_layers' to name the routed layer"):
+        imported(tmp_path, values, shapes)
 
 
 @pytest.mark.parametrize(("skip", "norms"), [(False, 1), (True, 1)])

@@ -117,7 +117,9 @@ def test_no_artefact(tmp_path: Path) -> None:
 
 
 def test_options_reach_the_process(session: lariat.Session, artefact: Path, tmp_path: Path) -> None:
-    options = lariat.ScoreOptions(mode="generate", loops=2, exit_threshold=0.5, missing="copy-last", chunk=3)
+    options = lariat.ScoreOptions(
+        mode="generate", loops=2, exit_threshold=0.5, missing="copy-last", chunk=3, capacity=[0.1, "2/3"]
+    )
     session.score_to_file(numpy.array([[1, 2]]), tmp_path / "out", options)
     assert request_of(artefact) == {
         "call": "score",
@@ -129,6 +131,7 @@ def test_options_reach_the_process(session: lariat.Session, artefact: Path, tmp_
         "prefix": None,
         "initial_state": None,
         "chunk": 3,
+        "capacity": [[1, 10], [2, 3]],
         "derived": False,
         "output": str(tmp_path / "out"),
     }

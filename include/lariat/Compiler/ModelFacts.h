@@ -64,6 +64,8 @@ struct ModelFacts {
   bool hasFreeLoops() const {
     return loops.getMinSteps() != loops.getMaxSteps() || loops.getMinSteps() != loops.getDefaultSteps();
   }
+  /// Depths for which a caller may say how many rows top_k keeps; 0: it cannot.
+  int64_t getCapacityDepths() const;
   /// The modes a caller may pick.
   llvm::SmallVector<MissingMode> getAllowedMissing() const;
 };

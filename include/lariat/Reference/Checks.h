@@ -25,6 +25,9 @@ llvm::Expected<std::optional<MissingMode>> resolveMissing(const ModelFacts &fact
 llvm::Expected<std::vector<HostTensor>> readInitialState(const ModelFacts &facts, const Request &request,
                                                          llvm::StringRef path);
 
+/// Per sequence the number of rows that each depth keeps, nothing where the request says nothing.
+llvm::Expected<std::vector<std::vector<int32_t>>> resolveCapacity(const ModelFacts &facts, const ScoreRequest &request);
+
 } // namespace lariat::reference
 
 #endif // LARIAT_REFERENCE_CHECKS_H

@@ -15,7 +15,7 @@ using LineCallback = llvm::function_ref<void(llvm::json::Value)>;
 /// Answers one request line: any number of lines of a stream, then {"ok": true, ...} or {"error": "one sentence"}.
 ///   {"call": "info"}
 ///   {"call": "score", "sequences": [[ids]], "output": "path", "mode", "loops", "threshold", "missing", "prefix",
-///    "initial_state", "chunk", "derived"}
+///    "initial_state", "chunk", "capacity": [[numerator, denominator]], "derived"}
 ///   {"call": "encode", "sequences", "output"}
 ///   {"call": "generate", "sequences", "max_new_tokens", "temperature", "seed", "ignore_eos", "loops", "threshold",
 ///    "missing", "prefix"}

@@ -24,8 +24,9 @@ struct Row {
 /// What holds for all rows of a request.
 struct RunSettings {
   int64_t loops;
-  float threshold;                      ///< `never` of the exit rule unless one is given
-  std::vector<HostTensor> initialState; ///< per sequence (rows, width); empty for zeros
+  float threshold;                            ///< `never` of the exit rule unless one is given
+  std::vector<HostTensor> initialState;       ///< per sequence (rows, width); empty for zeros
+  std::vector<std::vector<int32_t>> capacity; ///< per sequence, rows that each depth keeps; empty: as declared
 };
 
 /// Results of one call, rows in the order they were fed.
@@ -48,7 +49,7 @@ public:
 protected:
   /// The table of a row set; `depths` per row, or nothing for depth 0.
   HostTensor buildTable(llvm::ArrayRef<Row> rows, llvm::ArrayRef<int64_t> depths = {}) const;
-  /// The value of an input of the whole function: rows, ids, loops, threshold, initial_state.
+  /// The value of an input of the whole function: rows, ids, loops, threshold, capacity, initial_state.
   llvm::Expected<HostTensor> buildInput(const Port &port, llvm::ArrayRef<Row> rows) const;
   llvm::SmallVector<HostTensor> call(const Entry &entry, std::vector<HostTensor> inputs);
   /// Takes results apart by the names of an entry's outputs.

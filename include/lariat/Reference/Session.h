@@ -17,6 +17,11 @@ namespace lariat::reference {
 /// How a request runs through the loop.
 enum class Form { Forward, Lockstep, Staggered };
 
+/// A part of the rows of a sequence.
+struct Share {
+  int64_t numerator = 0, denominator = 1;
+};
+
 /// What every kind of request has.
 struct Request {
   std::vector<std::vector<int64_t>> sequences;
@@ -28,8 +33,9 @@ struct Request {
 
 struct ScoreRequest : Request {
   RunMode mode = RunMode::Score;
-  std::optional<std::string> initialState; ///< a safetensors file
-  std::optional<int64_t> chunk;            ///< rows per sequence and call; all at once without
+  std::optional<std::string> initialState;    ///< a safetensors file
+  std::optional<int64_t> chunk;               ///< rows per sequence and call; all at once without
+  std::optional<std::vector<Share>> capacity; ///< that top_k keeps at each depth; as declared without
   Form form = Form::Forward;
 };
 
@@ -72,7 +78,8 @@ private:
 
   /// Compiles the variant and allocates memory for `numPositions` positions per sequence.
   llvm::Expected<std::unique_ptr<Runner>> start(const Request &request, RunMode mode, Form form, int64_t numPositions,
-                                                std::vector<HostTensor> initialState);
+                                                std::vector<HostTensor> initialState,
+                                                std::vector<std::vector<int32_t>> capacity = {});
   llvm::Expected<std::vector<SequenceScores>> runAll(Runner &runner, const Request &request, int64_t chunk);
 
   std::unique_ptr<mlir::MLIRContext> context;

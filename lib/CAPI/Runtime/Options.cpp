@@ -143,6 +143,12 @@ runtime::ScoreRequest runtime_c::readScore(const lariat_batch *batch, const lari
   default:
     failMisuse("the form is " + std::to_string(options.form) + ", expected 0 to 2");
   }
+  verifyArray(options.capacity, options.num_capacity, "capacity");
+  if (options.capacity) {
+    request.capacity.emplace();
+    for (int64_t depth = 0; depth < options.num_capacity; ++depth)
+      request.capacity->push_back({options.capacity[depth].numerator, options.capacity[depth].denominator});
+  }
   if (options.initial_states) {
     request.initialState.emplace();
     for (size_t index = 0; index < request.sequences.size(); ++index)

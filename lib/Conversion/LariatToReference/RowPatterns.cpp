@@ -100,8 +100,19 @@ Value buildCapacity(LoopEmitter &e, CapacityAttr capacity, Value length, Value d
 struct LowerTopK : ReferencePattern<TopKOp> {
   using ReferencePattern::ReferencePattern;
 
+  /// How many rows of its sequence the step of a row keeps; `counts` may be null.
+  static Value buildNumKept(LoopEmitter &e, CapacityAttr capacity, Value counts, Value rows, Value row) {
+    Value depth = e.column(rows, row, kDepth);
+    Value kept = buildCapacity(e, capacity, e.column(rows, row, kLength), depth);
+    if (!counts)
+      return kept;
+    Value last = e.idx(static_cast<int64_t>(capacity.getNumerators().size()) - 1);
+    Value given = e.cast(e.load(counts, {row, e.minimum(depth, last)}), e.builder().getIndexType());
+    return e.pick(e.below(e.idx(0), given), given, kept);
+  }
+
   /// A row is kept if fewer than k rows of its sequence come before it by (score descending, row ascending).
-  static Value isKept(LoopEmitter &e, Value scores, Value rows, Value row, CapacityAttr capacity) {
+  static Value isKept(LoopEmitter &e, Value scores, Value rows, Value row, Value numKept) {
     Value score = e.load(scores, row), sequence = e.column(rows, row, kSequence);
     Value before = e.reduce(e.dim(rows, 0), e.idx(0), [&](Value other, Value count) {
       Value otherScore = e.load(scores, other);
@@ -110,22 +121,22 @@ struct LowerTopK : ReferencePattern<TopKOp> {
       Value ahead = e.bitAnd(e.bitOr(larger, tie), e.equal(e.column(rows, other, kSequence), sequence));
       return e.pick(ahead, e.add(count, e.idx(1)), count);
     });
-    Value capacityHere = buildCapacity(e, capacity, e.column(rows, row, kLength), e.column(rows, row, kDepth));
-    return e.below(before, capacityHere);
+    return e.below(before, numKept);
   }
 
   LogicalResult matchAndRewrite(TopKOp op, OpAdaptor adaptor, ConversionPatternRewriter &rewriter) const override {
     RankedTensorType type = convert(op.getType());
     std::string params;
     llvm::raw_string_ostream(params) << op.getCapacity();
-    rewriter.replaceOp(op,
-                       helpers.call(rewriter, op.getLoc(), "top_k", params, {adaptor.getScores(), adaptor.getFrom()},
-                                    type, [&](LoopEmitter &e, ValueRange args) {
-                                      Value scores = e.read(args[0]), rows = e.read(args[1]);
-                                      return compactRows(e, rows, type, [&](Value row) {
-                                        return isKept(e, scores, rows, row, op.getCapacity());
-                                      });
-                                    }));
+    rewriter.replaceOp(op, helpers.call(rewriter, op.getLoc(), "top_k", params, adaptor.getOperands(), type,
+                                        [&](LoopEmitter &e, ValueRange args) {
+                                          Value scores = e.read(args[0]), rows = e.read(args[1]);
+                                          Value counts = args.size() > 2 ? e.read(args[2]) : Value();
+                                          return compactRows(e, rows, type, [&](Value row) {
+                                            Value numKept = buildNumKept(e, op.getCapacity(), counts, rows, row);
+                                            return isKept(e, scores, rows, row, numKept);
+                                          });
+                                        }));
     return success();
   }
 };

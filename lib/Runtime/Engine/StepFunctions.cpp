@@ -76,6 +76,12 @@ Expected<std::vector<InputArray>> ForwardInputs::build(const Function &forward, 
       for (const RowInput &row : rows)
         thresholds.push_back(row.threshold);
       input.data = thresholds.data();
+    } else if (port.name == "capacity") {
+      capacities.assign(rows.size() * port.getNumElements(), 0);
+      for (size_t index = 0; index < rows.size(); ++index)
+        if (const int32_t *counts = rows[index].capacity)
+          std::copy_n(counts, port.getNumElements(), capacities.data() + index * port.getNumElements());
+      input.data = capacities.data();
     } else if (port.name == "initial_state") {
       states.assign(rows.size() * port.getNumElements(), 0);
       for (size_t index = 0; index < rows.size(); ++index)

@@ -34,6 +34,8 @@ Expected<std::vector<InputArray>> BatchRunner::buildInputs(const Function &forwa
     if (state >= 0 && !settings.initialState.empty())
       input.initialState =
           settings.initialState[row.sequence].data + row.position * forward.inputs[state].getNumElements();
+    if (!settings.capacity.empty())
+      input.capacity = settings.capacity[row.sequence].data();
   }
   return forwardInputs.build(forward, inputs);
 }

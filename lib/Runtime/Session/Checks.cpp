@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 using namespace lariat::runtime;
 
@@ -188,6 +189,48 @@ Status lariat::runtime::verifySpeculation(const SessionFacts &facts, const Gener
     return makeError("the model cannot speculate: it has states, which cannot be taken back");
   return Status::success();
 }
+
+//===----------------------------------------------------------------------===//
+// Capacity
+//===----------------------------------------------------------------------===//
+
+/// A share whose product with a number of rows is a number.
+static Status verifyShare(const Share &share, size_t depth) {
+  if (share.numerator > 0 && share.numerator <= share.denominator &&
+      share.denominator <= std::numeric_limits<int32_t>::max())
+    return Status::success();
+  return makeError("the capacity of depth ", depth, " is ", share.numerator, "/", share.denominator,
+                   ", expected a share above 0 and at most 1 with a denominator below 2^31");
+}
+
+Expected<std::vector<std::vector<int32_t>>> lariat::runtime::resolveCapacity(const ScoreRequest &request,
+                                                                             int64_t numDepths) {
+  std::vector<std::vector<int32_t>> counts;
+  if (!request.capacity)
+    return counts;
+  const std::vector<Share> &shares = *request.capacity;
+  if (numDepths == 0)
+    return makeError("a capacity is given, but the model has no router that takes one");
+  if (request.mode == "generate")
+    return makeError("a capacity is given, but in mode generate the decode rule decides, not a capacity");
+  if (static_cast<int64_t>(shares.size()) != numDepths)
+    return makeError("a capacity of ", shares.size(), " shares is given, but the router of the model has ", numDepths,
+                     " depths");
+  for (size_t depth = 0; depth < shares.size(); ++depth)
+    if (Status status = verifyShare(shares[depth], depth))
+      return status.takeError();
+  for (const std::vector<int64_t> &ids : request.sequences) {
+    auto numRows = static_cast<int64_t>(ids.size());
+    std::vector<int32_t> &kept = counts.emplace_back();
+    for (const Share &share : shares)
+      kept.push_back(static_cast<int32_t>(std::max<int64_t>(1, numRows * share.numerator / share.denominator)));
+  }
+  return counts;
+}
+
+//===----------------------------------------------------------------------===//
+// Initial state
+//===----------------------------------------------------------------------===//
 
 Status lariat::runtime::verifyInitialState(const ScoreRequest &request, int64_t width) {
   if (!request.initialState)

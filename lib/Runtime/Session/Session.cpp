@@ -49,6 +49,8 @@ Expected<std::unique_ptr<Session>> Session::open(const std::string &path, const 
   session->usesLoops = forward->findInput("loops") >= 0;
   if (int64_t state = forward->findInput("initial_state"); state >= 0)
     session->stateWidth = forward->inputs[state].getNumElements();
+  if (int64_t capacity = forward->findInput("capacity"); capacity >= 0)
+    session->capacityDepths = forward->inputs[capacity].getNumElements();
   return session;
 }
 
@@ -61,15 +63,17 @@ Expected<RunSettings> Session::readSettings(const Request &request, const std::s
     return threshold.takeError();
   if (Status status = verifyMissing(facts, request))
     return status.takeError();
-  return RunSettings{mode, request.missing, *loops, *threshold, {}};
+  return RunSettings{mode, request.missing, *loops, *threshold, {}, {}};
 }
 
 Expected<std::unique_ptr<BatchRunner>> Session::start(const Request &request, const std::string &mode, Form form,
-                                                      const std::vector<StateArray> &initialState) {
+                                                      const std::vector<StateArray> &initialState,
+                                                      std::vector<std::vector<int32_t>> capacity) {
   Expected<RunSettings> settings = readSettings(request, mode);
   if (!settings)
     return settings.takeError();
   settings->initialState = initialState;
+  settings->capacity = std::move(capacity);
   return createBatchRunner(model, facts, std::move(*settings), form, request.sequences.size());
 }
 
@@ -138,8 +142,12 @@ Expected<std::vector<SequenceScores>> Session::score(const ScoreRequest &request
     return status.takeError();
   if (Status status = verifyInitialState(request, stateWidth))
     return status.takeError();
+  Expected<std::vector<std::vector<int32_t>>> capacity = resolveCapacity(request, capacityDepths);
+  if (!capacity)
+    return capacity.takeError();
   Expected<std::unique_ptr<BatchRunner>> runner =
-      start(request, request.mode, request.form, request.initialState.value_or(std::vector<StateArray>()));
+      start(request, request.mode, request.form, request.initialState.value_or(std::vector<StateArray>()),
+            std::move(*capacity));
   if (!runner)
     return runner.takeError();
   PlanOptions plan{maxRows, request.chunk, mayCut(request, request.mode)};

@@ -561,13 +561,14 @@ def top_k(
     *,
     capacity: Attribute,
     result_type: Type,
+    counts: Value | None = None,
     decode: Region | None = None,
     name: str = "top_k",
 ) -> Value:
     """Keep the k rows of each sequence with the largest scores."""
     (result,) = f.op(
         "lariat.top_k",
-        operands=[scores, from_],
+        operands=[scores, from_, counts],
         attributes={"capacity": capacity},
         results=[(name, result_type)],
         regions=[decode],

@@ -40,6 +40,10 @@ class Entry:
         return self.others["threshold"]
 
     @property
+    def capacity(self) -> Value:
+        return self.others["capacity"]
+
+    @property
     def initial_state(self) -> Value:
         return self.others["initial_state"]
 
@@ -183,8 +187,15 @@ class Model:
 
     # The entry function.
 
-    def begin(self, *, loops: bool = False, threshold: bool = False, initial_state: int | None = None) -> Entry:
-        """Inputs of `@forward`, docs/function-contract.md."""
+    def begin(
+        self,
+        *,
+        loops: bool = False,
+        threshold: bool = False,
+        capacity: int | None = None,
+        initial_state: int | None = None,
+    ) -> Entry:
+        """Inputs of `@forward`, docs/function-contract.md; `capacity` is the number of depths that have one."""
         label = self.f.label("all")
 
         def column(element: str) -> RowTensor:
@@ -197,6 +208,8 @@ class Model:
             others["loops"] = self._input("loops", column("index"))
         if threshold:
             others["threshold"] = self._input("threshold", column("f32"))
+        if capacity:
+            others["capacity"] = self._input("capacity", RowTensor((capacity,), "i32", label))
         if initial_state:
             others["initial_state"] = self._input("initial_state", RowTensor((initial_state,), "f32", label))
         return Entry(rows, ids, others)

@@ -26,8 +26,9 @@ from tests.integration.random_models import RandomModel
 
 SEEDS = range(24)
 FAMILIES = ("mor-token-sigmoid", "mor-expert-hybrid", "mor-expert-sharing", "ouro-propagate", "rrt-copy-last",
-            "huginn-propagate", "hrm-h3-l1", *WITH_RULES)  # fmt: skip
-SCHEDULES = 7  # of each model, which makes 259
+            "huginn-propagate", "hrm-h3-l1", "mor-expert-auxiliary", "mor-token-bias", "mod-every-other",
+            *WITH_RULES)  # fmt: skip
+SCHEDULES = 7  # of each model, which makes 280
 
 Generator = np.random.Generator
 

@@ -287,7 +287,7 @@ def test_seq_reduce_mean_of_a_selection(rng: Generator) -> None:
 
 ROUTE = """
 %x, %steps = lariat.recur max(%loops : !all:index) over %all : !all as %a : !a carry(%h = %z : !all:f32) {{
-  %k = lariat.top_k %h of %a capacity(<{capacity}>) : !a:f32 to !k {decode}
+  %k = lariat.top_k %h of %a capacity(<{capacity}>) {counts} : !a:f32 to !k {decode}
   %hk = lariat.take %h of %a at %k : !a:f32 at !k
   %turned = arith.negf %hk : !k:f32
   lariat.next keep %k : !k carry(%turned : !k:f32)
@@ -296,11 +296,30 @@ ROUTE = """
 """
 
 
-def route(scores: Array, loops: int, numerators: Sequence[int], denominator: int) -> tuple[Array, list[int]]:
+def route_program(capacity: str, *, counts: Sequence[int] = (), decode: str = "") -> str:
+    clause = ""
+    before = embed(1) + "%z = lariat.row_reduce sum %x : !all:1\n"
+    if counts:
+        width = len(counts)
+        before += f"""%numbers = arith.constant dense<{list(counts)}> : tensor<{width}xi32>
+%given = lariat.spread %numbers at %all : tensor<{width}xi32> at !all to !all:{width}xi32
+"""
+        clause = f"counts(%c : !a:{width}xi32)"
+    body = ROUTE.format(capacity=capacity, counts=clause, decode=decode)
+    if counts:
+        first, rest = body.split("  %k = ", 1)
+        body = f"{first}  %c = lariat.take %given of %all at %a : !all:{len(counts)}xi32 at !a\n  %k = {rest}"
+    return before + body.replace("%x, %steps", "%final, %steps").replace("%x, %x", "%final, %final")
+
+
+def route(
+    scores: Array, loops: int, numerators: Sequence[int], denominator: int, counts: Sequence[int] = (0,)
+) -> tuple[Array, list[int]]:
     """Scores change sign at each step, so that every step keeps others."""
     scores, active, steps = scores.copy(), list(range(len(scores))), [0] * len(scores)
     for depth in range(loops):
         capacity = max(1, len(scores) * numerators[min(depth, len(numerators) - 1)] // denominator)
+        capacity = counts[min(depth, len(counts) - 1)] or capacity
         kept = sorted(sorted(active, key=lambda row: (-scores[row], row))[:capacity])
         for row in kept:
             scores[row], steps[row] = -scores[row], depth + 1
@@ -315,12 +334,22 @@ def test_top_k_keeps_the_capacity_of_each_depth(
     rng: Generator, numerators: list[int], denominator: int, spread: int, loops: int
 ) -> None:
     scores = rng.integers(-spread, spread, (VOCAB, 1)).astype(np.float32)
-    capacity = f"{numerators} over {denominator}"
-    body = embed(1) + "%z = lariat.row_reduce sum %x : !all:1\n" + ROUTE.format(capacity=capacity, decode="")
-    body = body.replace("%x, %steps", "%final, %steps").replace("%x, %x", "%final, %final")
+    body = route_program(f"{numerators} over {denominator}")
     batch = ragged(rng, (1, 2, 5, 13, 9))
     found = execute(Program(body, None, {"x": scores}, loops=loops, steps="%steps"), batch)
     expected = [route(scores[ids, 0], loops, numerators, denominator) for ids in batch]
+    assert [one.steps for one in found] == [steps for _, steps in expected]
+    assert_equal(found, [values for values, _ in expected])
+
+
+@pytest.mark.parametrize("counts", [[0, 3], [1, 100], [4, 0]])
+@pytest.mark.parametrize("spread", [2, 1000], ids=["ties", "distinct"])
+def test_top_k_keeps_the_counts_that_are_above_0(rng: Generator, spread: int, counts: list[int]) -> None:
+    scores = rng.integers(-spread, spread, (VOCAB, 1)).astype(np.float32)
+    batch = ragged(rng, (1, 2, 5, 13, 9))
+    program = Program(route_program("[3, 1] over 4", counts=counts), None, {"x": scores}, loops=3, steps="%steps")
+    found = execute(program, batch)
+    expected = [route(scores[ids, 0], 3, [3, 1], 4, counts) for ids in batch]
     assert [one.steps for one in found] == [steps for _, steps in expected]
     assert_equal(found, [values for values, _ in expected])
 
@@ -335,8 +364,7 @@ def test_top_k_is_replaced_by_its_decode_rule_when_generating(rng: Generator) ->
   lariat.end %go : !a:i1
 }"""
     scores = rng.integers(-3, 4, (VOCAB, 1)).astype(np.float32)
-    body = embed(1) + "%z = lariat.row_reduce sum %x : !all:1\n" + ROUTE.format(capacity="[1] over 2", decode=decode)
-    body = body.replace("%x, %steps", "%final, %steps").replace("%x, %x", "%final, %final")
+    body = route_program("[1] over 2", decode=decode)
     batch = ragged(rng)
     found = execute(Program(body, None, {"x": scores}, loops=2, steps="%steps"), batch, mode="generate")
     for ids, one in zip(batch, found, strict=True):

@@ -117,6 +117,28 @@ def test_options_that_the_model_does_not_allow(
     assert message in refused_over_old(lariat, *arguments, output="out")
 
 
+@pytest.mark.parametrize(
+    ("model", "capacity", "message"),
+    [
+        ("mor-share", "1,0.5", "a capacity of 2 shares is given, but the router of the model has 3 depths"),
+        ("mor-share", "1,2,1", "the capacity of depth 1 is 2/1, expected a share above 0 and at most 1"),
+        ("mor-share", "1,,1", "the capacity of depth 1 is '', expected a share such as 2/3"),
+        ("mor-share", "1,1,x", "the capacity of depth 2 is 'x', expected a share such as 2/3"),
+        ("ouro", "1,1,1,1", "a capacity is given, but the model has no router that takes one"),
+    ],
+)
+def test_capacities_that_the_model_does_not_have(lariat: Command, model: str, capacity: str, message: str) -> None:
+    arguments = ("score", f"{model}.lariat", "--tokens", "in.json", "--capacity", capacity)
+    assert message in refused_over_old(lariat, *arguments, output="out")
+
+
+def test_a_capacity_goes_with_mode_score_only(lariat: Command) -> None:
+    arguments = ("score", "mor-share.lariat", "--tokens", "in.json", "--capacity", "1,1,1")
+    lariat.ok(*arguments, "-o", "scores")
+    message = refused_over_old(lariat, *arguments, "--mode", "generate", output="out")
+    assert "in mode generate the decode rule decides, not a capacity" in message
+
+
 def test_more_loops_than_memory(lariat: Command) -> None:
     """Huginn sets no limit; the entries that were asked for do not fit any machine."""
     (lariat.folder / "long.json").write_text(json.dumps([[1] * 500]))

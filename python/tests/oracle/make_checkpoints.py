@@ -34,7 +34,7 @@ _MAX_ATTEMPTS = 50
 def random_weights(spec: Spec, generator: np.random.Generator) -> dict[str, Array]:
     """float32 weights scaled so that routers and exits take varied decisions."""
     weights = {}
-    for name, shape in tensor_shapes(spec.config).items():
+    for name, shape in {**tensor_shapes(spec.config), **spec.more_tensors}.items():
         noise = generator.standard_normal(shape)
         if len(shape) == 1:
             is_scale = name.endswith("orm.weight") or "norm_" in name or "layernorm" in name
@@ -60,8 +60,13 @@ def random_weights(spec: Spec, generator: np.random.Generator) -> dict[str, Arra
 
 def rules_of(config: dict[str, Any]) -> list[str]:
     """The rules the fixtures of this family list; one unnamed rule for albert and hrm."""
+    if config["model_type"] == "mod":
+        return ["topk", "causal"] if config.get("mod_predictor") else ["topk"]
     if config["model_type"] == "mor":
-        return ["topk", "causal"] if config["router_type"] == "expert" else ["causal"]
+        if config["router_type"] == "token":
+            return ["causal"]
+        has_rule = config["router_func"] != "identity" or "decode_threshold" in config
+        return ["topk", "causal"] if has_rule else ["topk"]
     if "exit_thresholds" not in config:
         return [""]
     rules = ["full"]

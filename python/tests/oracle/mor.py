@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Mixture-of-Recursions: SEMANTICS.md sections 2 (expert choice) and 3 (token choice)."""
+"""Mixture-of-Recursions: SEMANTICS.md sections 2 (expert choice) and 3 (token choice).
+
+What the fixtures do not have, from the paper and its code: routers of two linear maps with GELU between, `router_arch`,
+whose input is divided by `router_temperature`; `router_func` tanh and identity; `gating` additive, which leaves the
+weight out; the auxiliary router, whose sigmoid replaces that of z in the causal rule.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 
@@ -19,6 +26,7 @@ from .pieces import (
     causal,
     embed,
     final_norm,
+    gelu,
     head,
     sigmoid,
     softmax,
@@ -33,11 +41,14 @@ class _SharedBlock:
     policy: str
     kv_slots: KVSlots
     at_start: list[tuple[Array, Array]] = field(default_factory=list)
+    entered: Array | None = None
 
     def apply(self, x: Array, active: Array, depth: int) -> Array:
         """Runs the active rows (bool[S]) of x through the block; other rows of the result are x."""
-        num_rows, num_active = len(x), int(active.sum())
-        visible = causal(num_rows)
+        num_active = int(active.sum())
+        if self.entered is None:
+            self.entered = active  # a row that skips recursion 0 has no entry for others to look up
+        visible = causal(len(x)) & self.entered
         for j, layer in enumerate(self.layers):
             keys, values = layer.entries(x)
             slot = (num_active, num_active)
@@ -50,9 +61,9 @@ class _SharedBlock:
                 own = active[:, None, None]
                 keys = np.where(own, keys, self.at_start[j][0])
                 values = np.where(own, values, self.at_start[j][1])
-                slot = (num_rows if num_active else 0, num_active)
+                slot = (int(self.entered.sum()) if num_active else 0, num_active)
             elif self.policy == "recursion-wise":
-                visible = causal(num_rows) & active
+                visible = causal(len(x)) & active
             else:
                 raise ValueError(f"unknown kv_policy {self.policy!r}")
             self.kv_slots[f"shared{j}.loop{depth}"] = slot
@@ -61,7 +72,35 @@ class _SharedBlock:
         return x
 
 
-def _select_topk(z: Array, before: Array, num_kept: int) -> tuple[Array, float]:
+_FUNCTIONS: dict[str, Callable[[Array], Array]] = {
+    "sigmoid": sigmoid,
+    "softmax": softmax,
+    "tanh": np.tanh,
+    "identity": lambda z: z,
+}
+
+
+def scores(config: Config, weights: Weights, name: str, x: Array, kind: str) -> Array:
+    """[S, out]: one linear map, or two with GELU between."""
+    x = x / config.get("router_temperature", 1)
+    if kind == "linear":
+        return np.asarray(x @ weights[f"{name}.weight"].T)
+    return np.asarray(gelu(x @ weights[f"{name}.0.weight"].T) @ weights[f"{name}.2.weight"].T)
+
+
+def _gate(config: Config, weight: Array) -> Array:
+    return np.ones_like(weight) if config.get("gating") == "additive" else weight
+
+
+def _bound(config: Config, function: str, threshold: float | None) -> float:
+    """The least score that passes."""
+    p = config.get("decode_threshold", 0.0 if function == "tanh" else 0.5) if threshold is None else threshold
+    if function == "identity":
+        return float(p)
+    return math.atanh(p) if function == "tanh" else math.log(p / (1 - p))
+
+
+def select_topk(z: Array, before: Array, num_kept: int) -> tuple[Array, float]:
     """The num_kept rows of `before` with the largest z, lower row first on ties; and the gap."""
     rows = np.flatnonzero(before)
     order = rows[np.argsort(-z[rows], kind="stable")]
@@ -73,24 +112,25 @@ def _select_topk(z: Array, before: Array, num_kept: int) -> tuple[Array, float]:
 
 def _expert_choice(config: Config, weights: Weights, block: _SharedBlock, x: Array, options: Options) -> Result:
     num_rows, max_depth = len(x), config["num_recursions"]
-    threshold = options.threshold
-    if threshold is None:
-        threshold = config.get("decode_threshold", 0.5)
-    bound = math.log(threshold / (1 - threshold))  # sig(z) >= threshold
+    kind, function = config.get("router_arch", "linear"), config.get("router_func", "sigmoid")
+    has_auxiliary = "model.aux_routers.0.weight" in weights
+    bound = _bound(config, "sigmoid" if has_auxiliary else function, options.threshold)
+    declared = [Fraction(text) for text in config.get("capacity", [])]
+    capacity = options.capacity or declared or [Fraction(max_depth - r, max_depth) for r in range(max_depth)]
     active = np.ones(num_rows, dtype=bool)
     all_active, all_z, hidden, gap = [], [], [x], math.inf
     for r in range(max_depth):
-        z = x @ weights[f"model.routers.{r}.weight"][0]
+        z = scores(config, weights, f"model.routers.{r}", x, kind)[:, 0]
         all_z.append(np.where(active, z, np.nan))
         if options.rule == "topk":
-            num_kept = max(1, num_rows * (max_depth - r) // max_depth)
-            active, new_gap = _select_topk(z, active, num_kept)
+            active, new_gap = select_topk(z, active, max(1, math.floor(num_rows * capacity[r])))
             gap = min(gap, new_gap)
         elif r > 0:
-            gap = min(gap, float(np.min(np.abs(z[active] - bound), initial=math.inf)))
-            active = active & (z >= bound)
+            decides = scores(config, weights, f"model.aux_routers.{r}", x, "linear")[:, 0] if has_auxiliary else z
+            gap = min(gap, float(np.min(np.abs(decides[active] - bound), initial=math.inf)))
+            active = active & (decides >= bound)
         y = block.apply(x, active, r)
-        gated = x + config["router_alpha"] * sigmoid(z)[:, None] * y
+        gated = x + _gate(config, config["router_alpha"] * _FUNCTIONS[function](z))[:, None] * y
         x = np.where(active[:, None], gated, x)
         all_active.append(active)
         hidden.append(x)
@@ -106,14 +146,13 @@ def _expert_choice(config: Config, weights: Weights, block: _SharedBlock, x: Arr
 
 def _token_choice(config: Config, weights: Weights, block: _SharedBlock, x: Array) -> Result:
     max_depth = config["num_recursions"]
-    scores = x @ weights["model.router.weight"].T
-    normalise = softmax if config["router_func"] == "softmax" else sigmoid
-    p = config["router_alpha"] * normalise(scores)
+    z = scores(config, weights, "model.router", x, config.get("router_arch", "linear"))
+    p = config["router_alpha"] * _FUNCTIONS[config["router_func"]](z)
     steered = p
     if config.get("loss_free_bias"):
         steered = p + weights["model.router_bias"]
     last = np.argmax(steered, axis=1)
-    gate = np.take_along_axis(p, last[:, None], axis=1)
+    gate = _gate(config, np.take_along_axis(p, last[:, None], axis=1))
     gap = math.inf
     if max_depth > 1:
         ranked = np.sort(steered, axis=1)
@@ -130,7 +169,7 @@ def _token_choice(config: Config, weights: Weights, block: _SharedBlock, x: Arra
         depth=last + 1,
         decision_gap=gap,
         active=np.array(all_active),
-        router_z=scores.T,
+        router_z=z.T,
         hidden=hidden,
     )
 

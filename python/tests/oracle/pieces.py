@@ -8,8 +8,9 @@ so the same code gives the float64 oracle and the float32 run whose error is rep
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class Options:
     exit_rule: str | None = None
     prefix: int = 0
     initial_state: Array | None = None
+    capacity: Sequence[Fraction] | None = None
 
 
 @dataclass
@@ -75,6 +77,10 @@ def silu(z: Array) -> Array:
 def softmax(z: Array) -> Array:
     e = np.exp(z - z.max(axis=-1, keepdims=True))
     return np.asarray(e / e.sum(axis=-1, keepdims=True))
+
+
+def gelu(z: Array) -> Array:
+    return np.asarray([0.5 * x * (1 + math.erf(x / math.sqrt(2))) for x in z.ravel()], dtype=z.dtype).reshape(z.shape)
 
 
 def linear(weights: Weights, name: str, v: Array) -> Array:

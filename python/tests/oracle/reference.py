@@ -11,13 +11,15 @@ It shares no code with the importers or the compiler. Example::
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .loops import run_huginn, run_nanbeige, run_ouro, run_rrt
+from .mod import run_mod
 from .mor import run_mor
 from .pieces import Array, Config, KVSlots, Options, Result, Weights
 from .stacks import run_albert, run_hrm, run_llama
@@ -39,12 +41,13 @@ FAMILIES: dict[str, Callable[[Config, Weights, list[int], Options], Result]] = {
     "hrm": run_hrm,
     "huginn": run_huginn,
     "llama": run_llama,
+    "mod": run_mod,
     "mor": run_mor,
     "nanbeige": run_nanbeige,
     "ouro": run_ouro,
     "rrt": run_rrt,
 }
-_DEFAULT_RULE = {"mor": "causal"}
+_DEFAULT_RULE = {"mod": "causal", "mor": "causal"}
 
 
 def family_of(config: Config) -> str:
@@ -91,6 +94,7 @@ def run(
     exit_rule: str | None = None,
     prefix: int = 0,
     initial_state: Array | None = None,
+    capacity: Sequence[Fraction] | None = None,
     dtype: Any = np.float64,
 ) -> Result:
     """Runs one sequence.
@@ -99,13 +103,14 @@ def run(
         config: the parsed config.json, of a fixture or with Hugging Face's own keys.
         weights: tensors by their stored names.
         ids: token ids, at least one.
-        rule: topk or causal (mor); full, fullN, select, exit, or the last two with @threshold.
+        rule: topk or causal (mor, mod); full, fullN, select, exit, or the last two with @threshold.
         loops: overrides the number of loop steps.
         threshold: of select and exit; for mor overrides decode_threshold.
         kv_policy: overrides kv_policy (mor) or exit_kv_policy (ouro, rrt, huginn).
         exit_rule: NAME[:option=value,...] in place of the one that the configuration declares.
         prefix: rows that see each other in both directions (hrm).
         initial_state: [S, D] for huginn instead of zeros.
+        capacity: share of the rows that each depth keeps under the rule topk, instead of the declared ones.
         dtype: of all arithmetic.
     """
     family = family_of(config)
@@ -118,6 +123,7 @@ def run(
         exit_rule=exit_rule,
         prefix=prefix,
         initial_state=initial_state,
+        capacity=capacity,
     )
     cast = {key: np.asarray(value, dtype=dtype) for key, value in weights.items()}
     result = FAMILIES[family](config, cast, [int(i) for i in ids], options)

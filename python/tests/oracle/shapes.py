@@ -26,6 +26,14 @@ def _llama_layer(config: dict[str, Any], prefix: str, norms: list[str]) -> Itera
         yield f"{prefix}{name}.weight", (hidden,)
 
 
+def _router(name: str, kind: str, hidden: int, columns: int) -> Iterator[tuple[str, _Shape]]:
+    if kind == "linear":
+        yield f"{name}.weight", (columns, hidden)
+    else:
+        yield f"{name}.0.weight", (2 * hidden, hidden)
+        yield f"{name}.2.weight", (columns, 2 * hidden)
+
+
 def _decoder_shapes(config: dict[str, Any]) -> Iterator[tuple[str, _Shape]]:
     hidden, vocab, family = config["hidden_size"], config["vocab_size"], config["family"]
     yield "model.embed_tokens.weight", (vocab, hidden)
@@ -47,11 +55,19 @@ def _decoder_shapes(config: dict[str, Any]) -> Iterator[tuple[str, _Shape]]:
         norms += ["input_layernorm_2", "post_attention_layernorm_2"]
     elif family == "mor":
         num_layers, max_depth = num_layers + 2, config["num_recursions"]
+        kind = config.get("router_arch", "linear")
         if config["router_type"] == "token":
-            yield "model.router.weight", (max_depth, hidden)
+            yield from _router("model.router", kind, hidden, max_depth)
+            if config["loss_free_bias"]:
+                yield "model.router_bias", (max_depth,)
         else:
             for r in range(max_depth):
-                yield f"model.routers.{r}.weight", (1, hidden)
+                yield from _router(f"model.routers.{r}", kind, hidden, 1)
+    elif family == "mod":
+        for i in config.get("mod_layers", range(1, num_layers, 2)):
+            yield from _router(f"model.layers.{i}.mod_router", "linear", hidden, 1)
+            if config.get("mod_predictor"):
+                yield from _router(f"model.layers.{i}.mod_predictor", config["mod_predictor"], hidden, 1)
     for i in range(num_layers):
         layer = list(_llama_layer(config, f"model.layers.{i}.", norms))
         yield from layer

@@ -3,20 +3,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A checkpoint: folder name, config.json and how the weights are stored."""
+    """A checkpoint: folder name, config.json, how the weights are stored, tensors that the config does not ask for."""
 
     name: str
     config: dict[str, Any]
     storage: Literal["single", "sharded", "bf16"] = "single"
+    more_tensors: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-def _decoder(family: str, hidden: int, heads: str, head_dim: int, **keys: Any) -> dict[str, Any]:
+def decoder(family: str, hidden: int, heads: str, head_dim: int, **keys: Any) -> dict[str, Any]:
     """The part of config.json all decoder fixtures share; heads: "query/kv"."""
     num_heads, num_kv_heads = (int(n) for n in heads.split("/"))
     common = {
@@ -40,7 +41,7 @@ def _decoder(family: str, hidden: int, heads: str, head_dim: int, **keys: Any) -
     return {**common, **keys}
 
 
-def _mor(max_depth: int, num_shared: int, router: str, policy: str) -> dict[str, Any]:
+def mor(max_depth: int, num_shared: int, router: str, policy: str) -> dict[str, Any]:
     keys: dict[str, Any] = {
         "router_type": router,
         "num_shared_layers": num_shared,
@@ -136,15 +137,15 @@ _HAZARD, _MARGIN, _CHANGE = "cumulative-hazard", "top2-margin", "latent-diff"
 SPECS: tuple[Spec, ...] = (
     Spec(
         "mor-expert-hybrid",
-        _decoder("mor", 48, "4/2", 12, **_mor(4, 3, "expert", "hybrid")) | {"router_alpha": 0.2},
+        decoder("mor", 48, "4/2", 12, **mor(4, 3, "expert", "hybrid")) | {"router_alpha": 0.2},
     ),
     Spec(
         "mor-expert-sharing",
-        _decoder("mor", 40, "2/1", 16, rope_theta=500.0, **_mor(2, 1, "expert", "recursive-sharing")),
+        decoder("mor", 40, "2/1", 16, rope_theta=500.0, **mor(2, 1, "expert", "recursive-sharing")),
     ),
     Spec(
         "mor-expert-bf16",
-        _decoder("mor", 32, "4/4", 8, **_mor(3, 1, "expert", "recursion-wise"))
+        decoder("mor", 32, "4/4", 8, **mor(3, 1, "expert", "recursion-wise"))
         | {
             "router_alpha": 0.35,
             "decode_threshold": 0.4,
@@ -155,11 +156,11 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         "mor-token-sigmoid",
-        _decoder("mor", 48, "3/3", 16, **_mor(4, 2, "token", "recursion-wise")) | {"router_alpha": 0.8},
+        decoder("mor", 48, "3/3", 16, **mor(4, 2, "token", "recursion-wise")) | {"router_alpha": 0.8},
     ),
     Spec(
         "ouro-propagate",
-        _decoder(
+        decoder(
             "ouro",
             48,
             "4/4",
@@ -172,7 +173,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         "ouro-one-loop",
-        _decoder(
+        decoder(
             "ouro",
             32,
             "4/2",
@@ -186,7 +187,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         "ouro-sharded",
-        _decoder(
+        decoder(
             "ouro",
             64,
             "4/1",
@@ -200,7 +201,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         "rrt-copy-last",
-        _decoder(
+        decoder(
             "rrt",
             48,
             "6/3",
@@ -214,7 +215,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         "rrt-propagate",
-        _decoder(
+        decoder(
             "rrt",
             32,
             "2/2",
@@ -229,7 +230,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         "huginn-propagate",
-        _decoder(
+        decoder(
             "huginn",
             48,
             "4/4",
@@ -241,7 +242,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         "huginn-copy-last",
-        _decoder(
+        decoder(
             "huginn",
             32,
             "2/1",
@@ -258,4 +259,25 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec("albert-groups", _ALBERT),
     Spec("hrm-h3-l1", _HRM),
+    Spec(
+        "mor-expert-auxiliary",
+        decoder("mor", 32, "4/2", 8, **mor(3, 2, "expert", "recursion-wise"))
+        | {"router_arch": "mlp", "router_func": "tanh", "router_alpha": 0.3},
+        more_tensors={f"model.aux_routers.{depth}.weight": (1, 32) for depth in range(3)},
+    ),
+    Spec(
+        "mor-token-bias",
+        decoder("mor", 32, "2/2", 16, **mor(3, 1, "token", "hybrid"))
+        | {"router_arch": "wide_mlp", "router_func": "softmax", "router_alpha": 1.0, "loss_free_bias": True},
+    ),
+    Spec("mod-every-other", decoder("mod", 32, "4/2", 8, num_hidden_layers=4, mod_capacity="1/2", mod_predictor="mlp")),
+    Spec(
+        "mod-bf16",
+        decoder(
+            "mod", 48, "3/1", 16, num_hidden_layers=3, mod_layers=[0, 2], mod_capacity="2/5", mod_predictor="linear"
+        )
+        | {"tie_word_embeddings": False, "torch_dtype": "bfloat16"},
+        "bf16",
+    ),
+    Spec("mod-score-only", decoder("mod", 32, "2/2", 16, num_hidden_layers=2, mod_layers=[0, 1])),
 )

@@ -212,6 +212,15 @@ TEST_F(CInterface, WrongArguments) {
   lariat_score_options_init(&options, sizeof options);
   options.form = 7;
   EXPECT_FAILS(call(lariat_score, session, &batch.value, &options, &scores), LARIAT_STATUS_MISUSE, "the form is 7");
+  lariat_score_options_init(&options, sizeof options);
+  options.num_capacity = 2;
+  EXPECT_FAILS(call(lariat_score, session, &batch.value, &options, &scores), LARIAT_STATUS_MISUSE,
+               "'capacity' is null");
+  lariat_share half{1, 2};
+  options.capacity = &half;
+  options.num_capacity = 1;
+  EXPECT_FAILS(call(lariat_score, session, &batch.value, &options, &scores), LARIAT_STATUS_REQUEST,
+               "the model has no router that takes one");
   lariat_generate_options generate = generateOptions(3);
   generate.num_stop_tokens = 2;
   lariat_generation *generation = nullptr;

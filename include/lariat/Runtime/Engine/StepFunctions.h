@@ -34,6 +34,7 @@ struct RowInput {
   int64_t loops = 1;
   float threshold = 0;
   const float *initialState = nullptr; ///< null: zeros
+  const int32_t *capacity = nullptr;   ///< rows that each depth keeps; null: as declared
 };
 
 /// Arrays of the inputs of @forward; they last until the next build.
@@ -42,7 +43,7 @@ public:
   Expected<std::vector<InputArray>> build(const Function &forward, std::span<const RowInput> rows);
 
 private:
-  std::vector<int32_t> ids;
+  std::vector<int32_t> ids, capacities;
   std::vector<int64_t> loops;
   std::vector<float> thresholds, states;
 };

@@ -31,6 +31,10 @@ Status verifySpeculation(const SessionFacts &facts, const GenerateRequest &reque
 /// One state per sequence, of `width` columns; no columns: the model takes none.
 Status verifyInitialState(const ScoreRequest &request, int64_t width);
 
+/// Per sequence the number of rows that each depth keeps, nothing where the request says nothing; `numDepths` are those
+/// that the model's router has.
+Expected<std::vector<std::vector<int32_t>>> resolveCapacity(const ScoreRequest &request, int64_t numDepths);
+
 } // namespace lariat::runtime
 
 #endif // LARIAT_RUNTIME_SESSION_CHECKS_H

@@ -41,10 +41,16 @@ struct StateArray {
   int64_t numRows = 0, width = 0;
 };
 
+/// A part of the rows of a sequence.
+struct Share {
+  int64_t numerator = 0, denominator = 1;
+};
+
 struct ScoreRequest : Request {
   std::string mode = "score";                          ///< or "generate"
   std::optional<std::vector<StateArray>> initialState; ///< one per sequence
   std::optional<int64_t> chunk;                        ///< rows per sequence and call; as many as fit without
+  std::optional<std::vector<Share>> capacity;          ///< that top_k keeps at each depth; as declared without
   Form form = Form::Forward;
 };
 

@@ -83,7 +83,8 @@ private:
   Expected<RunSettings> readSettings(const Request &request, const std::string &mode) const;
   /// The shared part of requests that score: settings, functions, sequences.
   Expected<std::unique_ptr<BatchRunner>> start(const Request &request, const std::string &mode, Form form,
-                                               const std::vector<StateArray> &initialState);
+                                               const std::vector<StateArray> &initialState,
+                                               std::vector<std::vector<int32_t>> capacity = {});
   Expected<std::vector<SequenceScores>> runAll(BatchRunner &runner, const Request &request,
                                                const std::vector<std::vector<struct RowSpan>> &calls);
   /// Whether the sequences of a request may be cut where nobody asks for it.
@@ -91,7 +92,7 @@ private:
 
   std::shared_ptr<Model> model;
   SessionFacts facts;
-  int64_t maxRows, stateWidth = 0;
+  int64_t maxRows, stateWidth = 0, capacityDepths = 0;
   Order order;
   bool usesLoops = false;
 };

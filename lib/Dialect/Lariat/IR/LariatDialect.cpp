@@ -106,7 +106,8 @@ LogicalResult LariatDialect::verifyRegionArgAttribute(Operation *op, unsigned, u
   if (attr.getName().getValue() != kInputAttr)
     return op->emitOpError() << "argument " << argIndex << " has unknown attribute '" << attr.getName().getValue()
                              << "'";
-  return verifyRole(op, attr, {"rows", "ids", "loops", "threshold", "initial_state"}, "argument " + Twine(argIndex));
+  return verifyRole(op, attr, {"rows", "ids", "loops", "threshold", "capacity", "initial_state"},
+                    "argument " + Twine(argIndex));
 }
 
 LogicalResult LariatDialect::verifyRegionResultAttribute(Operation *op, unsigned, unsigned resultIndex,

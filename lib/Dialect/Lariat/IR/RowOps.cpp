@@ -31,6 +31,12 @@ LogicalResult LastOp::verify() { return verifyNewLabel(*this, getFrom().getType(
 LogicalResult TopKOp::verify() {
   if (cast<RankedTensorType>(getScores().getType()).getRank() != 1) // top_k_c2
     return emitOpError() << "has scores of type " << getScores().getType() << ", expected one float per row";
+  if (getCounts()) { // top_k_c4
+    auto numDepths = static_cast<int64_t>(getCapacity().getNumerators().size());
+    Type expected = getRowTensorType(getFrom().getType(), IntegerType::get(getContext(), 32), {numDepths});
+    if (getCounts().getType() != expected)
+      return emitOpError() << "has counts of type " << getCounts().getType() << ", expected " << expected;
+  }
   return verifyNewLabel(*this, getFrom().getType(), getResult().getType());
 }
 

@@ -34,6 +34,7 @@ module attributes {
 // CHECK-SAME:    {lariat.input = "ids"}
 // CHECK-SAME:    {lariat.input = "loops"}
 // CHECK-SAME:    {lariat.input = "threshold"}
+// CHECK-SAME:    {lariat.input = "capacity"}
 // CHECK-SAME:    {lariat.input = "initial_state"}
 // CHECK-SAME:    {lariat.output = "logits"}
 // CHECK-SAME:    {lariat.output = "hidden"}
@@ -42,6 +43,7 @@ func.func private @forward(!lariat.rows<"all"> {lariat.input = "rows"},
     tensor<?xi32, #lariat.of<"all">> {lariat.input = "ids"},
     tensor<?xindex, #lariat.of<"all">> {lariat.input = "loops"},
     tensor<?xf32, #lariat.of<"all">> {lariat.input = "threshold"},
+    tensor<?x2xi32, #lariat.of<"all">> {lariat.input = "capacity"},
     tensor<?x8xf32, #lariat.of<"all">> {lariat.input = "initial_state"})
     -> (tensor<?x320xf32, #lariat.of<"wanted">> {lariat.output = "logits"},
         tensor<?x8xf32, #lariat.of<"all">> {lariat.output = "hidden"},

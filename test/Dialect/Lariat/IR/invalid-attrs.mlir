@@ -198,12 +198,12 @@ func.func private @input_name(index {lariat.output = "logits"})
 
 // -----
 
-// expected-error@below {{'func.func' op argument 1 has 'lariat.input' "tokens", expected one of "rows", "ids", "loops", "threshold", "initial_state"}}
+// expected-error@below {{'func.func' op argument 1 has 'lariat.input' "tokens", expected one of "rows", "ids", "loops", "threshold", "capacity", "initial_state"}}
 func.func private @input_role(index, index {lariat.input = "tokens"})
 
 // -----
 
-// expected-error@below {{'func.func' op argument 0 has 'lariat.input' 1 : i64, expected one of "rows", "ids", "loops", "threshold", "initial_state"}}
+// expected-error@below {{'func.func' op argument 0 has 'lariat.input' 1 : i64, expected one of "rows", "ids", "loops", "threshold", "capacity", "initial_state"}}
 func.func private @input_kind(index {lariat.input = 1})
 
 // -----

@@ -75,6 +75,25 @@ func.func @top_k_c2_bits(%a: !lariat.rows<"a">, %z: tensor<?xi1, #lariat.of<"a">
 
 // -----
 
+func.func @top_k_c4(%a: !lariat.rows<"a">, %z: tensor<?xf32, #lariat.of<"a">>, %c: tensor<?x3xi32, #lariat.of<"a">>) {
+  // expected-error@below {{'lariat.top_k' op has counts of type 'tensor<?x3xi32, #lariat.of<"a">>', expected 'tensor<?x2xi32, #lariat.of<"a">>'}}
+  %k = lariat.top_k %z of %a capacity(<[2, 1] over 2>) counts(%c : tensor<?x3xi32, #lariat.of<"a">>)
+      : tensor<?xf32, #lariat.of<"a">> to !lariat.rows<"k">
+  return
+}
+
+// -----
+
+func.func @top_k_c4_of_other_rows(%a: !lariat.rows<"a">, %z: tensor<?xf32, #lariat.of<"a">>,
+                                  %c: tensor<?x2xi32, #lariat.of<"b">>) {
+  // expected-error@below {{'lariat.top_k' op has counts of type 'tensor<?x2xi32, #lariat.of<"b">>', expected 'tensor<?x2xi32, #lariat.of<"a">>'}}
+  %k = lariat.top_k %z of %a capacity(<[2, 1] over 2>) counts(%c : tensor<?x2xi32, #lariat.of<"b">>)
+      : tensor<?xf32, #lariat.of<"a">> to !lariat.rows<"k">
+  return
+}
+
+// -----
+
 func.func @top_k_c3_arguments(%a: !lariat.rows<"a">, %z: tensor<?xf32, #lariat.of<"a">>) {
   // expected-error@below {{'lariat.top_k' op decode region takes ('!lariat.rows<"a">', 'tensor<?xf32, #lariat.of<"a">>'), expected ('!lariat.rows<"a">', 'tensor<?xi1, #lariat.of<"a">>', 'tensor<?xf32, #lariat.of<"a">>')}}
   %k = lariat.top_k %z of %a capacity(<[1] over 2>) : tensor<?xf32, #lariat.of<"a">> to !lariat.rows<"k">

@@ -53,6 +53,16 @@ func.func @top_k(%a: !lariat.rows<"a">, %z: tensor<?xf32, #lariat.of<"a">>) -> !
   return %j : !lariat.rows<"j">
 }
 
+// CHECK-LABEL: @top_k_counts
+// CHECK-SAME:    %[[a:[^:]+]]: !lariat.rows<"a">, %[[z:[^:]+]]: tensor<?xf32, #of_a>, %[[c:[^:]+]]: tensor<?x2xi32, #of_a>
+func.func @top_k_counts(%a: !lariat.rows<"a">, %z: tensor<?xf32, #lariat.of<"a">>,
+                        %c: tensor<?x2xi32, #lariat.of<"a">>) {
+  // CHECK: lariat.top_k %[[z]] of %[[a]] capacity(<[2, 1] over 3>) counts(%[[c]] : tensor<?x2xi32, #of_a>) : tensor<?xf32, #of_a> to {{.*}}<"k">
+  %k = lariat.top_k %z of %a capacity(<[2, 1] over 3>) counts(%c : tensor<?x2xi32, #lariat.of<"a">>)
+      : tensor<?xf32, #lariat.of<"a">> to !lariat.rows<"k">
+  return
+}
+
 // CHECK-LABEL: @movement
 // CHECK-SAME:    %[[x:[^:]+]]: tensor<?x4xf32, #of_a>, %[[a:[^:]+]]: !lariat.rows<"a">, %[[k:[^:]+]]: !lariat.rows<"k">
 func.func @movement(%x: tensor<?x4xf32, #lariat.of<"a">>, %a: !lariat.rows<"a">, %k: !lariat.rows<"k">) {

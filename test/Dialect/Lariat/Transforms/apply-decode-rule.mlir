@@ -39,3 +39,23 @@ func.func @no_depth(%a: !lariat.rows<"a">, %z: tensor<?xf32, #lariat.of<"a">>) -
   }
   return %k : !lariat.rows<"k">
 }
+
+// A rule may decide by a score that it computes itself; counts are for capacities, which no rule has.
+// CHECK-LABEL: func.func @other_score(
+// CHECK-SAME:      %[[rows:.+]]: !lariat.rows<"a">, %{{.+}}: tensor<?xf32, #of_a>, %[[other:.+]]: tensor<?xf32, #of_a>, %[[counts:[^:]+]]: tensor
+// CHECK-NEXT:    %[[turned:.+]] = arith.negf %[[other]]
+// CHECK-NEXT:    %[[go:.+]] = arith.cmpf oge, %[[turned]], %[[other]]
+// CHECK-NEXT:    lariat.select %[[rows]] where %[[go]]
+// CHECK-NOT:     %[[counts]]
+func.func @other_score(%a: !lariat.rows<"a">, %z: tensor<?xf32, #lariat.of<"a">>, %y: tensor<?xf32, #lariat.of<"a">>,
+                       %c: tensor<?x1xi32, #lariat.of<"a">>) -> !lariat.rows<"k"> {
+  %k = lariat.top_k %z of %a capacity(<[1] over 1>) counts(%c : tensor<?x1xi32, #lariat.of<"a">>)
+      : tensor<?xf32, #lariat.of<"a">> to !lariat.rows<"k">
+  decode {
+  ^bb0(%r: !lariat.rows<"a">, %first: tensor<?xi1, #lariat.of<"a">>, %s: tensor<?xf32, #lariat.of<"a">>):
+    %turned = arith.negf %y : tensor<?xf32, #lariat.of<"a">>
+    %go = arith.cmpf oge, %turned, %y : tensor<?xf32, #lariat.of<"a">>
+    lariat.end %go : tensor<?xi1, #lariat.of<"a">>
+  }
+  return %k : !lariat.rows<"k">
+}
