@@ -288,7 +288,7 @@ void Engine::tick() {
   admit();
   for (bool isAgain = true; isAgain;) {
     std::vector<ScheduledRow> chosen = chooseRows();
-    isAgain = !chosen.empty() && run(chosen) == Outcome::Again;
+    isAgain = run(chosen) == Outcome::Again;
     if (profiler && !isAgain)
       profiler->addUse(sumUse(), static_cast<int64_t>(running.size()), static_cast<int64_t>(waiting.size()));
     scheduler.release();

