@@ -146,3 +146,6 @@ class Engine:
 
     def profile(self) -> str:
         """What the engine did, as JSON."""
+
+    def clear_prefixes(self) -> None:
+        """Give the pages of requests that ended back."""

@@ -181,7 +181,9 @@ class Engine:
         """What has run so far."""
         found = self._native.counts()
         timings = [Timing(**found[name]) for name in ("prelude", "core", "fill", "coda", "whole")]
-        numbers = [found[name] for name in ("ticks", "preemptions", "reused_rows", "drafted", "accepted", "kv_bytes_peak")]
+        numbers = [
+            found[name] for name in ("ticks", "preemptions", "reused_rows", "drafted", "accepted", "kv_bytes_peak")
+        ]
         return Counts(*numbers, *timings)
 
     def clear_prefixes(self) -> None:

@@ -472,8 +472,8 @@ NB_MODULE(_native, module) {
   nb::class_<Engine>(module, "Engine", "Requests that come at any time.")
       .def(nb::init<const Session &, int64_t, int64_t, int64_t, bool, int64_t, bool, const std::optional<std::string> &,
                     bool>(),
-           "session"_a, nb::kw_only(), "max_rows"_a, "chunk_rows"_a, "order"_a, "refills"_a, "loop"_a,
-           "prefix_cache"_a, "missing"_a.none(), "profile"_a)
+           "session"_a, nb::kw_only(), "max_rows"_a, "chunk_rows"_a, "order"_a, "refills"_a, "loop"_a, "prefix_cache"_a,
+           "missing"_a.none(), "profile"_a)
       .def("submit", &Engine::submit, "tokens"_a, "lengths"_a, nb::kw_only(), "loops"_a.none(), "threshold"_a.none(),
            "prefix"_a, "depths"_a.none(), "options"_a, "Queue a request per sequence; the number of the first.")
       .def("cancel", &Engine::cancel, "request"_a, "End a request before the next tick.")

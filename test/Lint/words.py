@@ -128,7 +128,7 @@ def python_pieces(source: str, *, foreign_keys: bool) -> Iterator[tuple[int, str
 def pieces(root: Path, path: Path, source: str) -> Iterator[tuple[int, str]]:
     shown = path.relative_to(root).as_posix()
     if path.suffix in (".py", ".pyi"):
-        foreign_keys = shown.startswith(("python/lariat/models/", "python/lariat/bench/shapes.py", "python/tests/"))
+        foreign_keys = shown.startswith(("python/lariat/models/", "python/lariat/bench/stored.py", "python/tests/"))
         try:
             yield from python_pieces(source, foreign_keys=foreign_keys)
         except (tokenize.TokenError, SyntaxError):

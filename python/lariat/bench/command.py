@@ -18,7 +18,7 @@ __all__ = ["add_to"]
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the commands of `lariat bench` to its parser."""
-    from lariat._arguments import add_artefact, number
+    from lariat._arguments import add_artefact, add_threads, number
     from lariat.bench.load import ENGINES
     from lariat.bench.plan import ROOT
     from lariat.bench.shapes import SHAPES
@@ -74,6 +74,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
                           help="rows of a tick, separated by commas (default: 1,2,4,8,16,32,64)")  # fmt: skip
     batching.add_argument("--rounds", metavar="N", type=number(1), default=1, help="rounds (default: 1)")
     _add_folder(batching, "batching.json and batching.md")
+
     speculation = commands.add_parser("speculation", help="measure drafts after fewer loop steps", allow_abbrev=False)
     speculation.set_defaults(run=_speculation)
     speculation.add_argument("--rounds", metavar="N", type=number(1), default=5, help="rounds (default: 5)")
@@ -233,6 +234,8 @@ def _batching(options: argparse.Namespace) -> None:
     ]
     text = render_batching(measured, lines)
     _write(options.output, "batching", {"about": about, **measured}, text)
+
+
 def _speculation(options: argparse.Namespace) -> None:
     from lariat.bench.about import describe_run, run_lines
     from lariat.bench.speculation import PLAN, measure_speculation, render_speculation

@@ -91,15 +91,15 @@ def class_head(step: Step) -> Value:
 
 
 def _act_records(sizes: Sizes) -> list[Record]:
-    return [Record("halting", 0.0), Record("output", 0.0, sizes.width)]
+    return [Record("accumulated", 0.0), Record("output", 0.0, sizes.width)]
 
 
 @_rule("act", never=1.0, low=0.0, high=1.0, default=0.99, options={"form": one_of("lerp", "sum")},
        records=_act_records, output="output")  # fmt: skip
 def act(step: Step) -> Value:
-    """halting + h > threshold, h = sigmoid(w x + b), halting the sum of h before. The loop gives a weighted output.
+    """accumulated + h > threshold, h = sigmoid(w x + b), accumulated the sum of h before.
 
-    The weight is h, and max(1 - halting, 0) in the step in which the row stops:
+    The loop gives a weighted output. The weight is h, and max(1 - accumulated, 0) in the step in which the row stops:
         lerp: output <- weight y + (1 - weight) output
         sum:  output <- output + weight y
     A row that runs out of steps keeps what it has. Both begin with zeros.
@@ -107,10 +107,10 @@ def act(step: Step) -> Value:
     Source: Universal Transformers, https://arxiv.org/abs/1807.03819, whose code has the first form; the second is
     Graves', https://arxiv.org/abs/1603.08983. The threshold is their 1 - epsilon.
     """
-    f, before, output = step.f, step.record("halting"), step.record("output")
+    f, before, output = step.f, step.record("accumulated"), step.record("output")
     share = _gate(step, step.before)
-    halting = math.add(f, before, share, "halting")
-    stop = step.above(halting)
+    accumulated = math.add(f, before, share, "accumulated")
+    stop = step.above(accumulated)
     one, none = step.full(1.0, share, "one"), step.full(0.0, share, "none")
     left = math.subtract(f, one, before, "left")
     left = math.choose(f, math.compare(f, left, "olt", none, "spent"), none, left, "left")
@@ -119,7 +119,7 @@ def act(step: Step) -> Value:
         kept = math.widen(f, math.subtract(f, one, weight), step.sizes.width, "kept")
         output = math.multiply(f, output, kept, "output")
     added = math.multiply(f, step.after, math.widen(f, weight, step.sizes.width, "weight"), "added")
-    step.keep("halting", halting)
+    step.keep("accumulated", accumulated)
     step.keep("output", math.add(f, output, added, "output"))
     return stop
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The fixtures, and checkpoints of the shape of a family with random weights, imported with their exit rule or another."""
+"""The fixtures, and checkpoints of the shape of a family with random weights, imported with their exit rule or another
+one."""
 
 from __future__ import annotations
 

@@ -78,13 +78,13 @@ class ClassHead(Exit):
 class Act(Exit):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.before = self.halting = self.zeros
+        self.before = self.accumulated = self.zeros
         self.output: Array | float = 0.0
 
     def score(self, before: Array, after: Array, readout: Readout) -> Array:
         self.share = sigmoid(linear(self.weights, "model.early_exit_gate", before)[:, 0])
-        self.before, self.halting = self.halting, self.halting + self.share
-        return self.halting
+        self.before, self.accumulated = self.accumulated, self.accumulated + self.share
+        return self.accumulated
 
     def result(self, after: Array, stops: Array) -> Array:
         weight = np.where(stops, np.maximum(1 - self.before, 0), self.share)[:, None]

@@ -255,7 +255,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         "nanbeige-loops",
-        _decoder("nanbeige", 48, "6/2", 8, num_hidden_layers=2, num_loops=4, skip_loop_final_norm=True),
+        decoder("nanbeige", 48, "6/2", 8, num_hidden_layers=2, skip_loop_final_norm=True) | {"num_loops": 4},
     ),
     Spec("albert-groups", _ALBERT),
     Spec("hrm-h3-l1", _HRM),

@@ -88,7 +88,8 @@ TEST(Profile, RowsByDepthAreThoseThatTheirStepsSay) {
   for (int64_t maxRows : {1, 3, 64}) {
     SCOPED_TRACE(maxRows);
     Expectation expected;
-    EngineProfile profile = runAll(openModel(), {.maxRows = maxRows, .loop = LoopRun::Steps, .prefixCache = false}, makeRequests(), expected);
+    EngineProfile profile = runAll(openModel(), {.maxRows = maxRows, .loop = LoopRun::Steps, .prefixCache = false},
+                                   makeRequests(), expected);
     EXPECT_EQ(list(profile.depths, &DepthProfile::rows), expected.rows);
     EXPECT_EQ(list(profile.depths, &DepthProfile::filledRows), expected.filled);
     EXPECT_EQ(profile.steps.generated, expected.generated);
@@ -110,7 +111,8 @@ TEST(Profile, ACallOfAllStepsCountsItsRowsAtEachDepth) {
 
 TEST(Profile, SecondsOfDepthsAreThoseOfCalls) {
   Expectation expected;
-  EngineProfile profile = runAll(openModel(), {.maxRows = 4, .loop = LoopRun::Steps, .prefixCache = false}, makeRequests(), expected);
+  EngineProfile profile =
+      runAll(openModel(), {.maxRows = 4, .loop = LoopRun::Steps, .prefixCache = false}, makeRequests(), expected);
   double core = 0, fill = 0, all = 0;
   for (const DepthProfile &depth : profile.depths) {
     core += depth.seconds;
@@ -127,7 +129,8 @@ TEST(Profile, SecondsOfDepthsAreThoseOfCalls) {
 TEST(Profile, RecordsAddUpToTheCountsAndStayFew) {
   std::vector<EngineRequest> requests(3, makeRequest({2, 1}, 1500));
   Expectation expected;
-  EngineProfile profile = runAll(openModel(), {.maxRows = 2, .loop = LoopRun::Steps, .prefixCache = false}, requests, expected);
+  EngineProfile profile =
+      runAll(openModel(), {.maxRows = 2, .loop = LoopRun::Steps, .prefixCache = false}, requests, expected);
   ASSERT_GT(profile.ticks, static_cast<int64_t>(EngineProfile::kMostRecords));
   EXPECT_LE(profile.records.size(), EngineProfile::kMostRecords);
   EXPECT_GE(profile.records.size(), EngineProfile::kMostRecords / 2);

@@ -51,8 +51,8 @@ struct EngineOptions {
   int64_t maxRows = 512;   ///< of a tick
   int64_t chunkRows = 256; ///< of a prompt that enter together while others generate
   Order order = Order::Oldest;
-  bool mayCut = true;      ///< whether a prompt may be run in chunks
-  bool refills = true;     ///< false: rows enter only when the loop is empty, as in engines that batch by token
+  bool mayCut = true;  ///< whether a prompt may be run in chunks
+  bool refills = true; ///< false: rows enter only when the loop is empty, as in engines that batch by token
   LoopRun loop = LoopRun::Auto;
   bool prefixCache = true; ///< whether requests share rows; without effect where a prompt must not be cut
   bool keepsProfile = false;
@@ -101,7 +101,7 @@ struct Timing {
 /// Since the engine began.
 struct EngineCounts {
   int64_t ticks = 0, preemptions = 0;
-  int64_t reusedRows = 0; ///< that requests began with, at their start and after they gave way
+  int64_t reusedRows = 0;            ///< that requests began with, at their start and after they gave way
   int64_t drafted = 0, accepted = 0; ///< tokens; those that are taken back for other reasons are not accepted
   Timing prelude, core, fill, coda, whole;
   int64_t pageBytesAtMost = 0;
