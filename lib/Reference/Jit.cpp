@@ -9,6 +9,7 @@
 #include "lariat/Compiler/Weights.h"
 #include "lariat/Conversion/LariatToReference/LariatToReference.h"
 #include "lariat/Support/Error.h"
+#include "lariat/Target/CPU/Narrowing.h"
 #include "mlir/ExecutionEngine/ExecutionEngine.h"
 #include "llvm/ExecutionEngine/Orc/JITTargetMachineBuilder.h"
 #include "llvm/Passes/PassBuilder.h"
@@ -82,6 +83,7 @@ static llvm::Error optimize(llvm::Module *module, llvm::TargetMachine *machine) 
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager components;
   llvm::ModuleAnalysisManager modules;
+  defineNarrowing(*module);
   // No inlining and no unrolling: helpers are shared so that compile time does not grow with layers, and the release of a
   // step's buffers, whose count is a constant of some hundreds, would be unrolled whole.
   for (llvm::Function &function : *module)

@@ -2,7 +2,7 @@
 """The runtime, behind lariat.Session. Not for direct use."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy
 from numpy.typing import NDArray
@@ -100,7 +100,7 @@ class Session:
         threshold: float | None,
         missing: str | None,
         prefix: int,
-        **options: object,
+        **options,
     ) -> Generation:
         """Start to generate."""
 
@@ -129,19 +129,17 @@ class Engine:
         threshold: float | None,
         prefix: int,
         depths: Sequence[int] | None,
-        **options: object,
+        **options,
     ) -> int:
         """Queue a request per sequence; the number of the first."""
 
     def cancel(self, request: int) -> None:
         """End a request before the next tick."""
 
-    def tick(
-        self,
-    ) -> tuple[list[tuple[int, int, int, float, list[int], list[float]]], list[tuple[int, str, str]], int]:
+    def tick(self) -> tuple[list[tuple[int, int, int, float, list[int], list[float]]], list[tuple[int, str, str]], int]:
         """Run one tick: new tokens, requests that ended, how many have not."""
 
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> dict:
         """Calls, rows and seconds by function."""
 
     def profile(self) -> str:

@@ -18,7 +18,7 @@ Tensors of routed layer N: model.layers.N.mod_router.weight; model.layers.N.mod_
 from __future__ import annotations
 
 from lariat._checkpoint import Checkpoint
-from lariat._config import Config, Size, is_integer, one_of
+from lariat._config import BOOLEAN, Config, Size, is_integer, one_of
 from lariat._ir import arithmetic as math
 from lariat._ir import attributes as attr
 from lariat._ir import ops
@@ -42,6 +42,8 @@ def build(config: Config, checkpoint: Checkpoint) -> str:
     tied = config.flag("tie_word_embeddings", False)
     summary = f"{num_layers} layers, {len(routed)} of them for {share} of the rows"
     model.describe("mod", "decoder", vocab, context, config.eos(), summary)
+    for key in ("attention_bias", "mlp_bias"):
+        config.unsupported(key, BOOLEAN, [False])
     config.finish()
     capacity = capacity_of(config, "mod_capacity", [share])
     model.attributes["lariat.loops"] = attr.loops(1, 1, 1)
