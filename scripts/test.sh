@@ -38,6 +38,9 @@ rm -rf "$results" && mkdir -p "$results"
 export LARIAT_BIN_DIR=$build/bin PYTHONDONTWRITEBYTECODE=1
 [[ $long == no ]] || export LARIAT_LONG=1
 
+# A program that hangs ends, which counts as a failure, and the others go on. pytest has a limit per test.
+limit=(timeout --kill-after=10 "$([[ $long == yes ]] && echo 7200 || echo 900)")
+
 # finished LEG STATUS: what the leg's program returned, so that a crash before its report counts as a failure.
 finished() { echo "$2" >"$results/$1.status"; }
 
@@ -45,7 +48,7 @@ echo "== lit"
 if [[ -f $build/test/lit.site.cfg.py ]]; then
   flags=()
   [[ $long == yes ]] && flags=(--param long=1)
-  build/venv/bin/lit -sv "${flags[@]}" -o "$results/lit.json" "$build/test"
+  "${limit[@]}" build/venv/bin/lit -sv "${flags[@]}" -o "$results/lit.json" "$build/test"
   finished lit $?
 fi
 
@@ -55,7 +58,7 @@ while read -r binary; do
   flags=()
   # A suite whose name starts with Long belongs to the long leg.
   [[ $long == yes ]] || flags=('--gtest_filter=-Long*.*:*/Long*.*')
-  "$binary" "${flags[@]}" --gtest_output="json:$results/$name.json"
+  "${limit[@]}" "$binary" "${flags[@]}" --gtest_output="json:$results/$name.json"
   finished "$name" $?
 done < <(find "$build/unittests" -type f -name '*Tests' -perm -u+x 2>/dev/null | sort)
 
