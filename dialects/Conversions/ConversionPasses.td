@@ -15,7 +15,7 @@ def ConvertLariatToReference : Pass<"convert-lariat-to-reference", "::mlir::Modu
     tensor, a weight an external `memref.global` (transposed where `linear` reads it), a cache or state a list of
     arguments that every function of the module receives after its own. Ops become calls of private functions, one
     per kind and shape, so code does not grow with the number of layers.
-    Refused: an op of the dialect that has no lowering, or a policy that is not built yet.
+    Refused: an op of the dialect that has no lowering.
     Rounding: defines it; sums ascend with their index, one accumulator each.
     Example: test/Conversion/LariatToReference/
   }];

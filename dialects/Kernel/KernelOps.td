@@ -608,21 +608,28 @@ def Kernel_ReserveOp : Kernel_Op<"reserve"> {
 def Kernel_ViewOp : Kernel_Op<"view"> {
   let summary = "the cache entries that each row may look at";
   let description = [{
-    `ahead`: entries of later positions too, for masks that see them.
+    `ahead`: entries of later positions too, for masks that see them. With `generated`, entries of generated rows are
+    found by a slot and a look-up of their own, and the others are those of the prompt.
 
     ```mlir
-    func.func @example(%n: index, %t: memref<?x6xindex>, %s: memref<?xindex>, %o: memref<?x4xindex>) {
+    func.func @example(%n: index, %t: memref<?x6xindex>, %s: memref<?xindex>, %g: memref<?xindex>,
+                       %o: memref<?x4xindex>) {
       kernel.view rows(%n) at %t slots %s of @kv exact ahead false to %o
+          : memref<?x6xindex>, memref<?xindex>, memref<?x4xindex>
+      kernel.view rows(%n) at %t slots %s of @kv exact generated(%g : memref<?xindex>, first) ahead false to %o
           : memref<?x6xindex>, memref<?xindex>, memref<?x4xindex>
       return
     }
     ```
   }];
   let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table, Arg<Buffer, "slot per row", [MemRead]>:$slots,
-    Arg<Buffer, "buffer to write", [MemWrite]>:$out, FlatSymbolRefAttr:$cache, Kernel_LookUpKindAttr:$look_up, BoolAttr:$ahead);
+    Arg<Optional<Buffer>, "slot per row for entries of generated rows", [MemRead]>:$generated_slots,
+    Arg<Buffer, "buffer to write", [MemWrite]>:$out, FlatSymbolRefAttr:$cache, Kernel_LookUpKindAttr:$look_up,
+    OptionalAttr<Kernel_LookUpKindAttr>:$generated_look_up, BoolAttr:$ahead);
   let assemblyFormat = [{
-    `rows` `(` $rows `)` `at` $table `slots` $slots `of` $cache $look_up `ahead` $ahead `to` $out attr-dict
-    `:` type($table) `,` type($slots) `,` type($out)
+    `rows` `(` $rows `)` `at` $table `slots` $slots `of` $cache $look_up
+    (`generated` `(` $generated_slots^ `:` type($generated_slots) `,` $generated_look_up `)`)?
+    `ahead` $ahead `to` $out attr-dict `:` type($table) `,` type($slots) `,` type($out)
   }];
 }
 

@@ -155,16 +155,17 @@ def Lariat_CapacityAttr : Lariat_Attr<"Capacity", "capacity"> {
 // KV policies
 //===----------------------------------------------------------------------===//
 
-class Lariat_PolicyAttr<string name, string attrMnemonic> : Lariat_Attr<name, attrMnemonic, [
-    DeclareAttrInterfaceMethods<Lariat_KVPolicyAttrInterface>]>;
+class Lariat_PolicyAttr<string name, string attrMnemonic, list<string> overridden = []>
+    : Lariat_Attr<name, attrMnemonic, [DeclareAttrInterfaceMethods<Lariat_KVPolicyAttrInterface, overridden>]>;
 
-def Lariat_OwnAttr : Lariat_PolicyAttr<"Own", "own"> {
+def Lariat_OwnAttr : Lariat_PolicyAttr<"Own", "own", ["findExitScope"]> {
   let summary = "every depth has its own slot";
   let description = [{
     `append` at depth d writes slot d. A row at depth d sees, of an earlier row u, u's entry in slot d; if u stopped
     before d, what `missing` says: `skip` nothing, `slot0` u's first entry, `copy_last` u's deepest entry, `propagate`
     the entry that the loop's `fill` region wrote, `compute` the entry of u itself, which ran on for it. `allowed`
     lists the modes a user may pick instead; `compute` always may be picked where there is an exit to latch.
+    `exit_scope = generated`: rows of the prompt never stop early.
     Example: `#lariat.own<missing = copy_last, allowed = [propagate]>`
   }];
   let parameters = (ins "::lariat::MissingMode":$missing,
@@ -182,7 +183,7 @@ def Lariat_FirstAttr : Lariat_PolicyAttr<"First", "first"> {
 def Lariat_FirstThenSharedAttr : Lariat_PolicyAttr<"FirstThenShared", "first_then_shared"> {
   let summary = "slot min(d, n - 1)";
   let description = "Depths 0..n-2 have their own slots, deeper ones share slot n-1 and overwrite it. Inside one "
-                    "prompt segment a row sees entries of its own depth, of older rows their final entry. "
+                    "prompt segment a row sees entries of its own depth, of other rows their final entry. "
                     "Example: `#lariat.first_then_shared<2, order = sequential>`";
   let parameters = (ins "int64_t":$slots, "::lariat::RowOrder":$order);
   let assemblyFormat = "`<` $slots `,` `order` `=` $order `>`";
@@ -219,12 +220,16 @@ def Lariat_UnionAttr : Lariat_PolicyAttr<"Union", "union"> {
                     "depth) (CoTFormer, TaH). Example: `#lariat.union`";
 }
 
-def Lariat_PhasedAttr : Lariat_PolicyAttr<"Phased", "phased"> {
+def Lariat_PhasedAttr : Lariat_PolicyAttr<"Phased", "phased", ["getForRows", "findExitScope"]> {
   let summary = "one policy for prompt positions, another for generated ones";
-  let description = "The choice follows the position of the entry, which is stored with the sequence, never the call. "
+  let description = "A row writes as its own policy says, and sees an earlier row u as u's policy says. Whether a "
+                    "position was generated is stored with the sequence, never a property of the call. Callers have no "
+                    "choice of missing modes. Refused: parts that are phased themselves, allow modes or declare `compute`, "
+                    "and an exit scope of generated rows. "
                     "Example: `#lariat.phased<prompt = #lariat.own<missing = skip>, generated = #lariat.first>`";
   let parameters = (ins "::lariat::KVPolicyAttrInterface":$prompt, "::lariat::KVPolicyAttrInterface":$generated);
   let assemblyFormat = "`<` `prompt` `=` $prompt `,` `generated` `=` $generated `>`";
+  let genVerifyDecl = 1;
 }
 
 def Lariat_KVPolicy : Attr<CPred<"::llvm::isa<::lariat::KVPolicyAttrInterface>($_self)">, "KV policy"> {

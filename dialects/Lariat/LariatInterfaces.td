@@ -26,12 +26,13 @@ def Lariat_KVPolicyAttrInterface : AttrInterface<"KVPolicyAttrInterface"> {
     interface; nothing else lists policies.
   }];
   let methods = [
+    InterfaceMethod<"The policy of generated rows, or of those of the prompt. A policy that differs has two; its other "
+                    "methods are bounds for both, or speak of the prompt.",
+                    "::lariat::KVPolicyAttrInterface", "getForRows", (ins "bool":$generated), [{}],
+                    [{ return $_attr; }]>,
     InterfaceMethod<"Slots of one looped layer when loop steps are bounded by `maxDepth`.", "int64_t", "getNumSlots",
                     (ins "int64_t":$maxDepth)>,
-    InterfaceMethod<"The slot a row at `depth` writes, or nothing if it writes none. Emits `arith` on index values; "
-                    "the second value is an i1 that says whether the row writes at all.",
-                    "::lariat::AppendSlot", "buildAppendSlot",
-                    (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc, "::mlir::Value":$depth)>,
+    InterfaceMethod<"The slot that a row writes, and from which look-ups start.", "::lariat::SlotRule", "getSlotRule">,
     InterfaceMethod<"How `attend` at depth d finds the entry of an earlier row.", "::lariat::LookUp", "getLookUp">,
     InterfaceMethod<"What a row that stopped leaves in deeper slots; nothing where the policy has no such slots.",
                     "::std::optional<::lariat::MissingMode>", "getMissingMode">,
@@ -39,14 +40,14 @@ def Lariat_KVPolicyAttrInterface : AttrInterface<"KVPolicyAttrInterface"> {
                     (ins "::lariat::MissingMode":$mode)>,
     InterfaceMethod<"The same policy with another mode for missing entries.", "::lariat::KVPolicyAttrInterface",
                     "withMissing", (ins "::lariat::MissingMode":$mode)>,
+    InterfaceMethod<"Which rows may stop early; nothing where the policy leaves that to the loop.",
+                    "::std::optional<::lariat::ExitScope>", "findExitScope", (ins), [{}], [{ return std::nullopt; }]>,
     InterfaceMethod<"What the function's result depends on besides rows and depths.", "::lariat::RowOrder",
                     "getRowOrder", (ins "int64_t":$maxDepth)>,
     InterfaceMethod<"Entries of one layer that are live when `rowsPerDepth[d]` rows were at depth d.", "int64_t",
                     "getLiveEntries", (ins "::llvm::ArrayRef<int64_t>":$rowsPerDepth)>,
     InterfaceMethod<"The same as a formula in n(d), the number of rows that reached depth d.", "::std::string",
-                    "getFormula">,
-    InterfaceMethod<"Empty if the reference path can run the policy, else what is missing.", "::std::string",
-                    "getNotBuiltReason", (ins "int64_t":$maxDepth)>
+                    "getFormula">
   ];
 }
 

@@ -62,16 +62,19 @@ def ResolveKVPolicyPass : Pass<"lariat-resolve-kv-policy", "::mlir::ModuleOp"> {
       `compute`; a cache that declares it while its loop still stops rows is refused.
     - `propagate`, picked or declared: refused unless a fill region appends to the same layer.
     - any other mode: the appends of `fill` regions go, and with the last one the region.
-    - a policy that writes at one depth only (`first`): the rows at that depth are selected, keys and values are taken
+    - a policy that writes at depth 0 only (`first`): the rows at that depth are selected, keys and values are taken
       there, and row-local ops that only they need run there.
+    - `exit_scope = generated`: the stop bit of the loops around is set for generated rows only; refused where such a
+      loop drops rows, or where another cache of it lets all rows exit.
 
-    A policy that is not built yet is an error that says so. Rounding: unchanged.
+    Refused besides: a mask that shows all later rows, where the order of the cache is sequential. Rounding: unchanged.
     Example: test/Dialect/Lariat/Transforms/resolve-kv-policy.mlir
   }];
   let options = [Option<"missing", "missing", "std::string", /*default=*/"\"\"",
                         "skip, slot0, copy_last, propagate or compute; empty for the declared mode">];
   let statistics = [Statistic<"numLatched", "latched", "loops whose stop became a latch">,
-                    Statistic<"numNarrowed", "narrowed", "appends narrowed to the rows that write">];
+                    Statistic<"numNarrowed", "narrowed", "appends narrowed to the rows that write">,
+                    Statistic<"numScoped", "scoped", "loops whose stop counts for generated rows only">];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 

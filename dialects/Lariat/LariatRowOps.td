@@ -236,9 +236,9 @@ def Lariat_ConcatOp : Lariat_RowLocalOp<"concat"> {
 // Facts of a row
 //===----------------------------------------------------------------------===//
 
-class Lariat_FactOp<string mnemonic, string word> : Lariat_Op<mnemonic, [Pure,
+class Lariat_FactOp<string mnemonic, string word, string rule = "Zero-based."> : Lariat_Op<mnemonic, [Pure,
     RowTensorMatches<"rows", "result", "index">]> {
-  let description = "Zero-based. No constraints beyond the types.\n\n" #
+  let description = rule # " No constraints beyond the types.\n\n" #
     "```mlir\nfunc.func @" # mnemonic # "(%a: !lariat.rows<\"a\">) -> tensor<?xindex, #lariat.of<\"a\">> {\n" #
     "  %" # word # " = lariat." # mnemonic # " %a : !lariat.rows<\"a\">\n" #
     "  return %" # word # " : tensor<?xindex, #lariat.of<\"a\">>\n}\n```\n";
@@ -253,6 +253,11 @@ def Lariat_PositionOfOp : Lariat_FactOp<"position_of", "position"> {
 
 def Lariat_DepthOfOp : Lariat_FactOp<"depth_of", "depth"> {
   let summary = "the depth of each row";
+}
+
+def Lariat_GeneratedOfOp : Lariat_FactOp<"generated_of", "generated",
+    "1 for a row whose token was generated, 0 for one of the prompt."> {
+  let summary = "whether the token of each row was generated";
 }
 
 //===----------------------------------------------------------------------===//

@@ -11,6 +11,7 @@
 #include "lariat/Compiler/Weights.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Support/Json.h"
+#include "mlir/AsmParser/AsmParser.h"
 #include "mlir/IR/Builders.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
@@ -95,6 +96,47 @@ static llvm::Error applyEos(ModuleOp module, StringRef dir) {
   return llvm::Error::success();
 }
 
+/// The attribute behind `#lariat.`, as a KV policy.
+static llvm::Expected<KVPolicyAttrInterface> parseKVPolicy(StringRef text, MLIRContext *context) {
+  std::string said;
+  Attribute attr;
+  {
+    ScopedDiagnosticHandler handler(context, [&](Diagnostic &diagnostic) {
+      if (said.empty())
+        said = diagnostic.str();
+      return success();
+    });
+    attr = parseAttribute(("#lariat." + text).str(), context);
+  }
+  if (auto policy = dyn_cast_or_null<KVPolicyAttrInterface>(attr))
+    return policy;
+  return makeError("option --override-kv-policy: '" + text + "' is not a KV policy" + (attr ? "" : ": " + said));
+}
+
+/// Gives the caches of loops another policy than the model declares.
+static llvm::Error overrideKVPolicy(Model &model, const std::optional<std::string> &text) {
+  if (!text)
+    return llvm::Error::success();
+  llvm::Expected<KVPolicyAttrInterface> policy = parseKVPolicy(*text, model.module->getContext());
+  if (!policy)
+    return policy.takeError();
+  bool isUsed = false;
+  for (CacheFacts &facts : model.facts.caches) {
+    isUsed |= facts.isLooped;
+    KVPolicyAttrInterface declared = facts.op.getPolicy();
+    if (!facts.isLooped || declared == *policy)
+      continue;
+    facts.declared = declared;
+    facts.op.setPolicyAttr(*policy);
+    std::string &warning = model.warnings.emplace_back();
+    llvm::raw_string_ostream(warning) << "cache @" << facts.op.getSymName() << " has the KV policy " << *policy
+                                      << " instead of " << declared
+                                      << ", which the model declares, so the model computes something else";
+  }
+  return isUsed ? llvm::Error::success()
+                : makeError("option --override-kv-policy is given, but the model has no cache of a loop over depth");
+}
+
 //===----------------------------------------------------------------------===//
 // Checkpoint
 //===----------------------------------------------------------------------===//
@@ -140,14 +182,13 @@ static llvm::Error verifyWeights(const Model &model) {
   return llvm::Error::success();
 }
 
-/// The first policy that cannot run with the loop counts the model allows by default.
-static llvm::Error verifyPolicies(const ModelFacts &facts) {
-  for (const CacheFacts &cacheFacts : facts.caches) {
-    CacheOp cache = cacheFacts.op;
-    std::string reason = cache.getPolicy().getNotBuiltReason(cacheFacts.getNumDepths(facts.loops.getDefaultSteps()));
-    if (!reason.empty())
-      return makeError("cannot compile cache '" + cache.getSymName() + "': " + reason);
-  }
+/// Rows that run one by one cannot depend on the rows of a call.
+static llvm::Error verifyOrder(const ModelFacts &facts) {
+  int64_t loops = facts.loops.getDefaultSteps();
+  for (const CacheFacts &cache : facts.caches)
+    if (facts.mixesCallRows && cache.getOrder(loops, /*generated=*/false) == RowOrder::Sequential)
+      return makeError("cannot compile cache '" + CacheOp(cache.op).getSymName() +
+                       "': its order is sequential, but the model attends or reduces among the rows of a call");
   return llvm::Error::success();
 }
 
@@ -182,6 +223,8 @@ llvm::Expected<Model> lariat::readModel(const CompileOptions &options, MLIRConte
   if (!facts)
     return makeError(options.input + ": " + toString(facts.takeError()));
   model.facts = std::move(*facts);
+  if (llvm::Error error = overrideKVPolicy(model, options.overrideKVPolicy))
+    return std::move(error);
   if (llvm::Error error = verifyWeights(model))
     return std::move(error);
   model.manifest = describeModel(model.facts);
@@ -216,10 +259,11 @@ llvm::Error lariat::compile(const CompileOptions &options, MLIRContext *context,
   llvm::Expected<Model> model = readModel(options, context);
   if (!model)
     return model.takeError();
-  if (llvm::Error error = verifyPolicies(model->facts))
+  if (llvm::Error error = verifyOrder(model->facts))
     return error;
   timer.end("read");
   report.memory = formatMemory(model->facts);
+  report.warnings = model->warnings;
   if (options.pipeline == "reference") {
     if (llvm::Error error = verifyLowering(*model))
       return error;

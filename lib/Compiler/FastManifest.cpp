@@ -100,19 +100,13 @@ static json::Value orNull(std::optional<T> value) {
   return value ? json::Value(*value) : json::Value(nullptr);
 }
 
-/// The most loop steps that a policy can run, and what it says beyond; nothing where it runs any number.
-static void describePolicyLimit(const CacheFacts &cache, const ModelFacts &facts, json::Object &object) {
-  CacheOp op = cache.op;
-  object["loops_at_most"] = nullptr;
-  int64_t most = getMostLoops(facts).value_or(1 << 16);
-  auto reasonAt = [&](int64_t loops) { return op.getPolicy().getNotBuiltReason(cache.getNumDepths(loops)); };
-  if (reasonAt(most).empty())
-    return;
-  int64_t good = 0;
-  while (reasonAt(good + 1).empty())
-    ++good;
-  object["loops_at_most"] = good;
-  object["refusal"] = reasonAt(good + 1);
+/// Which slot rows of the prompt or generated ones write, and their order where depths share one.
+static json::Object describeSlotRule(KVPolicyAttrInterface policy) {
+  static constexpr StringLiteral names[] = {"own", "first", "shared", "ring"};
+  SlotRule rule = policy.getSlotRule();
+  int64_t slots = std::max<int64_t>(rule.slots, 1);
+  return json::Object{
+      {"slot", names[rule.kind]}, {"slots", slots}, {"order", stringifyRowOrder(policy.getRowOrder(slots + 1))}};
 }
 
 static json::Object describeCache(const CacheFacts &cache, const ModelFacts &facts) {
@@ -125,8 +119,9 @@ static json::Object describeCache(const CacheFacts &cache, const ModelFacts &fac
                       {"looped", cache.isLooped},
                       {"depths", op.getDepths() ? json::Value(*op.getDepths()) : json::Value(nullptr)},
                       {"slots_at_most", orNull(getMostSlots(cache, facts))},
+                      {"prompt", describeSlotRule(op.getPolicy().getForRows(/*generated=*/false))},
+                      {"generated", describeSlotRule(op.getPolicy().getForRows(/*generated=*/true))},
                       {"page_bytes", getPageBytes(cache)}};
-  describePolicyLimit(cache, facts, object);
   return object;
 }
 

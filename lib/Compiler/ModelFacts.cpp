@@ -77,6 +77,18 @@ int64_t ModelFacts::getCapacityDepths() const {
   return port ? cast<RankedTensorType>(port->type).getDimSize(1) : 0;
 }
 
+RowOrder CacheFacts::getOrder(int64_t loops, bool generated) const {
+  CacheOp cache = op;
+  return isLooped ? cache.getPolicy().getForRows(generated).getRowOrder(loops) : RowOrder::Free;
+}
+
+RowOrder ModelFacts::getOrder(int64_t steps, bool generated) const {
+  RowOrder order = RowOrder::Free;
+  for (const CacheFacts &cache : caches)
+    order = std::max(order, cache.getOrder(steps, generated));
+  return order;
+}
+
 SmallVector<MissingMode> ModelFacts::getAllowedMissing() const {
   SmallVector<MissingMode> modes;
   auto distinguishing = llvm::make_filter_range(caches, [](const CacheFacts &c) { return c.distinguishesMissing(); });
@@ -292,22 +304,24 @@ static json::Object describeCache(const CacheFacts &facts, const ModelFacts &mod
   if (facts.distinguishesMissing())
     for (MissingMode mode : model.getAllowedMissing())
       allowed.push_back(stringifyMissingMode(mode));
-  json::Object object{{"name", cache.getSymName()},
-                      {"layers", cache.getLayers()},
-                      {"heads", cache.getHeads()},
-                      {"dim", cache.getDim()},
-                      {"depths", cache.getDepths() ? json::Value(*cache.getDepths()) : json::Value(nullptr)},
-                      {"dtype", printType(cache.getType())},
-                      {"policy", printAttr(Attribute(policy))},
-                      {"missing", facts.distinguishesMissing()
-                                      ? json::Value(stringifyMissingMode(*policy.getMissingMode()))
-                                      : json::Value(nullptr)},
-                      {"allowed", std::move(allowed)},
-                      {"order", stringifyRowOrder(policy.getRowOrder(facts.getNumDepths(loops)))},
-                      {"slots", facts.getNumSlots(loops)},
-                      {"formula", policy.getFormula()},
-                      {"bytes_per_entry", facts.getBytesPerEntry()},
-                      {"bytes_per_token", facts.getBytes(/*rows=*/1, loops)}};
+  json::Object object{
+      {"name", cache.getSymName()},
+      {"layers", cache.getLayers()},
+      {"heads", cache.getHeads()},
+      {"dim", cache.getDim()},
+      {"depths", cache.getDepths() ? json::Value(*cache.getDepths()) : json::Value(nullptr)},
+      {"dtype", printType(cache.getType())},
+      {"policy", printAttr(Attribute(policy))},
+      {"declared_policy", facts.declared ? json::Value(printAttr(Attribute(facts.declared))) : json::Value(nullptr)},
+      {"missing", facts.distinguishesMissing() ? json::Value(stringifyMissingMode(*policy.getMissingMode()))
+                                               : json::Value(nullptr)},
+      {"allowed", std::move(allowed)},
+      {"order", stringifyRowOrder(facts.getOrder(loops, /*generated=*/false))},
+      {"generated_order", stringifyRowOrder(facts.getOrder(loops, /*generated=*/true))},
+      {"slots", facts.getNumSlots(loops)},
+      {"formula", policy.getFormula()},
+      {"bytes_per_entry", facts.getBytesPerEntry()},
+      {"bytes_per_token", facts.getBytes(/*rows=*/1, loops)}};
   return object;
 }
 

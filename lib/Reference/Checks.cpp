@@ -49,9 +49,6 @@ static llvm::Error verifyDepths(const ModelFacts &facts, int64_t loops) {
     if (cacheFacts.isLooped && cache.getDepths() && loops > static_cast<int64_t>(*cache.getDepths()))
       return makeError(Twine(loops) + " loop steps are asked for, but cache @" + cache.getSymName() + " has " +
                        Twine(*cache.getDepths()) + " depths");
-    std::string reason = cache.getPolicy().getNotBuiltReason(cacheFacts.getNumDepths(loops));
-    if (!reason.empty())
-      return makeError("cache @" + cache.getSymName() + " cannot run: " + reason);
   }
   for (WeightOp weight : facts.depthWeights)
     if (weight.getBeyond() == Beyond::Error && loops > static_cast<int64_t>(*weight.getDepths()))
@@ -109,6 +106,18 @@ llvm::Expected<std::optional<MissingMode>> lariat::reference::resolveMissing(con
     list += (list.empty() ? "" : ", ") + stringifyMissingMode(word).str();
   return makeError("the missing mode '" + *request.missing +
                    "' is not one the model allows: " + (list.empty() ? "it has no choice" : list));
+}
+
+llvm::Error lariat::reference::verifyOrder(const ModelFacts &facts, const Request &request, RunMode mode,
+                                           int64_t loops) {
+  if (facts.getOrder(loops, /*generated=*/false) != RowOrder::Sequential)
+    return llvm::Error::success();
+  if (facts.mixesCallRows || (facts.hasTopK && mode == RunMode::Score))
+    return makeError("the order of the model is sequential, but rows of a call depend on each other");
+  if (request.prefix > 1)
+    return makeError("the order of the model is sequential, so a prefix of " + Twine(request.prefix) +
+                     " rows cannot see each other in both directions");
+  return llvm::Error::success();
 }
 
 //===----------------------------------------------------------------------===//

@@ -54,6 +54,8 @@ llvm::Expected<std::unique_ptr<Runner>> Session::start(const Request &request, R
   llvm::Expected<std::optional<MissingMode>> missing = resolveMissing(facts, request);
   if (!missing)
     return missing.takeError();
+  if (llvm::Error error = verifyOrder(facts, request, mode, *loops))
+    return std::move(error);
   ReferenceOptions options;
   options.mode = mode;
   options.missing = *missing;
@@ -105,6 +107,8 @@ static void collectRows(HostTensor &whole, const HostTensor &part, int64_t first
 llvm::Expected<std::vector<SequenceScores>> Session::runAll(Runner &runner, const Request &request, int64_t chunk) {
   std::vector<SequenceScores> scores(request.sequences.size());
   int64_t longest = getLongest(request);
+  if (runner.takesRowByRow())
+    chunk = 1;
   for (int64_t first = 0; first < longest; first += chunk) {
     std::vector<Row> rows;
     for (auto [sequence, ids] : llvm::enumerate(request.sequences))
@@ -201,6 +205,24 @@ static llvm::Error verifyGenerate(const ModelFacts &facts, const GenerateRequest
   return verifySequences(facts, request, request.maxNewTokens);
 }
 
+/// The rows of the prompts that are to be fed together with those that choose; others are fed here, one of each sequence
+/// at a time.
+static llvm::Expected<std::vector<Row>> startPrompts(Runner &runner, const GenerateRequest &request) {
+  std::vector<Row> rows;
+  std::vector<std::vector<Row>> before;
+  for (auto [sequence, ids] : llvm::enumerate(request.sequences))
+    for (size_t position = 0; position < ids.size(); ++position) {
+      bool wanted = position + 1 == ids.size();
+      bool isFedBefore = !wanted && runner.takesRowByRow() && request.maxNewTokens > 0;
+      before.resize(std::max(before.size(), isFedBefore ? position + 1 : 0));
+      (isFedBefore ? before[position] : rows).push_back(getPromptRow(request, sequence, position, wanted));
+    }
+  for (const std::vector<Row> &call : before)
+    if (llvm::Expected<RowResults> fed = runner.feed(call); !fed)
+      return fed.takeError();
+  return rows;
+}
+
 llvm::Expected<std::vector<SequenceTokens>> Session::generate(const GenerateRequest &request, TokenCallback onToken) {
   const ModelFacts &facts = model.facts;
   if (llvm::Error error = verifyGenerate(facts, request))
@@ -211,10 +233,10 @@ llvm::Expected<std::vector<SequenceTokens>> Session::generate(const GenerateRequ
     return runner.takeError();
 
   std::vector<SequenceTokens> results(request.sequences.size());
-  std::vector<Row> rows;
-  for (auto [sequence, ids] : llvm::enumerate(request.sequences))
-    for (size_t position = 0; position < ids.size(); ++position)
-      rows.push_back(getPromptRow(request, sequence, position, /*wanted=*/position + 1 == ids.size()));
+  llvm::Expected<std::vector<Row>> prompts = startPrompts(**runner, request);
+  if (!prompts)
+    return prompts.takeError();
+  std::vector<Row> rows = std::move(*prompts);
   for (int64_t step = 0; step < request.maxNewTokens && !rows.empty(); ++step) {
     llvm::Expected<RowResults> fed = (*runner)->feed(rows);
     if (!fed)

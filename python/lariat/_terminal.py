@@ -121,7 +121,12 @@ def _cache(cache: Cache) -> str:
     layers = f"{cache.layers} layer{'s' if cache.layers != 1 else ''}"
     slots = f"{cache.slots} slot{'s' if cache.slots != 1 else ''}"
     policy = cache.policy.removeprefix("#lariat.")
-    return f"{policy}{allowed}; {layers} x {slots}, {cache.bytes_per_entry:,} bytes per entry, order {cache.order}"
+    if cache.declared_policy is not None:
+        policy += f" (overrides {cache.declared_policy.removeprefix('#lariat.')}, which the model declares)"
+    order = cache.order
+    if cache.generated_order != order:
+        order += f", of generated rows {cache.generated_order}"
+    return f"{policy}{allowed}; {layers} x {slots}, {cache.bytes_per_entry:,} bytes per entry, order {order}"
 
 
 def _exit(info: Artefact) -> str:

@@ -61,9 +61,10 @@ class Cache:
         depths: loop steps that the cache knows, 1 outside the loop.
         bytes_per_token: bytes of one token that runs every loop step by default, in all layers.
         slots: slots per layer.
-        order: `free`, `atomic` or `sequential`.
+        order: of rows of the prompt, `free`, `atomic` or `sequential`; `generated_order` is that of generated rows.
         missing: what later rows see of a row that stopped; `allowed` lists what a caller may ask for.
         formula: live bytes in words, from the compiler.
+        declared_policy: the model's own policy, where `--override-kv-policy` put another one in its place.
         bytes_per_entry: bytes of one row's keys and values in one slot of one layer.
     """
 
@@ -81,6 +82,8 @@ class Cache:
     formula: str
     bytes_per_entry: int
     bytes_per_token: int
+    generated_order: str = "free"
+    declared_policy: str | None = None
 
     @property
     def bytes_per_token_unshared(self) -> int:
@@ -150,7 +153,11 @@ class Artefact:
     @property
     def order(self) -> str:
         """The strictest order of the caches."""
-        return max((cache.order for cache in self.caches), key=_rank, default=ORDERS[0])
+        return max(
+            (order for cache in self.caches for order in (cache.order, cache.generated_order)),
+            key=_rank,
+            default=ORDERS[0],
+        )
 
     @property
     def bytes_per_token(self) -> int:
@@ -243,4 +250,6 @@ def _read_cache(entry: _Object, loops: int) -> Cache:
         formula=entry.get("formula", str),
         bytes_per_entry=entry.get("bytes_per_entry", int),
         bytes_per_token=entry.get("bytes_per_token", int),
+        generated_order=entry.optional("generated_order", str) or entry.get("order", str),
+        declared_policy=entry.optional("declared_policy", str),
     )

@@ -92,6 +92,7 @@ def _compile(options: argparse.Namespace) -> None:
         dtype=options.dtype,
         kv_dtype=options.kv_dtype,
         exit_rule=options.exit_rule,
+        override_kv_policy=options.override_kv_policy,
         pipeline=options.pipeline,
         target=options.target,
         report=options.report,
@@ -281,6 +282,12 @@ def _add_compile(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=["f32", "bf16"], help="dtype of the weights (default: the checkpoint's)")
     parser.add_argument("--kv-dtype", choices=["f32", "bf16"], help="dtype of keys and values")
     _add_exit_rule(parser)
+    parser.add_argument(
+        "--override-kv-policy",
+        metavar="TEXT",
+        help="KV policy of loops in place of the model's own, such as 'ring<2, order = sequential>'; it changes what "
+        "the model computes",
+    )
     parser.add_argument(
         "--pipeline",
         choices=PIPELINES,

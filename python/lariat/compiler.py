@@ -30,6 +30,9 @@ class CompileOptions:
         exit_rule: exit rule in place of the one that a checkpoint directory declares, as `NAME[:option=value,...]`;
             docs/exit-rules.md lists them. A warning says that this changes the model, where it does.
         kv_dtype: `f32` or `bf16` keys and values; what the IR declares (`f32` from importers) where none is given.
+        override_kv_policy: KV policy of the caches of loops in place of the one that the IR declares, as an attribute
+            without `#lariat.`, such as `ring<2, order = sequential>`. It changes what the model computes, and a warning
+            says so.
         pipeline: `reference`, naive lowering by upstream patterns, or `fast`, fused kernels for each target.
         target: of the fast pipeline: ISAs separated by commas, `native` (the best that this machine runs) or `all`; all
             that run on machines of this kind where none is given.
@@ -42,6 +45,7 @@ class CompileOptions:
     dtype: str | None = None
     kv_dtype: str | None = None
     exit_rule: str | None = None
+    override_kv_policy: str | None = None
     pipeline: str = DEFAULT_PIPELINE
     target: str | None = None
     report: Path | None = None
@@ -89,6 +93,8 @@ def _run(source: Path, target: Path, options: CompileOptions, weights: Path | No
         command += ["--dtype", options.dtype]
     if options.kv_dtype is not None:
         command += ["--kv-dtype", options.kv_dtype]
+    if options.override_kv_policy is not None:
+        command += ["--override-kv-policy", options.override_kv_policy]
     if options.target is not None:
         command += ["--target", options.target]
     if options.report is not None:

@@ -106,7 +106,6 @@ CODE_CACHE: Fields = {
     "depths": None,
     "slots_at_most": 4,
     "page_bytes": 512,
-    "loops_at_most": None,
 }
 TRAITS: Fields = {"mixes_call_rows": False, "top_k": False, "prefix_mask": True, "depth_weights": []}
 
@@ -135,7 +134,7 @@ def manifest(*, encoder: bool = False) -> Fields:
         "kv_dtype": "f32",
         "targets": ["none"],
         "code": {
-            "abi_version": 1,
+            "abi_version": 2,
             "objects": [{"isa": "none", "file": "code/none.so", "requires": []}],
             "weights": {"file": "weights.bin", "bytes": 64},
             "caches": [] if encoder else [CODE_CACHE],

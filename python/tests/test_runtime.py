@@ -87,13 +87,15 @@ def test_importing_the_package_does_not_load_it() -> None:
 
 @pytest.mark.parametrize("order", ["sequential", "atomic"])
 def test_only_policies_of_free_order_speculate(folder: Path, tmp_path: Path, order: str) -> None:
-    fields = {**counting.manifest(), "caches": [{**counting.CACHE, "order": order}]}
+    fields = counting.manifest()
+    rule = {"slot": "ring", "slots": 2, "order": order}
+    fields["code"]["caches"] = [{**counting.CODE_CACHE, "generated": rule}]
     artefact = counting.write_artefact(
         tmp_path / "ordered.lariat", folder / "counting.lariat" / "code" / "none.so", fields
     )
     with lariat.load(artefact) as session:
         assert session.generate([[1]], greedy(2))[0].tokens == (1, 2)
-        match = f"sequential policies cannot speculate.*: cache @kv has order {order}, expected free"
+        match = f"sequential policies cannot speculate.*: cache @kv has order {order} at 3 loop steps, expected free"
         with pytest.raises(lariat.RuntimeFault, match=match):
             session.generate([[1]], greedy(2, speculate=1))
 

@@ -45,16 +45,25 @@
 // MEMORY: call of core (score, derived):
 
 // MANIFEST:      "code": {
-// MANIFEST-NEXT:   "abi_version": 1,
+// MANIFEST-NEXT:   "abi_version": 2,
 // MANIFEST:        "caches": [
 // MANIFEST:          "depths": 4,
 // MANIFEST-NEXT:     "dim": 4,
+// MANIFEST-NEXT:     "generated": {
+// MANIFEST-NEXT:       "order": "free",
+// MANIFEST-NEXT:       "slot": "own",
+// MANIFEST-NEXT:       "slots": 1
+// MANIFEST-NEXT:     },
 // MANIFEST-NEXT:     "heads": 1,
 // MANIFEST-NEXT:     "layers": 1,
 // MANIFEST-NEXT:     "looped": true,
-// MANIFEST-NEXT:     "loops_at_most": null,
 // MANIFEST-NEXT:     "name": "kv",
 // MANIFEST-NEXT:     "page_bytes": 2048,
+// MANIFEST-NEXT:     "prompt": {
+// MANIFEST-NEXT:       "order": "free",
+// MANIFEST-NEXT:       "slot": "own",
+// MANIFEST-NEXT:       "slots": 1
+// MANIFEST-NEXT:     },
 // MANIFEST-NEXT:     "slots_at_most": 4,
 // MANIFEST-NEXT:     "type": "f32"
 // MANIFEST:        "functions": [

@@ -21,6 +21,11 @@ static cl::opt<std::string> dtype("dtype", cl::init("f32"), cl::value_desc("f32|
                                   cl::cat(category));
 static cl::opt<std::string> kvDtype("kv-dtype", cl::value_desc("f32|bf16"),
                                     cl::desc("type of caches (default: what the module declares)"), cl::cat(category));
+static cl::opt<std::string>
+    overrideKVPolicy("override-kv-policy", cl::value_desc("TEXT"),
+                     cl::desc("policy of the caches of loops, such as 'ring<2, order = sequential>', in place of the "
+                              "declared one: changes what the model computes"),
+                     cl::cat(category));
 static cl::opt<std::string> pipeline("pipeline", cl::init(lariat::CompileOptions().pipeline), cl::value_desc("NAME"),
                                      cl::desc("reference or fast"), cl::cat(category));
 static cl::opt<std::string> target("target", cl::value_desc("LIST"),
@@ -38,11 +43,15 @@ int main(int argc, char **argv) {
   cl::HideUnrelatedOptions(category);
   cl::SetVersionPrinter([](llvm::raw_ostream &os) { os << "lariat-compile " << lariat::kLariatVersion << '\n'; });
   cl::ParseCommandLineOptions(argc, argv, "Lariat compiler\n");
+  std::optional<std::string> policy;
+  if (overrideKVPolicy.getNumOccurrences())
+    policy = overrideKVPolicy;
   lariat::CompileOptions options{.input = input,
                                  .output = output,
                                  .weights = weights,
                                  .dtype = dtype,
                                  .kvDtype = kvDtype,
+                                 .overrideKVPolicy = policy,
                                  .pipeline = pipeline,
                                  .targets = target,
                                  .force = force};
@@ -54,6 +63,8 @@ int main(int argc, char **argv) {
   mlir::MLIRContext context(registry);
   lariat::CompileReport report;
   llvm::Error error = lariat::compile(options, &context, report);
+  for (const std::string &warning : report.warnings)
+    llvm::errs() << "warning: " << warning << '\n';
   if (!error && !statsPath.empty())
     error = lariat::writeStats(report.stats, statsPath);
   if (error) {

@@ -64,9 +64,11 @@ struct HostCode::FakeServices {
         ", " + at(out));
   }
   static void view(const abi::Call *, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots,
-                   int64_t lookUp, int64_t ahead, abi::View *out) {
+                   int64_t lookUp, const int64_t *generatedSlots, int64_t generatedLookUp, int64_t ahead,
+                   abi::View *out) {
     say("view " + text(cache) + ", " + at(table) + ", " + text(rows) + ", " + at(slots) + ", " + text(lookUp) + ", " +
-        text(ahead) + ", " + at(out));
+        (generatedSlots ? at(generatedSlots) + ", " + text(generatedLookUp) + ", " : "") + text(ahead) + ", " +
+        at(out));
   }
   static void *allocate(int64_t bytes) {
     if (current->memory.empty())

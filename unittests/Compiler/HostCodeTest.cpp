@@ -139,6 +139,8 @@ TEST_F(HostCode, AsksServices) {
           : memref<?x6xindex>, memref<?xindex>, memref<?x2xindex>
       kernel.view rows(%m) at %next slots %lines of @a newest_at_most ahead false to %views
           : memref<?x6xindex>, memref<?xindex>, memref<?x4xindex>
+      kernel.view rows(%m) at %next slots %lines of @a exact generated(%lines : memref<?xindex>, first) ahead true
+          to %views : memref<?x6xindex>, memref<?xindex>, memref<?x4xindex>
       %k = kernel.last rows(%m) %next to %kept : memref<?x6xindex>, memref<?x6xindex>
       kernel.set_port_rows 1, %k
       return
@@ -149,7 +151,8 @@ TEST_F(HostCode, AsksServices) {
   run("lariat_entry", 20, {table, bits}, {20, 20});
   EXPECT_EQ(log, (Strings{"compact port 0, 20, port 1, arena 0", "advance arena 0, 4, 3, arena 48",
                           "lines port 0, 20, arena 48, 4, arena 96", "reserve 1, arena 48, 4, arena 96, 1, arena 104",
-                          "view 0, arena 48, 4, arena 96, 2, 0, arena 120", "last arena 48, 4, arena 0"}));
+                          "view 0, arena 48, 4, arena 96, 2, 0, arena 120",
+                          "view 0, arena 48, 4, arena 96, 0, arena 96, 3, 1, arena 120", "last arena 48, 4, arena 0"}));
   EXPECT_EQ(cells[1], 3);
 }
 

@@ -121,7 +121,8 @@ extern "C" void lariat_cache(const Call *call) {
   for (int64_t row = 0; row < rows; ++row)
     if (entries[row].page)
       keyOf(entries[row]) = values[row];
-  services->view(call, cache, table, rows, slots, lookUp, ahead, views);
+  services->view(call, cache, table, rows, slots, lookUp, /*generatedSlots=*/nullptr, /*generatedLookUp=*/0, ahead,
+                 views);
   for (int64_t row = 0; row < rows; ++row) {
     float sum = 0;
     for (int64_t index = 0; index < views[row].count; ++index) {

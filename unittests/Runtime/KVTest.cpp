@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 #include <map>
+#include <optional>
 #include <random>
 #include <set>
 
@@ -83,20 +84,57 @@ TEST(PagePool, refusesWhatDoesNotFitAnInteger) {
   EXPECT_EQ(budget.used, 0);
 }
 
+namespace {
+
+/// Lines of a row table, of one sequence.
+struct Lines {
+  std::vector<int64_t> words;
+
+  /// `count` rows from a position on, at a depth.
+  Lines &add(int64_t position, int64_t count, int64_t depth, bool isGenerated = false) {
+    for (int64_t row = 0; row < count; ++row)
+      words.insert(words.end(), {0, 0, position + row, depth, isGenerated ? lariat::abi::kGenerated : 0, 0});
+    return *this;
+  }
+  int64_t countPages(const CacheFacts &facts, const SequenceCache &cache, const PagePool &pool, int64_t loops) const {
+    return KVPool::countPages(facts, cache, pool, words.data(), static_cast<int64_t>(words.size()) / 6, loops);
+  }
+};
+
+} // namespace
+
 TEST(KVPool, countsTheMostPagesOfACall) {
-  KVPool pool({{"kv", kLayout, 8}}, /*limit=*/0);
+  CacheFacts facts{"kv", kLayout, 8};
+  KVPool pool({facts}, /*limit=*/0);
   SequenceCache cache;
   ViewMemory memory;
-  DepthCount fresh[] = {{0, 130}};
-  EXPECT_EQ(KVPool::countPages(cache, pool.getPages(0), fresh, 4, 8), 4 * 3);
+  EXPECT_EQ(Lines().add(0, 130, 0).countPages(facts, cache, pool.getPages(0), 4), 4 * 3);
   cache.startCall(10);
   for (int32_t position = 0; position < 10; ++position)
-    cache.reserve(0, position, false, false, pool.getPages(0), memory);
-  DepthCount next[] = {{0, 54}}, more[] = {{0, 55}}, mixed[] = {{1, 1}, {3, 65}};
-  EXPECT_EQ(KVPool::countPages(cache, pool.getPages(0), next, 2, 8), 1); // fits slot 0, a page for slot 1
-  EXPECT_EQ(KVPool::countPages(cache, pool.getPages(0), more, 2, 8), 2);
-  EXPECT_EQ(KVPool::countPages(cache, pool.getPages(0), mixed, 1, 8), 3);
-  EXPECT_EQ(KVPool::countPages(cache, pool.getPages(0), mixed, 1, 1), 1); // 66 rows of slot 0, which has room for 54
+    cache.reserve(0, position, {}, pool.getPages(0), memory);
+  EXPECT_EQ(Lines().add(10, 54, 0).countPages(facts, cache, pool.getPages(0), 2), 1); // fits slot 0, a page for slot 1
+  EXPECT_EQ(Lines().add(10, 55, 0).countPages(facts, cache, pool.getPages(0), 2), 2);
+  EXPECT_EQ(Lines().add(0, 64, 0).countPages(facts, cache, pool.getPages(0), 1), 0); // ten are there
+  EXPECT_EQ(Lines().add(0, 1, 1).add(10, 65, 3).countPages(facts, cache, pool.getPages(0), 1), 3);
+  EXPECT_EQ(Lines().add(10, 1, 0).countPages(facts, cache, pool.getPages(0), 0), 0);
+}
+
+TEST(KVPool, countsPagesOfSlotsThatDepthsShare) {
+  CacheFacts ring{"kv", kLayout, 3, false, true, {SlotRule::Ring, 3}, {SlotRule::Shared, 1}};
+  CacheFacts first{"kv", kLayout, 1, false, true, {SlotRule::First}, {SlotRule::First}};
+  KVPool pool({ring}, /*limit=*/0);
+  SequenceCache cache;
+  ViewMemory memory;
+  EXPECT_EQ(Lines().add(0, 65, 0).countPages(ring, cache, pool.getPages(0), 9), 3 * 2);
+  EXPECT_EQ(Lines().add(0, 65, 4).countPages(ring, cache, pool.getPages(0), 1), 2);
+  EXPECT_EQ(Lines().add(0, 65, 0, /*isGenerated=*/true).countPages(ring, cache, pool.getPages(0), 9), 2);
+  EXPECT_EQ(Lines().add(0, 65, 0).countPages(first, cache, pool.getPages(0), 9), 2);
+  EXPECT_EQ(Lines().add(0, 65, 1).countPages(first, cache, pool.getPages(0), 1), 0);
+  cache.startCall(64);
+  for (int32_t position = 0; position < 64; ++position)
+    cache.reserve(1, position, {}, pool.getPages(0), memory);
+  EXPECT_EQ(Lines().add(0, 64, 4).countPages(ring, cache, pool.getPages(0), 1), 0); // written over
+  EXPECT_EQ(Lines().add(63, 2, 4).countPages(ring, cache, pool.getPages(0), 1), 1);
 }
 
 //===----------------------------------------------------------------------===//
@@ -108,24 +146,27 @@ TEST(Table, samePositionIsOverwritten) {
   PagePool pool("kv", kLayout.getPageBytes(), budget);
   Table table;
   table.makeRoom(3);
-  lariat::abi::EntryRef first = table.reserve(4, false, false, pool), again = table.reserve(4, true, true, pool);
+  lariat::abi::EntryRef first = table.reserve(4, {.isGenerated = true}, pool),
+                        again = table.reserve(4, {.inPrefix = true, .filled = true}, pool);
   EXPECT_EQ(first.page, again.page);
   EXPECT_EQ(first.index, again.index);
   EXPECT_EQ(table.size(), 1);
   EXPECT_EQ(table.getNumFilled(), 1);
+  EXPECT_EQ(table.getNumGenerated(), 0);
   EXPECT_EQ(table.getPositions()[0], 4 | lariat::abi::kPrefixBit);
-  table.reserve(4, false, false, pool);
+  table.reserve(4, {.isGenerated = true}, pool);
   EXPECT_EQ(table.getNumFilled(), 0);
+  EXPECT_EQ(table.getNumGenerated(), 1);
 }
 
 TEST(Table, doesNotGrowBeyondItsRoom) {
   PageBudget budget;
   PagePool pool("kv", kLayout.getPageBytes(), budget);
   Table table;
-  EXPECT_EQ(table.reserve(0, false, false, pool).page, nullptr);
+  EXPECT_EQ(table.reserve(0, {}, pool).page, nullptr);
   table.makeRoom(64);
   for (int32_t position = 0; position < 64; ++position)
-    EXPECT_NE(table.reserve(position, false, false, pool).page, nullptr);
+    EXPECT_NE(table.reserve(position, {}, pool).page, nullptr);
   EXPECT_EQ(table.getNumPages(), 1);
   EXPECT_EQ(table.getRoom(), 0);
 }
@@ -139,6 +180,7 @@ namespace {
 struct Written {
   float value;
   bool inPrefix;
+  bool isGenerated;
 };
 
 /// What a row asks for, and what the service makes of a view.
@@ -147,7 +189,13 @@ struct Asked {
   LookUp lookUp;
   int32_t position;
   bool ahead;
+  std::optional<std::pair<int64_t, LookUp>> generated = {}; ///< slot and look-up of entries of generated rows
 
+  SequenceCache::Query get() const {
+    if (!generated)
+      return {slot, lookUp};
+    return {slot, lookUp, true, generated->first, generated->second};
+  }
   lariat::abi::View narrow(lariat::abi::View view) const {
     while (!ahead && view.count > 0 && withoutPrefixBit(view.positions[view.count - 1]) > position)
       --view.count;
@@ -164,11 +212,12 @@ struct Checked {
   std::map<std::pair<int64_t, int32_t>, Written> expected; // slot, position
   float next = 1;
 
-  void write(int64_t slot, int32_t position, bool inPrefix = false) {
-    lariat::abi::EntryRef entry = cache.reserve(slot, position, inPrefix, /*filled=*/false, pool, memory);
+  void write(int64_t slot, int32_t position, bool inPrefix = false, bool isGenerated = false) {
+    lariat::abi::EntryRef entry =
+        cache.reserve(slot, position, {.inPrefix = inPrefix, .isGenerated = isGenerated}, pool, memory);
     ASSERT_NE(entry.page, nullptr);
     writeEntry(entry, next);
-    expected[{slot, position}] = {next++, inPrefix};
+    expected[{slot, position}] = {next++, inPrefix, isGenerated};
   }
 
   Shown find(const Asked &query) const {
@@ -179,26 +228,28 @@ struct Checked {
     std::map<int32_t, Shown> byPosition;
     for (const auto &[key, written] : all) {
       auto [position, slot] = key;
+      auto [ownSlot, lookUp] =
+          written.isGenerated && query.generated ? *query.generated : std::pair(query.slot, query.lookUp);
       bool wanted = false;
-      switch (query.lookUp) {
+      switch (lookUp) {
       case LookUp::Exact:
-        wanted = slot == query.slot;
+        wanted = slot == ownSlot;
         break;
       case LookUp::First:
         wanted = slot == 0;
         break;
       case LookUp::ElseFirst:
-        wanted = slot == 0 || slot == query.slot;
+        wanted = slot == 0 || slot == ownSlot;
         break;
       case LookUp::NewestAtMost:
       case LookUp::AllAtMost:
-        wanted = slot <= query.slot;
+        wanted = slot <= ownSlot;
         break;
       }
       if (!wanted)
         continue;
       Shown &here = byPosition[position];
-      if (query.lookUp != LookUp::AllAtMost)
+      if (lookUp != LookUp::AllAtMost)
         here.clear();
       here.emplace_back(written.inPrefix ? position | lariat::abi::kPrefixBit : position, written.value);
     }
@@ -208,7 +259,7 @@ struct Checked {
     return shown;
   }
 
-  lariat::abi::View view(const Asked &query) { return query.narrow(cache.view({query.slot, query.lookUp}, memory)); }
+  lariat::abi::View view(const Asked &query) { return query.narrow(cache.view(query.get(), memory)); }
   void check(const Asked &query) { EXPECT_EQ(show(view(query)), find(query)); }
 
   void checkAll(int32_t position) {
@@ -216,6 +267,14 @@ struct Checked {
       for (int64_t slot = 0; slot < 5; ++slot)
         for (bool ahead : {false, true})
           check({slot, static_cast<LookUp>(lookUp), position, ahead});
+  }
+
+  /// Views that differ for entries of generated rows.
+  void checkPhased(int32_t position) {
+    for (int64_t lookUp = 0; lookUp < kNumLookUps; ++lookUp)
+      for (int64_t other = 0; other < kNumLookUps; ++other)
+        for (int64_t slot = 0; slot < 4; ++slot)
+          check({slot, static_cast<LookUp>(lookUp), position, false, std::pair(3 - slot, static_cast<LookUp>(other))});
   }
 };
 
@@ -280,7 +339,7 @@ TEST(SequenceCache, randomWritesAndViews) {
     std::mt19937 random(seed);
     SCOPED_TRACE("seed " + std::to_string(seed));
     Checked checked;
-    int32_t end = 0;
+    int32_t end = 0, firstGenerated = static_cast<int32_t>(random() % 300);
     for (int call = 0; call < 12; ++call) {
       checked.memory.startCall();
       int32_t count = static_cast<int32_t>(random() % (call % 4 == 0 ? 150 : 3)) + 1;
@@ -291,12 +350,13 @@ TEST(SequenceCache, randomWritesAndViews) {
         for (unsigned half = 0; half < 2; ++half) {
           for (int32_t position = end; position < end + count; ++position)
             if (stops == 0 ? half == 0 : (position * 7u + slot + seed) % 3 == half)
-              checked.write(slot, position, position < 20);
+              checked.write(slot, position, position < 20, position >= firstGenerated);
           if (random() % 2)
             checked.check({slot, static_cast<LookUp>(random() % kNumLookUps), end + count / 2, random() % 2 == 0});
         }
       end += count;
       checked.checkAll(end - count / 2);
+      checked.checkPhased(end - count / 2);
       if (random() % 4 == 0) {
         end = static_cast<int32_t>(random() % (end + 1));
         checked.cache.truncate(end, checked.pool, kLayout);

@@ -79,7 +79,7 @@ TEST(Load, versionsAreNamed) {
   artefact.manifest["format_version"] = 1;
   artefact.manifest["code"]["abi_version"] = 99;
   artefact.writeManifest();
-  EXPECT_CONTAINS(artefact.openError(), "has code of version 99, this version runs 1");
+  EXPECT_CONTAINS(artefact.openError(), "has code of version 99, this version runs 2");
   artefact.manifest["pipeline"] = "reference";
   artefact.writeManifest();
   EXPECT_CONTAINS(artefact.openError(), "compiled with pipeline 'reference', which only lariat-reference runs");

@@ -27,7 +27,7 @@ std::unique_ptr<SequenceMemory> makeSequence(KVPool &kv, int64_t token, int64_t 
   ViewMemory views;
   memory->caches[0].startCall(numRows);
   for (int64_t position = 0; position < numRows; ++position)
-    memory->caches[0].reserve(0, static_cast<int32_t>(position), false, false, kv.getPages(0), views);
+    memory->caches[0].reserve(0, static_cast<int32_t>(position), {}, kv.getPages(0), views);
   return memory;
 }
 

@@ -63,7 +63,7 @@ struct Holder {
 
   void write(int64_t slot, int32_t position) {
     lariat::abi::EntryRef entry =
-        cache().reserve(slot, position, /*inPrefix=*/false, /*filled=*/false, pool->pages(), pool->views);
+        cache().reserve(slot, position, {.isGenerated = position >= firstGenerated}, pool->pages(), pool->views);
     ASSERT_NE(entry.page, nullptr);
     for (float *element : listElements(entry))
       *element = pool->next;
@@ -86,7 +86,15 @@ struct Holder {
       if (place.first < position)
         other.expected[place] = value;
     other.length = position;
+    other.firstGenerated = firstGenerated;
     return other;
+  }
+  /// The most pages that the next rows need.
+  int64_t countPages(int64_t numRows, int64_t numSlots) {
+    std::vector<int64_t> lines;
+    for (int64_t row = 0; row < numRows; ++row)
+      lines.insert(lines.end(), {row, 0, length + row, 0, 0, 0});
+    return KVPool::countPages(pool->kv.getFacts(0), cache(), pool->pages(), lines.data(), numRows, numSlots);
   }
   bool truncate(int32_t position) {
     if (!pool->kv.truncate(caches, position))
@@ -97,11 +105,13 @@ struct Holder {
   }
   void check() {
     for (int64_t slot = 0; slot < 4; ++slot) {
-      Shown exact, newest, all;
+      Shown exact, newest, all, phased;
       for (const auto &[place, value] : expected) {
         auto [position, written] = place;
         if (written == slot)
           exact.emplace_back(position, value);
+        if (written == (position < firstGenerated ? slot : 0))
+          phased.emplace_back(position, value);
         if (written > slot)
           continue;
         all.emplace_back(position, value);
@@ -112,6 +122,7 @@ struct Holder {
       EXPECT_EQ(show(cache().view({slot, LookUp::Exact}, pool->views)), exact);
       EXPECT_EQ(show(cache().view({slot, LookUp::NewestAtMost}, pool->views)), newest);
       EXPECT_EQ(show(cache().view({slot, LookUp::AllAtMost}, pool->views)), all);
+      EXPECT_EQ(show(cache().view({slot, LookUp::Exact, true, 0, LookUp::First}, pool->views)), phased);
     }
   }
   /// Pages of one slot.
@@ -124,7 +135,7 @@ struct Holder {
   Pool *pool;
   std::vector<SequenceCache> caches;
   std::map<std::pair<int32_t, int64_t>, float> expected;
-  int32_t length = 0;
+  int32_t length = 0, firstGenerated = 80;
 };
 
 } // namespace
@@ -242,15 +253,28 @@ TEST(Sharing, aCallSetsThePageOfACopyAside) {
   Holder first(pool);
   first.writeTo(70, 2);
   Holder second = first.begin(70);
-  DepthCount rows[] = {{.depth = 0, .numRows = 1}};
-  EXPECT_EQ(KVPool::countPages(second.cache(), pool.pages(), rows, /*slotsPerRow=*/2, /*slotsAtMost=*/4), 2);
+  EXPECT_EQ(second.countPages(/*numRows=*/1, /*numSlots=*/2), 2);
   first.truncate(0);
-  EXPECT_EQ(KVPool::countPages(second.cache(), pool.pages(), rows, /*slotsPerRow=*/2, /*slotsAtMost=*/4), 0);
+  EXPECT_EQ(second.countPages(/*numRows=*/1, /*numSlots=*/2), 0);
   // A full page is not written any more.
   Holder whole(pool);
   whole.writeTo(64);
   Holder other = whole.begin(64);
-  EXPECT_EQ(KVPool::countPages(other.cache(), pool.pages(), rows, /*slotsPerRow=*/1, /*slotsAtMost=*/4), 1);
+  EXPECT_EQ(other.countPages(/*numRows=*/1, /*numSlots=*/1), 1);
+}
+
+TEST(Sharing, anEntryThatIsWrittenAgainLeavesTheOtherHoldersAlone) {
+  Pool pool;
+  Holder first(pool);
+  first.writeTo(70);
+  Holder second = first.begin(70);
+  second.length = 60;
+  EXPECT_EQ(second.countPages(/*numRows=*/2, /*numSlots=*/1), 1);
+  EXPECT_EQ(second.countPages(/*numRows=*/11, /*numSlots=*/1), 2); // the page of position 70 is that of 64
+  second.writeTo(71);
+  EXPECT_EQ(pool.pages().getNumCopied(), 2);
+  first.check();
+  second.check();
 }
 
 TEST(Sharing, withoutPagesForCopiesNothingIsShared) {
@@ -303,9 +327,7 @@ TEST(Sharing, randomSequencesHoldWhatTheyWrote) {
         auto count = static_cast<int32_t>(draw(0, 2) ? draw(1, 4) : draw(1, 90));
         int64_t numSlots = draw(1, 4);
         bool keepsOrder = draw(0, 2) > 0;
-        DepthCount rows[] = {{.depth = 0, .numRows = count}};
-        int64_t pages = KVPool::countPages(one.cache(), pool.pages(), rows, numSlots, /*slotsAtMost=*/4);
-        ASSERT_TRUE(pool.pages().reserve(pages).ok());
+        ASSERT_TRUE(pool.pages().reserve(one.countPages(count, numSlots)).ok());
         int64_t used = pool.kv.getBudget().used;
         pool.views.startCall();
         one.cache().startCall(count);

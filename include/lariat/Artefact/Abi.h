@@ -23,7 +23,7 @@
 
 namespace lariat::abi {
 
-inline constexpr int64_t kAbiVersion = 1;
+inline constexpr int64_t kAbiVersion = 2;
 inline constexpr int64_t kPageEntries = 64;    ///< entries of a page of a cache
 inline constexpr int64_t kPanelColumns = 16;   ///< columns of a panel; lines of buffers are filled up to this
 inline constexpr int64_t kRowPadding = 16;     ///< the rows of a call are rounded up to this for addresses
@@ -88,9 +88,10 @@ struct Services {
   /// An entry per row in its slot (-1: none, page null).
   void (*reserve)(const Call *, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots, int64_t filled,
                   EntryRef *out);
-  /// A view per row. `lookUp`: kernel::LookUpKind. `ahead`: entries of later positions too.
+  /// A view per row. `lookUp`: kernel::LookUpKind. With `generatedSlots`, entries of rows with kGenerated are looked up
+  /// from there by `generatedLookUp`. `ahead`: entries of later positions too.
   void (*view)(const Call *, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots, int64_t lookUp,
-               int64_t ahead, View *out);
+               const int64_t *generatedSlots, int64_t generatedLookUp, int64_t ahead, View *out);
   /// Memory of the generic road, gone when the kernel.generic that asked for it ends.
   void *(*allocate)(int64_t bytes);
   void (*release)();

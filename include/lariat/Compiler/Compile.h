@@ -12,6 +12,7 @@
 #include "mlir/IR/OwningOpRef.h"
 
 #include <optional>
+#include <vector>
 
 namespace lariat {
 
@@ -22,9 +23,10 @@ struct Model {
   std::optional<Checkpoint> checkpoint; ///< none where all weights are inline
   std::string checkpointDir;            ///< where the checkpoint's other files are
   llvm::json::Object manifest;
+  std::vector<std::string> warnings; ///< a sentence each
 };
 
-/// Reads an .mlir file and applies the options to it: KV dtype, ids that end a sequence. Checks every weight.
+/// Reads an .mlir file and applies the options to it: KV dtype, KV policy, ids that end a sequence. Checks every weight.
 llvm::Expected<Model> readModel(const CompileOptions &options, mlir::MLIRContext *context);
 
 /// Opens an artefact: versions, sizes and checksums of all files, then as above.
@@ -43,6 +45,7 @@ llvm::Error writeArtefact(const Model &model, const CompileOptions &options, con
 /// What compiling has to say.
 struct CompileReport {
   std::string memory; ///< table of KV memory, and of the fast path's weights and arena
+  std::vector<std::string> warnings;
   CompileStats stats;
 };
 

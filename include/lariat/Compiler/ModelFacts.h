@@ -34,7 +34,8 @@ struct EntrySignature {
 /// Facts about one cache.
 struct CacheFacts {
   CacheOp op;
-  bool isLooped = false; ///< a loop over depth chooses its slots
+  bool isLooped = false;               ///< a loop over depth chooses its slots
+  KVPolicyAttrInterface declared = {}; ///< the model's policy, where another one takes its place
   /// Depths that occur when loops run `loops` steps.
   int64_t getNumDepths(int64_t loops) const;
   int64_t getNumSlots(int64_t loops) const;
@@ -44,6 +45,8 @@ struct CacheFacts {
   int64_t getBytes(int64_t rows, int64_t loops) const;
   /// Whether a row that stopped early can be missing from a slot at all.
   bool distinguishesMissing() const;
+  /// What results of rows depend on that run `loops` steps; free outside of loops over depth.
+  RowOrder getOrder(int64_t loops, bool generated) const;
 };
 
 struct ModelFacts {
@@ -66,6 +69,8 @@ struct ModelFacts {
   }
   /// Depths for which a caller may say how many rows top_k keeps; 0: it cannot.
   int64_t getCapacityDepths() const;
+  /// The strictest order of the caches, for rows of the prompt or generated ones.
+  RowOrder getOrder(int64_t loops, bool generated) const;
   /// The modes a caller may pick.
   llvm::SmallVector<MissingMode> getAllowedMissing() const;
 };

@@ -7,19 +7,21 @@
 
 #include "llvm/Support/Error.h"
 
+#include <optional>
 #include <string>
 
 namespace lariat {
 
 struct CompileOptions {
-  std::string input;             ///< an .mlir file
-  std::string output;            ///< the artefact's directory, NAME.lariat
-  std::string weights;           ///< checkpoint; empty for the module's lariat.weights
-  std::string dtype = "f32";     ///< of weights: f32 or bf16; arithmetic is f32
-  std::string kvDtype;           ///< of caches; empty for what the module declares
-  std::string pipeline = "fast"; ///< or reference: naive lowering, for comparison
-  std::string targets;           ///< of the fast pipeline: ISAs, separated by commas; native; all (also if empty)
-  bool force = false;            ///< replace an artefact that is already there
+  std::string input;                           ///< an .mlir file
+  std::string output;                          ///< the artefact's directory, NAME.lariat
+  std::string weights;                         ///< checkpoint; empty for the module's lariat.weights
+  std::string dtype = "f32";                   ///< of weights: f32 or bf16; arithmetic is f32
+  std::string kvDtype;                         ///< of caches; empty for what the module declares
+  std::optional<std::string> overrideKVPolicy; ///< of the caches of loops, without `#lariat.`; none: as declared
+  std::string pipeline = "fast";               ///< or reference: naive lowering, for comparison
+  std::string targets; ///< of the fast pipeline: ISAs, separated by commas; native; all (also if empty)
+  bool force = false;  ///< replace an artefact that is already there
 };
 
 /// Names the option that has an unknown value and the values it may have.

@@ -21,6 +21,9 @@ llvm::Expected<float> resolveThreshold(const ModelFacts &facts, const Request &r
 /// The mode for missing entries, nothing for the declared one.
 llvm::Expected<std::optional<MissingMode>> resolveMissing(const ModelFacts &facts, const Request &request);
 
+/// Whether rows may run one by one, where the order of the model at so many loop steps asks for it.
+llvm::Error verifyOrder(const ModelFacts &facts, const Request &request, RunMode mode, int64_t loops);
+
 /// Reads `state.I` for each sequence, or the only tensor where there is one sequence.
 llvm::Expected<std::vector<HostTensor>> readInitialState(const ModelFacts &facts, const Request &request,
                                                          llvm::StringRef path);

@@ -44,6 +44,10 @@ public:
   virtual ~Runner() = default;
 
   virtual llvm::Expected<RowResults> feed(llvm::ArrayRef<Row> rows) = 0;
+  /// Whether rows of a prompt are to be fed one by one.
+  bool takesRowByRow() const {
+    return model.facts.getOrder(settings.loops, /*generated=*/false) == RowOrder::Sequential;
+  }
   llvm::json::Object countSlots(int64_t sequence) const { return memory.countSlots(model.facts, sequence); }
 
 protected:

@@ -123,10 +123,13 @@ void HostWriter::rewriteService(Operation *op) {
                  getAddress(reserve.getOut())});
   } else {
     auto view = cast<kernel::ViewOp>(op);
+    Value generatedSlots = view.getGeneratedSlots() ? getAddress(view.getGeneratedSlots())
+                                                    : LLVM::ZeroOp::create(b, loc, pointer).getResult();
+    auto generatedLookUp = static_cast<int64_t>(view.getGeneratedLookUp().value_or(kernel::LookUpKind::Exact));
     callService(offsetof(abi::Services, view), {},
                 {call, number(getNumber(op, view.getCacheAttr())), getAddress(view.getTable()), rows(view.getRows()),
-                 getAddress(view.getSlots()), number(static_cast<int64_t>(view.getLookUp())), number(view.getAhead()),
-                 getAddress(view.getOut())});
+                 getAddress(view.getSlots()), number(static_cast<int64_t>(view.getLookUp())), generatedSlots,
+                 number(generatedLookUp), number(view.getAhead()), getAddress(view.getOut())});
   }
   op->erase();
 }

@@ -27,6 +27,8 @@ int64_t getWidth(mlir::Type type);
 
 /// Words of a line of a row table.
 inline constexpr int64_t kNumRowColumns = 6;
+/// Bit of its column of flags: the token was generated.
+inline constexpr int64_t kGeneratedFlag = 1;
 
 /// Lines of so many index words, one per row.
 mlir::MemRefType getWordsType(mlir::MLIRContext *context, int64_t numWords);
@@ -149,7 +151,13 @@ private:
   void prepareRows(mlir::Value rows);
   /// Buffer, and the rotation that the reader has to do.
   std::pair<mlir::Value, kernel::RopeAttr> getUnrotated(mlir::Value value);
-  mlir::Value getSlots(mlir::Value rows, CacheOp cache, mlir::Value slot, bool forAppend);
+  /// A slot per row, chosen by a host loop unless that was done for the same key before.
+  mlir::Value getSlots(mlir::Value rows, llvm::StringRef key, llvm::function_ref<mlir::Value(mlir::Value)> choose);
+  mlir::Value getAppendSlots(AppendOp op);
+  /// `generated`: where entries of generated rows are looked up from, under a policy that differs for them.
+  mlir::Value getAttendSlots(AttendOp op, bool generated);
+  /// A column of the row table.
+  mlir::Value getFact(mlir::Value rows, mlir::Value row, int64_t column);
   /// A host loop over rows.
   void forEachRow(mlir::Value count, mlir::Location loc, llvm::function_ref<void(mlir::Value)> body);
   mlir::Value getEntries(AppendOp op);

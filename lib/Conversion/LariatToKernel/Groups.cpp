@@ -15,7 +15,10 @@ using namespace lariat::forming;
 // What may go into a row region
 //===----------------------------------------------------------------------===//
 
-static bool isAlias(Operation *op) { return isa_and_nonnull<TakeOp, SpreadOp, PositionOfOp, DepthOfOp>(op); }
+/// A fact about each row, read from its line of the row table.
+static bool isFact(Operation *op) { return isa_and_nonnull<PositionOfOp, DepthOfOp, GeneratedOfOp>(op); }
+
+static bool isAlias(Operation *op) { return isa_and_nonnull<TakeOp, SpreadOp>(op) || isFact(op); }
 
 static bool isElementwise(Operation *op) {
   return OpTrait::hasElementwiseMappableTraits(op) && op->getNumResults() == 1 && op->getNumOperands() > 0 &&
@@ -103,7 +106,7 @@ bool Groups::canJoin(Group &group, Operation *op) {
     bool throughTake;
     Value source = getSource(operand, throughTake);
     bool namesOther = false;
-    if (Operation *fact = source.getDefiningOp(); isa_and_nonnull<PositionOfOp, DepthOfOp>(fact))
+    if (Operation *fact = source.getDefiningOp(); isFact(fact))
       namesOther = fact->getOperand(0) != group.rows;
     return (throughTake && find(source) == &group) || namesOther;
   });

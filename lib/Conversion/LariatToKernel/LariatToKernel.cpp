@@ -29,15 +29,9 @@ FailureOr<OwningOpRef<ModuleOp>> lariat::convertLariatToKernel(ModuleOp module, 
   for (auto state : module.getOps<StateOp>())
     builder.clone(*state);
   Storage storage(module, *target, weightType);
-  for (auto function : module.getOps<func::FuncOp>()) {
-    for (auto cache : module.getOps<CacheOp>()) {
-      std::string reason = cache.getPolicy().getNotBuiltReason(cache.getDepths().value_or(0));
-      if (!reason.empty())
-        return cache.emitError() << "cannot compile cache '" << cache.getSymName() << "': " << reason;
-    }
+  for (auto function : module.getOps<func::FuncOp>())
     if (failed(Forming(function, storage, *target).run(function.getSymName())))
       return failure();
-  }
   if (failed(verify(*target)))
     return failure();
   return target;

@@ -127,6 +127,9 @@ Value RegionWriter::get(Value value) {
     found = getFact(kernel::FactKind::Position, position.getRows());
   } else if (auto depth = dyn_cast_or_null<DepthOfOp>(op)) {
     found = getFact(kernel::FactKind::Depth, depth.getRows());
+  } else if (auto generated = dyn_cast_or_null<GeneratedOfOp>(op)) {
+    Value flag = arith::ConstantIndexOp::create(inner, loc, kGeneratedFlag);
+    found = arith::AndIOp::create(inner, loc, getFact(kernel::FactKind::Flags, generated.getRows()), flag);
   } else {
     found = addInput(forming.getBuffer(value), getElementTypeOrSelf(value.getType()), Value());
   }

@@ -13,7 +13,7 @@ using namespace mlir;
 using namespace lariat;
 using namespace lariat::forming;
 
-static constexpr int64_t kDepthColumn = 3;
+static constexpr int64_t kDepthColumn = 3, kFlagsColumn = 4;
 
 /// A key for services that depend on values and names.
 static std::string getKey(StringRef name, ValueRange values) {
@@ -241,28 +241,49 @@ std::pair<Value, kernel::RopeAttr> Forming::getUnrotated(Value value) {
 // Caches
 //===----------------------------------------------------------------------===//
 
-Value Forming::getSlots(Value rows, CacheOp cache, Value slot, bool forAppend) {
-  std::string key = getKey(cache.getSymName().str() + (forAppend ? " append" : " attend"), {rows, slot});
-  Value &known = services.slots[key];
-  if (known)
+Value Forming::getSlots(Value rows, StringRef key, llvm::function_ref<Value(Value)> choose) {
+  if (Value known = services.slots.lookup(key))
     return known;
   Location loc = function.getLoc();
   RowSet set = getRows(rows);
   Value out = createBuffer(b.getIndexType(), 0);
-  Value fixed = slot ? getScalar(slot) : Value();
-  Value column = arith::ConstantIndexOp::create(b, loc, kDepthColumn);
-  Value none = arith::ConstantIndexOp::create(b, loc, -1);
-  forEachRow(set.count, loc, [&](Value row) {
-    Value chosen = fixed;
-    if (!chosen) {
-      Value depth = memref::LoadOp::create(b, loc, set.table, ValueRange{row, column});
-      AppendSlot target = cache.getPolicy().buildAppendSlot(b, loc, depth);
-      chosen = forAppend ? arith::SelectOp::create(b, loc, target.writes, target.slot, none).getResult() : target.slot;
-    }
-    memref::StoreOp::create(b, loc, chosen, out, ValueRange{row});
-  });
+  forEachRow(set.count, loc, [&](Value row) { memref::StoreOp::create(b, loc, choose(row), out, ValueRange{row}); });
   services.slots[key] = out;
   return out;
+}
+
+Value Forming::getFact(Value rows, Value row, int64_t column) {
+  Value place = arith::ConstantIndexOp::create(b, function.getLoc(), column);
+  return memref::LoadOp::create(b, function.getLoc(), getRows(rows).table, ValueRange{row, place});
+}
+
+Value Forming::getAppendSlots(AppendOp op) {
+  Location loc = function.getLoc();
+  CacheOp cache = storage.getCache(op.getCache());
+  Value rows = op.getAt(), fixed = op.getSlot() ? getScalar(op.getSlot()) : Value();
+  Value none = arith::ConstantIndexOp::create(b, loc, -1);
+  std::string key = op.getCache().str() + (op.getFilled() ? " fill" : " append");
+  return getSlots(rows, getKey(key, {rows, op.getSlot()}), [&](Value row) -> Value {
+    if (fixed)
+      return fixed;
+    auto isGenerated = [&]() -> Value {
+      Value flag = arith::ConstantIndexOp::create(b, loc, kGeneratedFlag);
+      Value found = arith::AndIOp::create(b, loc, getFact(rows, row, kFlagsColumn), flag);
+      return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, found, flag);
+    };
+    AppendSlot target =
+        buildAppendSlot(b, loc, cache.getPolicy(), op.getFilled(), getFact(rows, row, kDepthColumn), isGenerated);
+    return arith::SelectOp::create(b, loc, target.writes, target.slot, none);
+  });
+}
+
+Value Forming::getAttendSlots(AttendOp op, bool generated) {
+  Value rows = op.getAt(), fixed = op.getSlot() ? getScalar(op.getSlot()) : Value();
+  SlotRule rule = storage.getCache(op.getCache()).getPolicy().getForRows(generated).getSlotRule();
+  std::string key = op.getCache().str() + (generated ? " attend generated" : " attend");
+  return getSlots(rows, getKey(key, {rows, op.getSlot()}), [&](Value row) {
+    return fixed ? fixed : buildSlot(b, function.getLoc(), rule, getFact(rows, row, kDepthColumn));
+  });
 }
 
 Value Forming::getEntries(AppendOp op) {
@@ -270,7 +291,7 @@ Value Forming::getEntries(AppendOp op) {
   if (Value known = services.entries.lookup(key))
     return known;
   RowSet rows = getRows(op.getAt());
-  Value places = getSlots(op.getAt(), storage.getCache(op.getCache()), op.getSlot(), /*forAppend=*/true);
+  Value places = getAppendSlots(op);
   Value out = createWords(2);
   kernel::ReserveOp::create(b, op.getLoc(), rows.count, rows.table, places, out,
                             storage.getCacheDeclaration(op.getCache()), b.getBoolAttr(op.getFilled()));
@@ -315,8 +336,11 @@ static kernel::MaskKind getMaskKind(MaskKind kind) {
 static bool looksAhead(MaskAttr mask) { return mask.getKind() == MaskKind::Full || mask.getKind() == MaskKind::Prefix; }
 
 Value Forming::getViews(AttendOp op) {
-  CacheOp cache = storage.getCache(op.getCache());
-  LookUp lookUp = op.getSlot() ? LookUp::Exact : cache.getPolicy().getLookUp();
+  KVPolicyAttrInterface policy = storage.getCache(op.getCache()).getPolicy();
+  auto lookUpOf = [&](bool generated) {
+    LookUp lookUp = op.getSlot() ? LookUp::Exact : policy.getForRows(generated).getLookUp();
+    return kernel::LookUpKindAttr::get(b.getContext(), getLookUpKind(lookUp));
+  };
   bool ahead = looksAhead(op.getMask());
   // A view has what was reserved before it was made.
   std::string name =
@@ -325,11 +349,16 @@ Value Forming::getViews(AttendOp op) {
   if (Value known = services.views.lookup(key))
     return known;
   RowSet rows = getRows(op.getAt());
-  Value places = getSlots(op.getAt(), cache, op.getSlot(), /*forAppend=*/false);
+  Value places = getAttendSlots(op, /*generated=*/false), generatedPlaces;
+  kernel::LookUpKindAttr generatedLookUp;
+  if (!op.getSlot() && isPhased(policy)) {
+    generatedPlaces = getAttendSlots(op, /*generated=*/true);
+    generatedLookUp = lookUpOf(/*generated=*/true);
+  }
   Value out = createWords(4);
-  kernel::ViewOp::create(b, op.getLoc(), rows.count, rows.table, places, out,
-                         storage.getCacheDeclaration(op.getCache()),
-                         kernel::LookUpKindAttr::get(b.getContext(), getLookUpKind(lookUp)), b.getBoolAttr(ahead));
+  kernel::ViewOp::create(b, op.getLoc(), rows.count, rows.table, places, generatedPlaces, out,
+                         storage.getCacheDeclaration(op.getCache()), lookUpOf(/*generated=*/false), generatedLookUp,
+                         b.getBoolAttr(ahead));
   services.views[key] = out;
   return out;
 }
@@ -385,9 +414,9 @@ void Forming::formAttention(AttentionOp op) {
   }
   if (!seen) {
     seen = createWords(4);
-    kernel::ViewOp::create(b, op.getLoc(), rows.count, rows.table, services.slots[name], seen, cache,
-                           kernel::LookUpKindAttr::get(b.getContext(), kernel::LookUpKind::Exact),
-                           b.getBoolAttr(looksAhead(op.getMask())));
+    kernel::ViewOp::create(b, op.getLoc(), rows.count, rows.table, services.slots[name], /*generated_slots=*/Value(),
+                           seen, cache, kernel::LookUpKindAttr::get(b.getContext(), kernel::LookUpKind::Exact),
+                           /*generated_look_up=*/kernel::LookUpKindAttr(), b.getBoolAttr(looksAhead(op.getMask())));
   }
   IntegerAttr layer = b.getI64IntegerAttr(0);
   kernel::AppendOp::create(b, op.getLoc(), rows.count, rows.table, places, key, value, cache, layer, keyRope);

@@ -209,9 +209,11 @@ struct LowerAppend : ReferencePattern<AppendOp> {
       Value key = e.read(args[0]), value = e.read(args[1]), rows = e.read(args[2]), layer = args[3];
       Value keys = args[4], values = args[5], present = args[6];
       e.loop(e.dim(rows, 0), [&](Value row) {
+        Value flags = e.column(rows, row, kFlags);
         AppendSlot target =
             op.getSlot() ? AppendSlot{args.back(), e.bit(true)}
-                         : cache.getPolicy().buildAppendSlot(e.builder(), op.getLoc(), e.column(rows, row, kDepth));
+                         : buildAppendSlot(e.builder(), op.getLoc(), cache.getPolicy(), op.getFilled(),
+                                           e.column(rows, row, kDepth), [&] { return e.hasFlag(flags, kGenerated); });
         e.when(target.writes, [&] {
           Value sequence = e.column(rows, row, kSequence), position = e.column(rows, row, kPosition);
           e.loop(e.dim(key, 1), [&](Value j) {
@@ -219,9 +221,9 @@ struct LowerAppend : ReferencePattern<AppendOp> {
             e.storeRounded(e.load(value, {row, j}), values, {sequence, layer, target.slot, position, j});
           });
           Type byte = cast<MemRefType>(present.getType()).getElementType();
-          int64_t kind = op.getFilled() ? kFilled : kComputed;
-          Value mark = e.pick(e.hasFlag(e.column(rows, row, kFlags), kPrefix), e.integer(kind + kPrefixEntry, byte),
-                              e.integer(kind, byte));
+          Value mark = e.integer(op.getFilled() ? kFilled : kComputed, byte);
+          for (auto [flag, entry] : {std::pair(kPrefix, kPrefixEntry), std::pair(kGenerated, kGeneratedEntry)})
+            mark = e.add(mark, e.pick(e.hasFlag(flags, flag), e.integer(entry, byte), e.integer(0, byte)));
           e.store(mark, present, {sequence, layer, target.slot, position});
         });
       });
@@ -256,6 +258,26 @@ SlotRange findSlots(LoopEmitter &e, LookUp lookUp, Value depthSlot, llvm::functi
   llvm_unreachable("enumeration covered");
 }
 
+/// How entries of some rows are found.
+struct PartLookUp {
+  std::optional<bool> generated; ///< of which rows; none: of all
+  LookUp lookUp;
+  SlotRule rule;
+};
+
+SmallVector<PartLookUp> getParts(AttendOp op, KVPolicyAttrInterface policy) {
+  if (op.getSlot())
+    return {{std::nullopt, LookUp::Exact, {SlotRule::Own}}};
+  if (!isPhased(policy))
+    return {{std::nullopt, policy.getLookUp(), policy.getSlotRule()}};
+  SmallVector<PartLookUp> parts;
+  for (bool generated : {false, true}) {
+    KVPolicyAttrInterface part = policy.getForRows(generated);
+    parts.push_back({generated, part.getLookUp(), part.getSlotRule()});
+  }
+  return parts;
+}
+
 struct LowerAttend : ReferencePattern<AttendOp> {
   using ReferencePattern::ReferencePattern;
 
@@ -272,7 +294,7 @@ struct LowerAttend : ReferencePattern<AttendOp> {
     std::string params = std::to_string(heads) + " " + std::to_string(cache.getHeads()) + " " + rule.params();
     addScoreWeights(op, helpers, rewriter, operands, params);
     llvm::raw_string_ostream(params) << ' ' << op.getMask() << ' ' << cache.getPolicyAttr();
-    LookUp lookUp = op.getSlot() ? LookUp::Exact : cache.getPolicy().getLookUp();
+    SmallVector<PartLookUp> parts = getParts(op, cache.getPolicy());
 
     auto body = [&](LoopEmitter &e, ValueRange args) -> SmallVector<Value> {
       Value query = e.read(args[0]), rows = e.read(args[1]), layer = args[2];
@@ -280,40 +302,47 @@ struct LowerAttend : ReferencePattern<AttendOp> {
       bindScoreWeights(op, rule, args);
       Value count = e.dim(rows, 0), out = e.alloc(type, count), w = e.idx(width);
       Value numPositions = e.dim(keys, 3);
-      Value capacity = lookUp == LookUp::AllAtMost ? e.mul(numPositions, e.dim(keys, 2)) : numPositions;
+      bool mayReadMany = llvm::any_of(parts, [](const PartLookUp &part) { return part.lookUp == LookUp::AllAtMost; });
+      Value capacity = mayReadMany ? e.mul(numPositions, e.dim(keys, 2)) : numPositions;
       Mixer mixer(e, capacity, /*numPlaces=*/2);
       bool looksAhead = op.getMask().getKind() == MaskKind::Full || op.getMask().getKind() == MaskKind::Prefix;
       e.loop(count, [&](Value row) {
         Value sequence = e.column(rows, row, kSequence), position = e.column(rows, row, kPosition);
-        Value slot =
-            op.getSlot()
-                ? args[6]
-                : cache.getPolicy().buildAppendSlot(e.builder(), op.getLoc(), e.column(rows, row, kDepth)).slot;
+        SmallVector<Value> slots;
+        for (const PartLookUp &part : parts)
+          slots.push_back(op.getSlot() ? args[6]
+                                       : buildSlot(e.builder(), op.getLoc(), part.rule, e.column(rows, row, kDepth)));
         Value end = looksAhead ? numPositions : e.add(position, e.idx(1));
         e.loop(e.idx(heads), [&](Value head) {
           Value first = e.mul(head, w), kvFirst = e.mul(e.divide(head, e.idx(groups)), w);
           Value seen = e.reduce(end, e.idx(0), [&](Value place, Value n) {
             auto mark = [&](Value slot) { return e.load(present, {sequence, layer, slot, place}); };
-            auto isPresent = [&](Value slot) {
-              Value byte = mark(slot);
-              return e.notEqual(byte, e.integer(kAbsent, byte.getType()));
+            auto hasMark = [&](Value byte, int64_t bits) {
+              Value found = e.bitAnd(byte, e.integer(bits, byte.getType()));
+              return e.notEqual(found, e.integer(0, byte.getType()));
             };
-            SlotRange range = findSlots(e, lookUp, slot, isPresent);
-            return e.reduce(range.first, range.end, n, [&](Value source, Value n) {
-              Value visible = isVisible(e, op.getMask(), position, place, [&] {
-                Value byte = mark(source);
-                Value inPrefix =
-                    arith::AndIOp::create(e.builder(), op.getLoc(), byte, e.integer(kPrefixEntry, byte.getType()));
-                return e.bitAnd(e.hasFlag(e.column(rows, row, kFlags), kPrefix),
-                                e.notEqual(inPrefix, e.integer(0, byte.getType())));
+            for (auto [part, slot] : llvm::zip_equal(parts, slots)) {
+              auto isPresent = [&](Value at) {
+                Value byte = mark(at), there = hasMark(byte, kComputed | kFilled);
+                if (!part.generated)
+                  return there;
+                Value isGenerated = hasMark(byte, kGeneratedEntry);
+                return e.bitAnd(there, *part.generated ? isGenerated : e.equal(isGenerated, e.bit(false)));
+              };
+              SlotRange range = findSlots(e, part.lookUp, slot, isPresent);
+              n = e.reduce(range.first, range.end, n, [&](Value source, Value n) {
+                Value visible = isVisible(e, op.getMask(), position, place, [&] {
+                  return e.bitAnd(e.hasFlag(e.column(rows, row, kFlags), kPrefix), hasMark(mark(source), kPrefixEntry));
+                });
+                return e.choose(e.bitAnd(visible, isPresent(source)), n, [&] {
+                  Value product = dot(
+                      e, w, [&](Value j) { return e.loadF32(query, {row, e.add(first, j)}); },
+                      [&](Value j) { return e.loadF32(keys, {sequence, layer, source, place, e.add(kvFirst, j)}); });
+                  return mixer.push(n, rule.apply(e, product, head, e.sub(position, place)), {source, place});
+                });
               });
-              return e.choose(e.bitAnd(visible, isPresent(source)), n, [&] {
-                Value product = dot(
-                    e, w, [&](Value j) { return e.loadF32(query, {row, e.add(first, j)}); },
-                    [&](Value j) { return e.loadF32(keys, {sequence, layer, source, place, e.add(kvFirst, j)}); });
-                return mixer.push(n, rule.apply(e, product, head, e.sub(position, place)), {source, place});
-              });
-            });
+            }
+            return n;
           });
           mixer.mix(
               seen, rule.sinks ? e.load(rule.sinks, head) : Value(), w,

@@ -55,20 +55,10 @@ static LogicalResult verifyErased(ModuleOp module) {
   return failure(result.wasInterrupted());
 }
 
-/// A policy that depends on the order of rows has no lowering yet.
-static LogicalResult verifyBuilt(ModuleOp module) {
-  for (auto cache : module.getOps<CacheOp>()) {
-    std::string reason = cache.getPolicy().getNotBuiltReason(cache.getDepths().value_or(0));
-    if (!reason.empty())
-      return cache.emitError() << "cannot compile cache '" << cache.getSymName() << "': " << reason;
-  }
-  return success();
-}
-
 void ConvertLariatToReference::runOnOperation() {
   ModuleOp module = getOperation();
   MLIRContext *context = &getContext();
-  if (failed(verifyErased(module)) || failed(verifyBuilt(module)))
+  if (failed(verifyErased(module)))
     return signalPassFailure();
   ReferenceTypeConverter converter;
   Helpers helpers(module);

@@ -250,8 +250,8 @@ struct LowerSpread : ReferencePattern<SpreadOp> {
   }
 };
 
-/// position_of and depth_of: one column of the row set.
-template <typename OpT, RowColumn column>
+/// position_of, depth_of and generated_of: one column of the row set, or a flag of it.
+template <typename OpT, RowColumn column, int64_t flag = 0>
 struct LowerFact : ReferencePattern<OpT> {
   using ReferencePattern<OpT>::ReferencePattern;
 
@@ -262,7 +262,10 @@ struct LowerFact : ReferencePattern<OpT> {
         op, this->helpers.call(rewriter, op.getLoc(), OpT::getOperationName().split('.').second, "", adaptor.getRows(),
                                type, [&](LoopEmitter &e, ValueRange args) -> SmallVector<Value> {
                                  Value rows = e.read(args[0]), count = e.dim(rows, 0), out = e.alloc(type, count);
-                                 e.loop(count, [&](Value row) { e.store(e.column(rows, row, column), out, row); });
+                                 e.loop(count, [&](Value row) {
+                                   Value fact = e.column(rows, row, column);
+                                   e.store(flag ? e.bitAnd(fact, e.idx(flag)) : fact, out, row);
+                                 });
                                  return {e.result(out)};
                                }));
     return success();
@@ -407,6 +410,7 @@ struct LowerConcat : ReferencePattern<ConcatOp> {
 void lariat::reference::populateRowPatterns(RewritePatternSet &patterns, const TypeConverter &converter,
                                             Helpers &helpers) {
   patterns.add<LowerAdvance, LowerArgmax, LowerConcat, LowerCount, LowerFact<DepthOfOp, kDepth>,
-               LowerFact<PositionOfOp, kPosition>, LowerLast, LowerPut, LowerRowReduce, LowerSelect, LowerSeqReduce,
-               LowerSpread, LowerTake, LowerTopK>(converter, patterns.getContext(), helpers);
+               LowerFact<GeneratedOfOp, kFlags, kGenerated>, LowerFact<PositionOfOp, kPosition>, LowerLast, LowerPut,
+               LowerRowReduce, LowerSelect, LowerSeqReduce, LowerSpread, LowerTake, LowerTopK>(
+      converter, patterns.getContext(), helpers);
 }

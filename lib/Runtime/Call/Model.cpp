@@ -13,9 +13,6 @@
 using namespace lariat;
 using namespace lariat::runtime;
 
-/// Slots that a cache may have where its manifest sets no bound.
-static constexpr int64_t kMostSlots = int64_t(1) << 20;
-
 //===----------------------------------------------------------------------===//
 // State
 //===----------------------------------------------------------------------===//
@@ -37,7 +34,10 @@ static std::vector<CacheFacts> describeCaches(const Manifest &manifest) {
     facts.push_back({cache.name,
                      {cache.layers * cache.heads, cache.dim, getElementBytes(cache.type)},
                      cache.slotsAtMost.value_or(kMostSlots),
-                     cache.transient});
+                     cache.transient,
+                     cache.looped,
+                     cache.prompt,
+                     cache.generated});
   return facts;
 }
 

@@ -243,22 +243,14 @@ Status Runner::reservePages() {
 
 /// Sets pages aside for the most that the rows may write; an error leaves some set aside.
 Status Runner::reserveOnce() {
-  std::vector<DepthCount> depths;
   for (int64_t begin = 0, end = 0; begin < numTableRows; begin = end) {
     int64_t sequence = table[begin * kColumns + abi::kSequence];
-    depths.clear();
-    for (; end < numTableRows && table[end * kColumns + abi::kSequence] == sequence; ++end) {
-      int64_t depth = table[end * kColumns + abi::kDepth];
-      auto it = std::ranges::find(depths, depth, &DepthCount::depth);
-      if (it == depths.end())
-        it = depths.insert(it, {depth, 0});
-      ++it->numRows;
-    }
+    while (end < numTableRows && table[end * kColumns + abi::kSequence] == sequence)
+      ++end;
     for (int64_t index = 0; index < model.kv->getNumCaches(); ++index) {
       SequenceCache &cache = sequences[sequence]->caches[index];
-      int64_t slots = model.getManifest().caches[index].getSlotsPerRow(request.loops);
-      int64_t pages =
-          KVPool::countPages(cache, model.kv->getPages(index), depths, slots, model.kv->getFacts(index).slotsAtMost);
+      int64_t pages = KVPool::countPages(model.kv->getFacts(index), cache, model.kv->getPages(index),
+                                         table + begin * kColumns, end - begin, request.loops);
       if (Status status = model.kv->getPages(index).reserve(pages))
         return status;
       cache.startCall(end - begin);

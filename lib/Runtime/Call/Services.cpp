@@ -111,9 +111,11 @@ static abi::EntryRef reserveOne(CallContext &context, int64_t cache, const int64
         makeError("compiled code writes slot ", slot, " of cache '", facts.name, "', which has ", facts.slotsAtMost));
     return {nullptr, 0};
   }
-  bool inPrefix = (line[abi::kFlags] & abi::kPrefix) != 0;
-  abi::EntryRef entry = sequence->caches[cache].reserve(slot, static_cast<int32_t>(line[abi::kPosition]), inPrefix,
-                                                        filled, context.model.kv->getPages(cache), context.model.views);
+  EntryFacts row{.inPrefix = (line[abi::kFlags] & abi::kPrefix) != 0,
+                 .filled = filled,
+                 .isGenerated = (line[abi::kFlags] & abi::kGenerated) != 0};
+  abi::EntryRef entry = sequence->caches[cache].reserve(slot, static_cast<int32_t>(line[abi::kPosition]), row,
+                                                        context.model.kv->getPages(cache), context.model.views);
   if (!entry.page)
     context.fail(makeError("compiled code writes more entries of cache '", facts.name,
                            "' than were set aside, at position ", line[abi::kPosition], " of slot ", slot));
@@ -148,24 +150,32 @@ static int64_t countUpTo(const abi::View &view, int64_t position) {
   return std::ranges::upper_bound(positions, position, {}, withoutPrefixBit) - positions.begin();
 }
 
+/// Whether a row asks what the row before it asks: rows of a sequence follow each other, mostly with the same slot.
+static bool asksAsBefore(const int64_t *line, const int64_t *slot, const int64_t *generatedSlot) {
+  return line[abi::kSequence] == line[abi::kSequence - abi::kNumRowColumns] && slot[0] == slot[-1] &&
+         (!generatedSlot || generatedSlot[0] == generatedSlot[-1]);
+}
+
 static void view(const abi::Call *call, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots,
-                 int64_t lookUp, int64_t ahead, abi::View *out) {
+                 int64_t lookUp, const int64_t *generatedSlots, int64_t generatedLookUp, int64_t ahead,
+                 abi::View *out) {
   CallContext &context = getContext(call);
   bool known = verifyCache(context, cache);
-  if (lookUp < 0 || lookUp >= kNumLookUps) {
-    context.fail(makeError("compiled code asks for look-up ", lookUp, ", expected 0 to ", kNumLookUps - 1));
-    known = false;
-  }
+  for (int64_t kind : {lookUp, generatedLookUp})
+    if (kind < 0 || kind >= kNumLookUps) {
+      context.fail(makeError("compiled code asks for look-up ", kind, ", expected 0 to ", kNumLookUps - 1));
+      known = false;
+    }
   SequenceMemory *sequence = nullptr;
   abi::View all = {};
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t *line = table + row * abi::kNumRowColumns;
-    // Rows of a sequence follow each other, mostly with the same slot: they share what they look at.
-    bool asBefore =
-        row > 0 && line[abi::kSequence] == line[abi::kSequence - abi::kNumRowColumns] && slots[row] == slots[row - 1];
-    if (!asBefore) {
+    const int64_t *generatedSlot = generatedSlots ? generatedSlots + row : nullptr;
+    if (row == 0 || !asksAsBefore(line, slots + row, generatedSlot)) {
       sequence = known ? findSequence(context, line) : nullptr;
       SequenceCache::Query query{slots[row], static_cast<LookUp>(lookUp)};
+      if (generatedSlot)
+        query = {query.slot, query.lookUp, true, *generatedSlot, static_cast<LookUp>(generatedLookUp)};
       bool seesNothing = !sequence || (query.slot < 0 && query.lookUp != LookUp::First);
       all = seesNothing ? abi::View{} : sequence->caches[cache].view(query, context.model.views);
     }

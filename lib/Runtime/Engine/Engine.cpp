@@ -45,10 +45,11 @@ Expected<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Model> model, E
   return engine;
 }
 
-/// Rows of a model with states, or of a loop that is bound otherwise, are the request's own.
+/// Rows are the request's own where their order is not free, of a model with states, and of a loop that is bound otherwise.
 std::optional<PrefixKey> Engine::makeKey(const EngineRequest &request) const {
   const Manifest &manifest = model->getManifest();
-  if (!options.prefixCache || !options.mayCut || !manifest.states.empty() || request.depthAt)
+  bool isFree = request.promptOrder == RowOrder::Free && request.generatedOrder == RowOrder::Free;
+  if (!options.prefixCache || !isFree || !manifest.states.empty() || request.depthAt)
     return std::nullopt;
   return PrefixKey{.model = manifest.digest,
                    .isa = model->getIsa(),
@@ -116,15 +117,32 @@ void Engine::takeMail() {
 // Start and end
 //===----------------------------------------------------------------------===//
 
-void Engine::addChunk(Running &one) {
+int64_t Engine::countChunk(const Running &one) const {
+  const EngineRequest &request = one.request;
   auto rest = static_cast<int64_t>(one.tokens.size()) - one.next;
+  int64_t restOfPrompt = static_cast<int64_t>(request.prompt.size()) - one.next;
+  if (one.getNextOrder() != RowOrder::Free)
+    return restOfPrompt > 0 && request.promptOrder == RowOrder::Atomic ? restOfPrompt : 1;
   bool othersGenerate = running.size() > 1;
   int64_t count = std::min(rest, othersGenerate ? std::min(options.chunkRows, options.maxRows) : options.maxRows);
-  if (!options.mayCut)
-    count = rest;
-  else if (one.next < one.request.prefix)
-    count = std::clamp(count, std::min(rest, one.request.prefix), rest);
-  bool isAtomic = count > 1 && (!options.mayCut || one.next < one.request.prefix);
+  if (request.generatedOrder != RowOrder::Free && restOfPrompt > 0)
+    count = std::min(count, restOfPrompt);
+  return one.next < request.prefix ? std::clamp(count, std::min(rest, request.prefix), rest) : count;
+}
+
+bool Engine::mayAddChunk(const Running &one) const {
+  bool hasDraft = one.numDrafted > 0 && !one.isEnd(one.tokens.back());
+  if (one.ending != Finish::Unfinished || (one.numDone != one.seats.size() && !hasDraft) ||
+      one.next >= static_cast<int64_t>(one.tokens.size()))
+    return false;
+  // Rows that owe entries may write over what a row sees, unless the order is free.
+  auto isSettled = [](const FlightRow &row) { return row.phase == Phase::Settled; };
+  return one.getNextOrder() == RowOrder::Free || std::ranges::all_of(scheduler.getRows(one.number), isSettled);
+}
+
+void Engine::addChunk(Running &one) {
+  int64_t count = countChunk(one);
+  bool isAtomic = count > 1 && (one.getNextOrder() == RowOrder::Atomic || one.next < one.request.prefix);
   scheduler.add(one.number, one.next, count, isAtomic);
   for (int64_t row = 0; row < count; ++row) {
     if (freeSeats.empty()) {
@@ -183,11 +201,9 @@ void Engine::admit() {
     Running &added = *(running[one->number] = std::move(one));
     addChunk(added);
   }
-  for (auto &[number, one] : running) {
-    bool mayEnter = one->numDone == one->seats.size() || (one->numDrafted > 0 && !one->isEnd(one->tokens.back()));
-    if (one->ending == Finish::Unfinished && mayEnter && one->next < static_cast<int64_t>(one->tokens.size()))
+  for (auto &[number, one] : running)
+    if (mayAddChunk(*one))
       addChunk(*one);
-  }
 }
 
 void Engine::retain(Running &one) {

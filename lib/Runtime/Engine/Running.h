@@ -37,6 +37,10 @@ struct Engine::Running {
   PhasedTokens getRows() const { return {tokens, static_cast<int64_t>(request.prompt.size())}; }
   /// Rows that have left the scheduler with all their entries.
   int64_t getNumSettled() const { return next - static_cast<int64_t>(seats.size()); }
+  /// What the next row to be added has to wait for.
+  RowOrder getNextOrder() const {
+    return next < static_cast<int64_t>(request.prompt.size()) ? request.promptOrder : request.generatedOrder;
+  }
   /// Verified tokens.
   int64_t getNumGenerated() const { return static_cast<int64_t>(tokens.size() - request.prompt.size()) - numDrafted; }
   bool isEnd(int64_t token) const { return std::ranges::find(request.endTokens, token) != request.endTokens.end(); }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A row at depth d writes slot d, or the last slot where there are fewer: that holds for every policy that is built. One that
-// writes less, such as `first`, is asked for a page too many where a table is full.
+// An entry that is there is written again, so only positions that a slot does not have ask for pages.
 
 #include "lariat/Runtime/KV/KVPool.h"
 
 #include <algorithm>
-#include <map>
+#include <set>
 
 using namespace lariat;
 using namespace lariat::runtime;
@@ -26,18 +25,48 @@ static int64_t toPages(int64_t entries) {
   return (std::max<int64_t>(entries, 0) + abi::kPageEntries - 1) / abi::kPageEntries;
 }
 
-int64_t KVPool::countPages(const SequenceCache &cache, const PagePool &pool, std::span<const DepthCount> depths,
-                           int64_t slotsPerRow, int64_t slotsAtMost) {
-  std::map<int64_t, int64_t> rows;
-  for (const DepthCount &count : depths)
-    for (int64_t step = 0; step < slotsPerRow; ++step)
-      rows[std::min(count.depth + step, slotsAtMost - 1)] += count.numRows;
-  int64_t count = 0;
-  for (auto [slot, numRows] : rows) {
-    const Table *table = cache.find(slot);
-    count += toPages(numRows - (table ? table->getRoom() : 0)) + (table && table->copiesNext(pool));
+/// The slots that a row may write, each once.
+template <typename Visit>
+static void visitSlots(const CacheFacts &facts, const int64_t *line, int64_t loops, Visit visit) {
+  if (!facts.looped) {
+    int64_t numSlots = facts.slotsAtMost == kMostSlots ? std::max<int64_t>(loops, 1) : facts.slotsAtMost;
+    for (int64_t slot = 0; slot < numSlots; ++slot)
+      visit(slot);
+    return;
   }
-  return count;
+  const SlotRule &rule = line[abi::kFlags] & abi::kGenerated ? facts.generated : facts.prompt;
+  int64_t before = -1;
+  for (int64_t step = 0; step < rule.getNumSlots(loops); ++step)
+    if (int64_t slot = rule.getSlot(line[abi::kDepth] + step); slot != before)
+      visit(before = slot);
+}
+
+int64_t KVPool::countPages(const CacheFacts &facts, const SequenceCache &cache, const PagePool &pool,
+                           const int64_t *table, int64_t rows, int64_t loops) {
+  std::vector<int64_t> fresh;         // entries by slot
+  std::set<const std::byte *> copied; // shared pages that are written to
+  for (const int64_t *line = table; line != table + rows * abi::kNumRowColumns; line += abi::kNumRowColumns)
+    visitSlots(facts, line, loops, [&](int64_t slot) {
+      if (slot < 0 || slot >= facts.slotsAtMost)
+        return;
+      const Table *known = cache.find(slot);
+      int64_t index = known ? known->find(static_cast<int32_t>(line[abi::kPosition])) : -1;
+      if (index >= 0) {
+        if (const std::byte *page = known->getRef(index).page; pool.isShared(page))
+          copied.insert(page);
+        return;
+      }
+      fresh.resize(std::max<size_t>(fresh.size(), slot + 1));
+      ++fresh[slot];
+    });
+  int64_t count = 0;
+  for (int64_t slot = 0; slot < static_cast<int64_t>(fresh.size()); ++slot) {
+    const Table *known = cache.find(slot);
+    count += toPages(fresh[slot] - (known ? known->getRoom() : 0));
+    if (fresh[slot] > 0 && known && known->copiesNext(pool))
+      copied.insert(known->getRef(known->size()).page);
+  }
+  return count + static_cast<int64_t>(copied.size());
 }
 
 Status KVPool::share(std::span<const SequenceCache> from, std::span<SequenceCache> to, int32_t position) {

@@ -6,8 +6,9 @@
 //   else_first       slot 0 and the row's slot, the last
 //   newest_at_most   slots up to the row's, the last
 //   all_at_most      slots up to the row's, all
-// Entries are only ever added while a call runs, so a list that was true is brought up to date from the smallest position
-// that is new.
+// Entries of prompt and of generated rows may follow different kinds; then each entry counts by the kind of its row.
+// Entries are only ever added or overwritten in place while a call runs, so a list that was true is brought up to date from
+// the smallest position that is new.
 
 #include "lariat/Runtime/KV/SequenceCache.h"
 
@@ -23,6 +24,7 @@ struct Candidate {
   int32_t position; ///< without kPrefixBit
   int32_t slot;
   int32_t marked; ///< with kPrefixBit
+  bool isOneOfAll;
   abi::EntryRef ref;
 };
 
@@ -34,23 +36,41 @@ struct Slots {
   bool has(int64_t slot) const {
     return slot >= first && slot < end && (!onlyEnds || slot == first || slot == end - 1);
   }
+  bool operator==(const Slots &) const = default;
+};
+
+/// What counts of the entries of some rows.
+struct Part {
+  Slots slots;
+  bool all; ///< of a position, else the last one
+
+  Part(LookUp lookUp, int64_t slot, int64_t numTables);
 };
 
 } // namespace
 
-static Slots getSlots(const SequenceCache::Query &query) {
-  switch (query.lookUp) {
+static Slots getSlots(LookUp lookUp, int64_t slot) {
+  switch (lookUp) {
   case LookUp::Exact:
-    return {query.slot, query.slot + 1, false};
+    return {slot, slot + 1, false};
   case LookUp::First:
     return {0, 1, false};
   case LookUp::ElseFirst:
-    return {0, query.slot + 1, true};
+    return {0, slot + 1, true};
   case LookUp::NewestAtMost:
   case LookUp::AllAtMost:
-    return {0, query.slot + 1, false};
+    return {0, slot + 1, false};
   }
   return {0, 0, false};
+}
+
+static Slots getSlots(const SequenceCache::Query &query) { return getSlots(query.lookUp, query.slot); }
+
+Part::Part(LookUp lookUp, int64_t slot, int64_t numTables)
+    : slots(getSlots(lookUp, slot)), all(lookUp == LookUp::AllAtMost) {
+  if (lookUp == LookUp::ElseFirst && slot >= numTables)
+    slots = {0, 1, false}; // the row's slot was never written
+  slots.end = std::min(slots.end, numTables);
 }
 
 Table &SequenceCache::add(int64_t slot) {
@@ -78,18 +98,24 @@ void SequenceCache::outdateLists(ViewMemory &memory) {
   lists.clear();
 }
 
-abi::EntryRef SequenceCache::reserve(int64_t slot, int32_t position, bool inPrefix, bool filled, PagePool &pool,
+abi::EntryRef SequenceCache::reserve(int64_t slot, int32_t position, EntryFacts facts, PagePool &pool,
                                      ViewMemory &memory) {
   int64_t numCopied = pool.getNumCopied();
-  abi::EntryRef entry = touch(slot, memory).reserve(position, inPrefix, filled, pool);
+  abi::EntryRef entry = touch(slot, memory).reserve(position, facts, pool);
   if (pool.getNumCopied() != numCopied) // lists show a page that belongs to others from now on
     outdateLists(memory);
   return entry;
 }
 
+bool SequenceCache::hasGenerated() const {
+  return std::ranges::any_of(tables, [](const auto &table) { return table && table->getNumGenerated() > 0; });
+}
+
 /// Whether the table of the look-up's last slot is the view: it is the only one, or it has every position and no
 /// shallower entry counts beside it.
 bool SequenceCache::isWhole(const Query &query) const {
+  if (query.isPhased)
+    return false;
   Slots slots = getSlots(query);
   const Table *table = find(slots.end - 1);
   if (!table || !table->isOrdered())
@@ -117,21 +143,25 @@ static int32_t findFirstNew(const Table &table, int64_t numTaken) {
   return first;
 }
 
-/// Adds the entries of a table from a position on.
-static void collect(const Table &table, int32_t slot, int32_t from, std::vector<Candidate> &candidates) {
+/// Adds the entries of a table from a position on that count.
+static void collect(const Table &table, int32_t slot, int32_t from, const Part &prompt, const Part &generated,
+                    std::vector<Candidate> &candidates) {
   const AlignedVector<int32_t> &positions = table.getPositions();
   auto begin = table.isOrdered() ? std::ranges::lower_bound(positions, from, {}, withoutPrefixBit) : positions.begin();
-  for (auto it = begin; it != positions.end(); ++it)
-    if (int32_t position = withoutPrefixBit(*it); position >= from)
-      candidates.push_back({position, slot, *it, table.getRef(it - positions.begin())});
+  for (auto it = begin; it != positions.end(); ++it) {
+    int64_t index = it - positions.begin();
+    const Part &part = table.isGenerated(index) ? generated : prompt;
+    if (int32_t position = withoutPrefixBit(*it); position >= from && part.slots.has(slot))
+      candidates.push_back({position, slot, *it, part.all, table.getRef(index)});
+  }
 }
 
-static void append(EntryList &list, std::vector<Candidate> &candidates, bool all) {
+static void append(EntryList &list, std::vector<Candidate> &candidates) {
   std::ranges::sort(candidates, {}, [](const Candidate &entry) { return std::pair(entry.position, entry.slot); });
   for (size_t index = 0; index < candidates.size(); ++index) {
     const Candidate &entry = candidates[index];
     bool isLast = index + 1 == candidates.size() || candidates[index + 1].position != entry.position;
-    if (!all && !isLast)
+    if (!entry.isOneOfAll && !isLast)
       continue;
     list.refs.push_back(entry.ref);
     list.positions.push_back(entry.marked);
@@ -139,16 +169,20 @@ static void append(EntryList &list, std::vector<Candidate> &candidates, bool all
 }
 
 const EntryList &SequenceCache::merge(const Query &query, ViewMemory &memory) {
-  Merged &merged = lists[{query.lookUp, query.slot}];
-  Slots slots = getSlots(query);
-  slots.end = std::min<int64_t>(slots.end, static_cast<int64_t>(tables.size()));
-  if (query.lookUp == LookUp::ElseFirst && query.slot >= slots.end)
-    slots = {0, std::min<int64_t>(1, slots.end), false}; // the row's slot was never written
-  merged.numTaken.resize(std::max<size_t>(merged.numTaken.size(), slots.end));
+  Merged &merged = lists[query];
+  auto numTables = static_cast<int64_t>(tables.size());
+  Part prompt(query.lookUp, query.slot, numTables), generated = prompt;
+  if (query.isPhased)
+    generated = Part(query.generatedLookUp, query.generatedSlot, numTables);
+  merged.numTaken.resize(tables.size());
+  auto forEachTable = [&](auto visit) {
+    for (int64_t slot = 0; slot < numTables; ++slot)
+      if (const Table *table = find(slot); table && (prompt.slots.has(slot) || generated.slots.has(slot)))
+        visit(slot, *table);
+  };
   int32_t from = INT32_MAX;
-  for (int64_t slot = slots.first; slot < slots.end; ++slot)
-    if (const Table *table = find(slot); table && slots.has(slot))
-      from = std::min(from, findFirstNew(*table, merged.numTaken[slot]));
+  forEachTable(
+      [&](int64_t slot, const Table &table) { from = std::min(from, findFirstNew(table, merged.numTaken[slot])); });
   if (from != INT32_MAX) {
     auto &list = merged.list;
     int64_t kept = std::ranges::lower_bound(list.positions, from, {}, withoutPrefixBit) - list.positions.begin();
@@ -161,19 +195,24 @@ const EntryList &SequenceCache::merge(const Query &query, ViewMemory &memory) {
       list.positions.resize(kept);
     }
     std::vector<Candidate> candidates;
-    for (int64_t slot = slots.first; slot < slots.end; ++slot)
-      if (const Table *table = find(slot); table && slots.has(slot)) {
-        collect(*table, static_cast<int32_t>(slot), from, candidates);
-        merged.numTaken[slot] = table->size();
-      }
-    append(list, candidates, query.lookUp == LookUp::AllAtMost);
+    forEachTable([&](int64_t slot, const Table &table) {
+      collect(table, static_cast<int32_t>(slot), from, prompt, generated, candidates);
+      merged.numTaken[slot] = table.size();
+    });
+    append(list, candidates);
   }
   merged.shownIn = memory.call;
   return merged.list;
 }
 
-abi::View SequenceCache::view(const Query &query, ViewMemory &memory) {
+abi::View SequenceCache::view(Query query, ViewMemory &memory) {
   abi::View view = {};
+  if (query.isPhased) {
+    Slots slots = getSlots(query);
+    bool isOneSlot = slots.end - slots.first == 1 && slots == getSlots(query.generatedLookUp, query.generatedSlot);
+    if (isOneSlot || !hasGenerated())
+      query = {query.slot, query.lookUp};
+  }
   const AlignedVector<int32_t> *positions = nullptr;
   if (isWhole(query)) {
     const Table &table = touch(getSlots(query).end - 1, memory);

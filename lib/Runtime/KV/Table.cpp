@@ -24,7 +24,7 @@ static void makeCapacity(Vector &vector, int64_t wanted) {
 
 void Table::makeRoom(int64_t count) {
   makeCapacity(positions, size() + count);
-  makeCapacity(isFilled, size() + count);
+  makeCapacity(marks, size() + count);
   makeCapacity(pages, (size() + count + kEntries - 1) / kEntries);
 }
 
@@ -56,13 +56,15 @@ bool Table::own(int64_t index, PagePool &pool) {
   return true;
 }
 
-abi::EntryRef Table::reserve(int32_t position, bool inPrefix, bool filled, PagePool &pool) {
-  int32_t marked = inPrefix ? position | abi::kPrefixBit : position;
+abi::EntryRef Table::reserve(int32_t position, EntryFacts facts, PagePool &pool) {
+  int32_t marked = facts.inPrefix ? position | abi::kPrefixBit : position;
+  auto mark = static_cast<uint8_t>((facts.filled ? kFilledMark : 0) | (facts.isGenerated ? kGeneratedMark : 0));
   if (int64_t index = find(position); index >= 0) {
     if (!own(index, pool))
       return {nullptr, 0};
-    numFilled += static_cast<int>(filled) - isFilled[index];
-    isFilled[index] = filled;
+    numFilled += (mark & kFilledMark) - (marks[index] & kFilledMark);
+    numGenerated += ((mark & kGeneratedMark) - (marks[index] & kGeneratedMark)) / kGeneratedMark;
+    marks[index] = mark;
     positions[index] = marked;
     return getRef(index);
   }
@@ -79,14 +81,20 @@ abi::EntryRef Table::reserve(int32_t position, bool inPrefix, bool filled, PageP
   if (ordered && position < last)
     loseOrder();
   positions.push_back(marked);
-  isFilled.push_back(filled);
-  numFilled += filled;
+  marks.push_back(mark);
+  numFilled += facts.filled;
+  numGenerated += facts.isGenerated;
   last = std::max(last, position);
   if (!ordered) {
     indexOf.resize(std::max<size_t>(indexOf.size(), last + 1));
     indexOf[position] = static_cast<int32_t>(size());
   }
   return getRef(size() - 1);
+}
+
+void Table::countMarks() {
+  numFilled = std::ranges::count_if(marks, [](uint8_t mark) { return mark & kFilledMark; });
+  numGenerated = std::ranges::count_if(marks, [](uint8_t mark) { return mark & kGeneratedMark; });
 }
 
 /// Copies an entry over another one, all parts.
@@ -135,13 +143,13 @@ void Table::share(const Table &from, int32_t position, PagePool &pool, const Pag
     if (index >= numShared && getRoom() == 0)
       pages.push_back(pool.take());
     positions.push_back(marked);
-    isFilled.push_back(from.isFilled[index]);
+    marks.push_back(from.marks[index]);
     if (index >= numShared)
       copyEntry(from.getRef(index), getRef(size() - 1), layout);
     ordered &= here > last;
     last = std::max(last, here);
   }
-  numFilled = std::ranges::count(isFilled, 1);
+  countMarks();
   if (!ordered)
     loseOrder();
 }
@@ -163,9 +171,9 @@ bool Table::canTruncate(int32_t position, const PagePool &pool) const {
 
 void Table::restart() {
   positions.clear();
-  isFilled.clear();
+  marks.clear();
   indexOf.clear();
-  numFilled = 0;
+  numFilled = numGenerated = 0;
   last = -1;
   ordered = true;
 }
@@ -183,14 +191,14 @@ void Table::truncate(int32_t position, PagePool &pool, const PageLayout &layout)
     if (index != kept)
       copyEntry(getRef(index), getRef(kept), layout);
     positions[kept] = positions[index];
-    isFilled[kept] = isFilled[index];
+    marks[kept] = marks[index];
     stillOrdered &= here > last;
     last = std::max(last, here);
     ++kept;
   }
   positions.resize(kept);
-  isFilled.resize(kept);
-  numFilled = std::ranges::count(isFilled, 1);
+  marks.resize(kept);
+  countMarks();
   for (int64_t needed = (kept + kEntries - 1) / kEntries; getNumPages() > needed; pages.pop_back())
     pool.giveBack(pages.back());
   ordered = stillOrdered;

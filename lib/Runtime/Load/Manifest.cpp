@@ -64,10 +64,26 @@ int64_t Port::getLineBytes() const {
 
 int64_t Cache::getPageBytes() const { return getEntryBytes() * abi::kPageEntries; }
 
-int64_t Cache::getSlotsPerRow(int64_t loops) const {
-  if (looped)
-    return std::min(loops, slotsAtMost.value_or(loops));
-  return slotsAtMost.value_or(std::max<int64_t>(loops, 1));
+int64_t SlotRule::getSlot(int64_t depth) const {
+  switch (kind) {
+  case Own:
+    return depth;
+  case First:
+    return depth == 0 ? 0 : -1;
+  case Shared:
+    return std::min(depth, slots - 1);
+  case Ring:
+    return depth % slots;
+  }
+  return -1;
+}
+
+int64_t SlotRule::getNumSlots(int64_t loops) const {
+  return kind == Own ? loops : std::min(loops, kind == First ? 1 : slots);
+}
+
+RowOrder SlotRule::getOrder(int64_t loops) const {
+  return (kind == Shared || kind == Ring) && loops > slots ? order : RowOrder::Free;
 }
 
 static int64_t findPort(const std::vector<Port> &ports, std::string_view name) {
@@ -157,6 +173,28 @@ static Function readFunction(const JsonReader &reader, int64_t index) {
   return function;
 }
 
+/// A word of a list, by its place.
+static int64_t readWord(const JsonReader &reader, const char *key, std::initializer_list<std::string_view> words) {
+  std::string found = reader.string(key), list;
+  const auto *it = std::ranges::find(words, found);
+  if (it != words.end())
+    return it - words.begin();
+  for (std::string_view word : words)
+    list += (list.empty() ? "" : ", ") + std::string(word);
+  reader.fail(makeError(reader.getPlace(), ": '", key, "' is '", found, "', expected one of ", list));
+  return 0;
+}
+
+/// A cache that says nothing has a slot for each depth.
+static SlotRule readSlotRule(const JsonReader &cache, const char *key) {
+  if (!cache.has(key))
+    return {};
+  JsonReader reader = cache.object(key);
+  return {static_cast<SlotRule::Kind>(readWord(reader, "slot", {"own", "first", "shared", "ring"})),
+          reader.integer("slots", 1, kMostCount),
+          static_cast<RowOrder>(readWord(reader, "order", {"free", "atomic", "sequential"}))};
+}
+
 static Cache readCache(const JsonReader &reader) {
   Cache cache;
   cache.name = reader.string("name");
@@ -168,6 +206,8 @@ static Cache readCache(const JsonReader &reader) {
     reader.fail(makeError(reader.getPlace(), ": type '", getTypeName(cache.type), "', expected f32 or bf16"));
   cache.looped = reader.boolean("looped");
   cache.slotsAtMost = reader.optionalInteger("slots_at_most", 1, kMostCount);
+  cache.prompt = readSlotRule(reader, "prompt");
+  cache.generated = readSlotRule(reader, "generated");
   int64_t product = 0;
   if (!multiply(cache.layers * cache.heads, cache.dim, product) || product > kMostBytes / (8 * abi::kPageEntries))
     reader.fail(makeError(reader.getPlace(), ": ", cache.layers, " layers * ", cache.heads, " heads * ", cache.dim,

@@ -110,12 +110,9 @@ Status lariat::runtime::verifyGenerate(const SessionFacts &facts, const Generate
 
 /// Depth-indexed memory and weights that the loop reaches must have that many depths.
 static Status verifyDepths(const SessionFacts &facts, int64_t loops) {
-  for (const CacheRule &cache : facts.caches) {
+  for (const CacheRule &cache : facts.caches)
     if (cache.looped && cache.depths && loops > *cache.depths)
       return makeError(loops, " loop steps are asked for, but cache @", cache.name, " has ", *cache.depths, " depths");
-    if (cache.loopsAtMost && loops > *cache.loopsAtMost)
-      return makeError("cache @", cache.name, " cannot run: ", cache.refusal);
-  }
   for (const DepthWeight &weight : facts.depthWeights)
     if (loops > weight.depths)
       return makeError(loops, " loop steps are asked for, but weight @", weight.name, " has ", weight.depths,
@@ -167,6 +164,22 @@ Status lariat::runtime::verifyMissing(const SessionFacts &facts, const Request &
                    "' is not one the model allows: ", list.empty() ? "it has no choice" : list);
 }
 
+//===----------------------------------------------------------------------===//
+// Order
+//===----------------------------------------------------------------------===//
+
+Status lariat::runtime::verifyOrder(const SessionFacts &facts, const Request &request, const std::string &mode,
+                                    int64_t loops) {
+  if (facts.getOrder(loops, /*generated=*/false) != RowOrder::Sequential)
+    return Status::success();
+  if (facts.mixesCallRows || (facts.hasTopK && mode == "score"))
+    return makeError("the order of the model is sequential, but rows of a call depend on each other");
+  if (request.prefix > 1)
+    return makeError("the order of the model is sequential, so a prefix of ", request.prefix,
+                     " rows cannot see each other in both directions");
+  return Status::success();
+}
+
 Status lariat::runtime::verifySpeculation(const SessionFacts &facts, const GenerateRequest &request, int64_t loops) {
   if (!request.speculate) {
     if (request.drafts)
@@ -180,11 +193,12 @@ Status lariat::runtime::verifySpeculation(const SessionFacts &facts, const Gener
                      ", as rows run ", loops);
   if (request.drafts && *request.drafts < 1)
     return makeError("drafts of ", *request.drafts, " tokens are asked for, expected at least 1");
-  if (!facts.hasFreeOrder)
-    return makeError("sequential policies cannot speculate, nor atomic ones: ", facts.boundOrder, ", expected free");
-  if (!facts.mayChunk(loops))
-    return makeError("sequential policies cannot speculate: ", loops,
-                     " loop steps are asked for, for which a cache has fewer slots");
+  for (const CacheRule &cache : facts.caches)
+    for (bool generated : {false, true})
+      if (RowOrder order = cache.getOrder(loops, generated); order != RowOrder::Free)
+        return makeError("sequential policies cannot speculate, nor atomic ones: cache @", cache.name, " has order ",
+                         order == RowOrder::Atomic ? "atomic" : "sequential", " at ", loops,
+                         " loop steps, expected free");
   if (facts.hasStates)
     return makeError("the model cannot speculate: it has states, which cannot be taken back");
   return Status::success();

@@ -20,13 +20,15 @@ int64_t CacheRule::getNumSlots(int64_t loops) const {
   return std::max<int64_t>(slots, 1);
 }
 
-bool SessionFacts::mayChunk(int64_t loopSteps) const {
-  if (mixesCallRows || !hasFreeOrder)
-    return false;
-  // Beyond the default, the order is known to be free only where each loop step has its slot.
-  return loopSteps <= loops.defaultSteps || std::ranges::none_of(caches, [&](const CacheRule &cache) {
-           return cache.looped && cache.getNumSlots(loopSteps) < loopSteps;
-         });
+RowOrder CacheRule::getOrder(int64_t loops, bool generated) const {
+  return looped ? (generated ? this->generated : prompt).getOrder(loops) : RowOrder::Free;
+}
+
+RowOrder SessionFacts::getOrder(int64_t loopSteps, bool generated) const {
+  RowOrder order = RowOrder::Free;
+  for (const CacheRule &cache : caches)
+    order = std::max(order, cache.getOrder(loopSteps, generated));
+  return order;
 }
 
 /// A field that may be a whole number or a fraction.
@@ -75,24 +77,19 @@ static void readExit(const JsonReader &top, const nlohmann::json &json, SessionF
                   readNumber(exit, *it, "high")};
 }
 
-static void readCaches(const JsonReader &top, SessionFacts &facts) {
-  facts.hasFreeOrder = true;
-  for (const JsonReader &cache : top.objects("caches")) {
-    if (std::string order = cache.string("order"); order != "free" && facts.hasFreeOrder) {
-      facts.hasFreeOrder = false;
-      facts.boundOrder = "cache @" + cache.string("name") + " has order " + order;
-    }
+static void readCaches(const JsonReader &top, const Manifest &manifest, SessionFacts &facts) {
+  for (const JsonReader &cache : top.objects("caches"))
     if (std::vector<std::string> allowed = cache.strings("allowed"); !allowed.empty())
       facts.allowedMissing = std::move(allowed);
-  }
   for (const JsonReader &cache : top.object("code").objects("caches")) {
+    const Cache &rules = manifest.caches[facts.caches.size()];
     CacheRule rule{.name = cache.string("name"),
                    .layers = cache.integer("layers", 1, kMostSteps),
                    .looped = cache.boolean("looped"),
                    .depths = cache.optionalInteger("depths", 1, kMostSteps),
                    .slotsAtMost = cache.optionalInteger("slots_at_most", 1, kMostSteps),
-                   .loopsAtMost = cache.optionalInteger("loops_at_most", 0, kMostSteps),
-                   .refusal = cache.optionalString("refusal").value_or("")};
+                   .prompt = rules.prompt,
+                   .generated = rules.generated};
     facts.caches.push_back(std::move(rule));
   }
 }
@@ -111,7 +108,7 @@ Expected<SessionFacts> lariat::runtime::readSessionFacts(const Manifest &manifes
   JsonReader top(manifest.json, place, status);
   readModel(top, manifest.json, facts);
   readExit(top, manifest.json, facts);
-  readCaches(top, facts);
+  readCaches(top, manifest, facts);
   readTraits(top.object("code").object("traits"), facts);
   facts.hasStates = !manifest.states.empty();
   if (!status.ok())

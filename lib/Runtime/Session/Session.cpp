@@ -63,25 +63,28 @@ Expected<RunSettings> Session::readSettings(const Request &request, const std::s
     return threshold.takeError();
   if (Status status = verifyMissing(facts, request))
     return status.takeError();
+  if (Status status = verifyOrder(facts, request, mode, *loops))
+    return status.takeError();
   return RunSettings{mode, request.missing, *loops, *threshold, {}, {}};
 }
 
-Expected<std::unique_ptr<BatchRunner>> Session::start(const Request &request, const std::string &mode, Form form,
-                                                      const std::vector<StateArray> &initialState,
-                                                      std::vector<std::vector<int32_t>> capacity) {
-  Expected<RunSettings> settings = readSettings(request, mode);
-  if (!settings)
-    return settings.takeError();
-  settings->initialState = initialState;
-  settings->capacity = std::move(capacity);
-  return createBatchRunner(model, facts, std::move(*settings), form, request.sequences.size());
+Expected<std::vector<SequenceScores>> Session::runAll(const Request &request, RunSettings settings, Form form,
+                                                      std::optional<int64_t> chunk) {
+  std::vector<CallPlan> calls = planFor(request, settings, chunk);
+  Expected<std::unique_ptr<BatchRunner>> runner =
+      createBatchRunner(model, facts, std::move(settings), form, request.sequences.size());
+  if (!runner)
+    return runner.takeError();
+  return feedAll(**runner, request, calls);
 }
 
-bool Session::mayCut(const Request &request, const std::string &mode) const {
-  if (facts.hasTopK && mode == "score")
-    return false;
-  Expected<int64_t> loops = resolveLoops(facts, request, usesLoops);
-  return loops && facts.mayChunk(*loops);
+std::vector<CallPlan> Session::planFor(const Request &request, const RunSettings &settings,
+                                       std::optional<int64_t> chunk) const {
+  RowOrder order = facts.getOrder(settings.loops, /*generated=*/false);
+  bool dependsOnCall = facts.mixesCallRows || (facts.hasTopK && settings.mode == "score");
+  if (order == RowOrder::Sequential)
+    chunk = 1;
+  return planCalls(request, {maxRows, chunk, order == RowOrder::Free && !dependsOnCall});
 }
 
 //===----------------------------------------------------------------------===//
@@ -107,8 +110,8 @@ static Status collectLines(FloatArray &whole, const FloatLines &lines, int64_t b
   return Status::success();
 }
 
-Expected<std::vector<SequenceScores>> Session::runAll(BatchRunner &runner, const Request &request,
-                                                      const std::vector<CallPlan> &calls) {
+Expected<std::vector<SequenceScores>> Session::feedAll(BatchRunner &runner, const Request &request,
+                                                       const std::vector<CallPlan> &calls) {
   std::vector<SequenceScores> scores(request.sequences.size());
   for (const CallPlan &call : calls) {
     if (request.wantsStop && request.wantsStop())
@@ -145,22 +148,21 @@ Expected<std::vector<SequenceScores>> Session::score(const ScoreRequest &request
   Expected<std::vector<std::vector<int32_t>>> capacity = resolveCapacity(request, capacityDepths);
   if (!capacity)
     return capacity.takeError();
-  Expected<std::unique_ptr<BatchRunner>> runner =
-      start(request, request.mode, request.form, request.initialState.value_or(std::vector<StateArray>()),
-            std::move(*capacity));
-  if (!runner)
-    return runner.takeError();
-  PlanOptions plan{maxRows, request.chunk, mayCut(request, request.mode)};
-  return runAll(**runner, request, planCalls(request, plan));
+  Expected<RunSettings> settings = readSettings(request, request.mode);
+  if (!settings)
+    return settings.takeError();
+  settings->initialState = request.initialState.value_or(std::vector<StateArray>());
+  settings->capacity = std::move(*capacity);
+  return runAll(request, std::move(*settings), request.form, request.chunk);
 }
 
 Expected<std::vector<SequenceScores>> Session::encode(const Request &request) {
   if (Status status = verifyEncode(facts, request))
     return status.takeError();
-  Expected<std::unique_ptr<BatchRunner>> runner = start(request, "score", Form::Forward, /*initialState=*/{});
-  if (!runner)
-    return runner.takeError();
-  return runAll(**runner, request, planCalls(request, {maxRows, std::nullopt, mayCut(request, "score")}));
+  Expected<RunSettings> settings = readSettings(request, "score");
+  if (!settings)
+    return settings.takeError();
+  return runAll(request, std::move(*settings), Form::Forward, /*chunk=*/std::nullopt);
 }
 
 Expected<std::unique_ptr<Engine>> Session::createEngine(EngineOptions options) const {
@@ -168,7 +170,6 @@ Expected<std::unique_ptr<Engine>> Session::createEngine(EngineOptions options) c
   request.missing = options.missing;
   if (Status status = verifyMissing(facts, request))
     return status.takeError();
-  options.mayCut = mayCut(request, options.mode);
   return Engine::create(model, std::move(options));
 }
 
@@ -191,6 +192,8 @@ Expected<std::vector<EngineRequest>> Session::prepare(GenerateRequest request) c
     prepared.push_back({.prompt = std::move(prompt),
                         .loops = settings->loops,
                         .threshold = settings->threshold,
+                        .promptOrder = facts.getOrder(settings->loops, /*generated=*/false),
+                        .generatedOrder = facts.getOrder(settings->loops, /*generated=*/true),
                         .prefix = request.prefix,
                         .maxNewTokens = request.maxNewTokens,
                         .sampling = request.sampling,
@@ -209,11 +212,9 @@ Expected<std::unique_ptr<Generation>> Session::generate(GenerateRequest request)
                         .order = order,
                         .loop = request.keepsProfile ? LoopRun::Steps : LoopRun::Auto,
                         .keepsProfile = request.keepsProfile};
-  bool cuts = mayCut(request, "generate");
   Expected<std::vector<EngineRequest>> prepared = prepare(std::move(request));
   if (!prepared)
     return prepared.takeError();
-  options.mayCut = cuts;
   Expected<std::unique_ptr<Engine>> engine = Engine::create(model, std::move(options));
   if (!engine)
     return engine.takeError();

@@ -25,6 +25,7 @@ __all__ = [
     "depth_of",
     "embed",
     "end",
+    "generated_of",
     "last",
     "linear",
     "next",
@@ -252,6 +253,22 @@ def end(
         "lariat.end",
         operands=[go],
     )
+
+
+def generated_of(
+    f: Builder,
+    rows: Value,
+    *,
+    result_type: Type,
+    name: str = "generated_of",
+) -> Value:
+    """Whether the token of each row was generated."""
+    (result,) = f.op(
+        "lariat.generated_of",
+        operands=[rows],
+        results=[(name, result_type)],
+    )
+    return result
 
 
 def last(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -14,10 +14,16 @@ import pytest
 
 import lariat
 from lariat.errors import ArtefactError
-from lariat.session import GenerateOptions, ScoreOptions
+from lariat.session import GenerateOptions, ScoreOptions, SlotUse
 from tests.integration.programs import Array, Continuation, Ids, Outcome
 
 ISAS = ("avx512", "avx2", "neon")
+
+
+def _read_slots(slots: Mapping[str, Sequence[Sequence[SlotUse]]]) -> dict[str, list[list[tuple[int, int]]]]:
+    return {
+        name: [[(slot.computed, slot.filled) for slot in layer] for layer in layers] for name, layers in slots.items()
+    }
 
 
 class Fast:
@@ -80,17 +86,7 @@ class Fast:
         if "threshold" in options:
             options["exit_threshold"] = options.pop("threshold")
         scores = self.session.score(sequences, ScoreOptions(**options))
-        return [
-            Outcome(
-                one.logits,
-                one.steps.tolist(),
-                {
-                    name: [[(slot.computed, slot.filled) for slot in layer] for layer in layers]
-                    for name, layers in one.slots.items()
-                },
-            )
-            for one in scores
-        ]
+        return [Outcome(one.logits, one.steps.tolist(), _read_slots(one.slots)) for one in scores]
 
     def encode(self, sequences: Sequence[Ids]) -> list[Array]:
         return [one.hidden for one in self.session.encode(sequences)]
@@ -99,4 +95,6 @@ class Fast:
         if "threshold" in options:
             options["exit_threshold"] = options.pop("threshold")
         results = self.session.generate(sequences, GenerateOptions(max_new_tokens=count, **options))
-        return [Continuation(list(one.tokens), list(one.steps), one.finish) for one in results]
+        return [
+            Continuation(list(one.tokens), list(one.steps), one.finish, _read_slots(one.slots or {})) for one in results
+        ]

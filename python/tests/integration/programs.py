@@ -160,6 +160,14 @@ class Continuation:
     tokens: list[int]
     steps: list[int]
     finish: str
+    slots: dict[str, list[list[tuple[int, int]]]]
+
+
+def _read_slots(answer: Mapping[str, Any]) -> dict[str, list[list[tuple[int, int]]]]:
+    return {
+        name: [[(slot["computed"], slot["filled"]) for slot in layer] for layer in layers]
+        for name, layers in answer.items()
+    }
 
 
 class Reference:
@@ -227,11 +235,7 @@ class Reference:
         for at, _ in enumerate(sequences):
             steps = tensors[f"steps.{at}"].tolist()
             assert steps == answer["steps"][at]
-            slots = {
-                name: [[(slot["computed"], slot["filled"]) for slot in layer] for layer in layers]
-                for name, layers in answer["slots"][at].items()
-            }
-            outcomes.append(Outcome(tensors[f"logits.{at}"], steps, slots))
+            outcomes.append(Outcome(tensors[f"logits.{at}"], steps, _read_slots(answer["slots"][at])))
         return outcomes
 
     def encode(self, sequences: Sequence[Ids]) -> list[Array]:
@@ -242,7 +246,10 @@ class Reference:
 
     def generate(self, sequences: Sequence[Ids], count: int, **options: Any) -> list[Continuation]:
         answer = self.request("generate", sequences=sequences, max_new_tokens=count, **options)
-        return [Continuation(one["tokens"], one["steps"], one["finish"]) for one in answer["results"]]
+        return [
+            Continuation(one["tokens"], one["steps"], one["finish"], _read_slots(slots))
+            for one, slots in zip(answer["results"], answer["slots"], strict=True)
+        ]
 
     def _last_words(self) -> str:
         self._process.wait(timeout=60)

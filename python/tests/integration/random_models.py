@@ -18,7 +18,36 @@ from lariat._ir.builder import F32, Builder, Region, Rows, RowTensor, Tensor, Va
 _OWN: dict[str, tuple[str, ...]] = {"skip": (), "slot0": (), "copy_last": ("propagate",), "propagate": ("copy_last",)}
 # Ends and policies go round, so that few seeds see all of them.
 _ENDS = ("threshold", "router", "threshold", "top_k", "threshold", "bound")
-_POLICIES = ("copy_last", "slot0", "propagate", "first", "latest", "union", "skip")
+_POLICIES = ("copy_last", "slot0", "propagate", "first", "latest", "union", "skip",
+             "last", "ring", "first_then_shared", "scoped", "phased", "phased")  # fmt: skip
+
+
+def _draw_policy(
+    g: np.random.Generator, name: str, own: Sequence[str], end: str, loops: int
+) -> tuple[str, tuple[str, ...]]:
+    """The policy of the loop's cache, and the missing modes that a caller may pick."""
+    order = "atomic" if end == "top_k" else str(g.choice(["atomic", "sequential"]))
+
+    def write(name: str, scope: str = "") -> str:
+        if name in own:
+            return f"#lariat.own<missing = {name}{scope}>"
+        if name == "last":
+            return f"#lariat.last<order = {order}>"
+        slots = f"<{g.integers(1, loops)}, order = {order}>" if name in ("ring", "first_then_shared") else ""
+        return f"#lariat.{name}{slots}"
+
+    if name == "phased":
+        parts = g.choice([*own, "first", "latest", "union", "last", "ring", "first_then_shared"], 2, replace=False)
+        scope = ", exit_scope = generated" if end == "threshold" and g.integers(2) else ""
+        return f"#lariat.phased<prompt = {write(parts[0], scope)}, generated = {write(parts[1])}>", ()
+    if name == "scoped":
+        mode = str(g.choice(own))
+        return write(mode, ", exit_scope = generated"), (mode, "compute") if end == "threshold" else ()
+    if name not in own:
+        return write(name), ()
+    allowed = tuple(mode for mode in _OWN[name] if mode in own)
+    more = f", allowed = [{', '.join(allowed)}]" if allowed else ""
+    return write(name, more), (name, *allowed, "compute") if end == "threshold" else ()
 
 
 @dataclass(frozen=True)
@@ -59,25 +88,22 @@ class RandomModel:
         g = np.random.default_rng([11, seed])
         end, name = _ENDS[seed % len(_ENDS)], _POLICIES[seed % len(_POLICIES)]
         own = [mode for mode in _OWN if end in ("threshold", "bound") or mode != "propagate"]
-        if name in _OWN and name not in own:
+        if (name in _OWN and name not in own) or (name == "scoped" and end in ("router", "top_k")):
             name = "skip"
-        allowed: tuple[str, ...] = ()
-        policy = f"#lariat.{name}"
-        if name in own:
-            allowed = tuple(mode for mode in _OWN[name] if mode in own)
-            more = f", allowed = [{', '.join(allowed)}]" if allowed else ""
-            policy = f"#lariat.own<missing = {name}{more}>"
-        missing = (name, *allowed, "compute") if name in own and end == "threshold" else ()
         kv_heads = int(g.integers(1, 3))
         flips = [bool(flip) for flip in g.integers(0, 2, 5)]
         norms: tuple[ops.NormKind, ...] = ("rms", "layer", "l2")
-        return RandomModel(
-            seed, end, policy, missing,
+        model = RandomModel(
+            seed, end, "", (),
             layers=int(g.integers(1, 3)), heads=kv_heads * int(g.integers(1, 3)), kv_heads=kv_heads,
             dim=int(g.choice([4, 6])), norm=norms[g.integers(3)], style="interleaved" if g.integers(2) else "half",
-            prelude=flips[0], injects=flips[1], indexed=flips[2], shifts=flips[3],
-            enters=flips[4] and not missing and name not in own, loops=int(g.integers(3, 6)),
+            prelude=flips[0], injects=flips[1], indexed=flips[2], shifts=flips[3], enters=False,
+            loops=int(g.integers(3, 6)),
         )  # fmt: skip
+        policy, missing = _draw_policy(np.random.default_rng([18, seed]), name, own, end, model.loops)
+        return replace(
+            model, policy=policy, missing=missing, enters=flips[4] and not missing and "#lariat.own" not in policy
+        )
 
     def with_loops(self, loops: int) -> RandomModel:
         return replace(self, loops=loops)
@@ -89,6 +115,17 @@ class RandomModel:
     @property
     def has_top_k(self) -> bool:
         return self.end == "top_k"
+
+    @property
+    def order(self) -> str:
+        """Of rows of the prompt."""
+        prompt = self.policy.partition("generated = ")[0] if self.is_phased else self.policy
+        return next((order for order in ("atomic", "sequential") if f"order = {order}" in prompt), "free")
+
+    @property
+    def is_phased(self) -> bool:
+        """Whether generated rows differ from those of a prompt."""
+        return "phased" in self.policy or "exit_scope" in self.policy
 
     def text(self) -> str:
         return _Writer(self).write()

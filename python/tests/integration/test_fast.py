@@ -73,6 +73,12 @@ def test_random_models_agree_with_the_reference_path(seed: int) -> None:
             assert_close(fast.score(batch, **chosen), reference.score(batch, **chosen))
         if model.has_top_k:
             assert_close(fast.score(batch), reference.score(batch))
+        if model.order == "atomic":  # segments are part of the input
+            assert_close(fast.score(batch, chunk=4, **options), reference.score(batch, chunk=4, **options))
+        if model.is_phased or model.order == "atomic":
+            threshold = {"threshold": 0.5} if model.has_exit else {}
+            found, expected = (one.generate(batch, 9, ignore_eos=True, **threshold) for one in (fast, reference))
+            assert found == expected
 
 
 @pytest.fixture(scope="module")

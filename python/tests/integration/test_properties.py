@@ -23,7 +23,7 @@ from tests.integration.fast import Fast
 from tests.integration.programs import Ids, Outcome, Reference
 from tests.integration.random_models import RandomModel
 
-SEEDS = range(10)
+SEEDS = range(13)
 # Families whose loop can be split into steps, and the others.
 FAMILIES = ("mor-token-sigmoid", "mor-expert-hybrid", "mor-expert-sharing", "ouro-propagate", "rrt-copy-last",
             "huginn-propagate", "hrm-h3-l1", *WITH_RULES)  # fmt: skip
@@ -52,6 +52,8 @@ class Case:
     vocab: int
     threshold: float | None
     has_top_k: bool
+    order: str = "free"
+    is_phased: bool = False
 
     @property
     def options(self) -> dict[str, object]:
@@ -74,7 +76,8 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
         if name.startswith("seed "):
             model = RandomModel.draw(int(name.removeprefix("seed ")))
             print(model)
-            return Case(name, model.text(), None, model.vocab, 0.5 if model.has_exit else None, model.has_top_k)
+            threshold = 0.5 if model.has_exit else None
+            return Case(name, model.text(), None, model.vocab, threshold, model.has_top_k, model.order, model.is_phased)
         family = write_named(folder, name)
         return Case(name, family.text, family.directory, family.vocab, family.threshold, family.has_top_k)
 
@@ -125,7 +128,9 @@ def test_steps_vary(case: Get, running: Run, name: str) -> None:
     """What the other tests compare is not trivial."""
     steps = {step for one in running(name).score(case(name).batch(), **case(name).options) for step in one.steps}
     text = case(name).text
-    if "lariat.exit" in text or "lariat.select" in text or "lariat.top_k" in text:
+    if "exit_scope" in text:
+        assert len(steps) == 1  # a prompt runs on
+    elif "lariat.exit" in text or "lariat.select" in text or "lariat.top_k" in text:
         assert len(steps) > 1
 
 
@@ -154,6 +159,8 @@ def test_a_row_does_not_depend_on_rows_after_it(case: Get, running: Run, name: s
 @pytest.mark.parametrize("chunk", [1, 5])
 @pytest.mark.parametrize("name", NAMES)
 def test_chunks_are_one_call(case: Get, running: Run, name: str, chunk: int) -> None:
+    if case(name).order == "atomic":
+        pytest.skip("how a prompt is cut is part of the input")
     batch, options = case(name).batch(), case(name).options
     assert_same(running(name).score(batch, chunk=chunk, **options), running(name).score(batch, **options))
 
@@ -164,12 +171,15 @@ def test_derived_steps_are_the_whole_function(case: Get, running: Run, name: str
     batch, options = case(name).batch(), case(name).options
     whole = running(name).score(batch, **options)
     assert_same(running(name).score(batch, derived=form, **options), whole)
-    assert_same(running(name).score(batch, derived=form, chunk=5, **options), whole)
+    chunks = running(name).score(batch, chunk=5, **options)
+    assert_same(running(name).score(batch, derived=form, chunk=5, **options), chunks)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_generating_is_scoring_what_was_generated(case: Get, running: Run, name: str) -> None:
     """Tokens and steps of a greedy run are those of one call on the whole sequence."""
+    if case(name).is_phased or case(name).order == "atomic":
+        pytest.skip("generated rows are not what the same rows are in a prompt")
     prompts, count = case(name).batch((4, 1, 7)), 8
     options = {"threshold": case(name).threshold} if case(name).threshold is not None else {}
     results = running(name).generate(prompts, count, ignore_eos=True, **options)
@@ -234,10 +244,13 @@ def test_code_does_not_grow_with_depth(seed: int) -> None:
 
 
 def live_entries(policy: str, steps: Sequence[int], loops: int, missing: str | None) -> list[tuple[int, int]]:
-    """Computed and filled entries per slot, by the policy's formula in n(d), the rows that reached depth d."""
+    """Computed and filled entries per slot of a prompt, by the policy's formula in n(d), rows that reached depth d."""
     reached = [sum(step > depth for step in steps) for depth in range(loops)]
+    policy = policy.partition(", generated = ")[0]
     mode = missing or (match[1] if (match := re.search(r"missing = (\w+)", policy)) else None)
-    if "first" in policy:
+    if match := re.search(r"(?:ring|first_then_shared)<(\d+)", policy):
+        return [(count, 0) for count in reached[: int(match[1])]]
+    if re.search(r"lariat\.(?:first|last)\b", policy):
         return [(reached[0], 0)]
     if mode == "compute":
         return [(len(steps), 0)] * loops
@@ -254,7 +267,9 @@ def test_cache_entries_follow_the_policys_formula(running: Run, case: Get, seed:
     options = {**case(name).options, **({"missing": missing} if missing else {})}
     for ids, one in zip(case(name).batch(), running(name).score(case(name).batch(), **options), strict=True):
         expected = live_entries(model.policy, one.steps, model.loops, missing)
-        assert one.slots["kv"] == [expected] * model.layers
+        for layer in one.slots["kv"]:
+            assert layer[: len(expected)] == expected
+            assert not any(map(sum, layer[len(expected) :]))  # slots of generated rows
         if model.prelude:
             assert one.slots["kv_prelude"] == [[(len(ids), 0)]]
 

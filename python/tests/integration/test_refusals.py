@@ -248,12 +248,8 @@ BROKEN_IR: dict[str, tuple[Callable[[str], str], str]] = {
     "layer outside": (replaced(r"@kv layers\(4\)", "@kv layers(2)"), ""),
     "huge layers": (replaced(r"@kv layers\(4\)", "@kv layers(99999999999999999999)"), "broken.mlir:"),
     "odd heads": (replaced(r"heads\(6\) dim\(32\)", "heads(5) dim(32)"), ""),
-    "ring": (replaced(POLICY, "policy(#lariat.ring<2, order = sequential>)"), "not built yet"),
-    "last": (replaced(POLICY, "policy(#lariat.last<order = sequential>)"), "not built yet"),
-    "phased": (
-        replaced(POLICY, "policy(#lariat.phased<prompt = #lariat.own<missing = skip>, generated = #lariat.first>)"),
-        "not built yet",
-    ),
+    "ring of free order": (replaced(POLICY, "policy(#lariat.ring<2, order = free>)"), "atomic or sequential, not free"),
+    "declared compute": (replaced(POLICY, "policy(#lariat.own<missing = compute>)"), "a choice of the caller"),
     "input name": (replaced(r'lariat\.input = "ids"', 'lariat.input = "idols"'), ""),
     "output name": (replaced(r'lariat\.output = "logits"', 'lariat.output = "logins"'), ""),
     "no input name": (replaced(r' {lariat\.input = "ids"}', ""), ""),
@@ -267,6 +263,34 @@ def test_broken_ir(lariat: Command, name: str) -> None:
     (lariat.folder / "broken.mlir").write_text(change((lariat.folder / "ouro.mlir").read_text()), encoding="latin-1")
     found = refused(lariat, "compile", "broken.mlir", output="out.lariat")
     assert message in found, found
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        ("rings<2>", "'rings<2>' is not a KV policy"),
+        ("ring<2>", "'ring<2>' is not a KV policy"),
+        ("ring<2, order = free>", "so its order is atomic or sequential, not free"),
+        ("first first", "'first first' is not a KV policy"),
+        ("mask<causal>", "'mask<causal>' is not a KV policy"),
+        ("", "'' is not a KV policy"),
+        ("own<missing = compute>", "a choice of the caller"),
+    ],
+)
+def test_policies_that_do_not_fit(lariat: Command, policy: str, message: str) -> None:
+    found = refused(lariat, "compile", "ouro.mlir", "--override-kv-policy", policy, output="out.lariat")
+    assert message in found, found
+
+
+def test_a_policy_for_a_model_without_a_loop_over_depth(lariat: Command) -> None:
+    found = refused(lariat, "compile", "albert.mlir", "--override-kv-policy", "first", output="out.lariat")
+    assert "the model has no cache of a loop over depth" in found, found
+
+
+def test_fill_regions_are_not_made_up(lariat: Command) -> None:
+    policy = "own<missing = propagate>"
+    found = refused(lariat, "compile", "mor-share.mlir", "--override-kv-policy", policy, output="out.lariat")
+    assert "no fill region appends to layer" in found, found
 
 
 @pytest.mark.parametrize("seed", range(16))

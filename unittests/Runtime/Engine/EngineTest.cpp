@@ -210,6 +210,21 @@ TEST(Engine, TenThousandRandomCancellationsLeaveNothingBehind) {
   EXPECT_EQ(model->getMemoryUse().pageBytes, 0);
 }
 
+TEST(Engine, APromptRunsInTheSegmentsOfItsOrder) {
+  std::shared_ptr<Model> model = openModel();
+  EngineRequest request = makeRequest({1, 2, 0, 1, 2, 0, 1, 2, 0}, 4);
+  for (auto [order, calls] : {std::pair(RowOrder::Free, 3), {RowOrder::Atomic, 1}, {RowOrder::Sequential, 9}}) {
+    std::unique_ptr<Engine> engine = createEngine(model, {.maxRows = 4});
+    request.promptOrder = request.generatedOrder = order;
+    engine->submit(request);
+    std::map<int64_t, Outcome> outcomes;
+    for (; outcomes.empty(); collect(*engine, outcomes))
+      engine->tick();
+    EXPECT_EQ(engine->getCounts().whole.calls, calls);
+    EXPECT_EQ(engine->getCounts().whole.rows, 9);
+  }
+}
+
 TEST(Engine, NothingIsAskedForNothingIsGiven) {
   std::shared_ptr<Model> model = openModel();
   std::unique_ptr<Engine> engine = createEngine(model);

@@ -58,8 +58,8 @@ static void append(const Call *call, const std::vector<int64_t> &depths, const i
 static void addVisible(const Call *call, int64_t rows, float *sums) {
   std::vector<int64_t> slots(rows, 0);
   std::vector<View> views(rows);
-  services->view(call, /*cache=*/0, getPort<int64_t>(call, kRows), rows, slots.data(), /*lookUp=*/0, /*ahead=*/1,
-                 views.data());
+  services->view(call, /*cache=*/0, getPort<int64_t>(call, kRows), rows, slots.data(), /*lookUp=*/0,
+                 /*generatedSlots=*/nullptr, /*generatedLookUp=*/0, /*ahead=*/1, views.data());
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t index = 0; index < views[row].count; ++index) {
       const View &view = views[row];

@@ -32,9 +32,10 @@ enum RowFlag : int64_t {
 /// Values of a cache's `present` memory, i8 per (sequence, layer, slot, position).
 enum Presence : int64_t {
   kAbsent = 0,
-  kComputed = 1,    ///< the row's own entry
-  kFilled = 2,      ///< written for a row that had stopped
-  kPrefixEntry = 4, ///< added for a row inside the prefix
+  kComputed = 1,       ///< the row's own entry
+  kFilled = 2,         ///< written for a row that had stopped
+  kPrefixEntry = 4,    ///< added for a row inside the prefix
+  kGeneratedEntry = 8, ///< added for a row whose token was generated
 };
 
 /// Arguments that every entry function has after its own, in the order of the module's caches, then of its states:

@@ -51,10 +51,9 @@ struct EngineOptions {
   int64_t maxRows = 512;   ///< of a tick
   int64_t chunkRows = 256; ///< of a prompt that enter together while others generate
   Order order = Order::Oldest;
-  bool mayCut = true;  ///< whether a prompt may be run in chunks
   bool refills = true; ///< false: rows enter only when the loop is empty, as in engines that batch by token
   LoopRun loop = LoopRun::Auto;
-  bool prefixCache = true; ///< whether requests share rows; without effect where a prompt must not be cut
+  bool prefixCache = true; ///< whether requests share rows; without effect where their order is not free
   bool keepsProfile = false;
 };
 
@@ -63,6 +62,9 @@ struct EngineRequest {
   std::vector<int64_t> prompt;
   int64_t loops = 1;
   float threshold = 0;
+  /// Of rows of the prompt: free, it may be run in chunks; atomic, it runs whole; sequential, row by row. Of generated
+  /// rows: unless free, they run row by row too when they are computed again.
+  RowOrder promptOrder = RowOrder::Free, generatedOrder = RowOrder::Free;
   int64_t prefix = 0;
   int64_t maxNewTokens = 0;
   SamplingOptions sampling;
@@ -160,6 +162,9 @@ private:
   void admit();
   /// Whether a request should wait for rows that one that runs is about to have in common with it.
   bool waitsForRows(Running &one) const;
+  /// How many rows of a request may enter together.
+  int64_t countChunk(const Running &one) const;
+  bool mayAddChunk(const Running &one) const;
   /// The next rows of a request, to the scheduler.
   void addChunk(Running &one);
   /// Gives the sequence of a request away, for others to begin with.

@@ -6,6 +6,7 @@
 #define LARIAT_RUNTIME_KV_KVPOOL_H
 
 #include "lariat/Runtime/KV/SequenceCache.h"
+#include "lariat/Runtime/Load/Manifest.h"
 
 #include <memory>
 #include <span>
@@ -13,17 +14,17 @@
 
 namespace lariat::runtime {
 
+/// Slots of a cache that sets no bound.
+inline constexpr int64_t kMostSlots = int64_t(1) << 20;
+
 /// What the pool knows of a cache.
 struct CacheFacts {
   std::string name;
   PageLayout layout;
   int64_t slotsAtMost = 1;
   bool transient = false; ///< emptied whenever it is written to anew, and after a call
-};
-
-/// The rows of one sequence in a call, by the depth that they start at.
-struct DepthCount {
-  int64_t depth = 0, numRows = 0;
+  bool looped = true;     ///< else a row may write any slot
+  SlotRule prompt = {}, generated = {};
 };
 
 /// Counts entries of sequences in one cache; on a page that several of them hold, the most that one has there.
@@ -52,10 +53,10 @@ public:
   const PageBudget &getBudget() const { return budget; }
   void releaseReserved();
 
-  /// The most pages that rows may need which start at these depths and write `slotsPerRow` slots each; copies of shared
-  /// pages count.
-  static int64_t countPages(const SequenceCache &cache, const PagePool &pool, std::span<const DepthCount> depths,
-                            int64_t slotsPerRow, int64_t slotsAtMost);
+  /// The most pages that rows of one sequence may need which run `loops` loop steps from their depths on: lines of a row
+  /// table. Copies of shared pages count.
+  static int64_t countPages(const CacheFacts &facts, const SequenceCache &cache, const PagePool &pool,
+                            const int64_t *table, int64_t rows, int64_t loops);
 
   /// As SequenceCache::share, for all caches of a sequence; an error, for want of pages, shares nothing.
   Status share(std::span<const SequenceCache> from, std::span<SequenceCache> to, int32_t position);

@@ -9,6 +9,7 @@
 
 #include "lariat/Runtime/KV/Table.h"
 
+#include <compare>
 #include <map>
 #include <memory>
 
@@ -43,19 +44,24 @@ struct ViewMemory {
 
 class SequenceCache {
 public:
-  /// What a row asks for.
+  /// What a row asks for: how it finds entries, and, where that is another way, those of generated rows.
   struct Query {
     int64_t slot;
     LookUp lookUp;
+    bool isPhased = false; ///< whether the following hold for entries of generated rows
+    int64_t generatedSlot = 0;
+    LookUp generatedLookUp = LookUp::Exact;
+
+    auto operator<=>(const Query &) const = default;
   };
 
   /// To be called before the first use in a call that writes at most `numNew` entries to a slot.
   void startCall(int64_t numNew) { roomPerSlot = numNew; }
   /// The entry of a position in a slot; see Table::reserve.
-  abi::EntryRef reserve(int64_t slot, int32_t position, bool inPrefix, bool filled, PagePool &pool, ViewMemory &memory);
+  abi::EntryRef reserve(int64_t slot, int32_t position, EntryFacts facts, PagePool &pool, ViewMemory &memory);
   /// All entries that rows may look at which ask this; every row that asks the same in a call gets the same arrays, until
   /// something is written.
-  abi::View view(const Query &query, ViewMemory &memory);
+  abi::View view(Query query, ViewMemory &memory);
   /// Drops all entries of a slot and keeps its pages. Views of the slot's own table are over, others stay.
   void restart(int64_t slot, ViewMemory &memory);
   /// Pages for copies that `share` takes.
@@ -87,11 +93,12 @@ private:
   /// Makes lists anew when they are asked for; what views of this call show stays.
   void outdateLists(ViewMemory &memory);
   bool isWhole(const Query &query) const;
+  bool hasGenerated() const;
   const EntryList &merge(const Query &query, ViewMemory &memory);
 
   std::vector<std::unique_ptr<Table>> tables;
   std::vector<uint64_t> touchedIn; ///< last call that made room in a table
-  std::map<std::pair<LookUp, int64_t>, Merged> lists;
+  std::map<Query, Merged> lists;
   int64_t roomPerSlot = 0;
 };
 

@@ -29,13 +29,20 @@ struct PageLayout {
   int64_t getPageBytes() const { return getEntryBytes() * abi::kPageEntries; }
 };
 
+/// What a table keeps of the row that wrote an entry.
+struct EntryFacts {
+  bool inPrefix = false;    ///< inside the bidirectional prefix
+  bool filled = false;      ///< had stopped before
+  bool isGenerated = false; ///< its token was generated
+};
+
 class Table {
 public:
   /// Makes room for `count` more entries without moving `getPages()` or `getPositions()` until the next call of this.
   void makeRoom(int64_t count);
   /// The entry of a position: the one that it has, else a new one at the end. The page is null where no page or no room
   /// is left.
-  abi::EntryRef reserve(int32_t position, bool inPrefix, bool filled, PagePool &pool);
+  abi::EntryRef reserve(int32_t position, EntryFacts facts, PagePool &pool);
   /// Entries at positions before `position`.
   int64_t countBefore(int32_t position) const;
   /// Pages for copies that `share` takes.
@@ -57,6 +64,10 @@ public:
 
   int64_t size() const { return static_cast<int64_t>(positions.size()); }
   int64_t getNumFilled() const { return numFilled; }
+  int64_t getNumGenerated() const { return numGenerated; }
+  bool isGenerated(int64_t index) const { return marks[index] & kGeneratedMark; }
+  /// The index of a position's entry, or -1.
+  int64_t find(int32_t position) const;
   int64_t getNumPages() const { return static_cast<int64_t>(pages.size()); }
   /// Entries that fit without another page.
   int64_t getRoom() const { return getNumPages() * abi::kPageEntries - size(); }
@@ -70,16 +81,18 @@ public:
   abi::EntryRef getRef(int64_t index) const { return {pages[index / abi::kPageEntries], index % abi::kPageEntries}; }
 
 private:
-  int64_t find(int32_t position) const;
+  enum Mark : uint8_t { kFilledMark = 1, kGeneratedMark = 2 };
+
   void loseOrder();
+  void countMarks();
   bool own(int64_t index, PagePool &pool);
   int64_t countShareable(int32_t position) const;
 
   AlignedVector<std::byte *> pages;
   AlignedVector<int32_t> positions;
-  std::vector<uint8_t> isFilled;
+  std::vector<uint8_t> marks;   ///< one per entry
   std::vector<int32_t> indexOf; ///< of a table that is not ordered: index + 1 by position
-  int64_t numFilled = 0;
+  int64_t numFilled = 0, numGenerated = 0;
   int32_t last = -1;
   bool ordered = true;
 };

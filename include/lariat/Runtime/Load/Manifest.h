@@ -69,6 +69,27 @@ struct CodeObject {
   std::vector<std::string> features; ///< that it requires of the machine
 };
 
+/// What results depend on besides rows and depths, from the least to the most.
+enum class RowOrder {
+  Free,      ///< nothing
+  Atomic,    ///< which rows of a prompt run together
+  Sequential ///< nothing, but a row starts when the one before has finished
+};
+
+/// Which slot a row at a depth writes; see lariat::SlotRule of the compiler.
+struct SlotRule {
+  enum Kind { Own, First, Shared, Ring };
+  Kind kind = Own;
+  int64_t slots = 0;               ///< of Shared and Ring
+  RowOrder order = RowOrder::Free; ///< where depths share a slot
+
+  /// -1: the row writes nothing.
+  int64_t getSlot(int64_t depth) const;
+  /// Slots that a row may write in `loops` loop steps.
+  int64_t getNumSlots(int64_t loops) const;
+  RowOrder getOrder(int64_t loops) const;
+};
+
 /// A KV cache.
 struct Cache {
   std::string name;
@@ -76,13 +97,12 @@ struct Cache {
   ElementType type = ElementType::F32;
   bool looped = false;
   std::optional<int64_t> slotsAtMost;
-  bool transient = false; ///< of attention among the rows of one call; numbered behind the model's
+  bool transient = false;     ///< of attention among the rows of one call; numbered behind the model's
+  SlotRule prompt, generated; ///< of rows of either kind
 
   /// Bytes of keys and values of one entry, all layers.
   int64_t getEntryBytes() const { return layers * heads * 2 * dim * getElementBytes(type); }
   int64_t getPageBytes() const;
-  /// Slots that a row may write which runs `loops` loop steps.
-  int64_t getSlotsPerRow(int64_t loops) const;
 };
 
 /// A lariat.state: [layer][depth][width] per sequence.

@@ -27,6 +27,8 @@ Status verifyMissing(const SessionFacts &facts, const Request &request);
 
 /// Whether rows may draft which run at most `loops` loop steps; success where none is asked to.
 Status verifySpeculation(const SessionFacts &facts, const GenerateRequest &request, int64_t loops);
+/// Whether rows may run one by one, where the order of the model at so many loop steps asks for it.
+Status verifyOrder(const SessionFacts &facts, const Request &request, const std::string &mode, int64_t loops);
 
 /// One state per sequence, of `width` columns; no columns: the model takes none.
 Status verifyInitialState(const ScoreRequest &request, int64_t width);

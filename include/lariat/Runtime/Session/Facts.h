@@ -30,11 +30,12 @@ struct CacheRule {
   bool looped = false;
   std::optional<int64_t> depths;      ///< that it knows, where that is declared
   std::optional<int64_t> slotsAtMost; ///< none: one per loop step
-  std::optional<int64_t> loopsAtMost; ///< that its policy can run
-  std::string refusal;                ///< what the policy says beyond
+  SlotRule prompt, generated;         ///< of rows of either kind
 
   /// Slots of a layer when loops run `loops` steps.
   int64_t getNumSlots(int64_t loops) const;
+  /// What rows of the prompt, or generated ones, depend on that run so many loop steps.
+  RowOrder getOrder(int64_t loops, bool generated) const;
 };
 
 /// A weight with one value per depth and none beyond.
@@ -56,14 +57,12 @@ struct SessionFacts {
   bool hasTopK = false;
   bool hasPrefixMask = false;
   bool lacksDecodeRule = false;
-  bool hasFreeOrder = false; ///< at the default number of loop steps
-  std::string boundOrder;    ///< where it is not free: "cache @kv has order sequential"
-  bool hasStates = false;    ///< of recurrent mixers, which cannot be taken back
+  bool hasStates = false; ///< of recurrent mixers, which cannot be taken back
 
   bool isDecoder() const { return kind == "decoder"; }
   bool canGenerate() const { return isDecoder() && !lacksDecodeRule; }
-  /// Whether a row may run all loop steps before a later row of its sequence starts.
-  bool mayChunk(int64_t loopSteps) const;
+  /// The strictest order of the caches, for rows of the prompt or generated ones that run so many loop steps.
+  RowOrder getOrder(int64_t loopSteps, bool generated) const;
 };
 
 /// Facts of a manifest that parseManifest accepted; `place` is its path, for messages.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Private to the runtime. How the rows of a request are cut into calls. Every sequence comes in order, and a row's result
-// depends on its own sequence only, so the cut changes time and memory, never a result.
+// depends on its own sequence only, so the cut changes time and memory, never a result; but for models of atomic order,
+// whose calls are the segments of a prompt, cut where the caller says so.
 
 #ifndef LARIAT_RUNTIME_SESSION_PLAN_H
 #define LARIAT_RUNTIME_SESSION_PLAN_H

@@ -67,7 +67,7 @@ public:
   Expected<std::vector<SequenceScores>> encode(const Request &request);
   Expected<std::unique_ptr<Generation>> generate(GenerateRequest request);
 
-  /// An engine for this model; `options.mayCut` is set by what the model allows at its default number of loop steps.
+  /// An engine for this model.
   Expected<std::unique_ptr<Engine>> createEngine(EngineOptions options) const;
   /// A request per sequence, checked against the model; it must ask for the missing mode of the engine.
   Expected<std::vector<EngineRequest>> prepare(GenerateRequest request) const;
@@ -81,14 +81,14 @@ private:
 
   /// What a request asks of all its rows.
   Expected<RunSettings> readSettings(const Request &request, const std::string &mode) const;
-  /// The shared part of requests that score: settings, functions, sequences.
-  Expected<std::unique_ptr<BatchRunner>> start(const Request &request, const std::string &mode, Form form,
-                                               const std::vector<StateArray> &initialState,
-                                               std::vector<std::vector<int32_t>> capacity = {});
-  Expected<std::vector<SequenceScores>> runAll(BatchRunner &runner, const Request &request,
-                                               const std::vector<std::vector<struct RowSpan>> &calls);
-  /// Whether the sequences of a request may be cut where nobody asks for it.
-  bool mayCut(const Request &request, const std::string &mode) const;
+  /// What requests that score have in common.
+  Expected<std::vector<SequenceScores>> runAll(const Request &request, RunSettings settings, Form form,
+                                               std::optional<int64_t> chunk);
+  Expected<std::vector<SequenceScores>> feedAll(BatchRunner &runner, const Request &request,
+                                                const std::vector<std::vector<struct RowSpan>> &calls);
+  /// The calls of a request, cut where the model allows it or the caller asks for it.
+  std::vector<std::vector<struct RowSpan>> planFor(const Request &request, const RunSettings &settings,
+                                                   std::optional<int64_t> chunk) const;
 
   std::shared_ptr<Model> model;
   SessionFacts facts;

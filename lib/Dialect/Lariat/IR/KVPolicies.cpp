@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What each KV policy means: slots, append slot, look-up, memory, order. dialects/Lariat/README.md has the same as a
-// table. A policy whose result depends on the order in which rows run is declared but not built yet.
+// What each KV policy means: slots, look-up, memory, order. dialects/Lariat/README.md has the same as a table.
 
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
 
@@ -13,22 +12,14 @@
 using namespace mlir;
 using namespace lariat;
 
-static AppendSlot always(OpBuilder &builder, Location loc, Value slot) {
-  return {slot, arith::ConstantOp::create(builder, loc, builder.getBoolAttr(true))};
-}
-
-static Value indexConstant(OpBuilder &builder, Location loc, int64_t value) {
-  return arith::ConstantIndexOp::create(builder, loc, value);
-}
-
 static int64_t sumOf(ArrayRef<int64_t> values) { return std::accumulate(values.begin(), values.end(), int64_t(0)); }
 
-/// Why a policy that overwrites slots cannot run yet; empty where each depth has a slot of its own after all.
-static std::string notBuiltUnlessOwn(StringRef name, int64_t slots, int64_t maxDepth) {
-  if (maxDepth > 0 && slots >= maxDepth)
-    return {};
-  return ("KV policy '" + name + "' with fewer slots than depths is not built yet").str();
+/// Entries of depths that have a slot each.
+static int64_t sumOfSlots(ArrayRef<int64_t> rowsPerDepth, int64_t slots) {
+  return sumOf(rowsPerDepth.take_front(std::min<size_t>(slots, rowsPerDepth.size())));
 }
+
+static int64_t firstOf(ArrayRef<int64_t> rowsPerDepth) { return rowsPerDepth.empty() ? 0 : rowsPerDepth.front(); }
 
 static LogicalResult verifySlots(function_ref<InFlightDiagnostic()> emitError, StringRef name, int64_t slots) {
   if (slots > 0)
@@ -43,14 +34,64 @@ static LogicalResult verifyOverwriting(function_ref<InFlightDiagnostic()> emitEr
 }
 
 //===----------------------------------------------------------------------===//
+// Slots in IR
+//===----------------------------------------------------------------------===//
+
+bool lariat::isPhased(KVPolicyAttrInterface policy) {
+  return policy.getForRows(/*generated=*/false) != policy.getForRows(/*generated=*/true);
+}
+
+bool lariat::propagates(KVPolicyAttrInterface policy) {
+  auto propagatesFor = [&](bool generated) {
+    return policy.getForRows(generated).getMissingMode() == MissingMode::Propagate;
+  };
+  return propagatesFor(false) || propagatesFor(true);
+}
+
+Value lariat::buildSlot(OpBuilder &builder, Location loc, SlotRule rule, Value depth) {
+  auto constant = [&](int64_t value) { return arith::ConstantIndexOp::create(builder, loc, value).getResult(); };
+  switch (rule.kind) {
+  case SlotRule::Own:
+    return depth;
+  case SlotRule::First:
+    return constant(0);
+  case SlotRule::Shared:
+    if (rule.slots == 1)
+      return constant(0);
+    return arith::MinSIOp::create(builder, loc, depth, constant(rule.slots - 1));
+  case SlotRule::Ring:
+    return arith::RemUIOp::create(builder, loc, depth, constant(rule.slots));
+  }
+  llvm_unreachable("enumeration covered");
+}
+
+AppendSlot lariat::buildAppendSlot(OpBuilder &builder, Location loc, KVPolicyAttrInterface policy, bool filled,
+                                   Value depth, function_ref<Value()> buildIsGenerated) {
+  auto buildFor = [&](KVPolicyAttrInterface one) -> AppendSlot {
+    SlotRule rule = one.getSlotRule();
+    Value slot = buildSlot(builder, loc, rule, depth);
+    if (rule.kind == SlotRule::First)
+      return {slot, arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, depth, slot)};
+    bool writes = !filled || one.getMissingMode() == MissingMode::Propagate;
+    return {slot, arith::ConstantOp::create(builder, loc, builder.getBoolAttr(writes))};
+  };
+  AppendSlot prompt = buildFor(policy.getForRows(/*generated=*/false));
+  if (!isPhased(policy))
+    return prompt;
+  AppendSlot generated = buildFor(policy.getForRows(/*generated=*/true));
+  Value isGenerated = buildIsGenerated();
+  return {arith::SelectOp::create(builder, loc, isGenerated, generated.slot, prompt.slot),
+          arith::SelectOp::create(builder, loc, isGenerated, generated.writes, prompt.writes)};
+}
+
+//===----------------------------------------------------------------------===//
 // own
 //===----------------------------------------------------------------------===//
 
-int64_t OwnAttr::getNumSlots(int64_t maxDepth) const { return maxDepth; }
+static bool fillsAll(MissingMode mode) { return mode == MissingMode::Propagate || mode == MissingMode::Compute; }
 
-AppendSlot OwnAttr::buildAppendSlot(OpBuilder &builder, Location loc, Value depth) const {
-  return always(builder, loc, depth);
-}
+int64_t OwnAttr::getNumSlots(int64_t maxDepth) const { return maxDepth; }
+SlotRule OwnAttr::getSlotRule() const { return {SlotRule::Own}; }
 
 LookUp OwnAttr::getLookUp() const {
   switch (getMissing()) {
@@ -67,6 +108,7 @@ LookUp OwnAttr::getLookUp() const {
 }
 
 std::optional<MissingMode> OwnAttr::getMissingMode() const { return getMissing(); }
+std::optional<ExitScope> OwnAttr::findExitScope() const { return getExitScope(); }
 
 bool OwnAttr::allowsMissing(MissingMode mode) const {
   return mode == getMissing() || mode == MissingMode::Compute || llvm::is_contained(getAllowed(), mode);
@@ -79,54 +121,32 @@ KVPolicyAttrInterface OwnAttr::withMissing(MissingMode mode) const {
 RowOrder OwnAttr::getRowOrder(int64_t) const { return RowOrder::Free; }
 
 int64_t OwnAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const {
-  bool filled = getMissing() == MissingMode::Propagate || getMissing() == MissingMode::Compute;
-  if (!filled)
-    return sumOf(rowsPerDepth);
-  return rowsPerDepth.empty() ? 0 : rowsPerDepth.front() * static_cast<int64_t>(rowsPerDepth.size());
+  return fillsAll(getMissing()) ? firstOf(rowsPerDepth) * static_cast<int64_t>(rowsPerDepth.size())
+                                : sumOf(rowsPerDepth);
 }
 
-std::string OwnAttr::getFormula() const {
-  bool filled = getMissing() == MissingMode::Propagate || getMissing() == MissingMode::Compute;
-  return filled ? "n(0) * R" : "sum over d < R of n(d)";
-}
-
-std::string OwnAttr::getNotBuiltReason(int64_t) const {
-  return getExitScope() == ExitScope::All ? "" : "exit_scope = generated is not built yet";
-}
+std::string OwnAttr::getFormula() const { return fillsAll(getMissing()) ? "n(0) * R" : "sum over d < R of n(d)"; }
 
 //===----------------------------------------------------------------------===//
 // first
 //===----------------------------------------------------------------------===//
 
 int64_t FirstAttr::getNumSlots(int64_t) const { return 1; }
-
-AppendSlot FirstAttr::buildAppendSlot(OpBuilder &builder, Location loc, Value depth) const {
-  Value zero = indexConstant(builder, loc, 0);
-  return {zero, arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, depth, zero)};
-}
-
+SlotRule FirstAttr::getSlotRule() const { return {SlotRule::First}; }
 LookUp FirstAttr::getLookUp() const { return LookUp::First; }
 std::optional<MissingMode> FirstAttr::getMissingMode() const { return std::nullopt; }
 bool FirstAttr::allowsMissing(MissingMode) const { return false; }
 KVPolicyAttrInterface FirstAttr::withMissing(MissingMode) const { return *this; }
 RowOrder FirstAttr::getRowOrder(int64_t) const { return RowOrder::Free; }
-int64_t FirstAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const {
-  return rowsPerDepth.empty() ? 0 : rowsPerDepth.front();
-}
+int64_t FirstAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const { return firstOf(rowsPerDepth); }
 std::string FirstAttr::getFormula() const { return "n(0)"; }
-std::string FirstAttr::getNotBuiltReason(int64_t) const { return {}; }
 
 //===----------------------------------------------------------------------===//
 // first_then_shared, ring, last: depths share slots
 //===----------------------------------------------------------------------===//
 
 int64_t FirstThenSharedAttr::getNumSlots(int64_t maxDepth) const { return std::min(getSlots(), maxDepth); }
-
-AppendSlot FirstThenSharedAttr::buildAppendSlot(OpBuilder &builder, Location loc, Value depth) const {
-  Value last = indexConstant(builder, loc, getSlots() - 1);
-  return always(builder, loc, arith::MinSIOp::create(builder, loc, depth, last));
-}
-
+SlotRule FirstThenSharedAttr::getSlotRule() const { return {SlotRule::Shared, getSlots()}; }
 LookUp FirstThenSharedAttr::getLookUp() const { return LookUp::Exact; }
 std::optional<MissingMode> FirstThenSharedAttr::getMissingMode() const { return std::nullopt; }
 bool FirstThenSharedAttr::allowsMissing(MissingMode) const { return false; }
@@ -135,13 +155,10 @@ RowOrder FirstThenSharedAttr::getRowOrder(int64_t maxDepth) const {
   return getSlots() >= maxDepth ? RowOrder::Free : getOrder();
 }
 int64_t FirstThenSharedAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const {
-  return sumOf(rowsPerDepth.take_front(getSlots()));
+  return sumOfSlots(rowsPerDepth, getSlots());
 }
 std::string FirstThenSharedAttr::getFormula() const {
   return "sum over d < min(R, " + std::to_string(getSlots()) + ") of n(d)";
-}
-std::string FirstThenSharedAttr::getNotBuiltReason(int64_t maxDepth) const {
-  return notBuiltUnlessOwn(getMnemonic(), getSlots(), maxDepth);
 }
 LogicalResult FirstThenSharedAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t slots, RowOrder order) {
   return failure(failed(verifySlots(emitError, getMnemonic(), slots)) ||
@@ -149,47 +166,28 @@ LogicalResult FirstThenSharedAttr::verify(function_ref<InFlightDiagnostic()> emi
 }
 
 int64_t RingAttr::getNumSlots(int64_t maxDepth) const { return std::min(getSlots(), maxDepth); }
-
-AppendSlot RingAttr::buildAppendSlot(OpBuilder &builder, Location loc, Value depth) const {
-  Value slots = indexConstant(builder, loc, getSlots());
-  return always(builder, loc, arith::RemUIOp::create(builder, loc, depth, slots));
-}
-
+SlotRule RingAttr::getSlotRule() const { return {SlotRule::Ring, getSlots()}; }
 LookUp RingAttr::getLookUp() const { return LookUp::Exact; }
 std::optional<MissingMode> RingAttr::getMissingMode() const { return std::nullopt; }
 bool RingAttr::allowsMissing(MissingMode) const { return false; }
 KVPolicyAttrInterface RingAttr::withMissing(MissingMode) const { return *this; }
 RowOrder RingAttr::getRowOrder(int64_t maxDepth) const { return getSlots() >= maxDepth ? RowOrder::Free : getOrder(); }
-int64_t RingAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const {
-  return sumOf(rowsPerDepth.take_front(getSlots()));
-}
+int64_t RingAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const { return sumOfSlots(rowsPerDepth, getSlots()); }
 std::string RingAttr::getFormula() const { return "sum over d < min(R, " + std::to_string(getSlots()) + ") of n(d)"; }
-std::string RingAttr::getNotBuiltReason(int64_t maxDepth) const {
-  return notBuiltUnlessOwn(getMnemonic(), getSlots(), maxDepth);
-}
 LogicalResult RingAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t slots, RowOrder order) {
   return failure(failed(verifySlots(emitError, getMnemonic(), slots)) ||
                  failed(verifyOverwriting(emitError, getMnemonic(), order)));
 }
 
 int64_t LastAttr::getNumSlots(int64_t) const { return 1; }
-
-AppendSlot LastAttr::buildAppendSlot(OpBuilder &builder, Location loc, Value) const {
-  return always(builder, loc, indexConstant(builder, loc, 0));
-}
-
+SlotRule LastAttr::getSlotRule() const { return {SlotRule::Shared, 1}; }
 LookUp LastAttr::getLookUp() const { return LookUp::First; }
 std::optional<MissingMode> LastAttr::getMissingMode() const { return std::nullopt; }
 bool LastAttr::allowsMissing(MissingMode) const { return false; }
 KVPolicyAttrInterface LastAttr::withMissing(MissingMode) const { return *this; }
-RowOrder LastAttr::getRowOrder(int64_t maxDepth) const { return maxDepth == 1 ? RowOrder::Free : getOrder(); }
-int64_t LastAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const {
-  return rowsPerDepth.empty() ? 0 : rowsPerDepth.front();
-}
+RowOrder LastAttr::getRowOrder(int64_t maxDepth) const { return maxDepth <= 1 ? RowOrder::Free : getOrder(); }
+int64_t LastAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const { return firstOf(rowsPerDepth); }
 std::string LastAttr::getFormula() const { return "n(0)"; }
-std::string LastAttr::getNotBuiltReason(int64_t maxDepth) const {
-  return notBuiltUnlessOwn(getMnemonic(), 1, maxDepth);
-}
 LogicalResult LastAttr::verify(function_ref<InFlightDiagnostic()> emitError, RowOrder order) {
   return verifyOverwriting(emitError, getMnemonic(), order);
 }
@@ -199,9 +197,7 @@ LogicalResult LastAttr::verify(function_ref<InFlightDiagnostic()> emitError, Row
 //===----------------------------------------------------------------------===//
 
 int64_t LatestAttr::getNumSlots(int64_t maxDepth) const { return maxDepth; }
-AppendSlot LatestAttr::buildAppendSlot(OpBuilder &builder, Location loc, Value depth) const {
-  return always(builder, loc, depth);
-}
+SlotRule LatestAttr::getSlotRule() const { return {SlotRule::Own}; }
 LookUp LatestAttr::getLookUp() const { return LookUp::NewestAtMost; }
 std::optional<MissingMode> LatestAttr::getMissingMode() const { return std::nullopt; }
 bool LatestAttr::allowsMissing(MissingMode) const { return false; }
@@ -209,12 +205,9 @@ KVPolicyAttrInterface LatestAttr::withMissing(MissingMode) const { return *this;
 RowOrder LatestAttr::getRowOrder(int64_t) const { return RowOrder::Free; }
 int64_t LatestAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const { return sumOf(rowsPerDepth); }
 std::string LatestAttr::getFormula() const { return "sum over d < R of n(d)"; }
-std::string LatestAttr::getNotBuiltReason(int64_t) const { return {}; }
 
 int64_t UnionAttr::getNumSlots(int64_t maxDepth) const { return maxDepth; }
-AppendSlot UnionAttr::buildAppendSlot(OpBuilder &builder, Location loc, Value depth) const {
-  return always(builder, loc, depth);
-}
+SlotRule UnionAttr::getSlotRule() const { return {SlotRule::Own}; }
 LookUp UnionAttr::getLookUp() const { return LookUp::AllAtMost; }
 std::optional<MissingMode> UnionAttr::getMissingMode() const { return std::nullopt; }
 bool UnionAttr::allowsMissing(MissingMode) const { return false; }
@@ -222,31 +215,42 @@ KVPolicyAttrInterface UnionAttr::withMissing(MissingMode) const { return *this; 
 RowOrder UnionAttr::getRowOrder(int64_t) const { return RowOrder::Free; }
 int64_t UnionAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const { return sumOf(rowsPerDepth); }
 std::string UnionAttr::getFormula() const { return "sum over d < R of n(d)"; }
-std::string UnionAttr::getNotBuiltReason(int64_t) const { return {}; }
 
 //===----------------------------------------------------------------------===//
-// phased: the larger of two is the bound
+// phased: bounds are the larger of both
 //===----------------------------------------------------------------------===//
 
+KVPolicyAttrInterface PhasedAttr::getForRows(bool generated) const { return generated ? getGenerated() : getPrompt(); }
 int64_t PhasedAttr::getNumSlots(int64_t maxDepth) const {
   return std::max(getPrompt().getNumSlots(maxDepth), getGenerated().getNumSlots(maxDepth));
 }
-AppendSlot PhasedAttr::buildAppendSlot(OpBuilder &builder, Location loc, Value depth) const {
-  return getPrompt().buildAppendSlot(builder, loc, depth);
-}
+SlotRule PhasedAttr::getSlotRule() const { return getPrompt().getSlotRule(); }
 LookUp PhasedAttr::getLookUp() const { return getPrompt().getLookUp(); }
-std::optional<MissingMode> PhasedAttr::getMissingMode() const { return getGenerated().getMissingMode(); }
-bool PhasedAttr::allowsMissing(MissingMode mode) const { return getGenerated().allowsMissing(mode); }
-KVPolicyAttrInterface PhasedAttr::withMissing(MissingMode mode) const {
-  return PhasedAttr::get(getContext(), getPrompt(), getGenerated().withMissing(mode));
-}
-RowOrder PhasedAttr::getRowOrder(int64_t maxDepth) const {
-  return std::max(getPrompt().getRowOrder(maxDepth), getGenerated().getRowOrder(maxDepth));
-}
+std::optional<MissingMode> PhasedAttr::getMissingMode() const { return std::nullopt; }
+bool PhasedAttr::allowsMissing(MissingMode) const { return false; }
+KVPolicyAttrInterface PhasedAttr::withMissing(MissingMode) const { return *this; }
+std::optional<ExitScope> PhasedAttr::findExitScope() const { return getPrompt().findExitScope(); }
+RowOrder PhasedAttr::getRowOrder(int64_t maxDepth) const { return getPrompt().getRowOrder(maxDepth); }
 int64_t PhasedAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const {
   return std::max(getPrompt().getLiveEntries(rowsPerDepth), getGenerated().getLiveEntries(rowsPerDepth));
 }
 std::string PhasedAttr::getFormula() const {
   return "prompt rows: " + getPrompt().getFormula() + "; generated rows: " + getGenerated().getFormula();
 }
-std::string PhasedAttr::getNotBuiltReason(int64_t) const { return "KV policy 'phased' is not built yet"; }
+LogicalResult PhasedAttr::verify(function_ref<InFlightDiagnostic()> emitError, KVPolicyAttrInterface prompt,
+                                 KVPolicyAttrInterface generated) {
+  for (KVPolicyAttrInterface part : {prompt, generated}) {
+    if (isa<PhasedAttr>(part))
+      return emitError() << "a part of KV policy 'phased' is phased itself, expected a policy that is the same for all "
+                            "rows";
+    auto own = dyn_cast<OwnAttr>(part);
+    if (own && own.getMissing() == MissingMode::Compute)
+      return emitError() << "a part of KV policy 'phased' says missing = compute, which is a choice of the caller";
+    if (own && !own.getAllowed().empty())
+      return emitError() << "a part of KV policy 'phased' allows missing modes, but callers have no choice there";
+  }
+  if (generated.findExitScope() == ExitScope::Generated)
+    return emitError()
+           << "the generated part of KV policy 'phased' has an exit scope, which belongs to the prompt part";
+  return success();
+}

@@ -257,7 +257,8 @@ static LogicalResult verifyNoControlOnDepth(RecurOp op) {
 /// recur_c5: only row-local work and appends.
 static LogicalResult verifyFill(RecurOp op) {
   for (Operation &inner : op.getFill().front().without_terminator()) {
-    bool allowed = isa<AppendOp>(inner) || isa<DepthOfOp, PositionOfOp, TakeOp>(inner) || isRowLocal(&inner);
+    bool allowed =
+        isa<AppendOp>(inner) || isa<DepthOfOp, GeneratedOfOp, PositionOfOp, TakeOp>(inner) || isRowLocal(&inner);
     if (!allowed)
       return inner.emitOpError("in a fill region, expected row-local ops and 'lariat.append' only")
                  .attachNote(op.getLoc())

@@ -120,7 +120,7 @@ static FailureOr<RecurOp> findLoop(func::FuncOp entry) {
 /// Whether `op` sees rows together through caches, state and row sets at most; ops that do not say do not.
 static bool keepsRowsApart(Operation *op) {
   bool usesMemory = isa<AppendOp, AttendOp, ScanOp, ShiftOp>(op);
-  bool movesRows = isa<AdvanceOp, DepthOfOp, LastOp, NextOp, PositionOfOp, PutOp, SelectOp, TakeOp>(op);
+  bool movesRows = isa<AdvanceOp, DepthOfOp, GeneratedOfOp, LastOp, NextOp, PositionOfOp, PutOp, SelectOp, TakeOp>(op);
   return usesMemory || movesRows || isa_and_nonnull<scf::SCFDialect>(op->getDialect()) || isRowLocal(op);
 }
 

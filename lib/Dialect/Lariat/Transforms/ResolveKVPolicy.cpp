@@ -5,17 +5,19 @@
 //              after:  carried also done = false, steps = from and, for each result that is used, a copy z = init;
 //                      next keep k carry(y, done or s, done ? steps : d + 1, done ? z : y); results are z and steps
 //   otherwise  appends of `fill` go unless the cache propagates, and with the last of them the region
-//   one depth  before: f = work(x of k); append f at k      (a policy that writes at one depth D only)
-//              after:  w = select k where depth == D; append work(take x at w) at w; `work` runs for w only
+//   one depth  before: f = work(x of k); append f at k      (a policy that writes at depth 0 only)
+//              after:  w = select k where depth == 0; append work(take x at w) at w; `work` runs for w only
+//   scope      before: next keep k stop(s)                  (a policy whose exit scope is generated rows)
+//              after:  next keep k stop(s and generated_of k)
 // The latch gives the same results: until `done` is set, z is the carried value and steps counts the steps kept, also of
 // a row that is dropped or stays below max. Refused: a mode that a cache does not allow or that would change what it
-// shows of dropped rows, `compute` without an exit, `propagate` without a fill, a policy that is not built.
+// shows of dropped rows, `compute` without an exit, `propagate` without a fill, an exit scope where the loop drops rows or
+// its caches disagree, a look ahead where rows run one by one.
 
 #include "RowSets.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/IR/Matchers.h"
 #include "llvm/ADT/MapVector.h"
 
 #define DEBUG_TYPE "lariat-resolve-kv-policy"
@@ -39,7 +41,7 @@ struct LoopedCaches {
 /// Moves the work behind some appends to the rows that write.
 class Narrowing {
 public:
-  Narrowing(Value rows, int64_t depth, ArrayRef<AppendOp> appends);
+  Narrowing(Value rows, ArrayRef<AppendOp> appends) : rows(rows), appends(appends) {}
 
   void run();
 
@@ -51,7 +53,6 @@ private:
   Value narrow(Value value);
 
   Value rows;
-  int64_t depth;
   ArrayRef<AppendOp> appends;
   /// Operations that are computed for the writing rows only, the last first.
   llvm::SetVector<Operation *> moved;
@@ -73,6 +74,9 @@ private:
 //===----------------------------------------------------------------------===//
 // Analysis
 //===----------------------------------------------------------------------===//
+
+/// More depths than a policy has slots, for caches that set no bound.
+static constexpr int64_t kManyDepths = int64_t(1) << 20;
 
 /// The outermost loop around `op` whose steps may stop a row; null if none does.
 static RecurOp getStoppingLoop(Operation *op) {
@@ -103,35 +107,29 @@ static LoopedCaches collectCaches(ModuleOp module) {
   return caches;
 }
 
-/// The one depth at which a policy writes, read off what it emits; nothing if it may write at several.
-static std::optional<int64_t> getOnlyWritingDepth(KVPolicyAttrInterface policy, Location loc) {
-  OpBuilder builder(loc.getContext());
-  Block scratch;
-  Value depth = scratch.addArgument(builder.getIndexType(), loc);
-  builder.setInsertionPointToStart(&scratch);
-  AppendSlot slot = policy.buildAppendSlot(builder, loc, depth);
-  auto compare = slot.writes.getDefiningOp<arith::CmpIOp>();
-  APInt constant;
-  if (!compare || compare.getPredicate() != arith::CmpIPredicate::eq || compare.getLhs() != depth ||
-      !matchPattern(compare.getRhs(), m_ConstantInt(&constant)))
-    return std::nullopt;
-  return constant.getSExtValue();
+/// Whether rows write at depth 0 only.
+static bool writesFirstOnly(KVPolicyAttrInterface policy) {
+  return !isPhased(policy) && policy.getSlotRule().kind == SlotRule::First;
 }
 
 //===----------------------------------------------------------------------===//
 // Decision: which mode each cache has
 //===----------------------------------------------------------------------===//
 
-static LogicalResult checkBuilt(ModuleOp module) {
-  bool built = true;
-  module.walk([&](CacheOp cache) {
-    std::string reason = cache.getPolicy().getNotBuiltReason(cache.getDepths().value_or(0));
-    if (reason.empty())
-      return;
-    built = false;
-    cache.emitError() << "cannot use cache @" << cache.getSymName() << ": " << reason;
+/// A row that runs before the next one starts cannot see it.
+static LogicalResult checkSeen(ModuleOp module) {
+  SymbolTableCollection symbols;
+  WalkResult result = module.walk([&](AttendOp attend) {
+    auto cache = symbols.lookupNearestSymbolFrom<CacheOp>(attend, attend.getCacheAttr());
+    bool runsOneByOne = attend->getParentOfType<RecurOp>() && !attend.getSlot() &&
+                        cache.getPolicy().getRowOrder(cache.getDepths().value_or(kManyDepths)) == RowOrder::Sequential;
+    if (!runsOneByOne || attend.getMask().getKind() != MaskKind::Full)
+      return WalkResult::advance();
+    attend.emitError() << "cannot look ahead in cache @" << cache.getSymName()
+                       << ": its order is sequential, so a row runs before later ones are there";
+    return WalkResult::interrupt();
   });
-  return success(built);
+  return failure(result.wasInterrupted());
 }
 
 /// A row that the router of `loop` drops is looked up as before only if the policy looks up the same way.
@@ -205,7 +203,7 @@ static LogicalResult checkDeclared(LoopedCaches &caches) {
 
 static LogicalResult checkFilled(LoopedCaches &caches) {
   for (auto &[cache, appends] : caches.appends) {
-    if (cache.getPolicy().getMissingMode() != MissingMode::Propagate)
+    if (!propagates(cache.getPolicy()))
       continue;
     for (AppendOp append : appends) {
       bool filled = llvm::any_of(caches.fills.lookup(cache), [&](AppendOp fill) {
@@ -222,14 +220,55 @@ static LogicalResult checkFilled(LoopedCaches &caches) {
 }
 
 //===----------------------------------------------------------------------===//
+// Rewrite: exit scope
+//===----------------------------------------------------------------------===//
+
+/// Loops that stop generated rows only, with the cache that says so.
+using ScopedLoops = llvm::MapVector<Operation *, CacheOp>;
+
+static LogicalResult collectScoped(LoopedCaches &caches, ScopedLoops &scoped) {
+  for (auto &[cache, appends] : caches.appends)
+    if (cache.getPolicy().findExitScope() == ExitScope::Generated)
+      for (AppendOp append : appends)
+        for (auto loop = append->getParentOfType<RecurOp>(); loop; loop = loop->getParentOfType<RecurOp>())
+          scoped.try_emplace(loop.getOperation(), cache);
+  for (auto [op, cache] : scoped) {
+    NextOp next = cast<RecurOp>(op).getNext();
+    if (next.getKept() != cast<RecurOp>(op).getStepRows())
+      return (next.emitError() << "cannot keep rows of the prompt in the loop of cache @" << cache.getSymName()
+                               << ": its exit scope is generated rows, but the loop drops rows")
+                 .attachNote(cache.getLoc())
+             << "the cache is declared here";
+  }
+  for (auto &[cache, appends] : caches.appends)
+    if (cache.getPolicy().findExitScope() == ExitScope::All)
+      for (AppendOp append : appends)
+        if (CacheOp other = scoped.lookup(append->getParentOfType<RecurOp>().getOperation()))
+          return (cache.emitError() << "cache @" << cache.getSymName() << " lets all rows exit, but @"
+                                    << other.getSymName() << " of the same loop only generated ones")
+                     .attachNote(other.getLoc())
+                 << "the other cache is declared here";
+  return success();
+}
+
+/// Lets the stop bit of a loop count for generated rows only.
+static void narrowStop(RecurOp loop) {
+  NextOp next = loop.getNext();
+  if (!next.getStop())
+    return;
+  OpBuilder builder(next);
+  Value generated = buildIsGenerated(builder, next.getLoc(), next.getKept());
+  next.getStopMutable().assign(arith::AndIOp::create(builder, next.getLoc(), next.getStop(), generated).getResult());
+}
+
+//===----------------------------------------------------------------------===//
 // Rewrite: fill regions
 //===----------------------------------------------------------------------===//
 
 static void dropFills(LoopedCaches &caches) {
   SmallVector<RecurOp> loops;
   for (auto &[cache, fills] : caches.fills) {
-    std::optional<MissingMode> mode = cache.getPolicy().getMissingMode();
-    if (!mode || mode == MissingMode::Propagate)
+    if (propagates(cache.getPolicy()))
       continue;
     for (AppendOp fill : fills) {
       loops.push_back(getFilledLoop(fill));
@@ -351,9 +390,6 @@ static SmallVector<RecurOp> findLoopsToLatch(ModuleOp module, LoopedCaches &cach
 // Rewrite: appends of one depth
 //===----------------------------------------------------------------------===//
 
-Narrowing::Narrowing(Value rows, int64_t depth, ArrayRef<AppendOp> appends)
-    : rows(rows), depth(depth), appends(appends) {}
-
 bool Narrowing::isOnlyForAppends(Operation *op) const {
   auto isOurs = [&](Operation *user) { return moved.contains(user) || llvm::is_contained(appends, user); };
   if (op->use_empty() || !llvm::all_of(op->getUsers(), isOurs))
@@ -397,7 +433,7 @@ void Narrowing::run() {
   builder.setInsertionPointAfterValue(rows);
   AppendOp first = appends.front();
   Location loc = first.getLoc();
-  Value bits = buildIsAtDepth(builder, loc, rows, depth);
+  Value bits = buildIsAtDepth(builder, loc, rows, /*depth=*/0);
   writing = SelectOp::create(builder, loc, LabelPool(root).getFresh("writing"), rows, bits);
   for (Operation &op : llvm::reverse(*appends.front()->getBlock()))
     if (isOnlyForAppends(&op))
@@ -413,16 +449,14 @@ void Narrowing::run() {
 
 /// Narrows the appends of one-depth policies; returns how many.
 static unsigned narrowAppends(LoopedCaches &caches) {
-  llvm::MapVector<std::tuple<Block *, Value, int64_t>, SmallVector<AppendOp>> groups;
+  llvm::MapVector<std::pair<Block *, Value>, SmallVector<AppendOp>> groups;
   unsigned numNarrowed = 0;
-  for (auto &[cache, appends] : caches.appends) {
-    std::optional<int64_t> depth = getOnlyWritingDepth(cache.getPolicy(), cache.getLoc());
+  for (auto &[cache, appends] : caches.appends)
     for (AppendOp append : appends)
-      if (depth && !append.getSlot() && getRowLabel(append.getAt().getType()))
-        groups[{append->getBlock(), append.getAt(), *depth}].push_back(append);
-  }
+      if (writesFirstOnly(cache.getPolicy()) && !append.getSlot() && getRowLabel(append.getAt().getType()))
+        groups[{append->getBlock(), append.getAt()}].push_back(append);
   for (auto &[key, appends] : groups) {
-    Narrowing(std::get<1>(key), std::get<2>(key), appends).run();
+    Narrowing(key.second, appends).run();
     numNarrowed += appends.size();
   }
   return numNarrowed;
@@ -433,7 +467,8 @@ static unsigned narrowAppends(LoopedCaches &caches) {
 //===----------------------------------------------------------------------===//
 
 LogicalResult ResolveKVPolicyPass::resolve(LoopedCaches &caches) {
-  if (failed(checkBuilt(getOperation())) || failed(checkDeclared(caches)))
+  ScopedLoops scoped;
+  if (failed(checkSeen(getOperation())) || failed(checkDeclared(caches)) || failed(collectScoped(caches, scoped)))
     return failure();
   if (!missing.empty()) {
     std::optional<MissingMode> mode = symbolizeMissingMode(missing);
@@ -449,6 +484,9 @@ LogicalResult ResolveKVPolicyPass::resolve(LoopedCaches &caches) {
   if (llvm::any_of(loops, [](RecurOp loop) { return failed(checkLatch(loop)); }))
     return failure();
   dropFills(caches);
+  for (auto [loop, cache] : scoped)
+    narrowStop(cast<RecurOp>(loop));
+  numScoped += scoped.size();
   llvm::for_each(loops, latchStop);
   numLatched += loops.size();
   numNarrowed += narrowAppends(caches);

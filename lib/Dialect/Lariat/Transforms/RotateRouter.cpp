@@ -75,7 +75,7 @@ static bool isRouterOp(Operation *op, RecurOp loop) {
   Value rows = loop.getStepRows();
   if (auto take = dyn_cast<TakeOp>(op))
     return take.getAt() == rows && loop.isDefinedOutsideOfLoop(take.getValue());
-  if (isa<DepthOfOp, PositionOfOp>(op))
+  if (isa<DepthOfOp, GeneratedOfOp, PositionOfOp>(op))
     return op->getOperand(0) == rows;
   // It also runs for rows at max, whose decision does not matter.
   if (!isRowLocal(op) || !isSpeculatable(op) || !capturesFromOutsideOnly(op, loop))
@@ -87,7 +87,7 @@ static bool isRouterOp(Operation *op, RecurOp loop) {
 /// Whether a step may compute the op anew, for it needs neither what the step carries nor the router's work.
 static bool isCheap(Operation *op) {
   auto spread = dyn_cast<SpreadOp>(op);
-  return isa<TakeOp, DepthOfOp, PositionOfOp>(op) || llvm::none_of(op->getResults(), isRowTensor) ||
+  return isa<TakeOp, DepthOfOp, GeneratedOfOp, PositionOfOp>(op) || llvm::none_of(op->getResults(), isRowTensor) ||
          (spread && !isRowValue(spread.getValue()));
 }
 

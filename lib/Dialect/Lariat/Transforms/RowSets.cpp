@@ -127,6 +127,13 @@ Value lariat::buildIsAtDepth(OpBuilder &builder, Location loc, Value rows, int64
   return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, depths, wanted);
 }
 
+Value lariat::buildIsGenerated(OpBuilder &builder, Location loc, Value rows) {
+  Type type = getRowTensorType(rows.getType(), builder.getIndexType());
+  Value generated = GeneratedOfOp::create(builder, loc, type, rows);
+  Value ones = spreadConstant(builder, loc, rows, builder.getIndexAttr(1));
+  return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, generated, ones);
+}
+
 Value lariat::buildZeros(OpBuilder &builder, Location loc, Value rows, RankedTensorType type) {
   Value zero = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(type.getElementType()));
   return SpreadOp::create(builder, loc, withRows(type, cast<RowsType>(rows.getType())), zero, rows);

@@ -51,6 +51,9 @@ mlir::Value buildBits(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value 
 /// One bit per row of `rows`: whether the row is at `depth`.
 mlir::Value buildIsAtDepth(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value rows, int64_t depth);
 
+/// One bit per row of `rows`: whether its token was generated.
+mlir::Value buildIsGenerated(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value rows);
+
 /// A row tensor like `type` for `rows`, all zeros.
 mlir::Value buildZeros(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value rows, mlir::RankedTensorType type);
 

@@ -92,6 +92,9 @@ func.func @services(%n: index, %table: memref<?x6xindex>, %out: memref<?x6xindex
   // CHECK: kernel.view rows(%{{.*}}) at %{{.*}} slots %{{.*}} of @kv newest_at_most ahead false to %{{.*}}
   kernel.view rows(%n) at %table slots %slots of @kv newest_at_most ahead false to %seen
       : memref<?x6xindex>, memref<?xindex>, memref<?x4xindex>
+  // CHECK: kernel.view rows(%{{.*}}) at %{{.*}} slots %{{.*}} of @kv exact generated(%{{.*}} : memref<?xindex>, first) ahead true to %{{.*}}
+  kernel.view rows(%n) at %table slots %slots of @kv exact generated(%slots : memref<?xindex>, first) ahead true to %seen
+      : memref<?x6xindex>, memref<?xindex>, memref<?x4xindex>
   // CHECK: kernel.generic @body ins(%{{.*}} : memref<?x16xf32>) rows(%{{.*}}) outs(%{{.*}} : memref<?x16xf32>) : index
   %c = kernel.generic @body ins(%x : memref<?x16xf32>) rows(%n) outs(%x : memref<?x16xf32>) : index
   return

@@ -98,6 +98,26 @@ func.func private @first_then_shared_order() attributes {x = #lariat.first_then_
 
 // -----
 
+// expected-error@below {{a part of KV policy 'phased' is phased itself, expected a policy that is the same for all rows}}
+func.func private @phased_twice() attributes {x = #lariat.phased<prompt = #lariat.first, generated = #lariat.phased<prompt = #lariat.first, generated = #lariat.latest>>}
+
+// -----
+
+// expected-error@below {{a part of KV policy 'phased' says missing = compute, which is a choice of the caller}}
+func.func private @phased_compute() attributes {x = #lariat.phased<prompt = #lariat.own<missing = compute>, generated = #lariat.first>}
+
+// -----
+
+// expected-error@below {{a part of KV policy 'phased' allows missing modes, but callers have no choice there}}
+func.func private @phased_allows() attributes {x = #lariat.phased<prompt = #lariat.first, generated = #lariat.own<missing = skip, allowed = [slot0]>>}
+
+// -----
+
+// expected-error@below {{the generated part of KV policy 'phased' has an exit scope, which belongs to the prompt part}}
+func.func private @phased_scope() attributes {x = #lariat.phased<prompt = #lariat.first, generated = #lariat.own<missing = skip, exit_scope = generated>>}
+
+// -----
+
 // expected-error@below {{KV policy 'ring' has -1 slots, expected at least 1}}
 func.func private @ring_slots() attributes {x = #lariat.ring<-1, order = sequential>}
 

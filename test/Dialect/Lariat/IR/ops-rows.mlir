@@ -107,13 +107,16 @@ func.func @concat(%x: tensor<?x4xf32, #lariat.of<"a">>, %y: tensor<?x2xf32, #lar
 
 // The result type of a fact follows from the row set.
 // CHECK-LABEL: @facts
-func.func @facts(%a: !lariat.rows<"a">) -> (tensor<?xindex, #lariat.of<"a">>, tensor<?xindex, #lariat.of<"a">>) {
+func.func @facts(%a: !lariat.rows<"a">)
+    -> (tensor<?xindex, #lariat.of<"a">>, tensor<?xindex, #lariat.of<"a">>, tensor<?xindex, #lariat.of<"a">>) {
   // CHECK: %[[p:.+]] = lariat.position_of %{{.+}} : {{.*}}<"a">
   %p = lariat.position_of %a : !lariat.rows<"a">
   // CHECK: %[[d:.+]] = lariat.depth_of %{{.+}} : {{.*}}<"a">
   %d = lariat.depth_of %a : !lariat.rows<"a">
-  // CHECK: return %[[p]], %[[d]] : tensor<?xindex, #of_a>, tensor<?xindex, #of_a>
-  return %p, %d : tensor<?xindex, #lariat.of<"a">>, tensor<?xindex, #lariat.of<"a">>
+  // CHECK: %[[g:.+]] = lariat.generated_of %{{.+}} : {{.*}}<"a">
+  %g = lariat.generated_of %a : !lariat.rows<"a">
+  // CHECK: return %[[p]], %[[d]], %[[g]] : tensor<?xindex, #of_a>, tensor<?xindex, #of_a>, tensor<?xindex, #of_a>
+  return %p, %d, %g : tensor<?xindex, #lariat.of<"a">>, tensor<?xindex, #lariat.of<"a">>, tensor<?xindex, #lariat.of<"a">>
 }
 
 // CHECK-LABEL: @reductions

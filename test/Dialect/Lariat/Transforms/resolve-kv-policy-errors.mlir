@@ -35,9 +35,73 @@ func.func @no_fill(%all: !lariat.rows<"all">, %x0: tensor<?x8xf32, #lariat.of<"a
 
 // -----
 
-// A policy whose slots are overwritten is not built yet.
-// expected-error@below {{cannot use cache @ring: KV policy 'ring' with fewer slots than depths is not built yet}}
+// Rows that run one by one are not there yet for the rows before them.
 lariat.cache @ring layers(1) heads(1) dim(8) depths(8) : f32 policy(#lariat.ring<4, order = sequential>)
+func.func @ahead(%all: !lariat.rows<"all">, %x0: tensor<?x8xf32, #lariat.of<"all">>, %max: index) {
+  %x, %steps = lariat.recur max(%max : index) over %all : !lariat.rows<"all"> as %a : !lariat.rows<"a">
+      carry(%h = %x0 : tensor<?x8xf32, #lariat.of<"all">>) {
+    lariat.append @ring[0] %h, %h at %a : tensor<?x8xf32, #lariat.of<"a">>
+    // expected-error@below {{cannot look ahead in cache @ring: its order is sequential, so a row runs before later ones are there}}
+    %o = lariat.attend @ring[0] %h at %a heads(1) mask(<full>) : tensor<?x8xf32, #lariat.of<"a">>
+    lariat.next keep %a : !lariat.rows<"a"> carry(%o : tensor<?x8xf32, #lariat.of<"a">>)
+  }
+  return
+}
+
+// -----
+
+// A router drops rows of the prompt, which the exit scope keeps in the loop.
+// expected-note@below {{the cache is declared here}}
+lariat.cache @scoped layers(1) heads(1) dim(8) : f32 policy(#lariat.own<missing = skip, exit_scope = generated>)
+func.func @scope_and_router(%all: !lariat.rows<"all">, %x0: tensor<?x8xf32, #lariat.of<"all">>, %max: index,
+                            %bits: tensor<?xi1, #lariat.of<"all">>) {
+  %x, %steps = lariat.recur max(%max : index) over %all : !lariat.rows<"all"> as %a : !lariat.rows<"a">
+      carry(%h = %x0 : tensor<?x8xf32, #lariat.of<"all">>) {
+    %go = lariat.take %bits of %all at %a : tensor<?xi1, #lariat.of<"all">> at !lariat.rows<"a">
+    %k = lariat.select %a where %go : !lariat.rows<"a"> to !lariat.rows<"k">
+    %hk = lariat.take %h of %a at %k : tensor<?x8xf32, #lariat.of<"a">> at !lariat.rows<"k">
+    lariat.append @scoped[0] %hk, %hk at %k : tensor<?x8xf32, #lariat.of<"k">>
+    // expected-error@below {{cannot keep rows of the prompt in the loop of cache @scoped: its exit scope is generated rows, but the loop drops rows}}
+    lariat.next keep %k : !lariat.rows<"k"> carry(%hk : tensor<?x8xf32, #lariat.of<"k">>)
+  }
+  return
+}
+
+// -----
+
+// Rows of one loop exit for all its caches.
+// expected-note@below {{the other cache is declared here}}
+lariat.cache @scoped layers(1) heads(1) dim(8) : f32 policy(#lariat.own<missing = skip, exit_scope = generated>)
+// expected-error@below {{cache @all lets all rows exit, but @scoped of the same loop only generated ones}}
+lariat.cache @all layers(1) heads(1) dim(8) : f32 policy(#lariat.own<missing = skip>)
+func.func @scopes(%all: !lariat.rows<"all">, %x0: tensor<?x8xf32, #lariat.of<"all">>, %max: index,
+                  %bits: tensor<?xi1, #lariat.of<"all">>) {
+  %x, %steps = lariat.recur max(%max : index) over %all : !lariat.rows<"all"> as %a : !lariat.rows<"a">
+      carry(%h = %x0 : tensor<?x8xf32, #lariat.of<"all">>) {
+    lariat.append @scoped[0] %h, %h at %a : tensor<?x8xf32, #lariat.of<"a">>
+    lariat.append @all[0] %h, %h at %a : tensor<?x8xf32, #lariat.of<"a">>
+    %stop = lariat.take %bits of %all at %a : tensor<?xi1, #lariat.of<"all">> at !lariat.rows<"a">
+    lariat.next keep %a : !lariat.rows<"a"> carry(%h : tensor<?x8xf32, #lariat.of<"a">>) stop(%stop)
+  }
+  return
+}
+
+// -----
+
+// A phased policy gives callers no choice.
+// expected-error@below {{cannot apply missing = propagate: no cache of a loop distinguishes what is missing}}
+module {
+  lariat.cache @phased layers(1) heads(1) dim(8) : f32
+      policy(#lariat.phased<prompt = #lariat.own<missing = skip>, generated = #lariat.own<missing = slot0>>)
+  func.func @phased_choice(%all: !lariat.rows<"all">, %x0: tensor<?x8xf32, #lariat.of<"all">>, %max: index) {
+    %x, %steps = lariat.recur max(%max : index) over %all : !lariat.rows<"all"> as %a : !lariat.rows<"a">
+        carry(%h = %x0 : tensor<?x8xf32, #lariat.of<"all">>) {
+      lariat.append @phased[0] %h, %h at %a : tensor<?x8xf32, #lariat.of<"a">>
+      lariat.next keep %a : !lariat.rows<"a"> carry(%h : tensor<?x8xf32, #lariat.of<"a">>)
+    }
+    return
+  }
+}
 
 // -----
 

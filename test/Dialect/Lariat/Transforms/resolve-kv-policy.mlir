@@ -3,6 +3,8 @@
 // RUN: lariat-opt %t/declared.mlir --lariat-resolve-kv-policy | FileCheck %t/declared.mlir
 // RUN: lariat-opt %t/picked.mlir --lariat-resolve-kv-policy=missing=propagate | FileCheck %t/picked.mlir
 // RUN: lariat-opt %t/first.mlir --lariat-resolve-kv-policy | FileCheck %t/first.mlir
+// RUN: lariat-opt %t/scope.mlir --lariat-resolve-kv-policy | FileCheck %t/scope.mlir
+// RUN: lariat-opt %t/phased.mlir --lariat-resolve-kv-policy | FileCheck %t/phased.mlir
 
 //--- compute.mlir
 
@@ -127,6 +129,57 @@ func.func @first(%all: !lariat.rows<"all">, %x0: tensor<?x8xf32, #lariat.of<"all
     lariat.append @kv[0] %kr, %v at %a : tensor<?x8xf32, #lariat.of<"a">>
     %o = lariat.attend @kv[0] %q at %a heads(1) mask(<causal>) : tensor<?x8xf32, #lariat.of<"a">>
     lariat.next keep %a : !lariat.rows<"a"> carry(%o : tensor<?x8xf32, #lariat.of<"a">>)
+  }
+  return
+}
+
+//--- scope.mlir
+
+// Rows of the prompt stay in the loop: their stop bit is never set.
+lariat.cache @kv layers(1) heads(1) dim(8) : f32 policy(#lariat.own<missing = skip, exit_scope = generated>)
+
+// CHECK-LABEL: func.func @scope
+// CHECK:         lariat.recur {{.*}} as %[[rows:[^:]+]]: {{.*}}<"a">
+// CHECK:           %[[stop:.+]] = lariat.take
+// CHECK:           %[[generated:.+]] = lariat.generated_of %[[rows]]
+// CHECK:           %[[one:.+]] = arith.constant 1 : index
+// CHECK:           %[[ones:.+]] = lariat.spread %[[one]] at %[[rows]]
+// CHECK:           %[[is:.+]] = arith.cmpi eq, %[[generated]], %[[ones]]
+// CHECK:           %[[both:.+]] = arith.andi %[[stop]], %[[is]]
+// CHECK:           lariat.next keep %[[rows]] {{.*}} stop(%[[both]])
+func.func @scope(%all: !lariat.rows<"all">, %x0: tensor<?x8xf32, #lariat.of<"all">>, %max: index,
+                 %bits: tensor<?xi1, #lariat.of<"all">>) {
+  %x, %steps = lariat.recur max(%max : index) over %all : !lariat.rows<"all"> as %a : !lariat.rows<"a">
+      carry(%h = %x0 : tensor<?x8xf32, #lariat.of<"all">>) {
+    lariat.append @kv[0] %h, %h at %a : tensor<?x8xf32, #lariat.of<"a">>
+    %stop = lariat.take %bits of %all at %a : tensor<?xi1, #lariat.of<"all">> at !lariat.rows<"a">
+    lariat.next keep %a : !lariat.rows<"a"> carry(%h : tensor<?x8xf32, #lariat.of<"a">>) stop(%stop)
+  }
+  return
+}
+
+//--- phased.mlir
+
+// The fill region stays where rows of one kind propagate; which rows it writes for is decided when it is lowered.
+lariat.cache @some layers(1) heads(1) dim(8) : f32
+    policy(#lariat.phased<prompt = #lariat.own<missing = propagate>, generated = #lariat.first>)
+lariat.cache @none layers(1) heads(1) dim(8) : f32
+    policy(#lariat.phased<prompt = #lariat.latest, generated = #lariat.last<order = atomic>>)
+
+// CHECK-LABEL: func.func @phased
+// CHECK:         fill(%[[rows:[^:]+]]: {{.*}}<"s">, %[[x:.+]]) {
+// CHECK-NEXT:      lariat.append @some[0] %[[x]], %[[x]] at %[[rows]]
+// CHECK-NEXT:      lariat.end
+func.func @phased(%all: !lariat.rows<"all">, %x0: tensor<?x8xf32, #lariat.of<"all">>, %max: index) {
+  %x, %steps = lariat.recur max(%max : index) over %all : !lariat.rows<"all"> as %a : !lariat.rows<"a">
+      carry(%h = %x0 : tensor<?x8xf32, #lariat.of<"all">>) {
+    lariat.append @some[0] %h, %h at %a : tensor<?x8xf32, #lariat.of<"a">>
+    lariat.append @none[0] %h, %h at %a : tensor<?x8xf32, #lariat.of<"a">>
+    lariat.next keep %a : !lariat.rows<"a"> carry(%h : tensor<?x8xf32, #lariat.of<"a">>)
+  } fill(%s : !lariat.rows<"s">, %f) {
+    lariat.append @some[0] %f, %f at %s : tensor<?x8xf32, #lariat.of<"s">>
+    lariat.append @none[0] %f, %f at %s : tensor<?x8xf32, #lariat.of<"s">>
+    lariat.end
   }
   return
 }

@@ -33,10 +33,16 @@ enum class LookUp {
   AllAtMost,    ///< every entry of u in slots <= d, shallow first.
 };
 
-/// Values that `append` needs for one row.
-struct AppendSlot {
-  mlir::Value slot;   ///< index: the slot written.
-  mlir::Value writes; ///< i1: whether the row writes at all.
+/// Which slot a row at depth d writes.
+struct SlotRule {
+  enum Kind {
+    Own,    ///< slot d
+    First,  ///< slot 0, and only at depth 0
+    Shared, ///< slot min(d, slots - 1)
+    Ring,   ///< slot d mod slots
+  };
+  Kind kind;
+  int64_t slots = 0; ///< of `Shared` and `Ring`
 };
 
 class NextOp;
@@ -84,6 +90,30 @@ inline constexpr llvm::StringLiteral kOutputAttr = "lariat.output";
 #include "lariat/Dialect/Lariat/LariatOpInterfaces.h.inc"
 // Attributes implement this interface, and it speaks of the types above.
 #include "lariat/Dialect/Lariat/LariatAttrInterfaces.h.inc"
+
+namespace lariat {
+
+/// Whether rows of the prompt and generated rows have policies of their own.
+bool isPhased(KVPolicyAttrInterface policy);
+
+/// Whether some rows have what they did not reach filled by the loop.
+bool propagates(KVPolicyAttrInterface policy);
+
+/// The slot that a row at `depth` looks up from, and writes if it writes. Emits `arith` on index values.
+mlir::Value buildSlot(mlir::OpBuilder &builder, mlir::Location loc, SlotRule rule, mlir::Value depth);
+
+/// Values that `append` needs for one row.
+struct AppendSlot {
+  mlir::Value slot;   ///< index: the slot written
+  mlir::Value writes; ///< i1: whether the row writes at all
+};
+
+/// Where a row at `depth` appends. `filled`: it had stopped before. `buildIsGenerated` gives an i1 and is called for
+/// policies that ask for it.
+AppendSlot buildAppendSlot(mlir::OpBuilder &builder, mlir::Location loc, KVPolicyAttrInterface policy, bool filled,
+                           mlir::Value depth, llvm::function_ref<mlir::Value()> buildIsGenerated);
+
+} // namespace lariat
 
 #define GET_TYPEDEF_CLASSES
 #include "lariat/Dialect/Lariat/LariatTypes.h.inc"
