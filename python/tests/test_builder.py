@@ -116,6 +116,7 @@ def every_op() -> str:
     ops.scan(f, y, x, r, state="s", layer=0)
     ops.count(f, r, result_type=INDEX)
     ops.position_of(f, r, result_type=COLUMN.of("index"))
+    ops.generated_of(f, r, result_type=COLUMN.of("index"))
     ops.depth_of(f, r, result_type=COLUMN.of("index"))
     ops.advance(f, r)
     ops.advance(f, r, to=n)

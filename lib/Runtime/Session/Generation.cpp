@@ -20,8 +20,9 @@ void Generation::collect() {
   for (const EngineEnd &end : engine->getEnds()) {
     SequenceTokens &result = results[end.request];
     result.finish = end.finish;
-    result.caches = countCaches(end.use, facts, loops);
-    if (end.finish == Finish::Failed && failure.empty())
+    if (end.finish != Finish::Failed)
+      result.caches = countCaches(end.use, facts, loops);
+    else if (failure.empty())
       failure = end.error;
   }
 }

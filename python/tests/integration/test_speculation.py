@@ -39,7 +39,7 @@ def refuse(session: Session, match: str, **asked: int) -> None:
 def test_a_token_comes_as_soon_as_drafts_allow(bound: Session) -> None:
     """A right draft saves the steps after it: what it was drafted from has run them by the time that it is verified."""
     options = GenerateOptions(max_new_tokens=20, ignore_eos=True, speculate=3, drafts=8)
-    engine = Engine(bound, uses_whole=False)
+    engine = Engine(bound, loop="steps")
     engine.submit([7], options)
     ticks: list[int] = []
     number, unfinished = 0, 1
