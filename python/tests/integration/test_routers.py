@@ -33,7 +33,7 @@ ROUTED = [spec for spec in SPECS if spec.name.startswith(("mor", "mod"))]
 ALL = {spec.name: spec for spec in (*ROUTER_SPECS, *ROUTED)}
 RULED = [name for name, spec in ALL.items() if "causal" in rules_of(spec.config)]
 TOP_K = ["mor-expert-auxiliary", "mor-expert-hybrid", "mor-expert-bf16", "mor-expert-unruled", "mod-every-other",
-         "mod-bf16", "mod-score-only"]  # fmt: skip
+         "mod-linear-bf16", "mod-score-only"]  # fmt: skip
 PIPELINES = ["reference", "fast"]
 # Largest error allowed, relative to the largest logit.
 TOLERANCE = 1e-4
@@ -117,7 +117,7 @@ def test_scores_agree_with_the_oracle(routed: Open, name: str, pipeline: str) ->
             np.testing.assert_array_equal(result.steps, fixture.depth(case, rule), f"{case} {rule} seed {SEED}")
 
 
-@pytest.mark.parametrize("name", ["mod-every-other", "mod-bf16"])
+@pytest.mark.parametrize("name", ["mod-every-other", "mod-linear-bf16"])
 def test_a_routed_layer_stores_the_rows_that_it_runs_for(routed: Open, name: str) -> None:
     for pipeline in PIPELINES:
         one = routed(name, pipeline)

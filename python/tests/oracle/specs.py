@@ -272,7 +272,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec("mod-every-other", decoder("mod", 32, "4/2", 8, num_hidden_layers=4, mod_capacity="1/2", mod_predictor="mlp")),
     Spec(
-        "mod-bf16",
+        "mod-linear-bf16",
         decoder(
             "mod", 48, "3/1", 16, num_hidden_layers=3, mod_layers=[0, 2], mod_capacity="2/5", mod_predictor="linear"
         )
