@@ -66,7 +66,7 @@ echo "== pytest"
 if [[ -d python/tests ]]; then
   flags=(-m 'not long')
   [[ $long == yes ]] && flags=()
-  (cd python && PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} "$python" -m pytest tests -q -n "$(nproc)" --dist loadfile \
+  (cd python && PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} "$python" -m pytest tests -q -n "$(nproc)" --dist worksteal \
     --junitxml="$results/pytest.xml" "${flags[@]}")
   finished pytest $?
 fi
