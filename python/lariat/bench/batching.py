@@ -33,8 +33,8 @@ def measure_batching(
     """
     cases = []
     for count in rows:
-        # Three requests per place, so that there is a stretch in which all places are taken.
-        one = replace(load, rows=count, requests=max(3 * count, 4))
+        # A request per place: once prompts have run, all places are taken until the first one ends.
+        one = replace(load, rows=count, requests=count)
         found: dict[str, dict[str, Any]] = {}
         for _ in range(rounds):
             for name, (engine, exits) in RUNS.items():

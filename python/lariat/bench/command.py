@@ -228,9 +228,9 @@ def _batching(options: argparse.Namespace) -> None:
     lines = [
         *run_lines(about),
         f"- loop steps of rows: {load.exits}; requests of {load.prompt_tokens} prompt tokens and {load.new_tokens} new "
-        "ones, three for each row of a tick, all waiting from the start",
-        "- steady state: ticks without rows of prompts in which no place is empty; its bound is the time that the step "
-        "functions took in these ticks, per row",
+        "ones, one for each row of a tick, all waiting from the start",
+        "- steady state: the stretch from the last row of a prompt to the first request that ends; its bound is the "
+        "time of its rows at what the step functions take per row in ticks without an empty place",
     ]
     text = render_batching(measured, lines)
     _write(options.output, "batching", {"about": about, **measured}, text)

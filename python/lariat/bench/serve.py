@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,10 @@ class _Tick:
     steps: int
     counts: Counts
     unfinished: int
+
+
+# A tick and the one before it.
+_Pair = tuple[_Tick, _Tick]
 
 
 @dataclass(frozen=True)
@@ -144,42 +149,57 @@ def _report(load_: Load, done: _Run, alone: _Run) -> dict[str, Any]:
 
 
 def _steady(load_: Load, ticks: Sequence[_Tick]) -> dict[str, Any]:
-    """Of the stretches in which only generated tokens run and no place is empty. Without one, of all ticks."""
-    pairs = list(zip(ticks, ticks[1:], strict=False))
+    """Of the longest stretch in which all places are wanted and only generated tokens run; of all ticks in which all
+    places are wanted where it is short, and of all where these are.
+
+    The bound is the time that the rows of the stretch take at what a row costs in its ticks without an empty place. So
+    rows of prompts, where there are some, are in both.
+    """
     wanted = min(load_.rows, load_.requests)
-    steady = [
-        (before, tick)
-        for before, tick in pairs
-        if tick.unfinished >= wanted and not any(_since(before, tick, name)[1] for name in FUNCTIONS)
-    ]
-    # A stretch in which no token ends says nothing of the cost of a token.
-    is_steady = sum(tick.tokens for _, tick in steady) >= wanted
-    if not is_steady:
-        steady = pairs
-    rows, seconds = dict.fromkeys(FUNCTIONS, 0), dict.fromkeys(FUNCTIONS, 0.0)
-    for before, tick in steady:
-        for name in FUNCTIONS:
-            new_rows, _, new_seconds = _since(before, tick, name)
-            rows[name] += new_rows
-            seconds[name] += new_seconds
-    tokens, wall = sum(tick.tokens for _, tick in steady), sum(tick.seconds for _, tick in steady)
-    cost = {name: seconds[name] / rows[name] if rows[name] else 0.0 for name in FUNCTIONS}
-    inside = sum(seconds.values())
-    depth = sum(tick.steps for _, tick in steady) / tokens if tokens else 0.0
-    owed = rows["fill"] / tokens if tokens else 0.0
-    token = cost["prelude"] + depth * cost["core"] + owed * cost["fill"] + cost["coda"] + cost["whole"]
+    pairs = list(zip(ticks, ticks[1:], strict=False))
+    busy = [pair for pair in pairs if pair[1].unfinished >= wanted]
+    generating = _longest(pairs, lambda pair: pair[1].unfinished >= wanted and not _count_prompts(*pair))
+    # Edges weigh little in a stretch of several tokens for each place.
+    stretch = next((one for one in (generating, busy) if _count_tokens(one) >= 4 * wanted), pairs)
+    full = [pair for pair in stretch if _since(*pair, "core")[0] + _since(*pair, "whole")[0] >= load_.rows]
+    rows, seconds = _sum(stretch)
+    rows_of_full, seconds_of_full = _sum(full or stretch)
+    cost = {name: seconds_of_full[name] / max(rows_of_full[name], 1) for name in FUNCTIONS}
+    tokens, wall = _count_tokens(stretch), sum(tick.seconds for _, tick in stretch)
+    inside, least = sum(seconds.values()), sum(cost[name] * rows[name] for name in FUNCTIONS)
     return {
-        "steady": is_steady,
-        "steady_ticks": len(steady),
+        "only_generates": stretch is generating,
+        "steady_ticks": len(stretch),
         "tokens_per_s": tokens / wall if wall else None,
-        "bound_tokens_per_s": 1 / token if token else None,
+        "bound_tokens_per_s": tokens / least if least else None,
         "loop_only_tokens_per_s": tokens / (wall - inside + seconds["core"]) if rows["core"] else None,
-        "loop_only_bound": 1 / (depth * cost["core"]) if cost["core"] else None,
-        "mean_depth": depth,
-        "occupancy": (rows["core"] or rows["whole"]) / len(steady) / load_.rows if steady else None,
+        "loop_only_bound": tokens / (cost["core"] * rows["core"]) if cost["core"] * rows["core"] else None,
+        "mean_depth": sum(tick.steps for _, tick in stretch) / tokens if tokens else 0.0,
+        "occupancy": (rows["core"] or rows["whole"]) / len(stretch) / load_.rows if stretch else None,
         "row_us": {name: 1e6 * value for name, value in cost.items()},
-        "tick_ms": 1e3 * wall / len(steady) if steady else None,
+        "tick_ms": 1e3 * wall / len(stretch) if stretch else None,
     }
+
+
+def _longest(pairs: Sequence[_Pair], holds: Callable[[_Pair], bool]) -> Sequence[_Pair]:
+    """The longest stretch of ticks for all of which `holds`."""
+    stretches = [list(group) for is_in, group in groupby(pairs, holds) if is_in]
+    return max(stretches, key=len, default=[])
+
+
+def _count_tokens(pairs: Sequence[_Pair]) -> int:
+    return sum(tick.tokens for _, tick in pairs)
+
+
+def _count_prompts(before: _Tick, tick: _Tick) -> int:
+    return sum(_since(before, tick, name)[1] for name in FUNCTIONS)
+
+
+def _sum(pairs: Sequence[_Pair]) -> tuple[dict[str, int], dict[str, float]]:
+    """Rows and seconds by function."""
+    changes = {name: [_since(before, tick, name) for before, tick in pairs] for name in FUNCTIONS}
+    rows = {name: sum(change[0] for change in changes[name]) for name in FUNCTIONS}
+    return rows, {name: sum(change[2] for change in changes[name]) for name in FUNCTIONS}
 
 
 def _since(before: _Tick, tick: _Tick, name: str) -> tuple[int, int, float]:
