@@ -39,6 +39,11 @@ def test_the_importer_takes_every_shape(tmp_path: Path, shape: Shape, loops: int
     assert "lariat.recur" in checkpoints.verify(text)
 
 
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_a_checkpoint_of_every_shape_is_written_and_read(tmp_path: Path, shape: Shape) -> None:
+    import_checkpoint(make_checkpoint(replace(shape, vocab=64, inner=16, context=16), tmp_path / "model"))
+
+
 def test_a_shape_without_rank_has_no_pairs(tmp_path: Path) -> None:
     shape = replace(SHAPES["lora512"], rank=0)
     text = import_checkpoint(checkpoints.write(tmp_path / "model", config_of(shape), dict(tensors_of(shape))))

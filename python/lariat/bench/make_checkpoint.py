@@ -25,7 +25,7 @@ def make_checkpoint(shape: Shape, directory: Path, seed: int = 0, gain: float = 
 
     A directory that already holds this config.json with this seed is left as it is. A tensor's values depend on the
     seed and its name alone, so that two numbers of loop steps share their block. `gain` scales what the layers of the
-    loop add: with little, later loop steps change little.
+    loop add, in decoders: with little, later loop steps change little.
 
     Raises:
         RuntimeFault: if a file cannot be written.
@@ -44,9 +44,10 @@ def make_checkpoint(shape: Shape, directory: Path, seed: int = 0, gain: float = 
     directory.mkdir(parents=True, exist_ok=True)
     config.unlink(missing_ok=True)  # written last, so that a directory that has it is complete
     tensors = {name: _values(name, size, seed) for name, size in tensors_of(shape)}
-    for layer in range(shape.prelude, shape.prelude + shape.shared):
-        for name in ("self_attn.o_proj", "mlp.down_proj"):
-            tensors[f"model.layers.{layer}.{name}.weight"] *= numpy.float32(gain)
+    if gain != 1:
+        for layer in range(shape.prelude, shape.prelude + shape.shared):
+            for name in ("self_attn.o_proj", "mlp.down_proj"):
+                tensors[f"model.layers.{layer}.{name}.weight"] *= numpy.float32(gain)
     with replacing(weights) as temporary:
         safetensors.numpy.save_file(tensors, temporary)
     with replacing(config) as temporary:
