@@ -60,7 +60,7 @@ static Status verifyChunk(const SessionFacts &facts, const ScoreRequest &request
     return Status::success();
   if (*request.chunk < 1)
     return makeError("the chunk is ", *request.chunk, " rows, expected at least 1");
-  if (facts.mixesCallRows || (facts.hasTopK && request.mode == "score"))
+  if (facts.dependsOnCall(request.mode))
     return makeError("a chunk is given, but rows of this model depend on all rows of a call");
   if (request.prefix > *request.chunk)
     return makeError("the chunk is ", *request.chunk, " rows, expected at least the ", request.prefix,
@@ -172,7 +172,7 @@ Status lariat::runtime::verifyOrder(const SessionFacts &facts, const Request &re
                                     int64_t loops) {
   if (facts.getOrder(loops, /*generated=*/false) != RowOrder::Sequential)
     return Status::success();
-  if (facts.mixesCallRows || (facts.hasTopK && mode == "score"))
+  if (facts.dependsOnCall(mode))
     return makeError("the order of the model is sequential, but rows of a call depend on each other");
   if (request.prefix > 1)
     return makeError("the order of the model is sequential, so a prefix of ", request.prefix,

@@ -81,10 +81,9 @@ Expected<std::vector<SequenceScores>> Session::runAll(const Request &request, Ru
 std::vector<CallPlan> Session::planFor(const Request &request, const RunSettings &settings,
                                        std::optional<int64_t> chunk) const {
   RowOrder order = facts.getOrder(settings.loops, /*generated=*/false);
-  bool dependsOnCall = facts.mixesCallRows || (facts.hasTopK && settings.mode == "score");
   if (order == RowOrder::Sequential)
     chunk = 1;
-  return planCalls(request, {maxRows, chunk, order == RowOrder::Free && !dependsOnCall});
+  return planCalls(request, {maxRows, chunk, order == RowOrder::Free && !facts.dependsOnCall(settings.mode)});
 }
 
 //===----------------------------------------------------------------------===//

@@ -61,6 +61,8 @@ struct SessionFacts {
 
   bool isDecoder() const { return kind == "decoder"; }
   bool canGenerate() const { return isDecoder() && !lacksDecodeRule; }
+  /// Whether a row depends on which rows are in its call.
+  bool dependsOnCall(const std::string &mode) const { return mixesCallRows || (hasTopK && mode == "score"); }
   /// The strictest order of the caches, for rows of the prompt or generated ones that run so many loop steps.
   RowOrder getOrder(int64_t loopSteps, bool generated) const;
 };
