@@ -6,6 +6,7 @@
 // Weights lie in large pages, as a mapped file of an artefact lies in the page cache after its first use.
 
 #include "Kernels.h"
+#include "lariat/Dialect/Kernel/Transforms/Passes.h"
 #include "lariat/Testing/CompiledKernel.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/CommandLine.h"
@@ -97,11 +98,13 @@ static int64_t getSideBytes(const Product &product, bool isHalf) {
 }
 
 static std::string getText(const Product &product, llvm::StringRef type) {
+  bool isHalf = type == "bf16";
+  bool isFar = getSideBytes(product, isHalf) * product.sides >= kernel::kCachedBytes;
   if (product.sides == 1)
-    return getPlainGemm(product.n, product.k, type);
+    return getPlainGemm(product.n, product.k, type, /*out=*/{}, isFar);
   return formatv(R"(
-    kernel.packed @a panels ["a"] shape [{0}, {1}] offset(0) : {2}
-    kernel.packed @b panels ["b"] shape [{0}, {1}] offset({3}) : {2}
+    kernel.packed @a panels ["a"] shape [{0}, {1}] offset(0) {6} : {2}
+    kernel.packed @b panels ["b"] shape [{0}, {1}] offset({3}) {6} : {2}
     func.func @f(%n: index, %x: {4}, %y: {5}) {{
       kernel.gemm rows(%n) k({1}) n({0}) ins(%x : {4}) vectors [] weights [@a, @b] epilogue_vectors [] outs(%y : {5})
         gather [-1] scatter [-1] prologue {{
@@ -123,8 +126,8 @@ static std::string getText(const Product &product, llvm::StringRef type) {
       }
       return
     })",
-                 product.n, product.k, type, getSideBytes(product, type == "bf16"), bufferType(product.k),
-                 bufferType(product.n));
+                 product.n, product.k, type, getSideBytes(product, isHalf), bufferType(product.k),
+                 bufferType(product.n), isFar ? "far" : "");
 }
 
 static json::Object toJson(std::vector<double> samples) {

@@ -35,7 +35,8 @@ def Kernel_PackedOp : Kernel_Op<"packed", [Symbol]> {
     `sources` are names of `lariat.weight` that lie side by side (their rows one after the other) or `value` is inline.
     `shape` is that of the data without depths: (N, K) for panels, (N) for a vector, (H, N) for vectors.
     `offset` is the place in weights.bin in bytes, a multiple of 64, once it is planned; `depth_stride` the bytes of one
-    depth, for depth-indexed data, which has `depths` of them.
+    depth, for depth-indexed data, which has `depths` of them. `far` says that caches do not hold it from one use to the
+    next: it is asked for ahead, and read at as many places side by side as memory likes.
 
     ```mlir
     kernel.packed @qkv panels ["q", "k", "v"] shape [960, 576] : f32
@@ -43,10 +44,10 @@ def Kernel_PackedOp : Kernel_Op<"packed", [Symbol]> {
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Kernel_PackKindAttr:$kind, StrArrayAttr:$sources,
     DenseI64ArrayAttr:$shape, TypeAttr:$type, OptionalAttr<I64Attr>:$depths, OptionalAttr<ElementsAttr>:$value,
-    OptionalAttr<I64Attr>:$offset);
+    OptionalAttr<I64Attr>:$offset, UnitAttr:$far);
   let assemblyFormat = [{
     $sym_name $kind $sources `shape` $shape (`depths` `(` $depths^ `)`)? (`value` `(` $value^ `)`)?
-    (`offset` `(` $offset^ `)`)? `:` $type attr-dict
+    (`offset` `(` $offset^ `)`)? (`far` $far^)? `:` $type attr-dict
   }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{

@@ -205,10 +205,11 @@ std::string lariat::test::bufferType(int64_t width, const char *element) {
   return llvm::formatv("memref<?x{0}x{1}, strided<[{2}, 1]>>", width, element, line);
 }
 
-std::string lariat::test::getPlainGemm(int64_t n, int64_t k, llvm::StringRef weightType, llvm::StringRef out) {
+std::string lariat::test::getPlainGemm(int64_t n, int64_t k, llvm::StringRef weightType, llvm::StringRef out,
+                                       bool isFar) {
   std::string in = bufferType(k), own = bufferType(n);
   return llvm::formatv(R"(
-    kernel.packed @w panels ["w"] shape [{0}, {1}] offset(0) : {2}
+    kernel.packed @w panels ["w"] shape [{0}, {1}] offset(0) {5} : {2}
     func.func @f(%n: index, %x: {3}, %y: {4}) {{
       kernel.gemm rows(%n) k({1}) n({0}) ins(%x : {3}) vectors [] weights [@w] epilogue_vectors [] outs(%y : {4})
         gather [-1] scatter [-1] prologue {{
@@ -220,5 +221,5 @@ std::string lariat::test::getPlainGemm(int64_t n, int64_t k, llvm::StringRef wei
       }
       return
     })",
-                       n, k, weightType, in, out.empty() ? llvm::StringRef(own) : out);
+                       n, k, weightType, in, out.empty() ? llvm::StringRef(own) : out, isFar ? "far" : "");
 }

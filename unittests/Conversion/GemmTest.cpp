@@ -42,9 +42,9 @@ TEST_P(Gemm, SumsAreOneChain) {
     int64_t n, k;
   };
   for (Shape shape : {Shape{1, 1}, Shape{16, 3}, Shape{33, 17}, Shape{100, 65}, Shape{144, 35}, Shape{192, 64}})
-    for (bool isHalf : {false, true}) {
+    for (auto [isHalf, isFar] : {std::pair(false, false), {false, true}, {true, false}, {true, true}}) {
       auto [n, k] = shape;
-      CompiledKernel kernel(getPlainGemm(n, k, isHalf ? "bf16" : "f32"), GetParam());
+      CompiledKernel kernel(getPlainGemm(n, k, isHalf ? "bf16" : "f32", {}, isFar), GetParam());
       std::vector<float> weights = drawMany(n * k);
       Memory<char> packed(lineOf(n) * (k + 1) * 4);
       packPanels(packed.get(), weights, n, k, isHalf);
@@ -63,7 +63,7 @@ TEST_P(Gemm, SumsAreOneChain) {
               }
               ASSERT_EQ(bitsOf(out[row * lineOf(n) + column]), bitsOf(sum))
                   << "m " << m << " n " << n << " k " << k << " row " << row << " column " << column << " threads "
-                  << numThreads << " half " << isHalf;
+                  << numThreads << " half " << isHalf << " far " << isFar;
             }
           ASSERT_TRUE(std::isnan(out[m * lineOf(n)])) << "wrote beyond the last line";
         }

@@ -86,8 +86,8 @@ TEST(Tiles, FitTheRegisters) {
 
 TEST(Tiles, StayInRegisters) {
   for (const CPUTarget &target : getCPUTargets())
-    for (const char *type : {"f32", "bf16"}) {
-      std::string listing = disassemble(compileObject(getPlainGemm(64, 64, type), target).bytes);
+    for (auto [type, isFar] : {std::pair("f32", false), {"f32", true}, {"bf16", false}, {"bf16", true}}) {
+      std::string listing = disassemble(compileObject(getPlainGemm(64, 64, type, {}, isFar), target).bytes);
       if (listing.empty())
         GTEST_SKIP() << "no llvm-objdump";
       llvm::StringMap<int> spills = countSpills(listing);

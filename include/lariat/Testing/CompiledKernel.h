@@ -105,8 +105,9 @@ inline int64_t lineOf(int64_t width) { return kernel::roundUp(width, kernel::kPa
 std::string bufferType(int64_t width, const char *element = "f32");
 
 /// A module with one gemm of weights (N, K) that does nothing else; `out` is the type of its result where it is not that of
-/// a buffer of its own.
-std::string getPlainGemm(int64_t n, int64_t k, llvm::StringRef weightType, llvm::StringRef out = {});
+/// a buffer of its own; `isFar` is as kernel.packed has it.
+std::string getPlainGemm(int64_t n, int64_t k, llvm::StringRef weightType, llvm::StringRef out = {},
+                         bool isFar = false);
 
 /// Bits of a scalar operand.
 template <typename T>

@@ -22,10 +22,14 @@ static PanelKind getKind(kernel::PackedOp data) { return isHalf(data) ? PanelKin
 
 /// From so many rows on, computing takes long enough to fetch what is next meanwhile. With fewer, or for the last of
 /// several tiles of rows only, memory is busy anyway.
-static int64_t getAheadRows(kernel::PackedOp data) { return isHalf(data) ? 2 : 5; }
+static int64_t getAheadRows(kernel::PackedOp data, const CPUTarget &target) {
+  if (isHalf(data))
+    return 2;
+  return data.getFar() && target.farRuns > 1 ? 3 : 5;
+}
 
-/// Whether weights come from memory each time: then few rows read them as one stream, several are slower.
-static bool isFar(kernel::PackedOp data) { return data.getDepthBytes() >= 32 << 20; }
+/// Up to so many rows, weights that are far take longer to read than to compute with.
+static constexpr int64_t kFarRows = 8;
 
 /// From so many rows per thread on, threads share rows rather than panels.
 static constexpr int64_t kRowsPerThread = 32;
@@ -57,6 +61,7 @@ struct Piece {
   Value panel, numPanels; ///< the first, and how many
   Value tile, numTiles;   ///< pieces of a run with these panels are numbered
   Value isAhead;          ///< whether panels that are next are asked for now
+  Value isWaiting;        ///< whether reading weights that are far takes longer than computing
 };
 
 class GemmWriter {
@@ -165,8 +170,8 @@ Value GemmWriter::getGroup(Value rows, Value numTiles) {
   Value isOne = w.equal(numTiles, w.number(1));
   for (int64_t tileRows = 1; tileRows <= target.getMaxRows(); ++tileRows) {
     Value isThis = w.bitAnd(isOne, w.equal(rows, w.number(tileRows)));
-    bool isOneStream = isFar(weights[0]) && tileRows < getAheadRows(weights[0]);
-    group = w.pick(isThis, w.number(isOneStream ? 1 : getTilePanels(target, getKind(weights[0]), tileRows)), group);
+    bool isOneRun = target.farRuns == 1 && weights[0].getFar() && tileRows < getAheadRows(weights[0], target);
+    group = w.pick(isThis, w.number(isOneRun ? 1 : getTilePanels(target, getKind(weights[0]), tileRows)), group);
   }
   return group;
 }
@@ -237,11 +242,13 @@ void GemmWriter::writeRun(Value first, Value count) {
     writePrologue(first, count);
     Value numTiles = w.divideUp(count, target.getMaxRows());
     Value group = getGroup(count, numTiles);
-    Value isAhead = w.compare(arith::CmpIPredicate::sge, count, w.number(getAheadRows(weights[0])));
+    Value isAhead = w.compare(arith::CmpIPredicate::sge, count, w.number(getAheadRows(weights[0], target)));
+    Value isWaiting = w.compare(arith::CmpIPredicate::sle, count, w.number(kFarRows));
     auto writeGroup = [&](Value panel, Value groupPanels) {
       w.loop(w.number(0), numTiles, [&](Value tile) {
         auto [begin, end] = w.share(count, tile, numTiles);
-        writePiece({w.add(first, begin), w.subtract(end, begin), begin, panel, groupPanels, tile, numTiles, isAhead});
+        writePiece({w.add(first, begin), w.subtract(end, begin), begin, panel, groupPanels, tile, numTiles, isAhead,
+                    isWaiting});
       });
     };
     auto writeGroups = [&] {
@@ -268,7 +275,8 @@ void GemmWriter::setAhead(Product &product, int64_t numLines, const Piece &piece
   // Every tile of rows asks for its part of the panels after these.
   Value step = w.divide(w.add(piece.numTiles, 63), piece.numTiles);
   Value begin = w.multiply(piece.numPanels, numLines * 64);
-  Value next = w.advance(product.b, w.add(begin, w.multiply(w.multiply(piece.tile, numLines), step)));
+  Value done = w.multiply(w.multiply(piece.tile, numLines / getNumRuns(target, product.isFar)), step);
+  Value next = w.advance(product.b, w.add(begin, done));
   product.ahead = w.pick(piece.isAhead, next, product.b);
   product.aheadStep = w.pick(piece.isAhead, step, w.number(0));
 }
@@ -288,7 +296,6 @@ void GemmWriter::writePiece(const Piece &piece) {
     product.b = w.advance(address, w.multiply(piece.panel, numLines * 64));
     product.bLine = w.number(64);
     product.bPanel = w.number(numLines * 64);
-    setAhead(product, numLines, piece);
     if (isDirect) {
       auto type = cast<MemRefType>(op.getOuts()[0].getType());
       Value line = w.line(getField(kOuts, 0), type, piece.firstRow);
@@ -298,7 +305,15 @@ void GemmWriter::writePiece(const Piece &piece) {
       product.c = w.advance(scratchC, static_cast<int64_t>(s) * cLineBytes * target.getMaxRows());
       product.cLine = w.number(cLineBytes);
     }
-    writeProduct(w, product);
+    auto write = [&](bool isFar) {
+      product.isFar = isFar;
+      setAhead(product, numLines, piece);
+      writeProduct(w, product);
+    };
+    if (data.getFar() && target.farRuns > 1)
+      w.when(piece.isWaiting, [&] { write(true); }, [&] { write(false); });
+    else
+      write(false);
   }
   if (!isDirect)
     writeEpilogue(piece);

@@ -108,7 +108,7 @@ void KeyWriter::packed(FlatSymbolRefAttr symbol) {
     return;
   os << stringifyEnum(data.getKind()) << ' ' << data.getType();
   numbers(data.getShape());
-  os << data.getDepths().value_or(0) << ',';
+  os << data.getDepths().value_or(0) << (data.getFar() ? " far," : ",");
 }
 
 void KeyWriter::packed(ArrayAttr symbols) {

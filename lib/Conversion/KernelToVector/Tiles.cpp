@@ -35,16 +35,16 @@ struct Tile {
 /// Writes the body of a tile function.
 class TileWriter : public CodeWriter {
 public:
-  TileWriter(KernelEmitter &emitter, OpBuilder builder, func::FuncOp function, PanelKind kind, Tile tile)
-      : CodeWriter(emitter, std::move(builder), function.getLoc()), kind(kind), tile(tile),
+  TileWriter(KernelEmitter &emitter, OpBuilder builder, func::FuncOp function, PanelKind kind, bool isFar, Tile tile)
+      : CodeWriter(emitter, std::move(builder), function.getLoc()), kind(kind), isFar(isFar), tile(tile),
         lanes(emitter.getTarget().vectorBits / 32), numVectors(tile.panels * kLanes / lanes),
-        aLine(function.getArgument(1)), bLine(function.getArgument(3)), numK(function.getArgument(5)),
+        aLine(function.getArgument(1)), bLine(function.getArgument(3)), bPanel(function.getArgument(4)), numK(function.getArgument(5)),
         c(function.getArgument(6)), cLine(function.getArgument(7)), aheadStep(function.getArgument(9)) {
     for (int64_t row = 0; row < tile.rows; ++row)
       rows.push_back(advance(function.getArgument(0), multiply(aLine, row)));
     for (int64_t panel = 0; panel < tile.panels; ++panel) {
-      panels.push_back(advance(function.getArgument(2), multiply(function.getArgument(4), panel)));
-      aheadPanels.push_back(advance(function.getArgument(8), multiply(function.getArgument(4), panel)));
+      panels.push_back(advance(function.getArgument(2), multiply(bPanel, panel)));
+      aheadPanels.push_back(advance(function.getArgument(8), multiply(bPanel, panel)));
     }
   }
 
@@ -56,7 +56,7 @@ public:
     sums = loop(number(0), whole, number(step), sums, [&](Value k, ValueRange before) {
       Values after(before);
       if (isPairs) {
-        prefetch(divide(k, 2));
+        prefetch(divide(k, 2), /*numLines=*/1);
         if (tile.rows == 1 && emitter.getTarget().loadsPairsOnce)
           writePairOnce(k, after);
         else
@@ -64,11 +64,9 @@ public:
       } else if (tile.rows == 1) {
         writeStreams(k, step, after);
       } else {
-        for (int64_t i = 0; i < step; ++i) {
-          if (i % 2 == 0) // tiles that unroll have few rows, so they come in twos at least where panels are asked for
-            prefetch(add(k, i));
+        prefetch(k, step);
+        for (int64_t i = 0; i < step; ++i)
           writeStep(add(k, i), after);
-        }
       }
       return after;
     });
@@ -95,12 +93,32 @@ private:
   /// Tiles of few rows wait for memory as it is; more requests would only get in its way.
   bool isAhead() const { return tile.rows >= (kind == PanelKind::F32 ? 3 : 2); }
 
-  /// Asks for what the next panels need, into the second cache.
-  void prefetch(Value line) {
+  /// Asks for what the next panels need, into the second cache: for as much as `numLines` lines from `line` stand for.
+  void prefetch(Value line, int64_t numLines) {
     if (!isAhead())
       return;
-    for (Value panel : aheadPanels)
-      LLVM::Prefetch::create(b, loc, advance(panel, multiply(line, aheadStep)), /*rw=*/0, /*hint=*/2, /*cache=*/1);
+    int64_t numRuns = getNumRuns(emitter.getTarget(), isFar);
+    Value runBytes = multiply(divide(bPanel, 64 * numRuns), 64), lineOfRun = divide(line, numRuns);
+    auto ask = [&](Value run, Value lineOfRun) {
+      Value place = add(multiply(runBytes, run), multiply(lineOfRun, aheadStep));
+      for (Value panel : aheadPanels)
+        LLVM::Prefetch::create(b, loc, advance(panel, place), /*rw=*/0, /*hint=*/2, /*cache=*/1);
+    };
+    auto askRuns = [&](Value lineOfRun) {
+      for (int64_t run = 0; run < numRuns; ++run)
+        ask(number(run), lineOfRun);
+    };
+    if (numRuns > numLines) {
+      // Computing which run's turn it is takes too long beside a step of f32, and little beside the two of a pair.
+      if (kind == PanelKind::F32)
+        when(equal(bitAnd(line, number(numRuns - 1)), number(0)), [&] { askRuns(lineOfRun); });
+      else
+        ask(bitAnd(line, number(numRuns - 1)), lineOfRun);
+      return;
+    }
+    // Tiles that go over several lines at once have few rows, so they come in twos at least: half of the lines will do.
+    for (int64_t i = 0; i < numLines; i += numRuns == 1 ? 2 : numRuns)
+      askRuns(divide(add(line, i), numRuns));
   }
 
   Value loadA(int64_t row, Value k) {
@@ -193,22 +211,23 @@ private:
   }
 
   PanelKind kind;
+  bool isFar;
   Tile tile;
   int64_t lanes, numVectors;
-  Value aLine, bLine, numK, c, cLine, aheadStep;
+  Value aLine, bLine, bPanel, numK, c, cLine, aheadStep;
   Values rows, panels, aheadPanels;
 };
 
 } // namespace
 
 /// tile_KIND_RxP(a, aLine, b, bLine, bPanel, numK, c, cLine, ahead, aheadStep).
-static func::FuncOp getTile(KernelEmitter &emitter, PanelKind kind, Tile tile) {
+static func::FuncOp getTile(KernelEmitter &emitter, PanelKind kind, bool isFar, Tile tile) {
   MLIRContext *context = emitter.getModule().getContext();
   Type pointer = LLVM::LLVMPointerType::get(context), i64 = IntegerType::get(context, 64);
-  std::string name = ("tile_" + getName(kind) + "_" + Twine(tile.rows) + "x" + Twine(tile.panels)).str();
+  std::string name = ("tile_" + getName(kind) + (isFar ? "_far_" : "_") + Twine(tile.rows) + "x" + Twine(tile.panels)).str();
   return emitter.getFunction(
       name, FunctionType::get(context, {pointer, i64, pointer, i64, i64, i64, pointer, i64, pointer, i64}, {}),
-      [&](OpBuilder &b, func::FuncOp function) { TileWriter(emitter, b, function, kind, tile).write(); });
+      [&](OpBuilder &b, func::FuncOp function) { TileWriter(emitter, b, function, kind, isFar, tile).write(); });
 }
 
 int64_t vectors::getTilePanels(const CPUTarget &target, PanelKind kind, int64_t rows) {
@@ -225,12 +244,12 @@ int64_t vectors::getTilePanels(const CPUTarget &target, PanelKind kind, int64_t 
 }
 
 /// Panels by tiles of `rows` rows: as wide as registers allow, then what is left by powers of two.
-static void writePanels(CodeWriter &w, func::FuncOp function, PanelKind kind, int64_t rows) {
+static void writePanels(CodeWriter &w, func::FuncOp function, PanelKind kind, bool isFar, int64_t rows) {
   auto argument = [&](unsigned i) { return function.getArgument(i); };
   Value numPanels = argument(1), aLine = argument(3), bPanel = argument(6);
   auto callTile = [&](int64_t panels, Value first) {
     Value b = w.advance(argument(4), w.multiply(first, bPanel)), c = w.advance(argument(8), w.multiply(first, 64));
-    w.call(getTile(w.emitter, kind, {rows, panels}),
+    w.call(getTile(w.emitter, kind, isFar, {rows, panels}),
            {argument(2), aLine, b, argument(5), bPanel, argument(7), c, argument(9),
             w.advance(argument(10), w.multiply(first, bPanel)), argument(11)});
   };
@@ -250,13 +269,14 @@ void vectors::writeProduct(CodeWriter &w, const Product &product) {
   Type pointer = w.pointer(), i64 = w.b.getI64Type();
   auto type = FunctionType::get(w.b.getContext(),
                                 {i64, i64, pointer, i64, pointer, i64, i64, i64, pointer, i64, pointer, i64}, {});
-  func::FuncOp function =
-      emitter.getFunction(("product_" + getName(product.kind)).str(), type, [&](OpBuilder &b, func::FuncOp function) {
-        CodeWriter inner(emitter, b, function.getLoc());
-        auto rows = llvm::to_vector(llvm::seq_inclusive<int64_t>(1, emitter.getTarget().getMaxRows()));
-        inner.choose(function.getArgument(0), rows,
-                     [&](int64_t count) { writePanels(inner, function, product.kind, count); });
-      });
+  bool isFar = product.isFar;
+  std::string name = ("product_" + getName(product.kind) + (isFar ? "_far" : "")).str();
+  func::FuncOp function = emitter.getFunction(name, type, [&](OpBuilder &b, func::FuncOp function) {
+    CodeWriter inner(emitter, b, function.getLoc());
+    auto rows = llvm::to_vector(llvm::seq_inclusive<int64_t>(1, emitter.getTarget().getMaxRows()));
+    inner.choose(function.getArgument(0), rows,
+                 [&](int64_t count) { writePanels(inner, function, product.kind, isFar, count); });
+  });
   Value ahead = product.ahead ? product.ahead : product.b,
         aheadStep = product.aheadStep ? product.aheadStep : w.number(0);
   w.call(function, {product.rows, product.numPanels, product.a, product.aLine, product.b, product.bLine, product.bPanel,

@@ -19,13 +19,18 @@ enum class PanelKind {
 /// A(rows, K) times B(K, 16 numPanels) into C. All strides are in bytes; all values i64 or addresses.
 struct Product {
   PanelKind kind;
+  bool isFar = false; ///< whether computing waits for B, which no cache holds
   Value rows, numPanels, numK;
   Value a, aLine;         ///< f32; entries of a row are side by side, none beyond K is read
   Value b, bLine, bPanel; ///< line to line, panel to panel
   Value c, cLine;         ///< f32; panel p is at column 16 p
-  /// Where what B is next starts, and how many bytes of each of its panels to ask for per line of B. May be left out.
+  /// Where what B is next starts, and how many bytes of each of its panels to ask for per line of B. What is far is asked
+  /// for in runs of equal length side by side. May be left out.
   Value ahead, aheadStep;
 };
+
+/// Runs that a panel is asked for in. Not measured on a target: one.
+inline int64_t getNumRuns(const CPUTarget &target, bool isFar) { return isFar ? target.farRuns : 1; }
 
 /// Panels that a microkernel of so many rows takes at once.
 int64_t getTilePanels(const CPUTarget &target, PanelKind kind, int64_t rows);

@@ -27,6 +27,7 @@ llvm::ArrayRef<CPUTarget> lariat::getCPUTargets() {
        .tilePanels = {4, 4, 6, 4, 4, 4, 2, 2},
        .pairRowPanels = 8,
        .loadsPairsOnce = false,
+       .farRuns = 1,
        .required = {"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "avx512f", "avx512bw", "avx512cd", "avx512dq",
                     "avx512vl"}},
       {.name = "avx2",
@@ -38,6 +39,7 @@ llvm::ArrayRef<CPUTarget> lariat::getCPUTargets() {
        .tilePanels = {4, 2, 2, 1, 1, 1},
        .pairRowPanels = 5,
        .loadsPairsOnce = true,
+       .farRuns = 4,
        .required = {"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt"}},
       {.name = "neon",
        .triple = "aarch64-unknown-linux-gnu",
@@ -48,6 +50,7 @@ llvm::ArrayRef<CPUTarget> lariat::getCPUTargets() {
        .tilePanels = {4, 2, 1, 1, 1},
        .pairRowPanels = 4,
        .loadsPairsOnce = false,
+       .farRuns = 1,
        .required = {"neon"}},
   };
   for ([[maybe_unused]] const CPUTarget &target : targets)

@@ -23,6 +23,7 @@ struct CPUTarget {
   std::vector<int64_t> tilePanels;
   int64_t pairRowPanels; ///< the same for one row of bf16 in pairs
   bool loadsPairsOnce;   ///< whether such a row keeps a word of two steps in a register rather than load it for each
+  int64_t farRuns;       ///< places at which weights that no cache holds are read side by side
   std::vector<std::string> required; ///< features a machine must have, by LLVM's names
 
   int64_t getLanes() const { return vectorBits / 32; }

@@ -15,4 +15,11 @@ namespace lariat {
 #include "lariat/Dialect/Kernel/KernelPasses.h.inc"
 } // namespace lariat
 
+namespace lariat::kernel {
+
+/// What the caches of a machine hold of weights, about, in bytes: the last one has 32 MiB and more, and others use it too.
+inline constexpr int64_t kCachedBytes = 32 << 20;
+
+} // namespace lariat::kernel
+
 #endif // LARIAT_DIALECT_KERNEL_TRANSFORMS_PASSES_H
