@@ -38,8 +38,9 @@ public:
   TileWriter(KernelEmitter &emitter, OpBuilder builder, func::FuncOp function, PanelKind kind, bool isFar, Tile tile)
       : CodeWriter(emitter, std::move(builder), function.getLoc()), kind(kind), isFar(isFar), tile(tile),
         lanes(emitter.getTarget().vectorBits / 32), numVectors(tile.panels * kLanes / lanes),
-        aLine(function.getArgument(1)), bLine(function.getArgument(3)), bPanel(function.getArgument(4)), numK(function.getArgument(5)),
-        c(function.getArgument(6)), cLine(function.getArgument(7)), aheadStep(function.getArgument(9)) {
+        aLine(function.getArgument(1)), bLine(function.getArgument(3)), bPanel(function.getArgument(4)),
+        numK(function.getArgument(5)), c(function.getArgument(6)), cLine(function.getArgument(7)),
+        aheadStep(function.getArgument(9)) {
     for (int64_t row = 0; row < tile.rows; ++row)
       rows.push_back(advance(function.getArgument(0), multiply(aLine, row)));
     for (int64_t panel = 0; panel < tile.panels; ++panel) {
@@ -224,7 +225,8 @@ private:
 static func::FuncOp getTile(KernelEmitter &emitter, PanelKind kind, bool isFar, Tile tile) {
   MLIRContext *context = emitter.getModule().getContext();
   Type pointer = LLVM::LLVMPointerType::get(context), i64 = IntegerType::get(context, 64);
-  std::string name = ("tile_" + getName(kind) + (isFar ? "_far_" : "_") + Twine(tile.rows) + "x" + Twine(tile.panels)).str();
+  std::string name =
+      ("tile_" + getName(kind) + (isFar ? "_far_" : "_") + Twine(tile.rows) + "x" + Twine(tile.panels)).str();
   return emitter.getFunction(
       name, FunctionType::get(context, {pointer, i64, pointer, i64, i64, i64, pointer, i64, pointer, i64}, {}),
       [&](OpBuilder &b, func::FuncOp function) { TileWriter(emitter, b, function, kind, isFar, tile).write(); });
