@@ -28,6 +28,10 @@ static int64_t getAheadRows(kernel::PackedOp data, const CPUTarget &target) {
   return data.getFar() && target.farRuns > 1 ? 3 : 5;
 }
 
+/// Where one run is best, few rows read weights of so many bytes panel after panel. Measured for a matrix of that size, not
+/// for many smaller ones that are far together.
+static constexpr int64_t kOneRunBytes = 32 << 20;
+
 /// Up to so many rows, weights that are far take longer to read than to compute with.
 static constexpr int64_t kFarRows = 8;
 
@@ -170,7 +174,8 @@ Value GemmWriter::getGroup(Value rows, Value numTiles) {
   Value isOne = w.equal(numTiles, w.number(1));
   for (int64_t tileRows = 1; tileRows <= target.getMaxRows(); ++tileRows) {
     Value isThis = w.bitAnd(isOne, w.equal(rows, w.number(tileRows)));
-    bool isOneRun = target.farRuns == 1 && weights[0].getFar() && tileRows < getAheadRows(weights[0], target);
+    bool isOneRun = target.farRuns == 1 && weights[0].getDepthBytes() >= kOneRunBytes &&
+                    tileRows < getAheadRows(weights[0], target);
     group = w.pick(isThis, w.number(isOneRun ? 1 : getTilePanels(target, getKind(weights[0]), tileRows)), group);
   }
   return group;
