@@ -99,7 +99,7 @@ private:
     if (!isAhead())
       return;
     int64_t numRuns = getNumRuns(emitter.getTarget(), isFar);
-    Value runBytes = multiply(divide(bPanel, 64 * numRuns), 64), lineOfRun = divide(line, numRuns);
+    Value runBytes = multiply(divide(bPanel, 64 * numRuns), 64);
     auto ask = [&](Value run, Value lineOfRun) {
       Value place = add(multiply(runBytes, run), multiply(lineOfRun, aheadStep));
       for (Value panel : aheadPanels)
@@ -112,9 +112,9 @@ private:
     if (numRuns > numLines) {
       // Computing which run's turn it is takes too long beside a step of f32, and little beside the two of a pair.
       if (kind == PanelKind::F32)
-        when(equal(bitAnd(line, number(numRuns - 1)), number(0)), [&] { askRuns(lineOfRun); });
+        when(equal(bitAnd(line, number(numRuns - 1)), number(0)), [&] { askRuns(divide(line, numRuns)); });
       else
-        ask(bitAnd(line, number(numRuns - 1)), lineOfRun);
+        ask(bitAnd(line, number(numRuns - 1)), divide(line, numRuns));
       return;
     }
     // Tiles that go over several lines at once have few rows, so they come in twos at least: half of the lines will do.
@@ -271,13 +271,12 @@ void vectors::writeProduct(CodeWriter &w, const Product &product) {
   Type pointer = w.pointer(), i64 = w.b.getI64Type();
   auto type = FunctionType::get(w.b.getContext(),
                                 {i64, i64, pointer, i64, pointer, i64, i64, i64, pointer, i64, pointer, i64}, {});
-  bool isFar = product.isFar;
-  std::string name = ("product_" + getName(product.kind) + (isFar ? "_far" : "")).str();
+  std::string name = ("product_" + getName(product.kind) + (product.isFar ? "_far" : "")).str();
   func::FuncOp function = emitter.getFunction(name, type, [&](OpBuilder &b, func::FuncOp function) {
     CodeWriter inner(emitter, b, function.getLoc());
     auto rows = llvm::to_vector(llvm::seq_inclusive<int64_t>(1, emitter.getTarget().getMaxRows()));
     inner.choose(function.getArgument(0), rows,
-                 [&](int64_t count) { writePanels(inner, function, product.kind, isFar, count); });
+                 [&](int64_t count) { writePanels(inner, function, product.kind, product.isFar, count); });
   });
   Value ahead = product.ahead ? product.ahead : product.b,
         aheadStep = product.aheadStep ? product.aheadStep : w.number(0);

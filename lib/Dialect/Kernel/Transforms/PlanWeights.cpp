@@ -57,7 +57,7 @@ struct PlanWeightsPass : lariat::impl::PlanWeightsPassBase<PlanWeightsPass> {
       int64_t bytes = packed ? packed.getBytes() : table.getBytes();
       offset = roundUp(offset, bytes >= kPageBytes ? kPageBytes : kLineBytes);
       op.setAttr("offset", builder.getI64IntegerAttr(offset));
-      if (packed)
+      if (packed && packed.getKind() == PackKind::Panels)
         packed.setFar(around.lookup(packed) >= kCachedBytes);
       offset += bytes;
     }
