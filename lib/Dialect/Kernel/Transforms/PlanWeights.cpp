@@ -4,9 +4,7 @@
 
 #include "lariat/Dialect/Kernel/Transforms/Passes.h"
 
-#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/SymbolTable.h"
-#include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/SetVector.h"
 
 namespace lariat {
@@ -22,32 +20,25 @@ namespace {
 constexpr int64_t kPageBytes = 4096;
 constexpr int64_t kLineBytes = 64;
 
-/// Of each piece of data, the bytes that a function reads which reads it: of several, the fewest.
-llvm::DenseMap<PackedOp, int64_t> getBytesAround(ModuleOp module) {
+/// Bytes that products read in all.
+int64_t getProductBytes(ModuleOp module) {
   SymbolTable symbols(module);
-  llvm::DenseMap<PackedOp, int64_t> around;
-  for (auto function : module.getOps<func::FuncOp>()) {
-    llvm::SetVector<PackedOp> read;
-    if (auto uses = SymbolTable::getSymbolUses(&function.getBody()))
-      for (const SymbolTable::SymbolUse &use : *uses)
-        if (auto packed = symbols.lookup<PackedOp>(use.getSymbolRef().getLeafReference());
-            packed && !isa<EmbedOp>(use.getUser())) // which reads a few lines of its data
-          read.insert(packed);
-    int64_t bytes = 0;
-    for (PackedOp packed : read)
-      bytes += packed.getBytes();
-    for (PackedOp packed : read) {
-      auto [place, isNew] = around.try_emplace(packed, bytes);
-      place->second = std::min(place->second, bytes);
-    }
-  }
-  return around;
+  llvm::SetVector<PackedOp> read;
+  module.walk([&](GemmOp op) {
+    for (auto symbol : op.getWeights().getAsRange<FlatSymbolRefAttr>())
+      if (auto packed = symbols.lookup<PackedOp>(symbol.getValue()))
+        read.insert(packed);
+  });
+  int64_t bytes = 0;
+  for (PackedOp packed : read)
+    bytes += packed.getBytes();
+  return bytes;
 }
 
 struct PlanWeightsPass : lariat::impl::PlanWeightsPassBase<PlanWeightsPass> {
   void runOnOperation() override {
     Builder builder(&getContext());
-    llvm::DenseMap<PackedOp, int64_t> around = getBytesAround(getOperation());
+    bool isFar = getProductBytes(getOperation()) >= kCachedBytes;
     int64_t offset = 0;
     for (Operation &op : getOperation().getOps()) {
       auto packed = dyn_cast<PackedOp>(op);
@@ -58,7 +49,7 @@ struct PlanWeightsPass : lariat::impl::PlanWeightsPassBase<PlanWeightsPass> {
       offset = roundUp(offset, bytes >= kPageBytes ? kPageBytes : kLineBytes);
       op.setAttr("offset", builder.getI64IntegerAttr(offset));
       if (packed && packed.getKind() == PackKind::Panels)
-        packed.setFar(around.lookup(packed) >= kCachedBytes);
+        packed.setFar(isFar);
       offset += bytes;
     }
     getOperation()->setAttr(kWeightBytesAttr, builder.getI64IntegerAttr(roundUp(offset, kPageBytes)));
