@@ -138,4 +138,4 @@ def test_all_ways_to_batch_are_measured_side_by_side(artefact: Path) -> None:
     assert [case["rows"] for case in measured["cases"]] == [1, 2] and len(said) == 2
     assert all(case["runs"].keys() == RUNS.keys() for case in measured["cases"])
     text = render_batching(measured, ["- about"])
-    assert text.count("\n| 2 |") == 4
+    assert text.count("\n| 2 |") == 5

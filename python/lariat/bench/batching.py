@@ -9,24 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from lariat.bench.load import Load
+from lariat.bench.overhead import measure_overhead
 from lariat.bench.serve import serve
 
 __all__ = ["measure_batching", "render_batching"]
 
-# Name of a run: engine, exits where they are not the load's.
-RUNS = {
-    "depth": ("depth", None),
-    "compact": ("compact", None),
-    "full": ("full", "full"),
-    "depth, all steps": ("depth", "full"),
-    "whole": ("whole", "full"),
-}
+# Engines of the runs, with exits where they are not the load's.
+RUNS = {"depth": None, "compact": None, "full": "full"}
 
 
 def measure_batching(
     artefact: Path, load: Load, rows: Sequence[int], rounds: int, report: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Every run of RUNS for each number of rows, in rounds one after the other; of each, the round with most tokens.
+    """Every run of RUNS for each number of rows, in rounds one after the other; of each, the round with most tokens. And
+    what steps cost over one call, which is too little to see that way.
 
     Raises:
         RuntimeFault: for a load that the model does not allow.
@@ -37,19 +33,25 @@ def measure_batching(
         one = replace(load, rows=count, requests=count)
         found: dict[str, dict[str, Any]] = {}
         for _ in range(rounds):
-            for name, (engine, exits) in RUNS.items():
+            for engine, exits in RUNS.items():
                 done = serve(artefact, replace(one, engine=engine, exits=exits or load.exits))
-                if name not in found or done["tokens_per_s"] > found[name]["tokens_per_s"]:
-                    found[name] = done
-        cases.append({"rows": count, "runs": found})
-        report(f"{count} rows: {found['depth']['tokens_per_s']:.1f} tokens/s by depth")
+                if engine not in found or done["tokens_per_s"] > found[engine]["tokens_per_s"]:
+                    found[engine] = done
+        overhead = measure_overhead(artefact, one, rounds)
+        cases.append({"rows": count, "runs": found, "overhead": overhead})
+        report(
+            f"{count} rows: {found['depth']['tokens_per_s']:.1f} tokens/s by depth, steps take "
+            f"{overhead['ratio'][1]:.3f} of one call"
+        )
     return {"cases": cases, "rounds": rounds}
 
 
 def render_batching(measured: dict[str, Any], about: Sequence[str]) -> str:
     """The document."""
-    lines = ["# Batching by depth", "", *about, "", *_throughput(measured), "", *_latency(measured)]
-    return "\n".join(lines) + "\n"
+    lines = ["# Batching by depth", "", *about, ""]
+    for part in (_throughput, _overhead, _latency):
+        lines += [*part(measured), ""]
+    return "\n".join(lines)
 
 
 def _throughput(measured: dict[str, Any]) -> Iterator[str]:
@@ -57,12 +59,12 @@ def _throughput(measured: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         "| rows | mean depth | depth | of its bound | loop only, of its bound | compact | full | depth / compact | "
-        "depth / full | all steps: by depth | in one call | share |"
+        "depth / full |"
     )
-    yield "|" + "---|" * 12
+    yield "|" + "---|" * 9
     for case in measured["cases"]:
         runs = case["runs"]
-        depth, all_steps = runs["depth"], runs["depth, all steps"]
+        depth = runs["depth"]
         speed = {name: run["tokens_per_s"] for name, run in runs.items()}
         loop = depth["loop_only_tokens_per_s"] / depth["loop_only_bound"]
         yield (
@@ -70,8 +72,29 @@ def _throughput(measured: dict[str, Any]) -> Iterator[str]:
             f"{100 * speed['depth'] / depth['bound_tokens_per_s']:.1f} % | {100 * loop:.1f} % | "
             f"{speed['compact']:.1f} | "
             f"{speed['full']:.1f} | **{speed['depth'] / speed['compact']:.2f}** | "
-            f"**{speed['depth'] / speed['full']:.2f}** | {all_steps['tokens_per_s']:.1f} | {speed['whole']:.1f} | "
-            f"{100 * all_steps['tokens_per_s'] / speed['whole']:.1f} % |"
+            f"**{speed['depth'] / speed['full']:.2f}** |"
+        )
+
+
+def _overhead(measured: dict[str, Any]) -> Iterator[str]:
+    yield "## All loop steps, step by step and in one call"
+    yield ""
+    yield (
+        "Requests that start together, so that all rows are at one depth: an engine that runs steps and one that calls "
+        "@forward take turns, token by token. Median of the ratios of their times (quartiles)."
+    )
+    yield ""
+    yield "| rows | turns | steps: tokens/s | one call: tokens/s | time of steps / of one call | in compiled code alone |"
+    yield "|" + "---|" * 6
+    for case in measured["cases"]:
+        found = case["overhead"]
+        ratios = [
+            f"{middle:.3f} ({low:.3f} to {high:.3f})" for low, middle, high in (found["ratio"], found["functions_ratio"])
+        ]
+        speed = found["tokens_per_s"]
+        yield (
+            f"| {case['rows']} | {found['turns']} | {speed['steps']:.1f} | {speed['whole']:.1f} | **{ratios[0]}** | "
+            f"{ratios[1]} |"
         )
 
 

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What running the loop step by step costs over one call of @forward, where all rows run all loop steps.
+
+Both do the same work, so their times differ by less than a shared host's from one second to the next. Two engines of one
+session therefore take turns, token by token, and times are compared within a turn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lariat.bench.load import Load
+from lariat.engine import Counts, Engine
+from lariat.errors import RuntimeFault
+from lariat.requests import GenerateOptions
+from lariat.session import load
+
+__all__ = ["measure_overhead"]
+
+KINDS = ("steps", "whole")
+
+
+class _Lockstep:
+    """Requests that start together with one token each, so that all their rows are at the same depth."""
+
+    def __init__(self, engine: Engine, prompts: Sequence[int], options: GenerateOptions) -> None:
+        self._engine = engine
+        self._rows = len(prompts)
+        for token in prompts:
+            engine.submit([token], options)
+
+    def next_tokens(self) -> tuple[float, float]:
+        """Runs until each request has its next token; returns all seconds and those in compiled code."""
+        before = _in_functions(self._engine.counts())
+        start = time.perf_counter()
+        tokens = 0
+        while tokens < self._rows:
+            tick = self._engine.tick()
+            tokens += len(tick.tokens)
+            for end in tick.ends:
+                if end.finish == "failed":
+                    raise RuntimeFault(f"request {end.request} failed: {end.error}")
+        seconds = time.perf_counter() - start
+        return seconds, _in_functions(self._engine.counts()) - before
+
+
+def _in_functions(counts: Counts) -> float:
+    return sum(one.seconds for one in (counts.prelude, counts.core, counts.fill, counts.coda, counts.whole))
+
+
+def measure_overhead(artefact: Path, load_: Load, rounds: int) -> dict[str, Any]:
+    """Turns of `load_.new_tokens` tokens for each of `load_.rows` requests, `rounds` times.
+
+    Returns:
+        `ratio`: quartiles, over all turns, of the time step by step over that in one call; `functions_ratio`: the same
+        of the time in compiled code alone; `tokens_per_s` of both, at their median time.
+
+    Raises:
+        RuntimeFault: for a load that the model does not allow.
+    """
+    import numpy
+
+    generator = numpy.random.default_rng(load_.seed)
+    options = GenerateOptions(max_new_tokens=load_.new_tokens, ignore_eos=True)
+    times: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
+    with load(artefact, threads=load_.threads, max_rows=load_.rows) as session:
+        for _ in range(rounds):
+            prompts = generator.integers(session.info.vocabulary, size=load_.rows).tolist()
+            runs = {
+                kind: _Lockstep(Engine(session, loop=kind, prefix_cache=False), prompts, options) for kind in KINDS
+            }
+            for turn in range(load_.new_tokens):
+                # Neither always comes after the other.
+                for kind in KINDS if turn % 2 else reversed(KINDS):
+                    times[kind].append(runs[kind].next_tokens())
+    seconds = {kind: numpy.asarray(times[kind]) for kind in KINDS}
+    ratios = numpy.percentile(seconds["steps"] / seconds["whole"], (25, 50, 75), axis=0)
+    return {
+        "turns": len(times["steps"]),
+        "ratio": ratios[:, 0].tolist(),
+        "functions_ratio": ratios[:, 1].tolist(),
+        "tokens_per_s": {kind: load_.rows / float(numpy.median(seconds[kind][:, 0])) for kind in KINDS},
+    }
