@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <set>
 
 using namespace lariat;
 using namespace lariat::runtime;
@@ -76,16 +75,17 @@ Status Runner::verify() {
 }
 
 Status Runner::collectSequences() {
-  std::set<const Sequence *> seen;
   for (Sequence *sequence : request.sequences) {
     if (!sequence || sequence->model.get() != &model)
-      return makeError("sequence ", static_cast<int64_t>(seen.size()), " of the call is not of this model");
-    if (!seen.insert(sequence).second)
-      return makeError("a sequence is in the call twice");
+      return makeError("sequence ", static_cast<int64_t>(sequences.size()), " of the call is not of this model");
     if (!sequence->memory->failure.empty())
       return makeError("the sequence was in a call that failed, which said: ", sequence->memory->failure);
     sequences.push_back(sequence->memory.get());
   }
+  std::vector<SequenceMemory *> sorted = sequences;
+  std::ranges::sort(sorted);
+  if (std::ranges::adjacent_find(sorted) != sorted.end())
+    return makeError("a sequence is in the call twice");
   return Status::success();
 }
 
@@ -182,12 +182,12 @@ Status Runner::fillValues(int64_t input) {
   int64_t step = array.lineBytes == 0 ? value : array.lineBytes;
   const auto *source = static_cast<const std::byte *>(array.data);
   std::byte *target = bases.back();
-  if (value == line && step == line && rows > 0) {
+  if (value == line && step == line && rows > 0 && !array.lines) {
     std::memcpy(target, source, rows * line);
     return Status::success();
   }
-  for (int64_t row = 0; row < rows; ++row, source += step, target += line) {
-    std::memcpy(target, source, value);
+  for (int64_t row = 0; row < rows; ++row, target += line) {
+    std::memcpy(target, source + (array.lines ? array.lines[row] : row) * step, value);
     std::memset(target + value, 0, line - value);
   }
   return Status::success();

@@ -242,7 +242,7 @@ void Engine::finish(Running &one, Finish how, std::string error) {
 void Engine::reap() {
   for (auto &[number, one] : running) {
     size_t count = 0;
-    const std::deque<FlightRow> &rows = scheduler.getRows(number);
+    std::span<const FlightRow> rows = scheduler.getRows(number);
     while (count < one->numDone && rows[count].phase == Phase::Settled)
       ++count;
     if (count == 0)

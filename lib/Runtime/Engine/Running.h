@@ -29,7 +29,7 @@ struct Engine::Running {
   std::optional<PrefixKey> key; ///< none: it shares no rows
   int64_t awaited = -1;         ///< request that is about to have `awaitedRows` in common with it
   int64_t awaitedRows = 0;
-  std::deque<int64_t> seats;          ///< of its rows in the scheduler
+  std::vector<int64_t> seats;         ///< of its rows in the scheduler
   size_t numDone = 0;                 ///< the first ones, whose @coda has run
   Finish ending = Finish::Unfinished; ///< it has all tokens, and rows that still owe entries
   Finish finish = Finish::Unfinished;

@@ -43,10 +43,9 @@ void Scheduler::truncate(int64_t sequence, size_t count) {
     flights.erase(it);
 }
 
-const std::deque<FlightRow> &Scheduler::getRows(int64_t sequence) const {
-  static const std::deque<FlightRow> none;
+std::span<const FlightRow> Scheduler::getRows(int64_t sequence) const {
   auto it = flights.find(sequence);
-  return it == flights.end() ? none : it->second.rows;
+  return it == flights.end() ? std::span<const FlightRow>() : it->second.rows;
 }
 
 bool Scheduler::mayRun(const Flight &flight, size_t place) {
@@ -75,49 +74,57 @@ bool Scheduler::isBefore(const FlightRow &one, const FlightRow &other) const {
   return false;
 }
 
+namespace {
+
+/// A row that does not rest, found once: a tick looks at each several times.
+struct Candidate {
+  ScheduledRow row;
+  FlightRow *flown;
+};
+
+} // namespace
+
 std::vector<ScheduledRow> Scheduler::choose() {
   // The first unsettled row of a sequence is always before the others in age, and in depth.
-  std::vector<ScheduledRow> tried, chosen;
+  std::vector<Candidate> tried;
   for (auto &[sequence, flight] : flights)
     for (size_t place = 0; place < flight.rows.size(); ++place)
-      if (flight.rows[place].phase != Phase::Settled)
-        tried.push_back({sequence, place});
-  auto find = [&](const ScheduledRow &row) -> FlightRow & { return flights.at(row.sequence).rows[row.place]; };
-  auto isEarlier = [](const ScheduledRow &one, const ScheduledRow &other) {
-    return one.sequence != other.sequence ? one.sequence < other.sequence : one.place < other.place;
-  };
-  std::ranges::sort(tried, [&](const ScheduledRow &one, const ScheduledRow &other) {
-    if (isBefore(find(one), find(other)))
+      if (FlightRow &row = flight.rows[place]; row.phase != Phase::Settled)
+        tried.push_back({{sequence, place}, &row});
+  auto standing = [](const ScheduledRow &row) { return std::pair(row.sequence, row.place); };
+  std::ranges::sort(tried, [&](const Candidate &one, const Candidate &other) {
+    if (isBefore(*one.flown, *other.flown))
       return true;
-    return !isBefore(find(other), find(one)) && isEarlier(one, other);
+    return !isBefore(*other.flown, *one.flown) && standing(one.row) < standing(other.row);
   });
+  std::vector<ScheduledRow> chosen;
   int64_t left = maxRows;
-  auto take = [&](const ScheduledRow &row) {
-    find(row).chosen = true;
+  auto take = [&](const ScheduledRow &row, FlightRow &flown) {
+    flown.chosen = true;
     chosen.push_back(row);
     --left;
   };
-  for (const ScheduledRow &row : tried) {
-    const Flight &flight = flights.at(row.sequence);
+  for (const auto &[row, flown] : tried) {
+    Flight &flight = flights.at(row.sequence);
     if (left <= 0 && !(flight.atomic && chosen.empty()))
       break;
     if (!mayRun(flight, row.place))
       continue;
     if (!flight.atomic) {
-      take(row);
+      take(row, *flown);
       continue;
     }
     // All rows of the group at this depth that still run, or none.
-    std::vector<ScheduledRow> group;
+    std::vector<size_t> group;
     for (size_t place = row.place; place < flight.rows.size(); ++place)
-      if (flight.rows[place].phase != Phase::Settled && flight.rows[place].depth == find(row).depth)
-        group.push_back({row.sequence, place});
+      if (flight.rows[place].phase != Phase::Settled && flight.rows[place].depth == flown->depth)
+        group.push_back(place);
     if (static_cast<int64_t>(group.size()) > left && !chosen.empty())
       continue;
-    for (const ScheduledRow &member : group)
-      take(member);
+    for (size_t place : group)
+      take({row.sequence, place}, flight.rows[place]);
   }
-  std::ranges::sort(chosen, isEarlier);
+  std::ranges::sort(chosen, {}, standing);
   return chosen;
 }
 

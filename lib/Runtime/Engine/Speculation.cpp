@@ -84,7 +84,7 @@ int64_t Engine::getMostDrafts(const Running &one) const {
 }
 
 bool Engine::mayDraft(const Running &one) const {
-  const std::deque<FlightRow> &flight = scheduler.getRows(one.number);
+  std::span<const FlightRow> flight = scheduler.getRows(one.number);
   if (!steps || one.request.draftSteps == 0 || flight.empty() || waitsForEnd || one.ending != Finish::Unfinished)
     return false;
   // A row of a chunk does not, nor does a row again, and the last token that is wanted has no row.
@@ -132,7 +132,7 @@ void Engine::dropDrafts(Running &one) {
   one.tokens.resize(one.tokens.size() - one.numDrafted);
   one.numDrafted = 0;
   auto end = static_cast<int64_t>(one.tokens.size());
-  const std::deque<FlightRow> &flight = scheduler.getRows(one.number);
+  std::span<const FlightRow> flight = scheduler.getRows(one.number);
   size_t kept = std::ranges::lower_bound(flight, end, {}, &FlightRow::position) - flight.begin();
   freeSeats.insert(freeSeats.end(), one.seats.begin() + static_cast<int64_t>(kept), one.seats.end());
   one.seats.resize(kept);

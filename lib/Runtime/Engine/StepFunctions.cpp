@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Finds the functions that lariat-derive-steps split off, and hands seat records over by copy: they are a few lines of
-// floats per row, where a step reads all weights of the loop.
+// Finds the functions that lariat-derive-steps split off, and hands seat records over: a call copies the few lines of
+// floats that a row has from where they are.
 
 #include "lariat/Runtime/Engine/StepFunctions.h"
 
@@ -99,22 +99,14 @@ Expected<std::vector<InputArray>> ForwardInputs::build(const Function &forward, 
 // Seat records
 //===----------------------------------------------------------------------===//
 
-std::vector<std::byte> SeatValues::take(std::span<const int64_t> seats) const {
-  std::vector<std::byte> taken(seats.size() * valueBytes);
-  for (size_t index = 0; index < seats.size(); ++index)
-    std::memcpy(taken.data() + index * valueBytes, bytes.data() + seats[index] * valueBytes, valueBytes);
-  return taken;
+InputArray SeatValues::take(std::span<const int64_t> seats) const {
+  return {.data = bytes.data(), .numRows = static_cast<int64_t>(seats.size()), .lines = seats.data()};
 }
 
 void SeatValues::put(const OutputArray &values, std::span<const int64_t> seats) {
   for (size_t index = 0; index < seats.size(); ++index)
     std::memcpy(bytes.data() + seats[index] * valueBytes, values.line<std::byte>(static_cast<int64_t>(index)),
                 valueBytes);
-}
-
-void CallInputs::add(const SeatValues &values, std::span<const int64_t> seats) {
-  memory.push_back(values.take(seats));
-  arrays.push_back({.data = memory.back().data(), .numRows = static_cast<int64_t>(seats.size())});
 }
 
 void SeatRecords::prepare(const StepFunctions &functions, size_t numSeats) {
@@ -160,23 +152,19 @@ void SeatRecords::putPrelude(const CallResult &result, std::span<const int64_t> 
   }
 }
 
-CallInputs SeatRecords::takeStep(std::span<const int64_t> seats) const {
-  CallInputs inputs;
-  inputs.arrays.push_back({});
+std::vector<InputArray> SeatRecords::takeStep(std::span<const int64_t> seats) const {
+  std::vector<InputArray> inputs(1);
   for (const std::vector<SeatValues> *values : {&carried, &invariants})
     for (const SeatValues &one : *values)
-      inputs.add(one, seats);
+      inputs.push_back(one.take(seats));
   return inputs;
 }
 
-void SeatRecords::takeCoda(std::span<const int64_t> seats, CallInputs &inputs) const {
-  inputs.add(enters, seats);
+void SeatRecords::takeCoda(std::span<const int64_t> seats, std::vector<InputArray> &inputs) const {
+  inputs.push_back(enters.take(seats));
   for (const SeatValues &values : carried)
-    inputs.add(values, seats);
-  std::vector<std::byte> &done = inputs.memory.emplace_back(seats.size() * sizeof(int32_t));
-  for (size_t index = 0; index < seats.size(); ++index)
-    std::memcpy(done.data() + index * sizeof(int32_t), &steps[seats[index]], sizeof(int32_t));
-  inputs.arrays.push_back({.data = done.data(), .numRows = static_cast<int64_t>(seats.size())});
+    inputs.push_back(values.take(seats));
+  inputs.push_back({.data = steps.data(), .numRows = static_cast<int64_t>(seats.size()), .lines = seats.data()});
   for (const SeatValues &values : coda)
-    inputs.add(values, seats);
+    inputs.push_back(values.take(seats));
 }

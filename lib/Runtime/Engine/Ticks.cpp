@@ -13,26 +13,26 @@ using namespace lariat::runtime;
 
 Engine::Batch Engine::buildBatch(std::span<const ScheduledRow> rows, bool atDepth) {
   // Stretches of one sequence, shallow ones first: rows of equal depth are neighbours, and weights by depth are read once.
-  std::vector<std::span<const ScheduledRow>> stretches;
+  struct Stretch {
+    std::span<const ScheduledRow> rows;
+    std::span<const FlightRow> flown;
+    std::pair<int64_t, int64_t> getStanding() const { return {flown[rows[0].place].depth, rows[0].sequence}; }
+  };
+  std::vector<Stretch> stretches;
   for (size_t begin = 0, end = 0; begin < rows.size(); begin = end) {
     while (end < rows.size() && rows[end].sequence == rows[begin].sequence)
       ++end;
-    stretches.push_back(rows.subspan(begin, end - begin));
+    stretches.push_back({rows.subspan(begin, end - begin), scheduler.getRows(rows[begin].sequence)});
   }
-  auto flightOf = [&](const ScheduledRow &row) -> const FlightRow & {
-    return scheduler.getRows(row.sequence)[row.place];
-  };
   if (atDepth)
-    std::ranges::sort(stretches, {}, [&](std::span<const ScheduledRow> one) {
-      return std::pair(flightOf(one[0]).depth, one[0].sequence);
-    });
+    std::ranges::sort(stretches, {}, &Stretch::getStanding);
   Batch batch;
-  for (std::span<const ScheduledRow> stretch : stretches) {
-    Running &owner = *running.at(stretch[0].sequence);
+  for (const Stretch &stretch : stretches) {
+    Running &owner = *running.at(stretch.rows[0].sequence);
     batch.sequences.push_back(owner.sequence.get());
     batch.owners.push_back(&owner);
-    for (const ScheduledRow &row : stretch) {
-      const FlightRow &flight = flightOf(row);
+    for (const ScheduledRow &row : stretch.rows) {
+      const FlightRow &flight = stretch.flown[row.place];
       batch.rows.push_back({.sequence = static_cast<int64_t>(batch.sequences.size()) - 1,
                             .position = flight.position,
                             .depth = atDepth ? flight.depth : 0,
@@ -134,8 +134,7 @@ Engine::Outcome Engine::runEntering(const std::vector<ScheduledRow> &chosen) {
 
 Engine::Outcome Engine::runFill(const std::vector<ScheduledRow> &chosen) {
   Batch batch = buildBatch(chosen, /*atDepth=*/true);
-  CallInputs inputs = records.takeStep(batch.seats);
-  if (call(*steps->fill, batch, std::move(inputs.arrays), /*loopSteps=*/1, Called::Fill) == Outcome::Again)
+  if (call(*steps->fill, batch, records.takeStep(batch.seats), /*loopSteps=*/1, Called::Fill) == Outcome::Again)
     return Outcome::Again;
   for (size_t index = 0; index < batch.rows.size(); ++index) {
     int64_t next = batch.rows[index].depth + 1;
@@ -147,8 +146,7 @@ Engine::Outcome Engine::runFill(const std::vector<ScheduledRow> &chosen) {
 
 Engine::Outcome Engine::runCore(const std::vector<ScheduledRow> &chosen) {
   Batch batch = buildBatch(chosen, /*atDepth=*/true);
-  CallInputs inputs = records.takeStep(batch.seats);
-  if (call(*steps->core, batch, std::move(inputs.arrays), /*loopSteps=*/1, Called::Core) == Outcome::Again)
+  if (call(*steps->core, batch, records.takeStep(batch.seats), /*loopSteps=*/1, Called::Core) == Outcome::Again)
     return Outcome::Again;
   for (size_t index = 0; index < steps->numCarried; ++index)
     records.carried[index].put(result.outputs[index], batch.seats);
@@ -156,7 +154,7 @@ Engine::Outcome Engine::runCore(const std::vector<ScheduledRow> &chosen) {
     int64_t seat = batch.seats[index], next = batch.rows[index].depth + 1;
     bool kept = *result.outputs[steps->numCarried].line<uint8_t>(static_cast<int64_t>(index));
     bool stops = *result.outputs[steps->numCarried + 1].line<uint8_t>(static_cast<int64_t>(index));
-    const EngineRequest &request = running.at(batch.scheduled[index].sequence)->request;
+    const EngineRequest &request = batch.owners[batch.rows[index].sequence]->request;
     bool isBound = request.depthAt && next >= request.depthAt(batch.rows[index].position);
     bool isLatched = steps->latch && records.carried[*steps->latch].at<uint8_t>(seat);
     records.steps[seat] = static_cast<int32_t>(kept ? next : next - 1);
@@ -176,7 +174,7 @@ Engine::Outcome Engine::runCore(const std::vector<ScheduledRow> &chosen) {
 static bool isOut(const FlightRow &row) { return row.phase == Phase::Owing || row.phase == Phase::Settled; }
 
 size_t Engine::countFinal(const Running &one) const {
-  const std::deque<FlightRow> &flight = scheduler.getRows(one.number);
+  std::span<const FlightRow> flight = scheduler.getRows(one.number);
   size_t count = one.numDone;
   while (count < flight.size() && isOut(flight[count]))
     ++count;
@@ -187,7 +185,7 @@ size_t Engine::countFinal(const Running &one) const {
 Engine::Outcome Engine::runCoda() {
   std::vector<ScheduledRow> rows;
   for (const auto &[number, one] : running) {
-    const std::deque<FlightRow> &flight = scheduler.getRows(number);
+    std::span<const FlightRow> flight = scheduler.getRows(number);
     size_t numFinal = countFinal(*one);
     for (size_t place = one->numDone; place < numFinal; ++place)
       rows.push_back({number, place});
@@ -198,12 +196,11 @@ Engine::Outcome Engine::runCoda() {
   if (rows.empty())
     return Outcome::Done;
   Batch batch = buildBatch(rows, /*atDepth=*/false);
-  Expected<std::vector<InputArray>> forwardArrays = forwardInputs.build(*steps->forward, batch.inputs);
-  if (!forwardArrays)
-    return fail(batch, forwardArrays.text());
-  CallInputs inputs{std::move(*forwardArrays), {}};
-  records.takeCoda(batch.seats, inputs);
-  if (call(*steps->coda, batch, std::move(inputs.arrays), /*loopSteps=*/0, Called::Coda) == Outcome::Again)
+  Expected<std::vector<InputArray>> inputs = forwardInputs.build(*steps->forward, batch.inputs);
+  if (!inputs)
+    return fail(batch, inputs.text());
+  records.takeCoda(batch.seats, *inputs);
+  if (call(*steps->coda, batch, std::move(*inputs), /*loopSteps=*/0, Called::Coda) == Outcome::Again)
     return Outcome::Again;
   return takeResults(*steps->coda, batch, Called::Coda);
 }

@@ -75,8 +75,7 @@ Status StepRunner::callStep(const Function &function, std::span<const int64_t> i
   std::vector<BatchRow> step;
   for (int64_t index : indices)
     step.push_back(rows[index]);
-  CallInputs inputs = seats.takeStep(indices);
-  return runFunction(function, buildRows(step, depths), std::move(inputs.arrays), /*loopSteps=*/1);
+  return runFunction(function, buildRows(step, depths), seats.takeStep(indices), /*loopSteps=*/1);
 }
 
 Status StepRunner::tick(std::vector<Group> &groups) {
@@ -123,13 +122,12 @@ bool StepRunner::isFinished(const Group &group) const {
 }
 
 Status StepRunner::leave(Group &group) {
-  Expected<std::vector<InputArray>> forwardInputs = buildInputs(*functions.forward, rowsOf(group));
-  if (!forwardInputs)
-    return forwardInputs.takeError();
+  Expected<std::vector<InputArray>> inputs = buildInputs(*functions.forward, rowsOf(group));
+  if (!inputs)
+    return inputs.takeError();
   std::vector<int64_t> indices = listRows(group.begin, group.end);
-  CallInputs inputs{std::move(*forwardInputs), {}};
-  seats.takeCoda(indices, inputs);
-  if (Status status = runFunction(*functions.coda, buildRows(rowsOf(group)), std::move(inputs.arrays), /*loopSteps=*/0))
+  seats.takeCoda(indices, *inputs);
+  if (Status status = runFunction(*functions.coda, buildRows(rowsOf(group)), std::move(*inputs), /*loopSteps=*/0))
     return status;
   group.left = true;
   return Status::success();

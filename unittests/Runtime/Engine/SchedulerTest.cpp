@@ -161,7 +161,7 @@ TEST_P(InEveryOrder, NoScheduleBreaksALaw) {
       scheduler.release();
       for (int64_t sequence = 0; sequence < numSequences; ++sequence) {
         size_t count = 0;
-        const std::deque<FlightRow> &rows = scheduler.getRows(sequence);
+        std::span<const FlightRow> rows = scheduler.getRows(sequence);
         while (count < rows.size() && rows[count].phase == Phase::Settled)
           ++count;
         if (count > 0)

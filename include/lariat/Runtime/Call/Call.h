@@ -28,7 +28,8 @@ struct Row {
 struct InputArray {
   const void *data = nullptr;
   int64_t numRows = 0;
-  int64_t lineBytes = 0; ///< from one row to the next; 0: Port::getValueBytes(), nothing in between
+  int64_t lineBytes = 0;          ///< from one line to the next; 0: Port::getValueBytes(), nothing in between
+  const int64_t *lines = nullptr; ///< which line each row has, where it is not that of its own number
 };
 
 /// What a call had run on all threads.

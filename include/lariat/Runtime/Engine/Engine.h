@@ -33,6 +33,7 @@
 #include "lariat/Runtime/Engine/StepFunctions.h"
 #include "lariat/Runtime/Sample/Sampler.h"
 
+#include <deque>
 #include <functional>
 #include <mutex>
 

@@ -15,8 +15,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <map>
+#include <span>
 #include <vector>
 
 namespace lariat::runtime {
@@ -72,13 +72,14 @@ public:
   void endTick() { ++time; }
 
   int64_t getTime() const { return time; }
-  const std::deque<FlightRow> &getRows(int64_t sequence) const;
+  /// Of a sequence, in order; until rows are added to it or leave it.
+  std::span<const FlightRow> getRows(int64_t sequence) const;
   /// Rows that have not left, of all sequences.
   int64_t getNumRows() const { return numRows; }
 
 private:
   struct Flight {
-    std::deque<FlightRow> rows;
+    std::vector<FlightRow> rows;
     bool atomic = false;
   };
 

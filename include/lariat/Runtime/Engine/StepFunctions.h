@@ -58,18 +58,10 @@ struct SeatValues {
   T at(int64_t seat) const {
     return *reinterpret_cast<const T *>(bytes.data() + seat * valueBytes);
   }
-  /// Values of some seats, in the order given.
-  std::vector<std::byte> take(std::span<const int64_t> seats) const;
+  /// Values of some seats, in the order given; nothing is copied before the call.
+  InputArray take(std::span<const int64_t> seats) const;
   /// Overwrites the values of some seats, one by one.
   void put(const OutputArray &values, std::span<const int64_t> seats);
-};
-
-/// Inputs of a call, with the memory of those that are copies.
-struct CallInputs {
-  std::vector<InputArray> arrays;
-  std::vector<std::vector<std::byte>> memory;
-
-  void add(const SeatValues &values, std::span<const int64_t> seats);
 };
 
 /// Everything that lives across a loop step, by seat.
@@ -83,10 +75,10 @@ struct SeatRecords {
   void resize(size_t numSeats);
   /// Results of @prelude for these seats.
   void putPrelude(const CallResult &result, std::span<const int64_t> seats);
-  /// Inputs of @core or @fill.
-  CallInputs takeStep(std::span<const int64_t> seats) const;
-  /// Inputs of @coda behind those of @forward.
-  void takeCoda(std::span<const int64_t> seats, CallInputs &inputs) const;
+  /// Inputs of @core or @fill, which last as long as `seats` and this do not change.
+  std::vector<InputArray> takeStep(std::span<const int64_t> seats) const;
+  /// The same of @coda, behind those of @forward.
+  void takeCoda(std::span<const int64_t> seats, std::vector<InputArray> &inputs) const;
 };
 
 } // namespace lariat::runtime
