@@ -9,6 +9,7 @@
 #include "Running.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 
 using namespace lariat;
@@ -54,13 +55,18 @@ double StepCosts::getCore(int64_t rows) const {
   return before->second + share * (after->second - before->second);
 }
 
-int64_t StepCosts::chooseRows(double acceptance, int64_t most, int64_t others, int64_t loops) const {
-  double perDraft = coda.value_or(0) / static_cast<double>(loops);
-  double counted = static_cast<double>(others), chance = 1, least = 0;
+int64_t StepCosts::chooseRows(double acceptance, int64_t most, int64_t others, DraftSteps draft) const {
+  double held = draft.getRows(), counted = static_cast<double>(others), chance = 1, least = 0;
   int64_t best = 1;
   for (int64_t rows = 1; rows <= most; ++rows, chance *= acceptance) {
-    counted += chance;
-    double seconds = (getCore(others + rows) + static_cast<double>(rows - 1) * perDraft) / counted;
+    double share = std::clamp(held - static_cast<double>(rows - 1), 0.0, 1.0); // of ticks in which the last row runs
+    counted += share * chance;
+    double seconds = share * getCore(others + rows) + (1 - share) * getCore(others + rows - 1);
+    if (rows > 1) {
+      double drafts = (static_cast<double>(rows - 1) + share) / static_cast<double>(draft.loops); // of a tick
+      seconds += coda.value_or(0) * drafts * (share < 1 ? 1 : 1 - acceptance);
+    }
+    seconds /= counted;
     if (rows == 1 || seconds < least) {
       least = seconds;
       best = rows;
@@ -73,11 +79,12 @@ int64_t Engine::getMostDrafts(const Running &one) const {
   const EngineRequest &request = one.request;
   if (request.drafts)
     return *request.drafts;
-  int64_t most = (request.loops + request.draftSteps - 1) / request.draftSteps;
+  DraftSteps draft{request.draftSteps, request.loops};
+  auto most = static_cast<int64_t>(std::ceil(draft.getRows()));
   auto own = static_cast<int64_t>(one.seats.size() - one.numDone);
   int64_t others = std::clamp<int64_t>(scheduler.getNumRows() - own, 0, options.maxRows);
   most = std::clamp<int64_t>(most, 1, std::max<int64_t>(1, options.maxRows - others));
-  int64_t rows = costs.chooseRows(one.acceptance.get(), most, others, request.loops);
+  int64_t rows = costs.chooseRows(one.acceptance.get(), most, others, draft);
   if (rows == 1 && one.getNumGenerated() % kTrial == kTrial - 1)
     rows = std::min<int64_t>(2, most);
   return rows - 1;

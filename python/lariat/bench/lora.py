@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
+from statistics import median, quantiles
 from typing import Any
 
 from lariat.bench.limits import Limits, best_of, measure
@@ -19,8 +21,12 @@ from lariat.bench.make_checkpoint import make_checkpoint
 from lariat.bench.shapes import BYTES, Shape
 from lariat.compiler import CompileOptions, compile
 from lariat.engine import Engine
+from lariat.errors import RuntimeFault
 from lariat.requests import GenerateOptions
 from lariat.session import load
+
+# Ticks of one model before the other runs.
+TURN = 5
 
 __all__ = ["least_seconds", "measure_lora", "render_lora"]
 
@@ -51,32 +57,35 @@ def measure_lora(
     for rows in row_counts:
         report(f"{rows} rows")
         pairs, plain = _run(artefacts, rows, shape.loops, ticks)
-        entries.append({"rows": rows, "with": _summary(pairs), "without": _summary(plain)})
+        costs = [one / other - 1 for one, other in zip(pairs, plain, strict=True)]
+        entries.append({"rows": rows, "with": median(pairs), "without": median(plain), "cost": quantiles(costs)})
         limits.append(measure((1,), sizes=sizes))
     return {"version": 1, "shape": shape.__dict__, "entries": entries, "limits": limits}
 
 
 def _run(artefacts: Sequence[Path], rows: int, loops: int, ticks: int) -> list[list[float]]:
+    """Seconds of a tick of each model, turn by turn: the mean of what its ticks took."""
     options = GenerateOptions(max_new_tokens=ticks // loops + 3, ignore_eos=True, exit_threshold=1.0)
     with ExitStack() as stack:
         sessions = [stack.enter_context(load(artefact, threads=1, max_rows=rows)) for artefact in artefacts]
         engines = [Engine(session, chunk_rows=rows, loop="steps", prefix_cache=False) for session in sessions]
+        for tick, engine in product(range(loops), engines):
+            for request in range(rows // loops):
+                engine.submit([(tick * 31 + request) % sessions[0].info.vocabulary], options)
+            engine.tick()
         seconds: list[list[float]] = [[] for _ in engines]
-        for tick in range(ticks + loops):
-            for engine, samples in zip(engines, seconds, strict=True):
-                for request in range(rows // loops if tick < loops else 0):
-                    engine.submit([(tick * 31 + request) % sessions[0].info.vocabulary], options)
+        for turn in range(ticks // TURN):
+            # Neither always comes after the other.
+            for engine, samples in list(zip(engines, seconds, strict=True))[:: 1 if turn % 2 else -1]:
+                engine.tick()  # reads weights that the other model's have pushed out of the caches
                 before = engine.counts().core
-                engine.tick()
+                for _ in range(TURN - 1):
+                    engine.tick()
                 after = engine.counts().core
-                if after.calls == before.calls + 1 and after.rows == before.rows + rows:
-                    samples.append(after.seconds - before.seconds)
+                if after.rows != before.rows + rows * (TURN - 1):
+                    raise RuntimeFault(f"{after.rows - before.rows} rows in {TURN - 1} ticks, expected {rows} in each")
+                samples.append((after.seconds - before.seconds) / (TURN - 1))
         return seconds
-
-
-def _summary(samples: list[float]) -> dict[str, float]:
-    samples.sort()
-    return {"min": samples[0], "median": samples[len(samples) // 2]}
 
 
 def _flops(shape: Shape, has_pairs: bool) -> int:
@@ -108,7 +117,8 @@ def render_lora(measured: dict[str, Any], about: Sequence[str]) -> str:
         f"rank {shape.rank}, f32; a tick reads {_bytes(shape, False) / 1e6:.1f} MB without pairs and "
         f"{_bytes(shape, True) / 1e6:.1f} MB with those of all depths",
         f"- pairs have {100 * share:.1f} % of the other operations; `cost` is the time they add over the time without "
-        "them, `cost / share` what the acceptance bounds by 1.15; best tick (median)",
+        f"them, `cost / share` what the acceptance bounds by 1.15; the models take turns of {TURN} ticks, the first of "
+        "them not timed: median of the costs within a turn (quartiles), and of the times",
         "- `least` is the same cost by the limits: each model's time is the larger of arithmetic at the peak and of "
         "reading its weights at the bandwidth of a working set of that size",
         "",
@@ -116,14 +126,13 @@ def render_lora(measured: dict[str, Any], about: Sequence[str]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for entry in measured["entries"]:
-        costs = {key: entry["with"][key] / entry["without"][key] - 1 for key in ("min", "median")}
+        low, middle, high = entry["cost"]
         least = (
             least_seconds(shape, entry["rows"], True, limits) / least_seconds(shape, entry["rows"], False, limits) - 1
         )
-        cells = [f"{1e6 * entry[name]['min']:.0f} ({1e6 * entry[name]['median']:.0f})" for name in ("with", "without")]
         lines.append(
-            f"| {entry['rows']} | {entry['rows'] // shape.loops} | {cells[0]} | {cells[1]} | "
-            f"{100 * costs['min']:.1f} % ({100 * costs['median']:.1f} %) | "
-            f"{costs['min'] / share:.2f} ({costs['median'] / share:.2f}) | {100 * least:.1f} % |"
+            f"| {entry['rows']} | {entry['rows'] // shape.loops} | {1e6 * entry['with']:.0f} | "
+            f"{1e6 * entry['without']:.0f} | {100 * middle:.1f} % ({100 * low:.1f} to {100 * high:.1f}) | "
+            f"**{middle / share:.2f}** ({low / share:.2f} to {high / share:.2f}) | {100 * least:.1f} % |"
         )
     return "\n".join(lines) + "\n"

@@ -23,24 +23,32 @@ StepCosts makeCosts(double perCall, double perRow, double coda = 0) {
 } // namespace
 
 TEST(Speculation, WhereFurtherRowsAreFreeAsManyDraftAsTheLoopHolds) {
-  EXPECT_EQ(makeCosts(1, 0).chooseRows(/*acceptance=*/0.9, /*most=*/6, /*others=*/0, /*loops=*/12), 6);
+  EXPECT_EQ(makeCosts(1, 0).chooseRows(/*acceptance=*/0.9, /*most=*/6, /*others=*/0, {.steps = 2, .loops = 12}), 6);
 }
 
 TEST(Speculation, WhereARowCostsWhatItBringsNoneDrafts) {
-  EXPECT_EQ(makeCosts(0, 1).chooseRows(/*acceptance=*/1, /*most=*/6, /*others=*/0, /*loops=*/12), 1);
+  EXPECT_EQ(makeCosts(0, 1).chooseRows(/*acceptance=*/1, /*most=*/6, /*others=*/0, {.steps = 2, .loops = 12}), 1);
 }
 
 TEST(Speculation, RowsOfOthersThatFillTheCallsTurnItOff) {
   StepCosts costs = makeCosts(8, 1);
-  int64_t alone = costs.chooseRows(/*acceptance=*/0.8, /*most=*/6, /*others=*/0, /*loops=*/12);
+  int64_t alone = costs.chooseRows(/*acceptance=*/0.8, /*most=*/6, /*others=*/0, {.steps = 2, .loops = 12});
   EXPECT_GT(alone, 3);
-  EXPECT_LT(costs.chooseRows(0.8, 6, /*others=*/8, 12), alone);
-  EXPECT_EQ(costs.chooseRows(0.8, 6, /*others=*/40, 12), 1);
+  EXPECT_LT(costs.chooseRows(0.8, 6, /*others=*/8, {2, 12}), alone);
+  EXPECT_EQ(costs.chooseRows(0.8, 6, /*others=*/40, {2, 12}), 1);
 }
 
 TEST(Speculation, WithoutAcceptanceNoneDrafts) {
-  EXPECT_EQ(makeCosts(1, 0).chooseRows(/*acceptance=*/0, /*most=*/6, /*others=*/0, /*loops=*/12), 1);
-  EXPECT_EQ(makeCosts(1, 0.01, /*coda=*/4).chooseRows(0.1, 6, 0, 12), 1);
+  EXPECT_EQ(makeCosts(1, 0).chooseRows(/*acceptance=*/0, /*most=*/6, /*others=*/0, {.steps = 2, .loops = 12}), 1);
+  EXPECT_EQ(makeCosts(1, 0.01, /*coda=*/4).chooseRows(0.1, 6, 0, {2, 12}), 1);
+}
+
+TEST(Speculation, DraftsThatFallBetweenRowsThatLeavePayForTheirCoda) {
+  // After 2 of 3 steps: two rows are in the loop in every other tick, and each draft needs a call of @coda of its own.
+  EXPECT_EQ(makeCosts(1, 0, /*coda=*/0.5).chooseRows(/*acceptance=*/1, /*most=*/2, /*others=*/0, {2, 3}), 2);
+  EXPECT_EQ(makeCosts(1, 0, /*coda=*/1.5).chooseRows(1, 2, 0, {2, 3}), 1);
+  // After 1 of 3 a row leaves whenever one drafts.
+  EXPECT_EQ(makeCosts(1, 0, /*coda=*/1.5).chooseRows(1, 3, 0, {1, 3}), 3);
 }
 
 TEST(Speculation, UnknownCountsAreTriedThenKnown) {

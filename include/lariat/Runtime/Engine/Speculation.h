@@ -6,9 +6,14 @@
 // the block again for every token read it once for several.
 //
 // With k rows of a sequence in the loop beside o others, a tick runs U + o steps that count, U = 1 + a + ... + a^(k-1) for
-// acceptance a, and takes the time of a call of o + k rows, and, as each draft runs @coda once more in R ticks, (k-1)/R
-// calls of @coda. The k is chosen for which a step that counts takes least. With one row there are no drafts: that is best
-// where few are accepted, or where rows of others fill the calls so that another row costs what it brings.
+// acceptance a, and takes the time of a call of o + k rows. k/R rows draft in a tick. @coda runs in one call for a draft
+// and for a row that leaves where both come in the same tick, as they do if a row drafts when one leaves, so only drafts
+// after one that was taken back cost a call of their own. A row drafts no sooner than after r steps, so R/r rows at most
+// are in the loop; where that is no whole number, the last of them runs in a share of the ticks, and each draft comes
+// between rows that leave.
+// The k is chosen for which a step that counts takes least. With one row there are no drafts: that is best where few are
+// accepted, where rows of others fill the calls so that another row costs what it brings, or where @coda costs more than
+// the steps that are saved.
 
 #ifndef LARIAT_RUNTIME_ENGINE_SPECULATION_H
 #define LARIAT_RUNTIME_ENGINE_SPECULATION_H
@@ -29,6 +34,13 @@ private:
   double accepted = 3, drafted = 4;
 };
 
+/// A row drafts after `steps` of its `loops` steps.
+struct DraftSteps {
+  int64_t steps, loops;
+  /// That can be in the loop one behind the other.
+  double getRows() const { return static_cast<double>(loops) / static_cast<double>(steps); }
+};
+
 /// Seconds of calls without rows of prompts, of @core by its rows: the least of late.
 class StepCosts {
 public:
@@ -38,7 +50,7 @@ public:
   /// that they are tried.
   double getCore(int64_t rows) const;
   /// Rows of a sequence in the loop, 1 to `most`, for which a step that counts takes least.
-  int64_t chooseRows(double acceptance, int64_t most, int64_t others, int64_t loops) const;
+  int64_t chooseRows(double acceptance, int64_t most, int64_t others, DraftSteps draft) const;
 
 private:
   std::map<int64_t, double> core;
