@@ -3,6 +3,7 @@
 // kernel.embed, kernel.rotate and kernel.append against plain loops, bit by bit.
 
 #include "AttendCases.h"
+#include "lariat/Target/CPU/SharedObject.h"
 #include "gtest/gtest.h"
 
 #include <cstring>
@@ -144,7 +145,7 @@ void checkAppend(const RopeShape &shape, bool isHalf, int64_t numRows) {
       continue;
     std::vector<float> key(&keys[row * line], &keys[row * line] + width);
     for (int64_t head = 0; head < shape.heads; ++head) {
-      rotate(&key[head * shape.dim], &weights[table[row * 6 + lariat::abi::kPosition] * angles], shape.dims,
+      rotate(&key[head * shape.dim], weights.data() + table[row * 6 + lariat::abi::kPosition] * angles, shape.dims,
              shape.interleaved);
       for (int64_t j = 0; j < shape.dim; ++j) {
         auto store = [&, page = page](int64_t place, float value) {
@@ -196,4 +197,22 @@ TEST(AppendTest, Caches) {
   checkAppend({2, 20, 0, false}, false, 33);
   checkAppend({2, 80, 54, true}, true, 1);
   checkAppend({1, 5, 0, false}, true, 10);
+}
+
+//===----------------------------------------------------------------------===//
+// What the sanitizer sees
+//===----------------------------------------------------------------------===//
+
+TEST(Sanitizer, CodeThatWritesBeyondItsMemoryIsReported) {
+  if (!kSanitizesAddresses)
+    GTEST_SKIP() << "not built with the address sanitizer";
+  std::string type = getBufferText(16);
+  CompiledKernel code(
+      "kernel.packed @w panels [\"w\"] shape [16, 16] offset(0) : f32\nfunc.func @f(%n: index, %i: memref<?xi32>, "
+      "%y: " +
+          type + ") {\n kernel.embed rows(%n) ids(%i : memref<?xi32>) @w out(%y : " + type + ")\n return\n}\n",
+      listTargets().front());
+  std::vector<float> weights(16 * 16), out(16); // a line for two rows
+  std::vector<int32_t> tokens{0, 1};
+  EXPECT_DEATH(code.run({int64_t(2), tokens.data(), out.data()}, weights.data()), "heap-buffer-overflow");
 }

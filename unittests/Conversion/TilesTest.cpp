@@ -12,6 +12,7 @@
 #include "llvm/Support/Program.h"
 #include "llvm/Support/Regex.h"
 #include "llvm/Support/raw_ostream.h"
+#include "lariat/Target/CPU/SharedObject.h"
 #include "gtest/gtest.h"
 
 using namespace lariat;
@@ -85,6 +86,8 @@ TEST(Tiles, FitTheRegisters) {
 }
 
 TEST(Tiles, StayInRegisters) {
+  if (kSanitizesAddresses)
+    GTEST_SKIP() << "checks of the address sanitizer take registers";
   for (const CPUTarget &target : getCPUTargets())
     for (auto [type, isFar] : {std::pair("f32", false), {"f32", true}, {"bf16", false}, {"bf16", true}}) {
       std::string listing = disassemble(compileObject(getPlainGemm(64, 64, type, {}, isFar), target).bytes);

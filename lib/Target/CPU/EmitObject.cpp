@@ -70,7 +70,7 @@ static void setLinkage(llvm::Module &module, int64_t vectorBits) {
     }
 }
 
-static llvm::Error optimize(llvm::Module &module, llvm::TargetMachine *machine) {
+static llvm::Error runPasses(llvm::Module &module, llvm::TargetMachine *machine, llvm::StringRef passes) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager components;
@@ -82,7 +82,7 @@ static llvm::Error optimize(llvm::Module &module, llvm::TargetMachine *machine) 
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, components, modules);
   llvm::ModulePassManager manager;
-  if (llvm::Error error = builder.parsePassPipeline(manager, kPasses))
+  if (llvm::Error error = builder.parsePassPipeline(manager, passes))
     return error;
   manager.run(module, modules);
   return llvm::Error::success();
@@ -116,11 +116,17 @@ llvm::Expected<MachineCode> lariat::emitObject(ModuleOp llvmDialect, const CPUTa
   module->setDataLayout((*machine)->createDataLayout());
   setLinkage(*module, target.vectorBits);
   clock.lap("translate");
-  if (llvm::Error error = optimize(*module, machine->get()))
+  if (llvm::Error error = runPasses(*module, machine->get(), kPasses))
     return std::move(error);
   // After the passes: they turn loops into calls of memory functions, and would drop what only the code generator calls.
   if (llvm::Error error = resolveLibraryCalls(*module))
     return std::move(error);
+  if (kSanitizesAddresses && (*machine)->getTargetTriple().isX86()) {
+    for (llvm::Function &function : *module)
+      function.addFnAttr(llvm::Attribute::SanitizeAddress);
+    if (llvm::Error error = runPasses(*module, machine->get(), "asan"))
+      return std::move(error);
+  }
   clock.lap("optimise");
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream stream(bytes);

@@ -78,7 +78,7 @@ static llvm::Expected<std::vector<char>> link(llvm::ArrayRef<char> object) {
                                       "--gc-sections",
                                       "--threads=1",
                                       "-z",
-                                      "defs",
+                                      kSanitizesAddresses ? "undefs" : "defs", // the sanitizer is in the program
                                       "-z",
                                       "now",
                                       "-o",

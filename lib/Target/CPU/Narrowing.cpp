@@ -8,16 +8,17 @@
 /// What LLVM calls to narrow f32 to bf16 where no instruction does: to nearest even; NaN stays NaN.
 static constexpr llvm::StringLiteral kNarrow = "__truncsfbf2";
 
-static bool narrowsToHalf(llvm::Module &module) {
+/// Code generation narrows where it merely moves a single value too. Linking drops the function where it does not.
+static bool hasHalves(llvm::Module &module) {
   for (llvm::Function &function : module)
     for (llvm::Instruction &instruction : llvm::instructions(function))
-      if (instruction.getOpcode() == llvm::Instruction::FPTrunc && instruction.getType()->getScalarType()->isBFloatTy())
+      if (instruction.getType()->getScalarType()->isBFloatTy())
         return true;
   return false;
 }
 
 void lariat::defineNarrowing(llvm::Module &module) {
-  if (!narrowsToHalf(module) || module.getFunction(kNarrow))
+  if (!hasHalves(module) || module.getFunction(kNarrow))
     return;
   llvm::LLVMContext &context = module.getContext();
   llvm::Type *half = llvm::Type::getBFloatTy(context), *single = llvm::Type::getFloatTy(context);

@@ -9,7 +9,7 @@
 
 namespace lariat {
 
-/// Defines that function in a module that narrows to bf16.
+/// Defines that function in a module with values of bf16.
 void defineNarrowing(llvm::Module &module);
 
 } // namespace lariat
