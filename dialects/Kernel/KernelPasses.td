@@ -32,7 +32,7 @@ def PlanWeightsPass : Pass<"kernel-plan-weights", "::mlir::ModuleOp"> {
   let description = [{
     In order of the module; every piece starts at a multiple of 4096 bytes if it is a page or more, else of 64. The size
     is left as `kernel.weight_bytes` on the module. Panels are `far` where the
-    products of the module read 32 MiB and more in all: what a step starts with is gone from the caches when the others
+    products of the module read 16 MiB and more in all: what a step starts with is gone from the caches when the others
     have run (plan-far-weights.mlir).
     Rounding: none. Example: test/Dialect/Kernel/Transforms/plan-weights.mlir
   }];

@@ -32,6 +32,9 @@ static int64_t getAheadRows(kernel::PackedOp data, const CPUTarget &target) {
 /// for many smaller ones that are far together.
 static constexpr int64_t kOneRunBytes = 32 << 20;
 
+/// Bytes ahead that are asked for where panels are short: the time of one is less than memory takes.
+static constexpr int64_t kLeastAhead = 32 << 10;
+
 /// Up to so many rows, weights that are far take longer to read than to compute with.
 static constexpr int64_t kFarRows = 8;
 
@@ -279,7 +282,8 @@ void GemmWriter::writeRun(Value first, Value count) {
 void GemmWriter::setAhead(Product &product, int64_t numLines, const Piece &piece) {
   // Every tile of rows asks for its part of the panels after these.
   Value step = w.divide(w.add(piece.numTiles, 63), piece.numTiles);
-  Value begin = w.multiply(piece.numPanels, numLines * 64);
+  int64_t panelBytes = numLines * 64;
+  Value begin = panelBytes < kLeastAhead ? w.number(kLeastAhead) : w.multiply(piece.numPanels, panelBytes);
   Value done = w.multiply(w.multiply(piece.tile, numLines / getNumRuns(target, product.isFar)), step);
   Value next = w.advance(product.b, w.add(begin, done));
   product.ahead = w.pick(piece.isAhead, next, product.b);

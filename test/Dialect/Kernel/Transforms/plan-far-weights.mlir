@@ -1,5 +1,5 @@
 // RUN: lariat-opt %s --split-input-file --kernel-plan-weights | FileCheck %s
-// Panels are far where products read 32 MiB and more in all, whichever is large. Of @table, which would be so much alone,
+// Panels are far where products read 16 MiB and more in all, whichever is large. Of @table, which would be so much alone,
 // a few lines are read.
 
 // CHECK: kernel.packed @block panels {{.*}} offset(0) far : f32

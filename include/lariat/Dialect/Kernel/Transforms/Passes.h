@@ -17,8 +17,10 @@ namespace lariat {
 
 namespace lariat::kernel {
 
-/// What the caches of a machine hold of weights, about, in bytes: the last one has 32 MiB and more, and others use it too.
-inline constexpr int64_t kCachedBytes = 32 << 20;
+/// What the caches of a machine hold of weights, about, in bytes. The last one has 32 MiB and more, but other processors
+/// use it too, and what is read in turn is gone before its turn comes where a little is lacking. Measured on Zen 3:
+/// 13 MB are read at 38 to 65 GB/s, 23 MB at 20 to 25, as any amount from memory.
+inline constexpr int64_t kCachedBytes = 16 << 20;
 
 } // namespace lariat::kernel
 
