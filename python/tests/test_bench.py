@@ -94,10 +94,11 @@ def test_the_cost_of_pairs_is_compared_with_their_share_of_the_operations() -> N
     kib = [45056 * 4 // 1024, (45056 + 2 * 17408) * 4 // 1024]
     read = [{"threads": 1, "bytes": size * 1024, "gbytes_per_second": {"max": 64.0}} for size in kib]
     limit = {"fma": [{"threads": 1, "isa": "x", "gflops": {"max": 1.0}}], "read": read}
-    entry = {"rows": 8, "with": {"min": 1.5e-3, "median": 2e-3}, "without": {"min": 1e-3, "median": 1e-3}}
+    entry = {"rows": 8, "with": 1.5e-3, "without": 1e-3, "cost": [0.25, 0.5, 1.0]}
     text = render_lora({"shape": shape.__dict__, "entries": [entry], "limits": [limit]}, [])
     share = 17408 / 45056
-    expected = f"| 8 | 4 | 1500 (2000) | 1000 (1000) | 50.0 % (100.0 %) | {0.5 / share:.2f} ({1 / share:.2f}) |"
+    costs = f"50.0 % (25.0 to 100.0) | **{0.5 / share:.2f}** ({0.25 / share:.2f} to {1 / share:.2f})"
+    expected = f"| 8 | 4 | 1500 | 1000 | {costs} |"
     assert f"{expected} {100 * share:.1f} % |" in text  # arithmetic bounds both
 
 
