@@ -3,6 +3,7 @@
 // Microkernels as machine code: no sum of a tile may live in memory, for any target. One register too many halves the
 // speed, and LLVM does not say so.
 
+#include "lariat/Target/CPU/SharedObject.h"
 #include "lariat/Testing/CompiledKernel.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
@@ -12,7 +13,6 @@
 #include "llvm/Support/Program.h"
 #include "llvm/Support/Regex.h"
 #include "llvm/Support/raw_ostream.h"
-#include "lariat/Target/CPU/SharedObject.h"
 #include "gtest/gtest.h"
 
 using namespace lariat;

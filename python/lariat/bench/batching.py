@@ -21,8 +21,8 @@ RUNS = {"depth": None, "compact": None, "full": "full"}
 def measure_batching(
     artefact: Path, load: Load, rows: Sequence[int], rounds: int, report: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Every run of RUNS for each number of rows, in rounds one after the other; of each, the round with most tokens. And
-    what steps cost over one call, which is too little to see that way.
+    """Every run of RUNS for each number of rows, in rounds one after the other; of each, the round with most tokens.
+    And what steps cost over one call, which is too little to see that way.
 
     Raises:
         RuntimeFault: for a load that the model does not allow.
@@ -84,13 +84,12 @@ def _overhead(measured: dict[str, Any]) -> Iterator[str]:
         "@forward take turns, token by token. Median of the ratios of their times (quartiles)."
     )
     yield ""
-    yield "| rows | turns | steps: tokens/s | one call: tokens/s | time of steps / of one call | in compiled code alone |"
+    yield "| rows | turns | steps: tokens/s | one call: tokens/s | time of steps / of one call | in compiled code |"
     yield "|" + "---|" * 6
     for case in measured["cases"]:
         found = case["overhead"]
-        ratios = [
-            f"{middle:.3f} ({low:.3f} to {high:.3f})" for low, middle, high in (found["ratio"], found["functions_ratio"])
-        ]
+        quartiles = (found["ratio"], found["functions_ratio"])
+        ratios = [f"{middle:.3f} ({low:.3f} to {high:.3f})" for low, middle, high in quartiles]
         speed = found["tokens_per_s"]
         yield (
             f"| {case['rows']} | {found['turns']} | {speed['steps']:.1f} | {speed['whole']:.1f} | **{ratios[0]}** | "

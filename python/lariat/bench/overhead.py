@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What running the loop step by step costs over one call of @forward, where all rows run all loop steps.
 
-Both do the same work, so their times differ by less than a shared host's from one second to the next. Two engines of one
-session therefore take turns, token by token, and times are compared within a turn.
+Both do the same work, so their times differ by less than a shared host's from one second to the next. Two engines of
+one session therefore take turns, token by token, and times are compared within a turn.
 """
 
 from __future__ import annotations
@@ -69,9 +69,7 @@ def measure_overhead(artefact: Path, load_: Load, rounds: int) -> dict[str, Any]
     with load(artefact, threads=load_.threads, max_rows=load_.rows) as session:
         for _ in range(rounds):
             prompts = generator.integers(session.info.vocabulary, size=load_.rows).tolist()
-            runs = {
-                kind: _Lockstep(Engine(session, loop=kind, prefix_cache=False), prompts, options) for kind in KINDS
-            }
+            runs = {kind: _Lockstep(Engine(session, loop=kind, prefix_cache=False), prompts, options) for kind in KINDS}
             for turn in range(load_.new_tokens):
                 # Neither always comes after the other.
                 for kind in KINDS if turn % 2 else reversed(KINDS):
