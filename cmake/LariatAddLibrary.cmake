@@ -2,8 +2,10 @@
 
 find_program(LARIAT_CCACHE ccache)
 if(LARIAT_USE_CCACHE AND LARIAT_CCACHE)
-  set(CMAKE_C_COMPILER_LAUNCHER ${LARIAT_CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${LARIAT_CCACHE})
+  # What ccache asks for where headers are precompiled.
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${LARIAT_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
 endif()
 
 find_program(LARIAT_LLD NAMES ld.lld-22 ld.lld)
@@ -43,12 +45,44 @@ function(lariat_configure_target target)
   target_compile_options(${target} PRIVATE ${LARIAT_COMPILE_OPTIONS})
 endfunction()
 
+# Parsing MLIR's headers takes most of the time of a file, so those that many files use are parsed once. What a file uses it
+# includes nevertheless: -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON builds without.
+file(WRITE ${LARIAT_BINARY_DIR}/PrecompiledHeaders.cpp "")
+add_library(LariatPrecompiledHeaders OBJECT ${LARIAT_BINARY_DIR}/PrecompiledHeaders.cpp)
+lariat_configure_target(LariatPrecompiledHeaders)
+target_precompile_headers(LariatPrecompiledHeaders PRIVATE
+  <mlir/Dialect/Arith/IR/Arith.h>
+  <mlir/Dialect/Bufferization/IR/Bufferization.h>
+  <mlir/Dialect/Func/IR/FuncOps.h>
+  <mlir/Dialect/LLVMIR/LLVMDialect.h>
+  <mlir/Dialect/Linalg/IR/Linalg.h>
+  <mlir/Dialect/Math/IR/Math.h>
+  <mlir/Dialect/MemRef/IR/MemRef.h>
+  <mlir/Dialect/SCF/IR/SCF.h>
+  <mlir/Dialect/Tensor/IR/Tensor.h>
+  <mlir/Dialect/Vector/IR/VectorOps.h>
+  <mlir/IR/DialectImplementation.h>
+  <mlir/IR/Matchers.h>
+  <mlir/IR/SymbolTable.h>
+  <mlir/Parser/Parser.h>
+  <mlir/Pass/PassManager.h>
+  <mlir/Transforms/DialectConversion.h>
+  <mlir/Transforms/GreedyPatternRewriteDriver.h>
+  <llvm/ADT/TypeSwitch.h>
+  <llvm/Support/FileSystem.h>
+  <llvm/Support/FormatVariadic.h>
+  <llvm/Support/JSON.h>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang") # equal headers, equal bytes
+  target_compile_options(LariatPrecompiledHeaders PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
+endif()
+
 # lariat_add_library(NAME sources... [LINK_PUBLIC libs...] [LINK_PRIVATE libs...])
 # An object library that uses MLIR; everything ends in the dynamic libMLIR and libLLVM of the distribution.
 function(lariat_add_library name)
   cmake_parse_arguments(ARG "" "" "LINK_PUBLIC;LINK_PRIVATE" ${ARGN})
   add_library(${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
   lariat_configure_target(${name})
+  target_precompile_headers(${name} REUSE_FROM LariatPrecompiledHeaders)
   add_dependencies(${name} LariatIncGen LariatKernelIncGen)
   target_link_libraries(${name} PUBLIC ${ARG_LINK_PUBLIC} PRIVATE ${ARG_LINK_PRIVATE})
 endfunction()
@@ -61,6 +95,10 @@ function(lariat_add_tool name)
     target_sources(${name} PRIVATE ${LARIAT_SOURCE_DIR}/cmake/SanitizerOptions.cpp)
   endif()
   lariat_configure_target(${name})
+  # Precompiled headers serve what has the same flags: those of libraries, -fPIC rather than -fPIE.
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(${name} PRIVATE -fPIC)
+  target_precompile_headers(${name} REUSE_FROM LariatPrecompiledHeaders)
   add_dependencies(${name} LariatIncGen LariatKernelIncGen)
   target_link_libraries(${name} PRIVATE ${ARG_LINK} MLIR LLVM)
 endfunction()

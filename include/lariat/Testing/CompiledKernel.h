@@ -8,12 +8,16 @@
 
 #include "lariat/Artefact/Abi.h"
 #include "lariat/Conversion/KernelToVector/KernelToVector.h"
-#include "llvm/ExecutionEngine/Orc/LLJIT.h"
 
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
+
+namespace llvm::orc {
+class LLJIT;
+} // namespace llvm::orc
 
 namespace lariat::test {
 
