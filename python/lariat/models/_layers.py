@@ -156,6 +156,14 @@ def store(model: Model, n: Value, prefix: str, shape: AttentionShape, place: Pla
         ops.append(model.f, key, value, model.f.rows_of(n), cache=place.cache, layer=place.layer, slot=place.slot)
 
 
+def store_all(model: Model, x: Value, num_layers: int, shape: LayerShape, cache: str, project: Project) -> None:
+    """What each layer of the loop would append for rows whose input is x: all that a row owes that does not run it."""
+    for layer in range(num_layers):
+        prefix = f"model.layers.{layer}"
+        n = model.norm(x, f"{prefix}.input_layernorm", shape.eps)
+        store(model, n, f"{prefix}.self_attn", shape.attention, Place(cache, layer), project)
+
+
 def attend(model: Model, n: Value, prefix: str, shape: AttentionShape, place: Place, project: Project) -> Value:
     """Rows of normed inputs see the cache, to which their own keys and values are appended first."""
     query = project(n, f"{prefix}.q_proj", shape.query_width, "q")

@@ -12,7 +12,7 @@ from lariat._ir import attributes as attr
 from lariat._ir.builder import Value
 from lariat.exits import ignore_heads, pick
 from lariat.models._exit import exit_loop
-from lariat.models._layers import Place, llama_layer, read_layer_shape, store
+from lariat.models._layers import Place, llama_layer, read_layer_shape, store_all
 from lariat.models._model import Model
 
 _ANY = ("a value", lambda value: True)
@@ -71,10 +71,7 @@ def build(config: Config, checkpoint: Checkpoint, exit_rule: str | None = None) 
         return x if norm_last else model.norm(x, "model.norm", shape.eps)
 
     def fill(rows: Value, x: Value) -> None:
-        for layer in range(num_layers):
-            prefix = f"model.layers.{layer}"
-            n = model.norm(x, f"{prefix}.input_layernorm", shape.eps)
-            store(model, n, f"{prefix}.self_attn", heads, Place(cache, layer), model.project)
+        store_all(model, x, num_layers, shape, cache, model.project)
 
     def readout(x: Value) -> Value:
         return model.head(model.norm(x, "model.norm", shape.eps) if norm_last else x, vocab, tied)

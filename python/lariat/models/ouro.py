@@ -13,7 +13,7 @@ from lariat._ir import attributes as attr
 from lariat._ir.builder import Value
 from lariat.exits import ignore_heads, pick
 from lariat.models._exit import exit_loop, exit_policy
-from lariat.models._layers import LayerShape, Place, read_layer_shape, self_attention, store, swiglu
+from lariat.models._layers import LayerShape, Place, read_layer_shape, self_attention, store_all, swiglu
 from lariat.models._model import Model
 
 _OTHER_KEYS = {
@@ -62,10 +62,7 @@ def build(config: Config, checkpoint: Checkpoint, exit_rule: str | None = None) 
         return model.norm(x, "model.norm", shape.eps)
 
     def fill(rows: Value, x: Value) -> None:
-        for layer in range(num_layers):
-            prefix = f"model.layers.{layer}"
-            n = model.norm(x, f"{prefix}.input_layernorm", shape.eps)
-            store(model, n, f"{prefix}.self_attn", heads, Place(cache, layer), model.project)
+        store_all(model, x, num_layers, shape, cache, model.project)
 
     def readout(x: Value) -> Value:
         return model.head(x, vocab, tied)
