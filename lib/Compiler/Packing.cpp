@@ -66,12 +66,13 @@ void lariat::writeRopeTable(llvm::raw_ostream &stream, ArrayRef<double> frequenc
                             int64_t lineBytes) {
   const llvm::fltSemantics &semantics = cast<FloatType>(angles).getFloatSemantics();
   bool isSingle = angles.isF32();
+  auto round = [&](double value) { return isSingle ? static_cast<float>(value) : roundAngle(value, semantics); };
   std::vector<float> line(lineBytes / sizeof(float));
   for (int64_t position = 0; position < positions; ++position) {
     for (auto [index, frequency] : llvm::enumerate(frequencies)) {
       double angle = static_cast<double>(position) * frequency;
-      for (auto [place, value] : llvm::enumerate(std::initializer_list<double>{std::cos(angle), std::sin(angle)}))
-        line[2 * index + place] = isSingle ? static_cast<float>(value) : roundAngle(value, semantics);
+      line[2 * index] = round(std::cos(angle));
+      line[2 * index + 1] = round(std::sin(angle));
     }
     writeRaw(stream, ArrayRef(line));
   }
