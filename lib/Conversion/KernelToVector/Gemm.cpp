@@ -282,8 +282,7 @@ void GemmWriter::writeRun(Value first, Value count) {
 void GemmWriter::setAhead(Product &product, int64_t numLines, const Piece &piece) {
   // Every tile of rows asks for its part of the panels after these.
   Value step = w.divide(w.add(piece.numTiles, 63), piece.numTiles);
-  int64_t panelBytes = numLines * 64;
-  Value begin = panelBytes < kLeastAhead ? w.number(kLeastAhead) : w.multiply(piece.numPanels, panelBytes);
+  Value begin = w.maximum(w.multiply(piece.numPanels, numLines * 64), w.number(kLeastAhead));
   Value done = w.multiply(w.multiply(piece.tile, numLines / getNumRuns(target, product.isFar)), step);
   Value next = w.advance(product.b, w.add(begin, done));
   product.ahead = w.pick(piece.isAhead, next, product.b);

@@ -8,6 +8,7 @@
 #include "lariat/Target/Description/CPUTarget.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/SmallVector.h"
+#include "llvm/Support/Compiler.h"
 #include "llvm/Support/Error.h"
 
 #include <string>
@@ -28,20 +29,13 @@ inline constexpr llvm::StringLiteral kExportPrefix = "lariat_";
 
 /// Whether emitted code is checked as this program is: built with the address sanitizer, it emits code that reports what it
 /// reads and writes beyond its memory, and which only such a program can load.
-#ifndef __has_feature
-#define __has_feature(name) 0
-#endif
-#if __has_feature(address_sanitizer)
-inline constexpr bool kSanitizesAddresses = true;
-#else
-inline constexpr bool kSanitizesAddresses = false;
-#endif
+inline constexpr bool kSanitizesAddresses = LLVM_ADDRESS_SANITIZER_BUILD;
 
 /// A relocatable object. Rounding is that of the IR: nothing is fused, reassociated or contracted.
 llvm::Expected<MachineCode> emitObject(mlir::ModuleOp llvmDialect, const CPUTarget &target);
 
-/// A shared object from a relocatable one, without undefined symbols but those of the sanitizer. Errors name the symbol that is missing. Not while code
-/// is emitted on another thread: the linker resets options that code generators read.
+/// A shared object from a relocatable one, without undefined symbols but those of the sanitizer. Errors name the symbol
+/// that is missing. Not while code is emitted on another thread: the linker resets options that code generators read.
 llvm::Expected<MachineCode> linkObject(MachineCode object);
 
 /// Both.
