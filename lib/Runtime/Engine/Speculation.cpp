@@ -31,44 +31,37 @@ void Acceptance::add(bool isAccepted) {
   }
 }
 
-/// The least of late: a call that was interrupted or first in its place says little.
-static void follow(double &least, double seconds) { least = std::min(seconds, 1.05 * least); }
-
-void StepCosts::addCore(int64_t rows, double seconds) {
-  follow(core.try_emplace(rows, core.empty() ? seconds : getCore(rows)).first->second, seconds);
+void CallCosts::add(int64_t rows, double seconds) {
+  double &known = least.try_emplace(rows, least.empty() ? seconds : get(static_cast<double>(rows))).first->second;
+  known = std::min(seconds, 1.05 * known); // a call that was interrupted or first in its place says little
 }
 
-void StepCosts::addCoda(double seconds) {
-  if (!coda)
-    coda = seconds;
-  follow(*coda, seconds);
-}
-
-double StepCosts::getCore(int64_t rows) const {
-  auto after = core.lower_bound(rows);
-  if (after == core.end())
-    return core.empty() ? 0 : core.rbegin()->second;
-  if (after->first == rows || after == core.begin())
-    return after->second * static_cast<double>(rows) / static_cast<double>(after->first);
+double CallCosts::get(double rows) const {
+  auto after = least.lower_bound(static_cast<int64_t>(std::ceil(rows)));
+  if (after == least.end())
+    return least.empty() ? 0 : least.rbegin()->second;
+  auto count = static_cast<double>(after->first);
+  if (after == least.begin())
+    return after->second * rows / count;
   auto before = std::prev(after);
-  double share = static_cast<double>(rows - before->first) / static_cast<double>(after->first - before->first);
+  double share = (rows - static_cast<double>(before->first)) / (count - static_cast<double>(before->first));
   return before->second + share * (after->second - before->second);
 }
 
 int64_t StepCosts::chooseRows(double acceptance, int64_t most, int64_t others, DraftSteps draft) const {
-  double held = draft.getRows(), counted = static_cast<double>(others), chance = 1, least = 0;
+  auto loops = static_cast<double>(draft.loops), beside = static_cast<double>(others);
+  double counted = beside, chance = 1, least = 0;
   int64_t best = 1;
   for (int64_t rows = 1; rows <= most; ++rows, chance *= acceptance) {
-    double share = std::clamp(held - static_cast<double>(rows - 1), 0.0, 1.0); // of ticks in which the last row runs
-    counted += share * chance;
-    double seconds = share * getCore(others + rows) + (1 - share) * getCore(others + rows - 1);
-    if (rows > 1) {
-      double drafts = (static_cast<double>(rows - 1) + share) / static_cast<double>(draft.loops); // of a tick
-      seconds += coda.value_or(0) * drafts * (share < 1 ? 1 : 1 - acceptance);
-    }
-    seconds /= counted;
-    if (rows == 1 || seconds < least) {
-      least = seconds;
+    double before = static_cast<double>(rows - 1), share = std::clamp(draft.getRows() - before, 0.0, 1.0);
+    counted += share * chance; // the last row runs in that share of the ticks
+    double held = before + share, drafts = rows > 1 ? held / loops : 0;
+    double apart = drafts * (share < 1 ? 1 : 1 - acceptance);
+    double calls = std::min(1.0, (beside + held) / loops + apart);
+    double seconds = share * core.get(beside + before + 1) + (1 - share) * core.get(beside + before) +
+                     calls * coda.get((counted / loops + drafts) / calls);
+    if (rows == 1 || seconds / counted < least) {
+      least = seconds / counted;
       best = rows;
     }
   }

@@ -84,9 +84,9 @@ Engine::Outcome Engine::call(const Function &function, const Batch &batch, std::
     ++timing.calls;
     timing.promptRows += ofPrompts;
     if (ofPrompts == 0 && called == Called::Core)
-      costs.addCore(numRows, seconds);
+      costs.core.add(numRows, seconds);
     else if (ofPrompts == 0 && called == Called::Coda)
-      costs.addCoda(seconds);
+      costs.coda.add(numRows, seconds);
     if (profiler)
       profiler->addCall(called, batch.rows, seconds, launches);
     return Outcome::Done;

@@ -11,12 +11,14 @@ using namespace lariat::runtime;
 namespace {
 
 /// Costs of `perCall + perRow * rows` for 1 to 64 rows.
-StepCosts makeCosts(double perCall, double perRow, double coda = 0) {
+/// Of @core per call and row, of @coda per call and row.
+StepCosts makeCosts(double perCall, double perRow, double coda = 0, double codaRow = 0) {
   StepCosts costs;
   for (int64_t rows = 1; rows <= 64; ++rows)
-    for (int time = 0; time < 100; ++time)
-      costs.addCore(rows, perCall + perRow * static_cast<double>(rows));
-  costs.addCoda(coda);
+    for (int time = 0; time < 100; ++time) {
+      costs.core.add(rows, perCall + perRow * static_cast<double>(rows));
+      costs.coda.add(rows, coda + codaRow * static_cast<double>(rows));
+    }
   return costs;
 }
 
@@ -51,23 +53,30 @@ TEST(Speculation, DraftsThatFallBetweenRowsThatLeavePayForTheirCoda) {
   EXPECT_EQ(makeCosts(1, 0, /*coda=*/1.5).chooseRows(1, 3, 0, {1, 3}), 3);
 }
 
+TEST(Speculation, DraftsAmongManyRowsPayForTheirRowsOfTheCoda) {
+  // Reading the block costs 8, @coda of one row as much as a step of eight rows.
+  EXPECT_EQ(makeCosts(8, 0.1).chooseRows(/*acceptance=*/1, /*most=*/3, /*others=*/7, {1, 3}), 3);
+  EXPECT_EQ(makeCosts(8, 0.1, /*coda=*/0, /*codaRow=*/8).chooseRows(1, 3, 7, {1, 3}), 1);
+}
+
 TEST(Speculation, UnknownCountsAreTriedThenKnown) {
-  StepCosts costs;
-  EXPECT_EQ(costs.getCore(3), 0);
-  costs.addCore(2, 1.0);
-  EXPECT_EQ(costs.getCore(1), 0.5);
-  EXPECT_EQ(costs.getCore(5), 1.0);
+  CallCosts costs;
+  EXPECT_EQ(costs.get(3), 0);
+  costs.add(2, 1.0);
+  EXPECT_EQ(costs.get(1), 0.5);
+  EXPECT_EQ(costs.get(5), 1.0);
   for (int time = 0; time < 100; ++time)
-    costs.addCore(4, 3.0);
-  EXPECT_NEAR(costs.getCore(4), 3.0, 1e-9);
-  EXPECT_NEAR(costs.getCore(3), 2.0, 1e-9);
+    costs.add(4, 3.0);
+  EXPECT_NEAR(costs.get(4), 3.0, 1e-9);
+  EXPECT_NEAR(costs.get(3), 2.0, 1e-9);
+  EXPECT_NEAR(costs.get(2.5), 1.5, 1e-9);
 }
 
 TEST(Speculation, ACallThatWasInterruptedChangesLittle) {
-  StepCosts costs;
-  costs.addCore(1, 1.0);
-  costs.addCore(1, 100.0);
-  EXPECT_LT(costs.getCore(1), 1.1);
+  CallCosts costs;
+  costs.add(1, 1.0);
+  costs.add(1, 100.0);
+  EXPECT_LT(costs.get(1), 1.1);
 }
 
 TEST(Speculation, AcceptanceFollowsTheLastDrafts) {

@@ -6,11 +6,11 @@
 // the block again for every token read it once for several.
 //
 // With k rows of a sequence in the loop beside o others, a tick runs U + o steps that count, U = 1 + a + ... + a^(k-1) for
-// acceptance a, and takes the time of a call of o + k rows. k/R rows draft in a tick. @coda runs in one call for a draft
-// and for a row that leaves where both come in the same tick, as they do if a row drafts when one leaves, so only drafts
-// after one that was taken back cost a call of their own. A row drafts no sooner than after r steps, so R/r rows at most
-// are in the loop; where that is no whole number, the last of them runs in a share of the ticks, and each draft comes
-// between rows that leave.
+// acceptance a, and takes the time of a call of o + k rows. @coda runs for the (o + U)/R rows that leave in a tick, and for
+// k/R that draft. Both are in one call where they come in the same tick, as they do if a row drafts when one leaves, so
+// beside the calls of (o + k)/R ticks, or of each tick, only drafts after one that was taken back take a call of their own.
+// A row drafts no sooner than after r steps, so R/r rows at most are in the loop; where that is no whole number, the last
+// of them runs in a share of the ticks, and each draft comes between rows that leave.
 // The k is chosen for which a step that counts takes least. With one row there are no drafts: that is best where few are
 // accepted, where rows of others fill the calls so that another row costs what it brings, or where @coda costs more than
 // the steps that are saved.
@@ -20,7 +20,6 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 
 namespace lariat::runtime {
 
@@ -41,20 +40,24 @@ struct DraftSteps {
   double getRows() const { return static_cast<double>(loops) / static_cast<double>(steps); }
 };
 
-/// Seconds of calls without rows of prompts, of @core by its rows: the least of late.
-class StepCosts {
+/// Seconds of calls of a function by their rows: the least of late.
+class CallCosts {
 public:
-  void addCore(int64_t rows, double seconds);
-  void addCoda(double seconds);
+  void add(int64_t rows, double seconds);
   /// 0 where nothing was added. Between counts that were seen in proportion; beyond them as if further rows were free, so
   /// that they are tried.
-  double getCore(int64_t rows) const;
-  /// Rows of a sequence in the loop, 1 to `most`, for which a step that counts takes least.
-  int64_t chooseRows(double acceptance, int64_t most, int64_t others, DraftSteps draft) const;
+  double get(double rows) const;
 
 private:
-  std::map<int64_t, double> core;
-  std::optional<double> coda;
+  std::map<int64_t, double> least;
+};
+
+/// Of calls without rows of prompts.
+struct StepCosts {
+  CallCosts core, coda;
+
+  /// Rows of a sequence in the loop, 1 to `most`, for which a step that counts takes least.
+  int64_t chooseRows(double acceptance, int64_t most, int64_t others, DraftSteps draft) const;
 };
 
 } // namespace lariat::runtime
