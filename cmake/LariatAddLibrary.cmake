@@ -47,7 +47,7 @@ endfunction()
 
 # Parsing MLIR's headers takes most of the time of a file, so those that many files use are parsed once. What a file uses it
 # includes nevertheless: -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON builds without.
-file(WRITE ${LARIAT_BINARY_DIR}/PrecompiledHeaders.cpp "")
+file(CONFIGURE OUTPUT ${LARIAT_BINARY_DIR}/PrecompiledHeaders.cpp CONTENT "")
 add_library(LariatPrecompiledHeaders OBJECT ${LARIAT_BINARY_DIR}/PrecompiledHeaders.cpp)
 lariat_configure_target(LariatPrecompiledHeaders)
 target_precompile_headers(LariatPrecompiledHeaders PRIVATE

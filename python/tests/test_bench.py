@@ -333,6 +333,7 @@ def test_command(tmp_path: Path) -> None:
     assert "--loops: 0 is less than 1" in lariat.fails("bench", "make", "--shape", "smoke", "--loops", 0, "-o", "x")
     for rows in ("6", "x", "0", "8,"):
         assert "is not a list of multiples of 4" in lariat.fails("bench", "lora", "--rows", rows)
+    assert "--ticks: 9 is less than 10, two turns of 5" in lariat.fails("bench", "lora", "--ticks", 9)
     assert "no plan 'nothing' in" in lariat.fails("bench", "model", "nothing")
     assert "is not a list of whole numbers" in lariat.fails("bench", "limits", "--threads", "1,x")
     assert "the following arguments are required: COMMAND" in lariat.fails("bench")

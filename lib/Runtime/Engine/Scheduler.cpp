@@ -74,23 +74,19 @@ bool Scheduler::isBefore(const FlightRow &one, const FlightRow &other) const {
   return false;
 }
 
-namespace {
-
-/// A row that does not rest, found once: a tick looks at each several times.
-struct Candidate {
-  ScheduledRow row;
-  FlightRow *flown;
-};
-
-} // namespace
-
 std::vector<ScheduledRow> Scheduler::choose() {
+  // A row that does not rest, found once: it is looked at several times.
+  struct Candidate {
+    ScheduledRow row;
+    Flight *flight;
+    FlightRow *flown;
+  };
   // The first unsettled row of a sequence is always before the others in age, and in depth.
   std::vector<Candidate> tried;
   for (auto &[sequence, flight] : flights)
     for (size_t place = 0; place < flight.rows.size(); ++place)
       if (FlightRow &row = flight.rows[place]; row.phase != Phase::Settled)
-        tried.push_back({{sequence, place}, &row});
+        tried.push_back({{sequence, place}, &flight, &row});
   auto standing = [](const ScheduledRow &row) { return std::pair(row.sequence, row.place); };
   std::ranges::sort(tried, [&](const Candidate &one, const Candidate &other) {
     if (isBefore(*one.flown, *other.flown))
@@ -104,25 +100,24 @@ std::vector<ScheduledRow> Scheduler::choose() {
     chosen.push_back(row);
     --left;
   };
-  for (const auto &[row, flown] : tried) {
-    Flight &flight = flights.at(row.sequence);
-    if (left <= 0 && !(flight.atomic && chosen.empty()))
+  for (const auto &[row, flight, flown] : tried) {
+    if (left <= 0 && !(flight->atomic && chosen.empty()))
       break;
-    if (!mayRun(flight, row.place))
+    if (!mayRun(*flight, row.place))
       continue;
-    if (!flight.atomic) {
+    if (!flight->atomic) {
       take(row, *flown);
       continue;
     }
     // All rows of the group at this depth that still run, or none.
     std::vector<size_t> group;
-    for (size_t place = row.place; place < flight.rows.size(); ++place)
-      if (flight.rows[place].phase != Phase::Settled && flight.rows[place].depth == flown->depth)
+    for (size_t place = row.place; place < flight->rows.size(); ++place)
+      if (flight->rows[place].phase != Phase::Settled && flight->rows[place].depth == flown->depth)
         group.push_back(place);
     if (static_cast<int64_t>(group.size()) > left && !chosen.empty())
       continue;
     for (size_t place : group)
-      take({row.sequence, place}, flight.rows[place]);
+      take({row.sequence, place}, flight->rows[place]);
   }
   std::ranges::sort(chosen, {}, standing);
   return chosen;

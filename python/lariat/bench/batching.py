@@ -70,8 +70,7 @@ def _throughput(measured: dict[str, Any]) -> Iterator[str]:
         yield (
             f"| {case['rows']} | {depth['mean_depth']:.2f} | {speed['depth']:.1f} | "
             f"{100 * speed['depth'] / depth['bound_tokens_per_s']:.1f} % | {100 * loop:.1f} % | "
-            f"{speed['compact']:.1f} | "
-            f"{speed['full']:.1f} | **{speed['depth'] / speed['compact']:.2f}** | "
+            f"{speed['compact']:.1f} | {speed['full']:.1f} | **{speed['depth'] / speed['compact']:.2f}** | "
             f"**{speed['depth'] / speed['full']:.2f}** |"
         )
 
@@ -106,7 +105,7 @@ def _latency(measured: dict[str, Any]) -> Iterator[str]:
     )
     yield "|" + "---|" * 12
     for case in measured["cases"]:
-        for name in ("depth", "compact", "full"):
+        for name in RUNS:
             run = case["runs"][name]
             gaps, first = run["inter_token_ms"], run["ttft_ms"]
             cells = [gaps["p50"], gaps["p95"], gaps["p99"], run["solo_inter_token_ms"]["p50"], run["slow_down"]]

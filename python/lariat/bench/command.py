@@ -175,13 +175,15 @@ def _kernels(options: argparse.Namespace) -> None:
 
 def _lora(options: argparse.Namespace) -> None:
     from lariat.bench.about import describe_run, run_lines
-    from lariat.bench.lora import measure_lora, render_lora
+    from lariat.bench.lora import TURN, measure_lora, render_lora
     from lariat.bench.shapes import SHAPES
 
     shape = SHAPES["lora512"]
     rows = [int(text) if text.isdecimal() else 0 for text in options.rows.split(",")]
     if any(count < shape.loops or count % shape.loops for count in rows):
         raise RuntimeFault(f"--rows: '{options.rows}' is not a list of multiples of {shape.loops}, the loop steps")
+    if options.ticks < 2 * TURN:
+        raise RuntimeFault(f"--ticks: {options.ticks} is less than {2 * TURN}, two turns of {TURN}")
     about = describe_run(["lariat", *sys.argv[1:]])
     measured = measure_lora(shape, options.output, rows, options.ticks, _report)
     text = render_lora(measured, [*run_lines(about), "- one thread, the core function's time"])

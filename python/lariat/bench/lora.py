@@ -28,7 +28,7 @@ from lariat.session import load
 # Ticks of one model before the other runs.
 TURN = 5
 
-__all__ = ["least_seconds", "measure_lora", "render_lora"]
+__all__ = ["TURN", "least_seconds", "measure_lora", "render_lora"]
 
 
 def measure_lora(

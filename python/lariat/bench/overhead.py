@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lariat.bench.load import Load
-from lariat.engine import Counts, Engine
-from lariat.errors import RuntimeFault
+from lariat.bench.load import Load, Planned, plan_requests
+from lariat.bench.serve import FUNCTIONS, tick_unfailed
+from lariat.engine import Counts, Engine, Timing
 from lariat.requests import GenerateOptions
 from lariat.session import load
 
@@ -26,11 +27,11 @@ KINDS = ("steps", "whole")
 class _Lockstep:
     """Requests that start together with one token each, so that all their rows are at the same depth."""
 
-    def __init__(self, engine: Engine, prompts: Sequence[int], options: GenerateOptions) -> None:
+    def __init__(self, engine: Engine, planned: Sequence[Planned]) -> None:
         self._engine = engine
-        self._rows = len(prompts)
-        for token in prompts:
-            engine.submit([token], options)
+        self._rows = len(planned)
+        for one in planned:
+            engine.submit(one.prompt, GenerateOptions(max_new_tokens=one.new_tokens, ignore_eos=True))
 
     def next_tokens(self) -> tuple[float, float]:
         """Runs until each request has its next token; returns all seconds and those in compiled code."""
@@ -38,21 +39,18 @@ class _Lockstep:
         start = time.perf_counter()
         tokens = 0
         while tokens < self._rows:
-            tick = self._engine.tick()
-            tokens += len(tick.tokens)
-            for end in tick.ends:
-                if end.finish == "failed":
-                    raise RuntimeFault(f"request {end.request} failed: {end.error}")
+            tokens += len(tick_unfailed(self._engine).tokens)
         seconds = time.perf_counter() - start
         return seconds, _in_functions(self._engine.counts()) - before
 
 
 def _in_functions(counts: Counts) -> float:
-    return sum(one.seconds for one in (counts.prelude, counts.core, counts.fill, counts.coda, counts.whole))
+    timings: list[Timing] = [getattr(counts, name) for name in FUNCTIONS]
+    return sum(one.seconds for one in timings)
 
 
 def measure_overhead(artefact: Path, load_: Load, rounds: int) -> dict[str, Any]:
-    """Turns of `load_.new_tokens` tokens for each of `load_.rows` requests, `rounds` times.
+    """Turns of `load_.new_tokens` tokens for each of `load_.requests`, no more than its rows, `rounds` times.
 
     Returns:
         `ratio`: quartiles, over all turns, of the time step by step over that in one call; `functions_ratio`: the same
@@ -64,12 +62,12 @@ def measure_overhead(artefact: Path, load_: Load, rounds: int) -> dict[str, Any]
     import numpy
 
     generator = numpy.random.default_rng(load_.seed)
-    options = GenerateOptions(max_new_tokens=load_.new_tokens, ignore_eos=True)
+    together = replace(load_, engine="whole", prompt_tokens=1)
     times: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
     with load(artefact, threads=load_.threads, max_rows=load_.rows) as session:
         for _ in range(rounds):
-            prompts = generator.integers(session.info.vocabulary, size=load_.rows).tolist()
-            runs = {kind: _Lockstep(Engine(session, loop=kind, prefix_cache=False), prompts, options) for kind in KINDS}
+            planned = plan_requests(together, session.info, generator)
+            runs = {kind: _Lockstep(Engine(session, loop=kind, prefix_cache=False), planned) for kind in KINDS}
             for turn in range(load_.new_tokens):
                 # Neither always comes after the other.
                 for kind in KINDS if turn % 2 else reversed(KINDS):
@@ -80,5 +78,5 @@ def measure_overhead(artefact: Path, load_: Load, rounds: int) -> dict[str, Any]
         "turns": len(times["steps"]),
         "ratio": ratios[:, 0].tolist(),
         "functions_ratio": ratios[:, 1].tolist(),
-        "tokens_per_s": {kind: load_.rows / float(numpy.median(seconds[kind][:, 0])) for kind in KINDS},
+        "tokens_per_s": {kind: load_.requests / float(numpy.median(seconds[kind][:, 0])) for kind in KINDS},
     }

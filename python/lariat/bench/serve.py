@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from lariat.bench.load import Load, Planned, draw_arrivals, plan_requests, read_share
-from lariat.engine import Counts, Engine
+from lariat.engine import Counts, Engine, Tick
 from lariat.errors import RuntimeFault
 from lariat.requests import GenerateOptions
 from lariat.session import Session, load
 
-__all__ = ["serve"]
+__all__ = ["FUNCTIONS", "serve", "tick_unfailed"]
 
 FUNCTIONS = ("prelude", "core", "fill", "coda", "whole")
 
@@ -89,6 +89,19 @@ def _threshold(session: Session, load_: Load) -> float | None:
     return rule.default if rule.default is not None else (rule.low + rule.high) / 2
 
 
+def tick_unfailed(engine: Engine) -> Tick:
+    """Run one tick.
+
+    Raises:
+        RuntimeFault: for a request that fails: what is measured then is something else.
+    """
+    tick = engine.tick()
+    for end in tick.ends:
+        if end.finish == "failed":
+            raise RuntimeFault(f"request {end.request} failed: {end.error}")
+    return tick
+
+
 def _run(session: Session, load_: Load, planned: Sequence[Planned], arrivals: Sequence[float]) -> _Run:
     loop = "whole" if load_.engine == "whole" else "steps"
     engine = Engine(session, chunk_rows=load_.rows, refills=load_.engine == "depth", loop=loop, prefix_cache=False)
@@ -110,14 +123,11 @@ def _run(session: Session, load_: Load, planned: Sequence[Planned], arrivals: Se
             time.sleep(waiting[0][0] - now)
             continue
         before = time.perf_counter()
-        tick = engine.tick()
+        tick = tick_unfailed(engine)
         after = time.perf_counter()
         unfinished = tick.unfinished
         for token in tick.tokens:
             requests[token.sequence].times.append(after - start)
-        for end in tick.ends:
-            if end.finish == "failed":
-                raise RuntimeFault(f"request {end.request} failed: {end.error}")
         steps = sum(token.steps for token in tick.tokens)
         ticks.append(_Tick(after - before, len(tick.tokens), steps, engine.counts(), unfinished))
     return _Run(list(requests.values()), ticks, time.perf_counter() - start)

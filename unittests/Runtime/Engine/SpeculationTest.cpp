@@ -10,8 +10,7 @@ using namespace lariat::runtime;
 
 namespace {
 
-/// Costs of `perCall + perRow * rows` for 1 to 64 rows.
-/// Of @core per call and row, of @coda per call and row.
+/// For 1 to 64 rows, `perCall + perRow * rows` of @core and `coda + codaRow * rows` of @coda.
 StepCosts makeCosts(double perCall, double perRow, double coda = 0, double codaRow = 0) {
   StepCosts costs;
   for (int64_t rows = 1; rows <= 64; ++rows)
