@@ -46,7 +46,7 @@ def run_lines(about: dict[str, Any]) -> Iterator[str]:
         f"{machine['memory_bytes'] / 2**30:.0f} GiB, {machine['system']}, "
         f"load at the start {machine['load'][0]:.1f}"
     )
-    if machine["load"][0] > 0.5:
+    if machine["load"][0] > machine["processors"] / 4:
         yield "- **the machine was not quiet: these are not figures to publish**"
 
 
