@@ -25,6 +25,11 @@ class Kernel_CachedOp<string mnemonic>
 
 def Buffer : StridedMemRefOf<[AnyType]>;
 
+/// Names that may be none.
+def Kernel_SymbolList : TypedArrayAttrBase<FlatSymbolRefAttr, "flat symbol ref array attribute"> {
+  let constBuilderCall = "$_builder.getArrayAttr($0)";
+}
+
 //===----------------------------------------------------------------------===//
 // Storage
 //===----------------------------------------------------------------------===//
@@ -376,6 +381,8 @@ def Kernel_GemmOp : Kernel_ParallelOp<"gemm", [AttrSizedOperandSegments, Isolate
     ascending, whatever the number of rows. `epilogue` is written for one column of one row, has no reductions, and gets
     acc_s in order, then one argument per `extras` (read like inputs: buffers of N columns, per row, or scalars), then one
     per `epilogue_vectors`; its results go to `outs`.
+    Pair p of `low_rank` goes on with a chain: acc_s becomes acc_s + H_p B_pᵀ for s = `low_rank_of`[p], where a row of H_p is
+    the row's line of its buffer, whose width is the rank.
     `gather` has an entry per input, then per extra; `scatter` one per out, as in rowwise. Depth-indexed weights and
     vectors are read at the row's depth, from `table`.
 
@@ -395,13 +402,16 @@ def Kernel_GemmOp : Kernel_ParallelOp<"gemm", [AttrSizedOperandSegments, Isolate
     ```
   }];
   let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Optional<Buffer>, "row table">:$table, Arg<Variadic<AnyType>, "buffers, values per row, or scalars">:$inputs, Arg<Variadic<AnyType>, "what the epilogue reads">:$extras,
+    Arg<Variadic<Buffer>, "rows of rank columns">:$low_rank_inputs,
     Arg<Variadic<Buffer>, "buffers to write">:$outs, Arg<Variadic<Buffer>, "index lists">:$indices, I64Attr:$depth_k, I64Attr:$width_n,
     FlatSymbolRefArrayAttr:$weights, FlatSymbolRefArrayAttr:$prologue_vectors,
-    FlatSymbolRefArrayAttr:$epilogue_vectors, DenseI64ArrayAttr:$gather, DenseI64ArrayAttr:$scatter);
+    FlatSymbolRefArrayAttr:$epilogue_vectors, DenseI64ArrayAttr:$gather, DenseI64ArrayAttr:$scatter,
+    DefaultValuedAttr<Kernel_SymbolList, "{}">:$low_rank_weights, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$low_rank_of);
   let regions = (region SizedRegion<1>:$prologue, SizedRegion<1>:$epilogue);
   let assemblyFormat = [{
     `rows` `(` $rows `)` `k` `(` $depth_k `)` `n` `(` $width_n `)` (`at` $table^ `:` type($table))?
     `ins` `(` $inputs `:` type($inputs) `)` `vectors` $prologue_vectors `weights` $weights
+    (`low_rank` `(` $low_rank_inputs^ `:` type($low_rank_inputs) `)` `weights` $low_rank_weights `of` $low_rank_of)?
     (`extras` `(` $extras^ `:` type($extras) `)`)? `epilogue_vectors` $epilogue_vectors
     `outs` `(` $outs `:` type($outs) `)` (`indices` `(` $indices^ `:` type($indices) `)`)?
     `gather` $gather `scatter` $scatter attr-dict-with-keyword `prologue` $prologue `epilogue` $epilogue

@@ -211,6 +211,66 @@ TEST_P(Gemm, DepthIndexed) {
   }
 }
 
+// Sums go on with the pair of the row's depth: one chain over k, then over the rank, whoever shares the call. They are
+// written where they belong at once, or kept for an epilogue.
+TEST_P(Gemm, LowRankGoesOnByDepth) {
+  int64_t n = 40, k = 21, rank = 7, m = 77, depths = 3;
+  auto makeText = [&](std::string weights, std::string arguments, std::string epilogue) -> std::string {
+    return formatv(R"(
+    kernel.packed @gate panels ["g"] shape [{0}, {1}] offset(0) : f32
+    kernel.packed @up panels ["u"] shape [{0}, {1}] offset(8192) : f32
+    kernel.packed @b panels ["b"] shape [{0}, {2}] depths(3) offset(16384) : f32
+    func.func @f(%n: index, %t: memref<?x6xindex>, %x: {3}, %h: {4}, %y: {5}) {{
+      kernel.gemm rows(%n) k({1}) n({0}) at %t : memref<?x6xindex> ins(%x : {3}) vectors [] weights {6}
+        low_rank(%h : {4}) weights [@b] of [0] epilogue_vectors [] outs(%y : {5}) gather [-1] scatter [-1] prologue {{
+      ^bb0(%e: f32):
+        kernel.yield %e : f32
+      } epilogue {{
+      ^bb0({7}):
+        {8}
+      }
+      return
+    })",
+                   n, k, rank, bufferType(k), bufferType(rank), bufferType(n), weights, arguments, epilogue);
+  };
+  CompiledKernel direct(makeText("[@up]", "%u: f32", "kernel.yield %u : f32"), GetParam());
+  CompiledKernel kept(
+      makeText("[@up, @gate]", "%u: f32, %g: f32", "%r = arith.addf %g, %u : f32\n kernel.yield %r : f32"), GetParam());
+  std::vector<float> gate = drawMany(n * k), up = drawMany(n * k), second = drawMany(depths * n * rank);
+  std::vector<float> x = drawMany(m * k), h = drawMany(m * rank);
+  Memory<char> packed(24576);
+  packPanels(packed.get(), gate, n, k, false);
+  packPanels(packed.get() + 8192, up, n, k, false);
+  for (int64_t depth = 0; depth < depths; ++depth) {
+    std::vector<float> part(second.begin() + depth * n * rank, second.begin() + (depth + 1) * n * rank);
+    packPanels(packed.get() + 16384 + depth * lineOf(n) * rank * 4, part, n, rank, false);
+  }
+  Memory<int64_t> table(m * 6);
+  for (int64_t row = 0; row < m; ++row)
+    table[row * 6 + lariat::abi::kDepth] = row < 30 ? 1 : row * row % 4;
+  for (int64_t count : {1, 2, 5, 8, 20, 77})
+    for (int64_t numThreads : {1, 2}) {
+      Memory<float> in = makeRows(x, count, k), inner = makeRows(h, count, rank);
+      Memory<float> sums(count * lineOf(n)), both(count * lineOf(n));
+      direct.run({count, table, in, inner, sums}, packed.get(), numThreads);
+      kept.run({count, table, in, inner, both}, packed.get(), numThreads);
+      for (int64_t row = 0; row < count; ++row)
+        for (int64_t column = 0; column < n; ++column) {
+          int64_t depth = std::min<int64_t>(table[row * 6 + lariat::abi::kDepth], depths - 1);
+          float g = 0, u = 0;
+          for (int64_t i = 0; i < k; ++i) {
+            g = std::fma(x[row * k + i], gate[column * k + i], g);
+            u = std::fma(x[row * k + i], up[column * k + i], u);
+          }
+          for (int64_t i = 0; i < rank; ++i)
+            u = std::fma(h[row * rank + i], second[(depth * n + column) * rank + i], u);
+          ASSERT_EQ(bitsOf(sums[row * lineOf(n) + column]), bitsOf(u)) << count << " rows, " << row << ' ' << column;
+          ASSERT_EQ(bitsOf(both[row * lineOf(n) + column]), bitsOf(g + u))
+              << count << " rows, " << row << ' ' << column;
+        }
+    }
+}
+
 // An out that is some columns of a wider buffer leaves the columns after it alone.
 TEST_P(Gemm, KeepsNeighbouringColumns) {
   int64_t n = 20, k = 8, m = 9;

@@ -13,7 +13,7 @@ using namespace lariat;
 using namespace lariat::vectors;
 
 // Operand segments.
-enum { kRows, kTable, kInputs, kExtras, kOuts, kIndices };
+enum { kRows, kTable, kInputs, kExtras, kLowRankInputs, kOuts, kIndices };
 
 /// Rows of a block, and what they may take of the second cache.
 static constexpr int64_t kMaxBlockRows = 64, kMinBlockRows = 24, kBlockBytes = 256 << 10;
@@ -32,9 +32,6 @@ static int64_t getAheadRows(kernel::PackedOp data, const CPUTarget &target) {
 /// for many smaller ones that are far together.
 static constexpr int64_t kOneRunBytes = 32 << 20;
 
-/// Bytes ahead that are asked for where panels are short: the time of one is less than memory takes.
-static constexpr int64_t kLeastAhead = 32 << 10;
-
 /// Up to so many rows, weights that are far take longer to read than to compute with.
 static constexpr int64_t kFarRows = 8;
 
@@ -45,6 +42,7 @@ void vectors::addFields(kernel::GemmOp op, SmallVectorImpl<RecordField> &fields)
   addPacked(fields, op.getWeights());
   addPacked(fields, op.getPrologueVectors());
   addPacked(fields, op.getEpilogueVectors());
+  addPacked(fields, op.getLowRankWeights());
 }
 
 void vectors::addKey(kernel::GemmOp op, KeyWriter &key) {
@@ -55,6 +53,8 @@ void vectors::addKey(kernel::GemmOp op, KeyWriter &key) {
   key.packed(op.getWeights());
   key.packed(op.getPrologueVectors());
   key.packed(op.getEpilogueVectors());
+  key.packed(op.getLowRankWeights());
+  key.numbers(op.getLowRankOf());
   key.region(op.getPrologue());
   key.region(op.getEpilogue());
 }
@@ -85,6 +85,8 @@ public:
     access.setIndices(op.getIndices(), std::move(lists));
     for (auto symbol : op.getWeights().getAsRange<FlatSymbolRefAttr>())
       weights.push_back(lookUp<kernel::PackedOp>(op, symbol));
+    for (auto symbol : op.getLowRankWeights().getAsRange<FlatSymbolRefAttr>())
+      lowRankWeights.push_back(lookUp<kernel::PackedOp>(op, symbol));
     findGroup();
     findStorage();
   }
@@ -102,21 +104,24 @@ private:
     return isColumn;
   }
 
-  bool isDepthIndexed() {
+  static bool isDepthIndexed(ArrayRef<kernel::PackedOp> weights) {
     return llvm::any_of(weights, [](kernel::PackedOp data) { return data.getDepths().has_value(); });
   }
+  /// `body` with the first row and the number of rows of each stretch that reads the same part of `weights`.
+  void forRuns(ArrayRef<kernel::PackedOp> weights, Value first, Value end, llvm::function_ref<void(Value, Value)> body);
 
   void findGroup();
   void findStorage();
   /// Panels that pass over a block of `rows` rows together.
   Value getGroup(Value rows, Value numTiles);
-  void writeBlock(Value first, Value end);
   void writeRun(Value first, Value count);
   void writePrologue(Value first, Value count);
   void writePiece(const Piece &piece);
+  void writeLowRank(Value first, Value count, Value panel, Value numPanels);
+  void writeSums(Product product, int64_t depthK, kernel::PackedOp data, Value address, size_t sum, const Piece &piece);
   void setAhead(Product &product, int64_t numLines, const Piece &piece);
   SmallVector<RowSlot> getEpilogueArguments(Value row, Value i);
-  void writeEpilogue(const Piece &piece);
+  void writeEpilogue(Value firstRow, Value rows, Value panel, Value panels);
 
   kernel::GemmOp op;
   KernelWriter &w;
@@ -124,7 +129,7 @@ private:
   RowAccess access;
   RowRegion prologue, epilogue;
   int64_t numK, numN, numPanels;
-  SmallVector<kernel::PackedOp> weights;
+  SmallVector<kernel::PackedOp> weights, lowRankWeights;
   Value panelBegin, panelEnd; ///< of this thread
   int64_t mostPanels = 0;     ///< of a group
   int64_t blockRows = 0;
@@ -132,7 +137,7 @@ private:
   bool isDirect = false; ///< sums go straight to the out
   Value aLine, a;        ///< of the run at hand
   Value scratchA, scratchC;
-  int64_t cLineBytes = 0;
+  int64_t cLineBytes = 0, cRows = 0;
 };
 
 } // namespace
@@ -169,7 +174,8 @@ void GemmWriter::findStorage() {
   if (isDirect)
     return;
   cLineBytes = mostPanels * 64;
-  scratchC = w.scratch(cLineBytes * maxRows * static_cast<int64_t>(weights.size()));
+  cRows = lowRankWeights.empty() ? maxRows : blockRows;
+  scratchC = w.scratch(cLineBytes * cRows * static_cast<int64_t>(weights.size()));
 }
 
 Value GemmWriter::getGroup(Value rows, Value numTiles) {
@@ -197,14 +203,15 @@ void GemmWriter::write() {
   Value count = w.subtract(rowEnd, rowBegin), numBlocks = w.divideUp(count, blockRows);
   w.loop(w.number(0), numBlocks, [&](Value block) {
     auto [first, end] = w.share(count, block, numBlocks);
-    writeBlock(w.add(rowBegin, first), w.add(rowBegin, end));
+    forRuns(weights, w.add(rowBegin, first), w.add(rowBegin, end),
+            [&](Value first, Value rows) { writeRun(first, rows); });
   });
 }
 
-void GemmWriter::writeBlock(Value first, Value end) {
-  if (!isDepthIndexed())
-    return writeRun(first, w.subtract(end, first));
-  // One run per stretch of rows of the same depth.
+void GemmWriter::forRuns(ArrayRef<kernel::PackedOp> weights, Value first, Value end,
+                         llvm::function_ref<void(Value, Value)> body) {
+  if (!isDepthIndexed(weights))
+    return body(first, w.subtract(end, first));
   w.repeat(
       first, [&](ValueRange begin) { return w.less(begin[0], end); },
       [&](ValueRange begin) {
@@ -216,7 +223,7 @@ void GemmWriter::writeBlock(Value first, Value end) {
               return w.bitAnd(w.less(next[0], end), isSame);
             },
             [&](ValueRange next) { return CodeWriter::Values{w.add(next[0], 1)}; });
-        writeRun(begin[0], w.subtract(runEnd[0], begin[0]));
+        body(begin[0], w.subtract(runEnd[0], begin[0]));
         return runEnd;
       });
 }
@@ -255,9 +262,15 @@ void GemmWriter::writeRun(Value first, Value count) {
     auto writeGroup = [&](Value panel, Value groupPanels) {
       w.loop(w.number(0), numTiles, [&](Value tile) {
         auto [begin, end] = w.share(count, tile, numTiles);
-        writePiece({w.add(first, begin), w.subtract(end, begin), begin, panel, groupPanels, tile, numTiles, isAhead,
-                    isWaiting});
+        Value tileFirst = w.add(first, begin), rows = w.subtract(end, begin);
+        writePiece({tileFirst, rows, begin, panel, groupPanels, tile, numTiles, isAhead, isWaiting});
+        if (lowRankWeights.empty())
+          writeEpilogue(tileFirst, rows, panel, groupPanels);
       });
+      if (lowRankWeights.empty())
+        return;
+      writeLowRank(first, count, panel, groupPanels);
+      writeEpilogue(first, count, panel, groupPanels);
     };
     auto writeGroups = [&] {
       w.loop(panelBegin, panelEnd, group,
@@ -282,7 +295,7 @@ void GemmWriter::writeRun(Value first, Value count) {
 void GemmWriter::setAhead(Product &product, int64_t numLines, const Piece &piece) {
   // Every tile of rows asks for its part of the panels after these.
   Value step = w.divide(w.add(piece.numTiles, 63), piece.numTiles);
-  Value begin = w.maximum(w.multiply(piece.numPanels, numLines * 64), w.number(kLeastAhead));
+  Value begin = w.multiply(piece.numPanels, numLines * 64);
   Value done = w.multiply(w.multiply(piece.tile, numLines / getNumRuns(target, product.isFar)), step);
   Value next = w.advance(product.b, w.add(begin, done));
   product.ahead = w.pick(piece.isAhead, next, product.b);
@@ -290,48 +303,80 @@ void GemmWriter::setAhead(Product &product, int64_t numLines, const Piece &piece
 }
 
 void GemmWriter::writePiece(const Piece &piece) {
-  for (auto [s, data] : llvm::enumerate(weights)) {
-    int64_t numLines = isHalf(data) ? (numK + 1) / 2 : numK;
-    // The depth is the same in all rows of a run.
-    Value address = access.getAtDepth(data, getData(s), piece.firstRow);
+  Product product;
+  product.a = w.advance(a, w.multiply(piece.rowInRun, aLine));
+  product.aLine = aLine;
+  for (auto [s, data] : llvm::enumerate(weights))
+    writeSums(product, numK, data, getData(s), s, piece);
+}
+
+/// What low-rank pairs add to the sums of a run, panel by panel: C stays in the first cache, and memory delivers the next
+/// panels while shared weights are multiplied.
+void GemmWriter::writeLowRank(Value first, Value count, Value panel, Value numPanels) {
+  size_t numOthers = weights.size() + op.getPrologueVectors().size() + op.getEpilogueVectors().size();
+  for (auto [n, data] : llvm::enumerate(lowRankWeights)) {
+    Value input = op.getLowRankInputs()[n], memory = getField(kLowRankInputs, n);
+    auto type = cast<MemRefType>(input.getType());
     Product product;
-    product.kind = getKind(data);
-    product.rows = piece.rows;
-    product.numPanels = piece.numPanels;
-    product.numK = w.number(numK);
-    product.a = w.advance(a, w.multiply(piece.rowInRun, aLine));
-    product.aLine = aLine;
-    product.b = w.advance(address, w.multiply(piece.panel, numLines * 64));
-    product.bLine = w.number(64);
-    product.bPanel = w.number(numLines * 64);
-    if (isDirect) {
-      auto type = cast<MemRefType>(op.getOuts()[0].getType());
-      Value line = w.line(getField(kOuts, 0), type, piece.firstRow);
-      product.c = w.advance(line, w.multiply(piece.panel, 64));
-      product.cLine = w.number(kernel::getLineBytes(type));
-    } else {
-      product.c = w.advance(scratchC, static_cast<int64_t>(s) * cLineBytes * target.getMaxRows());
-      product.cLine = w.number(cLineBytes);
-    }
-    auto write = [&](bool isFar) {
-      product.isFar = isFar;
-      setAhead(product, numLines, piece);
-      writeProduct(w, product);
-    };
-    if (data.getFar() && target.farRuns > 1)
-      w.when(piece.isWaiting, [&] { write(true); }, [&] { write(false); });
-    else
-      write(false);
+    product.isAdded = true;
+    product.aLine = w.number(kernel::getLineBytes(type));
+    forRuns(data, first, w.add(first, count), [&](Value runFirst, Value rows) {
+      Value numTiles = w.divideUp(rows, target.getMaxRows());
+      Value isAhead = w.compare(arith::CmpIPredicate::sge, rows, w.number(getAheadRows(data, target)));
+      Value isWaiting = w.compare(arith::CmpIPredicate::sle, rows, w.number(kFarRows));
+      w.loop(w.number(0), numTiles, [&](Value tile) {
+        auto [begin, end] = w.share(rows, tile, numTiles);
+        Value row = w.add(runFirst, begin);
+        Piece piece = {
+            row, w.subtract(end, begin), w.subtract(row, first), panel, numPanels, tile, numTiles, isAhead, isWaiting};
+        product.a = w.line(memory, type, row);
+        writeSums(product, type.getDimSize(1), data, getData(numOthers + n), static_cast<size_t>(op.getLowRankOf()[n]),
+                  piece);
+      });
+    });
   }
-  if (!isDirect)
-    writeEpilogue(piece);
+}
+
+/// Sums number `sum` of a piece, with panels of the data at `address`.
+void GemmWriter::writeSums(Product product, int64_t depthK, kernel::PackedOp data, Value address, size_t sum,
+                           const Piece &piece) {
+  int64_t numLines = isHalf(data) ? (depthK + 1) / 2 : depthK;
+  // The depth is the same in all rows of a run.
+  Value panels = access.getAtDepth(data, address, piece.firstRow);
+  product.kind = getKind(data);
+  product.rows = piece.rows;
+  product.numPanels = piece.numPanels;
+  product.numK = w.number(depthK);
+  product.b = w.advance(panels, w.multiply(piece.panel, numLines * 64));
+  product.bLine = w.number(64);
+  product.bPanel = w.number(numLines * 64);
+  if (isDirect) {
+    auto type = cast<MemRefType>(op.getOuts()[0].getType());
+    Value line = w.line(getField(kOuts, 0), type, piece.firstRow);
+    product.c = w.advance(line, w.multiply(piece.panel, 64));
+    product.cLine = w.number(kernel::getLineBytes(type));
+  } else {
+    product.c = w.advance(scratchC, static_cast<int64_t>(sum) * cLineBytes * cRows);
+    if (!lowRankWeights.empty())
+      product.c = w.advance(product.c, w.multiply(piece.rowInRun, cLineBytes));
+    product.cLine = w.number(cLineBytes);
+  }
+  auto write = [&](bool isFar) {
+    product.isFar = isFar;
+    setAhead(product, numLines, piece);
+    writeProduct(w, product);
+  };
+  if (data.getFar() && target.farRuns > 1)
+    w.when(piece.isWaiting, [&] { write(true); }, [&] { write(false); });
+  else
+    write(false);
 }
 
 SmallVector<RowSlot> GemmWriter::getEpilogueArguments(Value row, Value i) {
   SmallVector<RowSlot> arguments;
   size_t numInputs = op.getInputs().size(), firstVector = weights.size() + op.getPrologueVectors().size();
   for (size_t s = 0; s < weights.size(); ++s) {
-    Value sums = w.advance(scratchC, static_cast<int64_t>(s) * cLineBytes * target.getMaxRows());
+    Value sums = w.advance(scratchC, static_cast<int64_t>(s) * cLineBytes * cRows);
     arguments.push_back({w.b.getF32Type(), true, w.advance(sums, w.multiply(i, cLineBytes))});
   }
   for (auto [n, extra] : llvm::enumerate(op.getExtras()))
@@ -342,9 +387,11 @@ SmallVector<RowSlot> GemmWriter::getEpilogueArguments(Value row, Value i) {
   return arguments;
 }
 
-void GemmWriter::writeEpilogue(const Piece &piece) {
-  w.loop(w.number(0), piece.rows, [&](Value i) {
-    Value row = w.add(piece.firstRow, i);
+void GemmWriter::writeEpilogue(Value firstRow, Value rows, Value panel, Value panels) {
+  if (isDirect)
+    return;
+  w.loop(w.number(0), rows, [&](Value i) {
+    Value row = w.add(firstRow, i);
     SmallVector<RowSlot> arguments = getEpilogueArguments(row, i), results;
     for (auto [n, out] : llvm::enumerate(op.getOuts()))
       results.push_back(
@@ -355,7 +402,7 @@ void GemmWriter::writeEpilogue(const Piece &piece) {
         epilogue.writeRowValues(w, scalars, [&](kernel::FactKind kind) { return access.getFact(kind, row); });
 
     auto writePanel = [&](Value j, int64_t count) {
-      Value column = w.multiply(w.add(piece.panel, j), kLanes);
+      Value column = w.multiply(w.add(panel, j), kLanes);
       SmallVector<Value> columns;
       for (auto [n, slot] : llvm::enumerate(arguments)) {
         if (!slot.isColumn) {
@@ -375,15 +422,15 @@ void GemmWriter::writeEpilogue(const Piece &piece) {
     };
     bool hasTail = llvm::any_of(llvm::concat<RowSlot>(arguments, results),
                                 [](const RowSlot &slot) { return slot.isColumn && !slot.hasPadding; });
-    w.loop(w.number(0), piece.numPanels, [&](Value j) {
+    w.loop(w.number(0), panels, [&](Value j) {
       if (!hasTail)
         return writePanel(j, kLanes);
-      Value isLast = w.equal(w.add(piece.panel, j), w.number(numPanels - 1));
+      Value isLast = w.equal(w.add(panel, j), w.number(numPanels - 1));
       w.when(isLast, [&] { writePanel(j, numN - (numPanels - 1) * kLanes); }, [&] { writePanel(j, kLanes); });
     });
     // Values per row are known to all; who has the first panel writes them.
     if (llvm::any_of(results, [](const RowSlot &slot) { return !slot.isColumn; }))
-      w.when(w.equal(piece.panel, w.number(0)), [&] {
+      w.when(w.equal(panel, w.number(0)), [&] {
         for (auto [value, slot] : llvm::zip_equal(op.getEpilogue().front().getTerminator()->getOperands(), results))
           if (!slot.isColumn)
             w.storeElement(rowValues.lookup(value), slot.value);

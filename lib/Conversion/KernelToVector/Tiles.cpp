@@ -32,11 +32,20 @@ struct Tile {
   int64_t rows, panels;
 };
 
+/// Of what a product is.
+struct Variant {
+  PanelKind kind;
+  bool isFar, isAdded;
+
+  explicit Variant(const Product &product) : kind(product.kind), isFar(product.isFar), isAdded(product.isAdded) {}
+  std::string getName() const { return (::getName(kind) + (isFar ? "_far" : "") + (isAdded ? "_added" : "")).str(); }
+};
+
 /// Writes the body of a tile function.
 class TileWriter : public CodeWriter {
 public:
-  TileWriter(KernelEmitter &emitter, OpBuilder builder, func::FuncOp function, PanelKind kind, bool isFar, Tile tile)
-      : CodeWriter(emitter, std::move(builder), function.getLoc()), kind(kind), isFar(isFar), tile(tile),
+  TileWriter(KernelEmitter &emitter, OpBuilder builder, func::FuncOp function, Variant variant, Tile tile)
+      : CodeWriter(emitter, std::move(builder), function.getLoc()), variant(variant), kind(variant.kind), tile(tile),
         lanes(emitter.getTarget().vectorBits / 32), numVectors(tile.panels * kLanes / lanes),
         aLine(function.getArgument(1)), bLine(function.getArgument(3)), bPanel(function.getArgument(4)),
         numK(function.getArgument(5)), c(function.getArgument(6)), cLine(function.getArgument(7)),
@@ -50,7 +59,11 @@ public:
   }
 
   void write() {
-    Values sums(tile.rows * numVectors, real(0, vectorOf(b.getF32Type(), lanes)));
+    Values sums;
+    forSums([&](Value place) {
+      VectorType type = vectorOf(b.getF32Type(), lanes);
+      sums.push_back(variant.isAdded ? load(type, place) : real(0, type));
+    });
     bool isPairs = kind == PanelKind::BF16Pairs;
     int64_t step = isPairs ? 2 : getUnroll();
     Value whole = multiply(divide(numK, step), step);
@@ -80,14 +93,20 @@ public:
           writeStep(k, after);
         return after;
       });
-    for (int64_t row = 0; row < tile.rows; ++row) {
-      Value line = advance(c, multiply(cLine, row));
-      for (int64_t j = 0; j < numVectors; ++j)
-        store(sums[row * numVectors + j], advance(line, 4 * j * lanes));
-    }
+    auto sum = sums.begin();
+    forSums([&](Value place) { store(*sum++, place); });
   }
 
 private:
+  /// `body` with the place in C of each sum, row by row.
+  void forSums(llvm::function_ref<void(Value)> body) {
+    for (int64_t row = 0; row < tile.rows; ++row) {
+      Value line = advance(c, multiply(cLine, row));
+      for (int64_t j = 0; j < numVectors; ++j)
+        body(advance(line, 4 * j * lanes));
+    }
+  }
+
   /// Small tiles go over several k at once, or counting takes as long as computing.
   int64_t getUnroll() const { return tile.rows * numVectors <= 8 ? 4 : 1; }
 
@@ -98,7 +117,7 @@ private:
   void prefetch(Value line, int64_t numLines) {
     if (!isAhead())
       return;
-    int64_t numRuns = getNumRuns(emitter.getTarget(), isFar);
+    int64_t numRuns = getNumRuns(emitter.getTarget(), variant.isFar);
     Value runBytes = multiply(divide(bPanel, 64 * numRuns), 64);
     auto ask = [&](Value run, Value lineOfRun) {
       Value place = add(multiply(runBytes, run), multiply(lineOfRun, aheadStep));
@@ -211,8 +230,8 @@ private:
     }
   }
 
+  Variant variant;
   PanelKind kind;
-  bool isFar;
   Tile tile;
   int64_t lanes, numVectors;
   Value aLine, bLine, bPanel, numK, c, cLine, aheadStep;
@@ -222,14 +241,13 @@ private:
 } // namespace
 
 /// tile_KIND_RxP(a, aLine, b, bLine, bPanel, numK, c, cLine, ahead, aheadStep).
-static func::FuncOp getTile(KernelEmitter &emitter, PanelKind kind, bool isFar, Tile tile) {
+static func::FuncOp getTile(KernelEmitter &emitter, Variant variant, Tile tile) {
   MLIRContext *context = emitter.getModule().getContext();
   Type pointer = LLVM::LLVMPointerType::get(context), i64 = IntegerType::get(context, 64);
-  std::string name =
-      ("tile_" + getName(kind) + (isFar ? "_far_" : "_") + Twine(tile.rows) + "x" + Twine(tile.panels)).str();
+  std::string name = ("tile_" + variant.getName() + "_" + Twine(tile.rows) + "x" + Twine(tile.panels)).str();
   return emitter.getFunction(
       name, FunctionType::get(context, {pointer, i64, pointer, i64, i64, i64, pointer, i64, pointer, i64}, {}),
-      [&](OpBuilder &b, func::FuncOp function) { TileWriter(emitter, b, function, kind, isFar, tile).write(); });
+      [&](OpBuilder &b, func::FuncOp function) { TileWriter(emitter, b, function, variant, tile).write(); });
 }
 
 int64_t vectors::getTilePanels(const CPUTarget &target, PanelKind kind, int64_t rows) {
@@ -246,16 +264,16 @@ int64_t vectors::getTilePanels(const CPUTarget &target, PanelKind kind, int64_t 
 }
 
 /// Panels by tiles of `rows` rows: as wide as registers allow, then what is left by powers of two.
-static void writePanels(CodeWriter &w, func::FuncOp function, PanelKind kind, bool isFar, int64_t rows) {
+static void writePanels(CodeWriter &w, func::FuncOp function, Variant variant, int64_t rows) {
   auto argument = [&](unsigned i) { return function.getArgument(i); };
   Value numPanels = argument(1), aLine = argument(3), bPanel = argument(6);
   auto callTile = [&](int64_t panels, Value first) {
     Value b = w.advance(argument(4), w.multiply(first, bPanel)), c = w.advance(argument(8), w.multiply(first, 64));
-    w.call(getTile(w.emitter, kind, isFar, {rows, panels}),
+    w.call(getTile(w.emitter, variant, {rows, panels}),
            {argument(2), aLine, b, argument(5), bPanel, argument(7), c, argument(9),
             w.advance(argument(10), w.multiply(first, bPanel)), argument(11)});
   };
-  int64_t most = getTilePanels(w.emitter.getTarget(), kind, rows);
+  int64_t most = getTilePanels(w.emitter.getTarget(), variant.kind, rows);
   Value whole = w.multiply(w.divide(numPanels, most), most), rest = w.subtract(numPanels, whole);
   w.loop(w.number(0), whole, w.number(most), [&](Value first) { callTile(most, first); });
   for (int64_t panels = llvm::bit_floor<uint64_t>(most - 1); panels; panels /= 2) {
@@ -271,13 +289,14 @@ void vectors::writeProduct(CodeWriter &w, const Product &product) {
   Type pointer = w.pointer(), i64 = w.b.getI64Type();
   auto type = FunctionType::get(w.b.getContext(),
                                 {i64, i64, pointer, i64, pointer, i64, i64, i64, pointer, i64, pointer, i64}, {});
-  std::string name = ("product_" + getName(product.kind) + (product.isFar ? "_far" : "")).str();
-  func::FuncOp function = emitter.getFunction(name, type, [&](OpBuilder &b, func::FuncOp function) {
-    CodeWriter inner(emitter, b, function.getLoc());
-    auto rows = llvm::to_vector(llvm::seq_inclusive<int64_t>(1, emitter.getTarget().getMaxRows()));
-    inner.choose(function.getArgument(0), rows,
-                 [&](int64_t count) { writePanels(inner, function, product.kind, product.isFar, count); });
-  });
+  Variant variant(product);
+  func::FuncOp function =
+      emitter.getFunction("product_" + variant.getName(), type, [&](OpBuilder &b, func::FuncOp function) {
+        CodeWriter inner(emitter, b, function.getLoc());
+        auto rows = llvm::to_vector(llvm::seq_inclusive<int64_t>(1, emitter.getTarget().getMaxRows()));
+        inner.choose(function.getArgument(0), rows,
+                     [&](int64_t count) { writePanels(inner, function, variant, count); });
+      });
   Value ahead = product.ahead ? product.ahead : product.b,
         aheadStep = product.aheadStep ? product.aheadStep : w.number(0);
   w.call(function, {product.rows, product.numPanels, product.a, product.aLine, product.b, product.bLine, product.bPanel,

@@ -19,7 +19,8 @@ enum class PanelKind {
 /// A(rows, K) times B(K, 16 numPanels) into C. All strides are in bytes; all values i64 or addresses.
 struct Product {
   PanelKind kind;
-  bool isFar = false; ///< whether computing waits for B, which no cache holds
+  bool isFar = false;   ///< whether computing waits for B, which no cache holds
+  bool isAdded = false; ///< whether chains go on from what C holds, instead of from zero
   Value rows, numPanels, numK;
   Value a, aLine;         ///< f32; entries of a row are side by side, none beyond K is read
   Value b, bLine, bPanel; ///< line to line, panel to panel
@@ -35,7 +36,7 @@ inline int64_t getNumRuns(const CPUTarget &target, bool isFar) { return isFar ? 
 /// Panels that a microkernel of so many rows takes at once.
 int64_t getTilePanels(const CPUTarget &target, PanelKind kind, int64_t rows);
 
-/// C becomes the sums: each is one chain of fma from zero with k ascending, so that its bits do not depend on `rows` or
+/// C becomes the sums: each is one chain of fma with k ascending, so that its bits do not depend on `rows` or
 /// `numPanels`. Nothing is done where either is 0. At most CPUTarget::getMaxRows() rows.
 void writeProduct(CodeWriter &w, const Product &product);
 

@@ -227,29 +227,29 @@ void Groups::openGemms(ArrayRef<LinearOp> linears) {
     openGemm(together, /*sideBySide=*/false);
 }
 
+/// What A of the pair makes of the input, scaled: a line of rank columns for each row.
 Value Groups::formLowRank(LinearOp op) {
   OpBuilder &b = forming.builder();
   Storage &storage = forming.getStorage();
-  int64_t numInputs = getWidth(op.getInput().getType()), numOutputs = getWidth(op.getType());
-  FlatSymbolRefAttr a = op.getLowRankAAttr(), second = op.getLowRankBAttr();
-  int64_t rank = storage.getWeight(a).getTensorType().getDimSize(0);
+  Location loc = op.getLoc();
+  int64_t rank = storage.getWeight(op.getLowRankAAttr()).getTensorType().getDimSize(0);
   RowSet rows = forming.getRows(op.getBy() ? op.getBy() : forming.getRowsOf(op.getInput()));
-  auto multiply = [&](Value input, FlatSymbolRefAttr weight, int64_t k, int64_t n) {
-    Value out = forming.createBuffer(b.getF32Type(), n);
-    KernelOperands operands;
-    RegionWriter prologue(forming, operands), epilogue(forming, operands);
-    Value x = prologue.builder().getBlock()->addArgument(b.getF32Type(), op.getLoc());
-    prologue.finish(x);
-    epilogue.finish(epilogue.addLeading());
-    auto gemm = kernel::GemmOp::create(b, op.getLoc(), rows.count, rows.table, input, ValueRange(), out, ValueRange(),
-                                       k, n, b.getArrayAttr(storage.getPanels({weight})), b.getArrayAttr({}),
-                                       b.getArrayAttr({}), ArrayRef<int64_t>{-1}, ArrayRef<int64_t>{-1});
-    gemm.getPrologue().takeBody(*prologue.region);
-    gemm.getEpilogue().takeBody(*epilogue.region);
-    return out;
-  };
-  Value inner = multiply(forming.getBuffer(op.getInput()), a, numInputs, rank);
-  return multiply(inner, second, rank, numOutputs);
+  Value out = forming.createBuffer(b.getF32Type(), rank);
+  KernelOperands operands;
+  RegionWriter prologue(forming, operands), epilogue(forming, operands);
+  prologue.finish(prologue.builder().getBlock()->addArgument(b.getF32Type(), loc));
+  Value sum = epilogue.addLeading();
+  if (double scale = op.getScale()->convertToDouble(); scale != 1)
+    sum = arith::MulFOp::create(epilogue.builder(), loc, sum, epilogue.constant(scale));
+  epilogue.finish(sum);
+  auto gemm = kernel::GemmOp::create(b, loc, rows.count, rows.table, forming.getBuffer(op.getInput()), ValueRange(),
+                                     ValueRange(), out, ValueRange(), getWidth(op.getInput().getType()), rank,
+                                     b.getArrayAttr(storage.getPanels({op.getLowRankAAttr()})), b.getArrayAttr({}),
+                                     b.getArrayAttr({}), ArrayRef<int64_t>{-1}, ArrayRef<int64_t>{-1},
+                                     b.getArrayAttr({}), ArrayRef<int64_t>());
+  gemm.getPrologue().takeBody(*prologue.region);
+  gemm.getEpilogue().takeBody(*epilogue.region);
+  return out;
 }
 
 Group &Groups::openGemm(ArrayRef<LinearOp> linears, bool sideBySide) {
@@ -407,8 +407,9 @@ void Groups::emitGemm(Group &group) {
     prologue.write(op);
   prologue.finish(prologue.get(group.input));
 
-  SmallVector<Attribute> weights;
-  SmallVector<Value> outputs, outs;
+  SmallVector<Attribute> weights, lowRankWeights;
+  SmallVector<Value> outputs, outs, lowRankInputs;
+  SmallVector<int64_t> lowRankOf;
   int64_t width = group.width;
   bool isDepthIndexed = LinearOp(group.linears.front()).getBy() != nullptr;
   if (isDepthIndexed)
@@ -444,9 +445,10 @@ void Groups::emitGemm(Group &group) {
     for (auto [index, linear] : llvm::enumerate(group.linears)) {
       LinearOp op = linear;
       Value sum = epilogue.builder().getBlock()->getArgument(index);
-      if (Value change = group.lowRank.lookup(op)) {
-        Value scale = epilogue.constant(op.getScale()->convertToDouble());
-        sum = math::FmaOp::create(epilogue.builder(), loc, scale, epilogue.getBufferColumn(change), sum);
+      if (Value input = group.lowRank.lookup(op)) {
+        lowRankInputs.push_back(input);
+        lowRankWeights.push_back(storage.getPanels({op.getLowRankBAttr()}));
+        lowRankOf.push_back(static_cast<int64_t>(index));
       }
       if (op.getBiasAttr())
         sum = arith::AddFOp::create(epilogue.builder(), loc, sum,
@@ -465,10 +467,10 @@ void Groups::emitGemm(Group &group) {
   llvm::append_range(gather, epilogue.gather);
   RowSet rows = forming.getRows(group.rows);
   Value table = operands.tableRows ? forming.getRows(operands.tableRows).table : Value();
-  auto kernel =
-      kernel::GemmOp::create(b, loc, rows.count, table, prologue.inputs, epilogue.inputs, outs, operands.indices,
-                             getWidth(group.input.getType()), width, b.getArrayAttr(weights),
-                             b.getArrayAttr(prologue.vectors), b.getArrayAttr(epilogue.vectors), gather, scatter);
+  auto kernel = kernel::GemmOp::create(
+      b, loc, rows.count, table, prologue.inputs, epilogue.inputs, lowRankInputs, outs, operands.indices,
+      getWidth(group.input.getType()), width, b.getArrayAttr(weights), b.getArrayAttr(prologue.vectors),
+      b.getArrayAttr(epilogue.vectors), gather, scatter, b.getArrayAttr(lowRankWeights), lowRankOf);
   kernel.getPrologue().takeBody(*prologue.region);
   kernel.getEpilogue().takeBody(*epilogue.region);
   for (auto [value, out] : llvm::zip(outputs, outs))

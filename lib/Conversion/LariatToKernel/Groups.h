@@ -26,7 +26,7 @@ struct Group {
   bool sideBySide = false;                       ///< one product whose columns are those of the linears in turn
   mlir::Value input;                             ///< of a gemm
   llvm::SmallVector<mlir::Operation *> prologue; ///< of a gemm: the group that gives its input
-  llvm::DenseMap<mlir::Operation *, mlir::Value> lowRank; ///< linear -> what its low-rank pair adds, a buffer
+  llvm::DenseMap<mlir::Operation *, mlir::Value> lowRank; ///< linear -> what A of its pair makes, scaled: a buffer
 };
 
 class Groups {

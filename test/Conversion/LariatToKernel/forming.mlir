@@ -21,6 +21,29 @@ func.func @side_by_side(%a: !lariat.rows<"a">, %x: tensor<?x16xf32, #lariat.of<"
 
 // -----
 
+// A of a low-rank pair is a product of its own, scaled; the product of the shared weight goes on with B.
+// CHECK-LABEL: func.func @low_rank
+// CHECK: %[[INNER:.*]] = kernel.buffer : memref<?x4xf32, strided<[16, 1]>>
+// CHECK: kernel.gemm rows(%{{.*}}) k(16) n(4) at %[[TABLE:[^ ]*]] {{.*}} weights [@"panels:a"] epilogue_vectors [] outs(%[[INNER]] :
+// CHECK: } epilogue {
+// CHECK-NEXT: ^bb0(%[[SUM:.*]]: f32):
+// CHECK-NEXT: %[[SCALE:.*]] = arith.constant 2.0
+// CHECK-NEXT: %[[SCALED:.*]] = arith.mulf %[[SUM]], %[[SCALE]]
+// CHECK-NEXT: kernel.yield %[[SCALED]]
+// CHECK: kernel.gemm rows(%{{.*}}) k(16) n(32) at %[[TABLE]] {{.*}} weights [@"panels:w"] low_rank(%[[INNER]] : memref<?x4xf32, strided<[16, 1]>>) weights [@"panels:b"] of [0]
+// CHECK: } epilogue {
+// CHECK-NEXT: ^bb0(%[[SUM:.*]]: f32):
+// CHECK-NEXT: kernel.yield %[[SUM]]
+lariat.weight @w : tensor<32x16xf32> from <"w">
+lariat.weight @a : tensor<4x16xf32> depths(2) from <stack = ["a0", "a1"]>
+lariat.weight @b : tensor<32x4xf32> depths(2) from <stack = ["b0", "b1"]>
+func.func @low_rank(%a: !lariat.rows<"a">, %x: tensor<?x16xf32, #lariat.of<"a">>) -> tensor<?x32xf32, #lariat.of<"a">> {
+  %y = lariat.linear %x, @w low_rank(@a, @b) scale(2.0) : tensor<?x16xf32, #lariat.of<"a">> to tensor<?x32xf32, #lariat.of<"a">> by %a : !lariat.rows<"a">
+  return %y : tensor<?x32xf32, #lariat.of<"a">>
+}
+
+// -----
+
 // Gate and up meet in arithmetic: one kernel with two sums per column and an epilogue.
 // CHECK-LABEL: func.func @paired
 // CHECK: kernel.gemm {{.*}} weights [@"panels:g", @"panels:u"]

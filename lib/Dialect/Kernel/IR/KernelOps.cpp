@@ -156,6 +156,16 @@ LogicalResult GemmOp::verify() {
       failed(verifyWidths(*this, "an extra", getExtras(), getWidthN())) ||
       failed(verifyWidths(*this, "an out", getOuts(), getWidthN())))
     return failure();
+  size_t numPairs = getLowRankInputs().size();
+  if (getLowRankWeights().size() != numPairs || getLowRankOf().size() != numPairs)
+    return emitOpError() << "low_rank has " << numPairs << " buffers, " << getLowRankWeights().size()
+                         << " weights and numbers of " << getLowRankOf().size() << " sums, expected as many of each";
+  for (int64_t sum : getLowRankOf())
+    if (sum < 0 || sum >= static_cast<int64_t>(getWeights().size()))
+      return emitOpError() << "low_rank names sum " << sum << ", expected 0 to " << getWeights().size() - 1;
+  for (Value input : getLowRankInputs())
+    if (cast<MemRefType>(input.getType()).getRank() != 2)
+      return emitOpError() << "low_rank has " << input.getType() << ", expected rows of rank columns";
   if (!epilogue.getOps<ReduceOp>().empty() || !epilogue.getOps<ArgmaxOp>().empty())
     return emitOpError() << "epilogue reduces over columns, which a tile does not have all of";
   return success();
@@ -196,6 +206,7 @@ SmallVector<Value> GemmOp::getReadBuffers() {
   SmallVector<Value> buffers;
   addBuffers(buffers, getInputs());
   addBuffers(buffers, getExtras());
+  addBuffers(buffers, getLowRankInputs());
   addBuffers(buffers, getIndices());
   if (getTable())
     buffers.push_back(getTable());

@@ -25,9 +25,10 @@ int64_t getProductBytes(ModuleOp module) {
   SymbolTable symbols(module);
   llvm::SetVector<PackedOp> read;
   module.walk([&](GemmOp op) {
-    for (auto symbol : op.getWeights().getAsRange<FlatSymbolRefAttr>())
-      if (auto packed = symbols.lookup<PackedOp>(symbol.getValue()))
-        read.insert(packed);
+    for (ArrayAttr data : {op.getWeights(), op.getLowRankWeights()})
+      for (auto symbol : data.getAsRange<FlatSymbolRefAttr>())
+        if (auto packed = symbols.lookup<PackedOp>(symbol.getValue()))
+          read.insert(packed);
   });
   int64_t bytes = 0;
   for (PackedOp packed : read)

@@ -133,3 +133,48 @@ func.func @weights(%n: index, %x: memref<?x16xf32>) {
   }
   return
 }
+
+// -----
+
+func.func @low_rank_lists(%n: index, %x: memref<?x16xf32>) {
+  // expected-error @+1 {{low_rank has 1 buffers, 2 weights and numbers of 1 sums, expected as many of each}}
+  kernel.gemm rows(%n) k(16) n(16) ins(%x : memref<?x16xf32>) vectors [] weights [@w] low_rank(%x : memref<?x16xf32>) weights [@b, @b] of [0]
+      epilogue_vectors [] outs(%x : memref<?x16xf32>) gather [-1] scatter [-1] prologue {
+  ^bb0(%e: f32):
+    kernel.yield %e : f32
+  } epilogue {
+  ^bb0(%sum: f32):
+    kernel.yield %sum : f32
+  }
+  return
+}
+
+// -----
+
+func.func @low_rank_sum(%n: index, %x: memref<?x16xf32>) {
+  // expected-error @+1 {{low_rank names sum 1, expected 0 to 0}}
+  kernel.gemm rows(%n) k(16) n(16) ins(%x : memref<?x16xf32>) vectors [] weights [@w] low_rank(%x : memref<?x16xf32>) weights [@b] of [1]
+      epilogue_vectors [] outs(%x : memref<?x16xf32>) gather [-1] scatter [-1] prologue {
+  ^bb0(%e: f32):
+    kernel.yield %e : f32
+  } epilogue {
+  ^bb0(%sum: f32):
+    kernel.yield %sum : f32
+  }
+  return
+}
+
+// -----
+
+func.func @low_rank_buffer(%n: index, %x: memref<?x16xf32>, %v: memref<?xf32>) {
+  // expected-error @+1 {{low_rank has 'memref<?xf32>', expected rows of rank columns}}
+  kernel.gemm rows(%n) k(16) n(16) ins(%x : memref<?x16xf32>) vectors [] weights [@w] low_rank(%v : memref<?xf32>) weights [@b] of [0]
+      epilogue_vectors [] outs(%x : memref<?x16xf32>) gather [-1] scatter [-1] prologue {
+  ^bb0(%e: f32):
+    kernel.yield %e : f32
+  } epilogue {
+  ^bb0(%sum: f32):
+    kernel.yield %sum : f32
+  }
+  return
+}

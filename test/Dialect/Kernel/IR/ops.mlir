@@ -62,6 +62,16 @@ func.func @kernels(%n: index, %table: memref<?x6xindex>, %ids: memref<?xi32>, %x
       %p = arith.mulf %sum, %g : f32
       kernel.yield %p : f32
     }
+    // CHECK: kernel.gemm rows(%{{.*}}) k(16) n(32) at %{{.*}} : memref<?x6xindex> ins(%{{.*}} : memref<?x16xf32>) vectors [] weights [@w] low_rank(%{{.*}} : memref<?x16xf32>) weights [@w] of [0] epilogue_vectors [] outs(%{{.*}} : memref<?x32xf32>) gather [-1] scatter [-1] prologue {
+    kernel.gemm rows(%n) k(16) n(32) at %table : memref<?x6xindex> ins(%x : memref<?x16xf32>) vectors [] weights [@w]
+        low_rank(%x : memref<?x16xf32>) weights [@w] of [0] epilogue_vectors [] outs(%y : memref<?x32xf32>) gather [-1]
+        scatter [-1] prologue {
+    ^bb0(%e: f32):
+      kernel.yield %e : f32
+    } epilogue {
+    ^bb0(%sum: f32):
+      kernel.yield %sum : f32
+    }
     // CHECK: kernel.rotate rows(%{{.*}}) at %{{.*}} <@r, dims = 4, interleaved = false> heads(1)
     kernel.rotate rows(%n) at %table <@r, dims = 4, interleaved = false> heads(1) %x to %x
         : memref<?x6xindex>, memref<?x16xf32>, memref<?x16xf32>
