@@ -110,8 +110,9 @@ private:
   /// Small tiles go over several k at once, or counting takes as long as computing.
   int64_t getUnroll() const { return tile.rows * numVectors <= 8 ? 4 : 1; }
 
-  /// Tiles of few rows wait for memory as it is; more requests would only get in its way.
-  bool isAhead() const { return tile.rows >= (kind == PanelKind::F32 ? 3 : 2); }
+  /// Tiles of few rows wait for memory as it is; more requests would only get in its way. What is added to other sums is
+  /// read in between them.
+  bool isAhead() const { return tile.rows >= (kind == PanelKind::F32 && !variant.isAdded ? 3 : 2); }
 
   /// Asks for what the next panels need, into the second cache: for as much as `numLines` lines from `line` stand for.
   void prefetch(Value line, int64_t numLines) {
@@ -136,8 +137,9 @@ private:
         ask(bitAnd(line, number(numRuns - 1)), divide(line, numRuns));
       return;
     }
-    // Tiles that go over several lines at once have few rows, so they come in twos at least: half of the lines will do.
-    for (int64_t i = 0; i < numLines; i += numRuns == 1 ? 2 : numRuns)
+    // Tiles that go over several lines at once have few rows. Unless they add to sums, they come in twos at least: half of
+    // the lines will do.
+    for (int64_t i = 0; i < numLines; i += numRuns == 1 && !variant.isAdded ? 2 : numRuns)
       askRuns(divide(add(line, i), numRuns));
   }
 
