@@ -135,32 +135,29 @@ static json::Object toJson(std::vector<double> samples) {
   return json::Object{{"median", samples[samples.size() / 2]}, {"min", samples.front()}, {"max", samples.back()}};
 }
 
-static json::Object measureProduct(const Product &product, const std::string &type, llvm::ArrayRef<std::string> targets,
-                                   Pages &weights, const limits::Kernels &limitKernels) {
-  bool isHalf = type == "bf16";
-  int64_t bytes = getSideBytes(product, isHalf) * product.sides;
-  int64_t mostRows = *std::max_element(rowCounts.begin(), rowCounts.end());
-  // Small normal numbers, whatever the type.
-  for (int64_t i = 0; i < bytes / 2; ++i)
-    reinterpret_cast<uint16_t *>(weights.get())[i] = static_cast<uint16_t>(0x3c00 + (i * 7919 & 0x1ff));
-  Memory<float> x(mostRows * lineOf(product.k) + 16), y(mostRows * lineOf(product.n) + 16);
-  for (size_t i = 0; i < x.size(); ++i)
-    x[i] = static_cast<float>(i % 17) * 0.01f;
-  std::vector<std::unique_ptr<CompiledKernel>> kernels;
-  std::vector<CompiledKernel::Prepared> calls;
-  for (const std::string &target : targets) {
-    kernels.push_back(std::make_unique<CompiledKernel>(getText(product, type), target));
-    for (int64_t rows : rowCounts)
-      calls.push_back(kernels.back()->prepare({rows, x, y}, weights.get()));
+namespace {
+
+/// A product with weights of one type, for each target and number of rows, beside limits with the same bytes.
+class Measurement {
+public:
+  Measurement(const Product &product, const std::string &type, llvm::ArrayRef<std::string> targets, Pages &weights)
+      : product(product), type(type), targets(targets), weights(weights),
+        bytes(getSideBytes(product, type == "bf16") * product.sides), x(getMostRows() * lineOf(product.k) + 16),
+        y(getMostRows() * lineOf(product.n) + 16), seconds(targets.size() * rowCounts.size()) {
+    for (size_t i = 0; i < x.size(); ++i)
+      x[i] = static_cast<float>(i % 17) * 0.01f;
+    for (const std::string &target : targets) {
+      kernels.push_back(std::make_unique<CompiledKernel>(getText(product, type), target));
+      for (int64_t rows : rowCounts)
+        calls.push_back(kernels.back()->prepare({rows, x, y}, weights.get()));
+    }
   }
 
-  std::vector<double> fma, read;
-  std::vector<std::vector<double>> seconds(targets.size() * rowCounts.size());
-  int64_t readBytes = bytes / static_cast<int64_t>(limits::kReadUnitBytes) * limits::kReadUnitBytes;
-  for (int round = 0; round < numRounds; ++round) {
+  void measureRound(const limits::Kernels &limitKernels) {
     constexpr int64_t kFmaRounds = 200000;
     fma.push_back(static_cast<double>(kFmaRounds * limitKernels.flopsPerRound) /
                   measure([&] { sink = static_cast<uint64_t>(limitKernels.fma(kFmaRounds)); }));
+    int64_t readBytes = bytes / static_cast<int64_t>(limits::kReadUnitBytes) * limits::kReadUnitBytes;
     for (int numStreams : {1, 4})
       read.push_back(static_cast<double>(readBytes) / measure([&] {
                        sink = limitKernels.read(weights.get(), readBytes, numStreams);
@@ -171,21 +168,39 @@ static json::Object measureProduct(const Product &product, const std::string &ty
         seconds[t * rowCounts.size() + r].push_back(measure([&] { calls[t * rowCounts.size() + r].run(); }));
   }
 
-  json::Array entries;
-  for (size_t t = 0; t < targets.size(); ++t)
-    for (size_t r = 0; r < rowCounts.size(); ++r)
-      entries.push_back(json::Object{
-          {"isa", targets[t]}, {"rows", rowCounts[r]}, {"seconds", toJson(seconds[t * rowCounts.size() + r])}});
-  return json::Object{{"k", product.k},
-                      {"n", product.n},
-                      {"sides", product.sides},
-                      {"type", type},
-                      {"bytes", bytes},
-                      {"flops_per_row", 2 * product.k * product.n * product.sides},
-                      {"fma_flops", toJson(fma)},
-                      {"read_bytes_per_second", toJson(read)},
-                      {"entries", std::move(entries)}};
-}
+  json::Object getResult() const {
+    json::Array entries;
+    for (size_t t = 0; t < targets.size(); ++t)
+      for (size_t r = 0; r < rowCounts.size(); ++r)
+        entries.push_back(json::Object{
+            {"isa", targets[t]}, {"rows", rowCounts[r]}, {"seconds", toJson(seconds[t * rowCounts.size() + r])}});
+    return json::Object{{"k", product.k},
+                        {"n", product.n},
+                        {"sides", product.sides},
+                        {"type", type},
+                        {"bytes", bytes},
+                        {"flops_per_row", 2 * product.k * product.n * product.sides},
+                        {"fma_flops", toJson(fma)},
+                        {"read_bytes_per_second", toJson(read)},
+                        {"entries", std::move(entries)}};
+  }
+
+private:
+  static int64_t getMostRows() { return *std::max_element(rowCounts.begin(), rowCounts.end()); }
+
+  Product product;
+  std::string type;
+  llvm::ArrayRef<std::string> targets;
+  Pages &weights;
+  int64_t bytes;
+  Memory<float> x, y;
+  std::vector<std::unique_ptr<CompiledKernel>> kernels;
+  std::vector<CompiledKernel::Prepared> calls;
+  std::vector<double> fma, read;
+  std::vector<std::vector<double>> seconds; ///< by target and rows
+};
+
+} // namespace
 
 static std::optional<Product> readProduct(llvm::StringRef text) {
   llvm::SmallVector<llvm::StringRef, 3> parts;
@@ -232,11 +247,21 @@ int main(int argc, char **argv) {
   for (const Product &product : wanted)
     most = std::max(most, getSideBytes(product, /*isHalf=*/false) * product.sides);
   Pages weights(most + 4096);
+  // Small normal numbers, whatever the type.
+  for (int64_t i = 0; i < most / 2; ++i)
+    reinterpret_cast<uint16_t *>(weights.get())[i] = static_cast<uint16_t>(0x3c00 + (i * 7919 & 0x1ff));
   std::vector<limits::Kernels> limitKernels = limits::availableKernels();
-  json::Array results;
+  std::vector<std::unique_ptr<Measurement>> measurements;
   for (const std::string &type : types)
     for (const Product &product : wanted)
-      results.push_back(measureProduct(product, type, targets, weights, limitKernels.front()));
+      measurements.push_back(std::make_unique<Measurement>(product, type, targets, weights));
+  // A round goes over all products, so that a shared machine's slow minutes do not fall on one of them.
+  for (int round = 0; round < numRounds; ++round)
+    for (auto &measurement : measurements)
+      measurement->measureRound(limitKernels.front());
+  json::Array results;
+  for (auto &measurement : measurements)
+    results.push_back(measurement->getResult());
   llvm::outs() << formatv("{0:2}\n", json::Value(json::Object{{"version", 1}, {"products", std::move(results)}}));
   return 0;
 }
