@@ -259,36 +259,20 @@ void GemmWriter::writeRun(Value first, Value count) {
     Value group = getGroup(count, numTiles);
     Value isAhead = w.compare(arith::CmpIPredicate::sge, count, w.number(getAheadRows(weights[0], target)));
     Value isWaiting = w.compare(arith::CmpIPredicate::sle, count, w.number(kFarRows));
-    auto writeGroup = [&](Value panel, Value groupPanels) {
+    w.loop(panelBegin, panelEnd, group, [&](Value panel) {
+      Value numPanels = w.minimum(group, w.subtract(panelEnd, panel));
       w.loop(w.number(0), numTiles, [&](Value tile) {
         auto [begin, end] = w.share(count, tile, numTiles);
         Value tileFirst = w.add(first, begin), rows = w.subtract(end, begin);
-        writePiece({tileFirst, rows, begin, panel, groupPanels, tile, numTiles, isAhead, isWaiting});
+        writePiece({tileFirst, rows, begin, panel, numPanels, tile, numTiles, isAhead, isWaiting});
         if (lowRankWeights.empty())
-          writeEpilogue(tileFirst, rows, panel, groupPanels);
+          writeEpilogue(tileFirst, rows, panel, numPanels);
       });
       if (lowRankWeights.empty())
         return;
-      writeLowRank(first, count, panel, groupPanels);
-      writeEpilogue(first, count, panel, groupPanels);
-    };
-    auto writeGroups = [&] {
-      w.loop(panelBegin, panelEnd, group,
-             [&](Value panel) { writeGroup(panel, w.minimum(group, w.subtract(panelEnd, panel))); });
-    };
-    if (llvm::isPowerOf2_64(getTilePanels(target, getKind(weights[0]), 1)))
-      return writeGroups();
-    // One row: what is left after groups of an odd number of panels would go through tiles too narrow to be fast.
-    w.when(
-        w.equal(count, w.number(1)),
-        [&] {
-          Value panels = w.subtract(panelEnd, panelBegin), numGroups = w.divide(w.add(panels, w.add(group, -1)), group);
-          w.loop(w.number(0), numGroups, [&](Value number) {
-            auto [begin, end] = w.share(panels, number, numGroups);
-            writeGroup(w.add(panelBegin, begin), w.subtract(end, begin));
-          });
-        },
-        writeGroups);
+      writeLowRank(first, count, panel, numPanels);
+      writeEpilogue(first, count, panel, numPanels);
+    });
   });
 }
 

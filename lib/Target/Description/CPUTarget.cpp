@@ -37,7 +37,7 @@ llvm::ArrayRef<CPUTarget> lariat::getCPUTargets() {
        .vectorBits = 256,
        .numRegisters = 16,
        .tilePanels = {4, 2, 2, 1, 1, 1},
-       .pairRowPanels = 5,
+       .pairRowPanels = 4,
        .loadsPairsOnce = true,
        .farRuns = 4,
        .required = {"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt"}},
