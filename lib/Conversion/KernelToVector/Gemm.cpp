@@ -306,8 +306,8 @@ void GemmWriter::writeLowRank(Value first, Value count, Value panel, Value numPa
     product.aLine = w.number(kernel::getLineBytes(type));
     forRuns(data, first, w.add(first, count), [&](Value runFirst, Value rows) {
       Value numTiles = w.divideUp(rows, target.getMaxRows());
-      Value isAhead = w.less(w.number(0), rows),
-            isWaiting = w.compare(arith::CmpIPredicate::sle, rows, w.number(kFarRows));
+      Value isAhead = arith::ConstantIntOp::create(w.b, w.loc, 1, 1);
+      Value isWaiting = w.compare(arith::CmpIPredicate::sle, rows, w.number(kFarRows));
       w.loop(w.number(0), numTiles, [&](Value tile) {
         auto [begin, end] = w.share(rows, tile, numTiles);
         Value row = w.add(runFirst, begin);
