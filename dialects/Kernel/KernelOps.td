@@ -25,7 +25,7 @@ class Kernel_CachedOp<string mnemonic>
 
 def Buffer : StridedMemRefOf<[AnyType]>;
 
-/// Names that may be none.
+/// As FlatSymbolRefArrayAttr, which can have no default.
 def Kernel_SymbolList : TypedArrayAttrBase<FlatSymbolRefAttr, "flat symbol ref array attribute"> {
   let constBuilderCall = "$_builder.getArrayAttr($0)";
 }

@@ -34,6 +34,22 @@ Memory<float> makeRows(const std::vector<float> &values, int64_t rows, int64_t w
   return memory;
 }
 
+/// Panels of each depth, one after the other.
+void packDepths(char *to, const std::vector<float> &weights, int64_t depths, int64_t n, int64_t k) {
+  for (int64_t depth = 0; depth < depths; ++depth) {
+    std::vector<float> part(weights.begin() + depth * n * k, weights.begin() + (depth + 1) * n * k);
+    packPanels(to + depth * lineOf(n) * k * 4, part, n, k, false);
+  }
+}
+
+/// A row table: a stretch of one depth, then mixed ones.
+Memory<int64_t> makeDepths(int64_t rows) {
+  Memory<int64_t> table(rows * 6);
+  for (int64_t row = 0; row < rows; ++row)
+    table[row * 6 + lariat::abi::kDepth] = row < 30 ? 1 : row * row % 4;
+  return table;
+}
+
 } // namespace
 
 // Every sum is one chain of fma with k ascending, so plain loops give the same bits.
@@ -188,14 +204,10 @@ TEST_P(Gemm, DepthIndexed) {
   CompiledKernel kernel(text, GetParam());
   std::vector<float> weights = drawMany(depths * n * k), bias = drawMany(depths * n), x = drawMany(m * k);
   Memory<char> packed(16384);
-  for (int64_t depth = 0; depth < depths; ++depth) {
-    std::vector<float> part(weights.begin() + depth * n * k, weights.begin() + (depth + 1) * n * k);
-    packPanels(packed.get() + depth * lineOf(n) * k * 4, part, n, k, false);
+  packDepths(packed.get(), weights, depths, n, k);
+  for (int64_t depth = 0; depth < depths; ++depth)
     std::copy_n(bias.begin() + depth * n, n, reinterpret_cast<float *>(packed.get() + 8192) + depth * lineOf(n));
-  }
-  Memory<int64_t> table(m * 6);
-  for (int64_t row = 0; row < m; ++row)
-    table[row * 6 + lariat::abi::kDepth] = row < 30 ? 1 : row * row % 4;
+  Memory<int64_t> table = makeDepths(m);
   Memory<float> in = makeRows(x, m, k);
   for (int64_t numThreads : {1, 2}) {
     Memory<float> out(m * lineOf(n));
@@ -241,13 +253,8 @@ TEST_P(Gemm, LowRankGoesOnByDepth) {
   Memory<char> packed(24576);
   packPanels(packed.get(), gate, n, k, false);
   packPanels(packed.get() + 8192, up, n, k, false);
-  for (int64_t depth = 0; depth < depths; ++depth) {
-    std::vector<float> part(second.begin() + depth * n * rank, second.begin() + (depth + 1) * n * rank);
-    packPanels(packed.get() + 16384 + depth * lineOf(n) * rank * 4, part, n, rank, false);
-  }
-  Memory<int64_t> table(m * 6);
-  for (int64_t row = 0; row < m; ++row)
-    table[row * 6 + lariat::abi::kDepth] = row < 30 ? 1 : row * row % 4;
+  packDepths(packed.get() + 16384, second, depths, n, rank);
+  Memory<int64_t> table = makeDepths(m);
   for (int64_t count : {1, 2, 5, 8, 20, 77})
     for (int64_t numThreads : {1, 2}) {
       Memory<float> in = makeRows(x, count, k), inner = makeRows(h, count, rank);

@@ -113,9 +113,12 @@ private:
   void findGroup();
   void findStorage();
   /// Panels that pass over a block of `rows` rows together.
-  Value getGroup(Value rows, Value numTiles);
+  Value getGroup(Value rows);
   void writeRun(Value first, Value count);
   void writePrologue(Value first, Value count);
+  /// `body` with the pieces of rows from `first` on and of these panels.
+  void forPieces(Value runFirst, Value first, Value count, Value panel, Value numPanels, Value isAhead,
+                 llvm::function_ref<void(const Piece &)> body);
   void writePiece(const Piece &piece);
   void writeLowRank(Value first, Value count, Value panel, Value numPanels);
   void writeSums(Product product, int64_t depthK, kernel::PackedOp data, Value address, size_t sum, const Piece &piece);
@@ -178,11 +181,10 @@ void GemmWriter::findStorage() {
   scratchC = w.scratch(cLineBytes * cRows * static_cast<int64_t>(weights.size()));
 }
 
-Value GemmWriter::getGroup(Value rows, Value numTiles) {
+Value GemmWriter::getGroup(Value rows) {
   Value group = w.number(getFullGroup(target));
-  Value isOne = w.equal(numTiles, w.number(1));
   for (int64_t tileRows = 1; tileRows <= target.getMaxRows(); ++tileRows) {
-    Value isThis = w.bitAnd(isOne, w.equal(rows, w.number(tileRows)));
+    Value isThis = w.equal(rows, w.number(tileRows));
     bool isOneRun = target.farRuns == 1 && weights[0].getDepthBytes() >= kOneRunBytes &&
                     tileRows < getAheadRows(weights[0], target);
     group = w.pick(isThis, w.number(isOneRun ? 1 : getTilePanels(target, getKind(weights[0]), tileRows)), group);
@@ -255,24 +257,31 @@ void GemmWriter::writeRun(Value first, Value count) {
   Value hasPanels = w.less(panelBegin, panelEnd);
   w.when(hasPanels, [&] {
     writePrologue(first, count);
-    Value numTiles = w.divideUp(count, target.getMaxRows());
-    Value group = getGroup(count, numTiles);
+    Value group = getGroup(count);
     Value isAhead = w.compare(arith::CmpIPredicate::sge, count, w.number(getAheadRows(weights[0], target)));
-    Value isWaiting = w.compare(arith::CmpIPredicate::sle, count, w.number(kFarRows));
     w.loop(panelBegin, panelEnd, group, [&](Value panel) {
       Value numPanels = w.minimum(group, w.subtract(panelEnd, panel));
-      w.loop(w.number(0), numTiles, [&](Value tile) {
-        auto [begin, end] = w.share(count, tile, numTiles);
-        Value tileFirst = w.add(first, begin), rows = w.subtract(end, begin);
-        writePiece({tileFirst, rows, begin, panel, numPanels, tile, numTiles, isAhead, isWaiting});
+      forPieces(first, first, count, panel, numPanels, isAhead, [&](const Piece &piece) {
+        writePiece(piece);
         if (lowRankWeights.empty())
-          writeEpilogue(tileFirst, rows, panel, numPanels);
+          writeEpilogue(piece.firstRow, piece.rows, panel, numPanels);
       });
       if (lowRankWeights.empty())
         return;
       writeLowRank(first, count, panel, numPanels);
       writeEpilogue(first, count, panel, numPanels);
     });
+  });
+}
+
+void GemmWriter::forPieces(Value runFirst, Value first, Value count, Value panel, Value numPanels, Value isAhead,
+                           llvm::function_ref<void(const Piece &)> body) {
+  Value numTiles = w.divideUp(count, target.getMaxRows()), before = w.subtract(first, runFirst);
+  Value isWaiting = w.compare(arith::CmpIPredicate::sle, count, w.number(kFarRows));
+  w.loop(w.number(0), numTiles, [&](Value tile) {
+    auto [begin, end] = w.share(count, tile, numTiles);
+    body({w.add(first, begin), w.subtract(end, begin), w.add(before, begin), panel, numPanels, tile, numTiles, isAhead,
+          isWaiting});
   });
 }
 
@@ -305,15 +314,9 @@ void GemmWriter::writeLowRank(Value first, Value count, Value panel, Value numPa
     product.isAdded = true;
     product.aLine = w.number(kernel::getLineBytes(type));
     forRuns(data, first, w.add(first, count), [&](Value runFirst, Value rows) {
-      Value numTiles = w.divideUp(rows, target.getMaxRows());
       Value isAhead = arith::ConstantIntOp::create(w.b, w.loc, 1, 1);
-      Value isWaiting = w.compare(arith::CmpIPredicate::sle, rows, w.number(kFarRows));
-      w.loop(w.number(0), numTiles, [&](Value tile) {
-        auto [begin, end] = w.share(rows, tile, numTiles);
-        Value row = w.add(runFirst, begin);
-        Piece piece = {
-            row, w.subtract(end, begin), w.subtract(row, first), panel, numPanels, tile, numTiles, isAhead, isWaiting};
-        product.a = w.line(memory, type, row);
+      forPieces(first, runFirst, rows, panel, numPanels, isAhead, [&](const Piece &piece) {
+        product.a = w.line(memory, type, piece.firstRow);
         writeSums(product, type.getDimSize(1), data, getData(numOthers + n), static_cast<size_t>(op.getLowRankOf()[n]),
                   piece);
       });

@@ -45,7 +45,7 @@ struct Variant {
 class TileWriter : public CodeWriter {
 public:
   TileWriter(KernelEmitter &emitter, OpBuilder builder, func::FuncOp function, Variant variant, Tile tile)
-      : CodeWriter(emitter, std::move(builder), function.getLoc()), variant(variant), kind(variant.kind), tile(tile),
+      : CodeWriter(emitter, std::move(builder), function.getLoc()), variant(variant), tile(tile),
         lanes(emitter.getTarget().vectorBits / 32), numVectors(tile.panels * kLanes / lanes),
         aLine(function.getArgument(1)), bLine(function.getArgument(3)), bPanel(function.getArgument(4)),
         numK(function.getArgument(5)), c(function.getArgument(6)), cLine(function.getArgument(7)),
@@ -64,7 +64,7 @@ public:
       VectorType type = vectorOf(b.getF32Type(), lanes);
       sums.push_back(variant.isAdded ? load(type, place) : real(0, type));
     });
-    bool isPairs = kind == PanelKind::BF16Pairs;
+    bool isPairs = variant.kind == PanelKind::BF16Pairs;
     int64_t step = isPairs ? 2 : getUnroll();
     Value whole = multiply(divide(numK, step), step);
     sums = loop(number(0), whole, number(step), sums, [&](Value k, ValueRange before) {
@@ -112,7 +112,7 @@ private:
 
   /// Tiles of few rows wait for memory as it is; more requests would only get in its way. What is added to other sums is
   /// read in between them.
-  bool isAhead() const { return tile.rows >= (kind == PanelKind::F32 && !variant.isAdded ? 3 : 2); }
+  bool isAhead() const { return tile.rows >= (variant.kind == PanelKind::F32 && !variant.isAdded ? 3 : 2); }
 
   /// Asks for what the next panels need, into the second cache: for as much as `numLines` lines from `line` stand for.
   void prefetch(Value line, int64_t numLines) {
@@ -131,7 +131,7 @@ private:
     };
     if (numRuns > numLines) {
       // Computing which run's turn it is takes too long beside a step of f32, and little beside the two of a pair.
-      if (kind == PanelKind::F32)
+      if (variant.kind == PanelKind::F32)
         when(equal(bitAnd(line, number(numRuns - 1)), number(0)), [&] { askRuns(divide(line, numRuns)); });
       else
         ask(bitAnd(line, number(numRuns - 1)), divide(line, numRuns));
@@ -161,7 +161,7 @@ private:
   Value shiftUp(Value bits) { return asFloats(arith::ShLIOp::create(b, loc, bits, words(16))); }
 
   Value loadB(int64_t j, Value k) {
-    if (kind == PanelKind::F32)
+    if (variant.kind == PanelKind::F32)
       return load(vectorOf(b.getF32Type(), lanes), getBPlace(j, k, 4));
     Value halves = load(vectorOf(b.getI16Type(), lanes), getBPlace(j, k, 2));
     return shiftUp(arith::ExtUIOp::create(b, loc, vectorOf(b.getI32Type(), lanes), halves));
@@ -233,7 +233,6 @@ private:
   }
 
   Variant variant;
-  PanelKind kind;
   Tile tile;
   int64_t lanes, numVectors;
   Value aLine, bLine, bPanel, numK, c, cLine, aheadStep;

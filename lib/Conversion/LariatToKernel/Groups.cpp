@@ -237,16 +237,16 @@ Value Groups::formLowRank(LinearOp op) {
   Value out = forming.createBuffer(b.getF32Type(), rank);
   KernelOperands operands;
   RegionWriter prologue(forming, operands), epilogue(forming, operands);
-  prologue.finish(prologue.builder().getBlock()->addArgument(b.getF32Type(), loc));
+  prologue.finish(prologue.getBufferColumn(forming.getBuffer(op.getInput())));
   Value sum = epilogue.addLeading();
   if (double scale = op.getScale()->convertToDouble(); scale != 1)
     sum = arith::MulFOp::create(epilogue.builder(), loc, sum, epilogue.constant(scale));
   epilogue.finish(sum);
-  auto gemm = kernel::GemmOp::create(b, loc, rows.count, rows.table, forming.getBuffer(op.getInput()), ValueRange(),
-                                     ValueRange(), out, ValueRange(), getWidth(op.getInput().getType()), rank,
+  auto gemm = kernel::GemmOp::create(b, loc, rows.count, rows.table, prologue.inputs, ValueRange(), ValueRange(), out,
+                                     ValueRange(), getWidth(op.getInput().getType()), rank,
                                      b.getArrayAttr(storage.getPanels({op.getLowRankAAttr()})), b.getArrayAttr({}),
-                                     b.getArrayAttr({}), ArrayRef<int64_t>{-1}, ArrayRef<int64_t>{-1},
-                                     b.getArrayAttr({}), ArrayRef<int64_t>());
+                                     b.getArrayAttr({}), prologue.gather, ArrayRef<int64_t>{-1}, b.getArrayAttr({}),
+                                     ArrayRef<int64_t>());
   gemm.getPrologue().takeBody(*prologue.region);
   gemm.getEpilogue().takeBody(*epilogue.region);
   return out;
