@@ -61,7 +61,8 @@ class GenerateOptions:
         temperature: 0 takes the most likely token; above, tokens are sampled from softmax(logits / temperature).
         seed: of the sampling; noise depends on seed and position only, never on the batch.
         ignore_eos: go on after an end-of-sequence token of the model.
-        stop: texts that end a sequence; the first one found and what follows it are left out of the text.
+        stop: texts that end a sequence; the first one found and what follows it are left out of the text. One that has
+            the text of a special token also ends a sequence where the model writes this token.
         stop_tokens: token ids that end a sequence, besides the model's own.
         loops, exit_threshold, missing, prefix: as in `ScoreOptions`.
         top_k: sample from the k most likely tokens; 0 for all.
@@ -153,7 +154,8 @@ class Generation:
         tokens: new token ids.
         steps: loop steps of the row that chose each of them.
         finish: `eos`, `stop` or `length`.
-        text: of the new tokens, up to a stop text; none if all prompts are token ids and there is no stop text.
+        text: what the new tokens add to the text of the prompt, up to a stop text; none if all prompts are token ids
+            and there is no stop text. A first word that the tokenizer writes with a space keeps it.
         slots: cache entries at the end; none if a stop text ended the run on the reference path.
         logprobs: log probability of each token, where asked for.
         profile: of the batch, the same in all its results; none where not asked for.

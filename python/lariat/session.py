@@ -25,7 +25,7 @@ from lariat.requests import (
     SlotUse,
     Token,
 )
-from lariat.text import StopText, TextStream, Tokenizer
+from lariat.text import StoppedStream, Tokenizer
 
 if TYPE_CHECKING:
     from lariat.profile import Profile
@@ -201,8 +201,8 @@ class Session:
         """
         options = options or GenerateOptions()
         with_text = with_text or bool(options.stop) or any(isinstance(prompt, str) for prompt in prompts)
-        writers = [_Writer(self.tokenizer if with_text else None, options) for _ in prompts]
         ids = _ids([self.tokenizer.encode(one) if isinstance(one, str) else one for one in prompts])
+        writers = [_Writer(self.tokenizer if with_text else None, prompt, options) for prompt in ids]
         run = self._runner.generate(ids, options)
         try:
             for new in run.tokens():
@@ -249,9 +249,8 @@ class _Writer:
         finish: why it ended, where that is for the caller to notice; empty until then.
     """
 
-    def __init__(self, tokenizer: Tokenizer | None, options: GenerateOptions) -> None:
-        self._decoder = None if tokenizer is None else TextStream(tokenizer)
-        self._stop = StopText(options.stop)
+    def __init__(self, tokenizer: Tokenizer | None, prompt: Sequence[int], options: GenerateOptions) -> None:
+        self._stream = None if tokenizer is None else StoppedStream(tokenizer, prompt, options.stop)
         self._stop_tokens = frozenset(options.stop_tokens)
         self._pieces: list[str] = []
         self.tokens: list[int] = []
@@ -265,24 +264,28 @@ class _Writer:
         if new.logprob is not None:
             self.logprobs.append(new.logprob)
         text = ""
-        if self._decoder is not None:
-            text = self._stop.push(self._decoder.push(new.id))
+        if self._stream is not None:
+            text = self._stream.push(new.id)
             self._pieces.append(text)
-        if self._stop.found:
+        if self._stream is not None and self._stream.found:
             self.finish = "stop"
         elif new.id in self._stop_tokens:
             self.finish = "eos"
         return text
 
-    def text(self) -> str | None:
-        if self._decoder is None:
+    def close(self) -> str | None:
+        """The whole text, now that no token follows: what was held back may still hold a stop text."""
+        if self._stream is None:
             return None
-        self._pieces.append(self._stop.push(self._decoder.finish()) + self._stop.finish())
+        self._pieces.append(self._stream.finish())
+        if self._stream.found:
+            self.finish = "stop"
         return "".join(self._pieces)
 
 
 def _result(number: int, writer: _Writer, run: Run, profile: Profile | None) -> Generation:
     end = run.end(number)
+    text = writer.close()
     finish = writer.finish
     if not finish:
         if end is None or end.tokens != writer.tokens:
@@ -290,7 +293,7 @@ def _result(number: int, writer: _Writer, run: Run, profile: Profile | None) -> 
         finish = end.finish
     slots = None if end is None else end.slots
     logprobs = tuple(writer.logprobs) if writer.logprobs else None
-    return Generation(tuple(writer.tokens), tuple(writer.steps), finish, writer.text(), slots, logprobs, profile)
+    return Generation(tuple(writer.tokens), tuple(writer.steps), finish, text, slots, logprobs, profile)
 
 
 def _ids(sequences: Sequence[Sequence[SupportsIndex]]) -> list[list[int]]:

@@ -14,11 +14,13 @@ from pathlib import Path
 
 import numpy
 import pytest
+import tokenizers
 
 import lariat
 from lariat._process import find_tool, read_diagnostics
 from lariat.errors import Diagnostic
 from tests import fakes
+from tests.kinds import KINDS, PIECES
 
 
 @pytest.fixture
@@ -162,6 +164,31 @@ def test_a_stop_text_ends_the_run(session: lariat.Session, artefact: Path) -> No
     # The next request starts the process again.
     assert len(session.generate([[1]], lariat.GenerateOptions(max_new_tokens=3))[0].tokens) == 3
     assert (artefact / "starts").read_text().count("start") == 2
+
+
+def give_words(artefact: Path, answer: list[int]) -> None:
+    """Another tokenizer, of words with the space before them, and an answer in its tokens."""
+    KINDS["unigram"]().save(str(artefact / "tokenizer.json"))
+    (artefact / "canned.txt").write_bytes(bytes(answer))
+
+
+def test_a_continuation_keeps_the_space_of_its_first_word(session: lariat.Session, artefact: Path) -> None:
+    give_words(artefact, [PIECES.index("▁the") + 1, PIECES.index("▁be") + 1])
+    (result,) = session.generate(["In"], lariat.GenerateOptions(max_new_tokens=2))
+    assert result.text == " the be"
+    (result,) = session.generate([[0]], lariat.GenerateOptions(max_new_tokens=2, stop=(" b",)))
+    assert (result.text, result.finish) == ("the", "stop")
+
+
+def test_a_stop_text_may_be_found_at_the_end_only(session: lariat.Session, artefact: Path) -> None:
+    give_words(artefact, [PIECES.index("a") + 1])
+    inner = tokenizers.Tokenizer.from_file(str(artefact / "tokenizer.json"))
+    # A decoder that only the whole text decides.
+    whole = tokenizers.decoders.Replace(tokenizers.Regex("a$"), "z")
+    inner.decoder = tokenizers.decoders.Sequence([tokenizers.decoders.Fuse(), whole])
+    inner.save(str(artefact / "tokenizer.json"))
+    (result,) = session.generate(["In"], lariat.GenerateOptions(max_new_tokens=1, stop=("z",)))
+    assert (result.text, result.finish) == ("", "stop")
 
 
 def test_a_stream_that_is_left_stops_the_process(session: lariat.Session, artefact: Path) -> None:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lariat.errors import ArtefactError, RuntimeFault
-from lariat.text import StopText, TextStream, Tokenizer
+from lariat.text import StoppedStream, StopText, TextStream, Tokenizer
 from tests.fakes import MODELS
+from tests.kinds import KINDS
 
 BYTES = Tokenizer.of(MODELS / "ouro")
 
@@ -61,6 +62,100 @@ def test_words_keep_their_spaces_in_a_sentencepiece_tokenizer() -> None:
     assert "".join(pieces) == " ".join(["In the beginning"] * 20)
 
 
+# --- byte tokens ----------------------------------------------------------------------------------------------------
+
+FALLBACK = Tokenizer(KINDS["byte-fallback"]())
+
+
+def in_bytes(text: str | bytes) -> list[int]:
+    """Byte tokens of a text."""
+    data = text.encode() if isinstance(text, str) else text
+    return [token for byte in data if (token := FALLBACK.find(f"<0x{byte:02X}>")) is not None]
+
+
+def word(piece: str) -> int:
+    found = FALLBACK.find(piece)
+    assert found is not None
+    return found
+
+
+def test_characters_in_byte_tokens_come_with_the_first_token_that_is_no_byte() -> None:
+    tokens = [*in_bytes("中語"), word("."), *in_bytes("😀")]
+    assert decode_in_pieces(FALLBACK, tokens) == [*[""] * 6, "中語.", *[""] * 4, "😀"]
+
+
+def test_a_run_that_is_not_utf8_is_replaced_as_a_whole() -> None:
+    # The tokenizers library decodes a run of byte tokens as one text or not at all.
+    tokens = [*in_bytes("中"), *in_bytes(b"\xff"), *in_bytes("a"), word(".")]
+    assert FALLBACK.decode(tokens) == "\ufffd" * 5 + "."
+    assert decode_in_pieces(FALLBACK, tokens) == ["", "", "", "\ufffd" * 4, "\ufffd", ".", ""]
+
+
+# --- a text after a prompt ------------------------------------------------------------------------------------------
+
+
+def continued(prompt: list[int], tokens: list[int]) -> str:
+    stream = TextStream(FALLBACK, prompt)
+    return "".join([*map(stream.push, tokens), stream.finish()])
+
+
+def test_a_word_after_a_prompt_keeps_its_space() -> None:
+    assert continued([word("<s>"), word("▁In")], [word("▁the"), word("▁be")]) == " the be"
+
+
+def test_a_word_after_no_text_has_no_space() -> None:
+    assert continued([], [word("▁the"), word("▁be")]) == "the be"
+    assert continued([word("<s>"), word("<|end|>")], [word("▁the"), word("▁be")]) == "the be"
+
+
+def test_a_prompt_may_end_in_a_character() -> None:
+    character = in_bytes("日")
+    assert continued([word("▁In"), *character[:2]], [*character[2:], word(".")]) == "日."
+    assert continued(list(character), [*in_bytes("中"), word(".")]) == "中."
+    assert continued(list(character), in_bytes("é")) == "é"
+    assert continued(list(character), in_bytes(b"\xff")) == "\ufffd" * 4
+    stream = TextStream(BYTES, list("a€".encode())[:2])
+    assert [stream.push(token) for token in "a€b".encode()[2:]] == ["", "€", "b"]
+
+
+# --- encoding -------------------------------------------------------------------------------------------------------
+
+
+def write_tokenizer(folder: Path, inner: tokenizers.Tokenizer) -> Path:
+    inner.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def test_stored_truncation_and_padding_are_passed_over(tmp_path: Path) -> None:
+    text = "In the beginning"
+    want = Tokenizer(KINDS["byte-level"]()).encode(text)
+    for direction in ("left", "right"):
+        inner = KINDS["byte-level"]()
+        inner.enable_truncation(2, direction=direction)
+        inner.enable_padding(direction=direction, length=50, pad_id=3)
+        assert Tokenizer.of(write_tokenizer(tmp_path, inner)).encode(text) == want
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    path = write_tokenizer(tmp_path, KINDS["unigram"]()) / "tokenizer.json"
+    want = Tokenizer.of(tmp_path).encode("In the")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert Tokenizer.of(tmp_path).encode("In the") == want
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("caf\udce9", r"the text is not UTF-8: byte 3 is 0xE9"),
+        ("日\udcff", r"the text is not UTF-8: byte 3 is 0xFF"),
+        ("a\ud83d", r"the text is not Unicode: character 1 is U\+D83D, half of a surrogate pair"),
+    ],
+)
+def test_half_a_character_is_refused(text: str, message: str) -> None:
+    with pytest.raises(RuntimeFault, match=f"^{message}$"):
+        BYTES.encode(text)
+
+
 def test_a_text_without_tokens_is_refused() -> None:
     with pytest.raises(RuntimeFault, match="the text has no tokens"):
         BYTES.encode("")
@@ -105,3 +200,84 @@ def test_what_may_become_a_stop_text_is_held_back() -> None:
 def test_an_empty_stop_text_is_refused() -> None:
     with pytest.raises(RuntimeFault, match="a stop text is empty"):
         StopText(["."] + [""])
+
+
+# --- stop texts and tokens ------------------------------------------------------------------------------------------
+
+
+def until(stops: list[str], tokens: list[int], tokenizer: Tokenizer = FALLBACK) -> tuple[str, int | None]:
+    """The text, and the number of tokens until a stop text was found, none where it was not."""
+    stream = StoppedStream(tokenizer, [tokens[0]], stops)
+    text = ""
+    for number, token in enumerate(tokens[1:], 1):
+        text += stream.push(token)
+        if stream.found:
+            assert stream.push(token) == stream.finish() == ""
+            return text, number
+    text += stream.finish()
+    return text, len(tokens) if stream.found else None
+
+
+START = word("<s>")
+SENTENCE = [START, word("▁In"), word("▁the"), word("<|end|>"), word("▁be"), word("gin")]
+
+
+def test_a_special_token_that_a_stop_text_names_ends_the_text() -> None:
+    assert until(["<|end|>"], SENTENCE) == ("In the", 3)
+    assert until(["</s>"], SENTENCE) == ("In the begin", None)
+
+
+@pytest.mark.parametrize(
+    ("stop", "want"),
+    [
+        ("the<|end|>", ("In ", 3)),
+        ("<|end|> be", ("In the", 4)),
+        ("e<|end|> b", ("In th", 4)),
+        ("the be", ("In ", 4)),
+        ("end", ("In the begin", None)),
+        ("|>", ("In the begin", None)),
+        ("</s><|end|>", ("In the begin", None)),
+    ],
+)
+def test_a_stop_text_with_a_special_token_in_it(stop: str, want: tuple[str, int | None]) -> None:
+    assert until([stop], SENTENCE) == want
+
+
+def test_a_stop_text_that_names_a_special_token_is_found_in_plain_text_too() -> None:
+    tokens = list(b"ab</s>c")
+    inner = tokenizers.Tokenizer.from_file(str(MODELS / "ouro" / "tokenizer.json"))
+    inner.add_special_tokens(["</s>"])
+    assert until(["</s>"], tokens, Tokenizer(inner)) == ("b", 5)
+
+
+def test_the_first_of_several_stop_texts_ends_the_text() -> None:
+    assert until(["begin", "<|end|>", "the"], SENTENCE) == ("In ", 2)
+    assert until(["In the begin", "e be"], SENTENCE) == ("In th", 4)
+
+
+def test_a_stop_text_in_byte_tokens_is_found_with_its_last_byte() -> None:
+    tokens = [START, *in_bytes("日中語"), word(".")]
+    assert until(["中"], tokens) == ("日", 6)
+    assert until(["中語"], tokens) == ("日", 9)
+    assert until(["語."], tokens) == ("日中", 10)
+    assert until(["本"], tokens) == ("日中語.", None)
+    assert until(["👧"], [START, *in_bytes("😀👧")]) == ("😀", 8)
+
+
+def test_the_prompt_is_not_searched_for_stop_texts() -> None:
+    # It ends in a run of byte tokens that goes on.
+    stream = StoppedStream(FALLBACK, in_bytes("日中"), ["日", "中"])
+    assert [stream.push(token) for token in in_bytes("語é中")] == [*[""] * 7, "語é"]
+    assert stream.found
+
+
+def test_bytes_before_a_stop_text_are_given_as_decoding_gives_them() -> None:
+    tokens = [START, *in_bytes("日")[:2], word("<|end|>"), *in_bytes("日")[2:]]
+    assert until(["<|end|>"], tokens) == ("\ufffd\ufffd", 3)
+    # A special token that no stop text names does not interrupt a character.
+    assert until(["x"], tokens) == ("日", None)
+
+
+def test_a_stop_text_at_the_end_of_what_was_held_back() -> None:
+    tokens = [START, *in_bytes("日中")[:5]]
+    assert until(["\ufffd"], tokens) == ("", len(tokens))
