@@ -25,7 +25,7 @@ using namespace lariat;
 namespace json = llvm::json;
 namespace fs = llvm::sys::fs;
 
-/// Copied from the checkpoint where they are there.
+/// Copied from the checkpoint where they are there, without a byte order mark.
 static constexpr StringRef kVerbatimFiles[] = {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
                                                "generation_config.json"};
 
@@ -96,8 +96,15 @@ static llvm::Error copyVerbatim(const Model &model, StringRef directory) {
     std::string from = joinPath(model.checkpointDir, name);
     if (model.checkpointDir.empty() || !fs::exists(from))
       continue;
-    if (std::error_code code = fs::copy_file(from, joinPath(directory, name)))
-      return makeError("cannot copy " + from + ": " + code.message());
+    auto buffer = llvm::MemoryBuffer::getFile(from, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+    if (!buffer)
+      return makeError("cannot read " + from + ": " + buffer.getError().message());
+    StringRef content = (*buffer)->getBuffer();
+    if (isLfsPointer(content))
+      return makeLfsError(from);
+    content.consume_front(kByteOrderMark);
+    if (llvm::Error error = writeFile(joinPath(directory, name), content))
+      return error;
   }
   return llvm::Error::success();
 }

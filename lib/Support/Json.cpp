@@ -87,6 +87,35 @@ Expected<json::Value> lariat::parseJson(StringRef text) {
   return json::parse(text);
 }
 
+/// Python writes and reads numbers that JSON does not have: outside of strings they become null.
+static std::string replaceNonNumbers(StringRef text) {
+  std::string result;
+  for (size_t at = 0; at < text.size();) {
+    StringRef rest = text.substr(at);
+    size_t length = 1;
+    if (rest.front() == '"') {
+      while (length < rest.size() && rest[length] != '"')
+        length += rest[length] == '\\' ? 2 : 1;
+      length = std::min(length + 1, rest.size());
+    } else if (StringRef number = rest;
+               number.consume_front("NaN") || number.consume_front("Infinity") || number.consume_front("-Infinity")) {
+      result += "null";
+      at += rest.size() - number.size();
+      continue;
+    }
+    result += rest.take_front(length);
+    at += length;
+  }
+  return result;
+}
+
+bool lariat::isLfsPointer(StringRef content) { return content.starts_with("version https://git-lfs"); }
+
+Error lariat::makeLfsError(StringRef path) {
+  return makeError(path +
+                   " is a git-lfs pointer, not the file itself: 'git lfs pull' in the checkpoint's clone fetches it");
+}
+
 Expected<json::Value> lariat::parseJsonFile(StringRef path, uint64_t maxBytes) {
   uint64_t size = 0;
   if (std::error_code code = sys::fs::file_size(path, size))
@@ -97,7 +126,15 @@ Expected<json::Value> lariat::parseJsonFile(StringRef path, uint64_t maxBytes) {
       MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
   if (!buffer)
     return makeError("cannot read " + path + ": " + buffer.getError().message());
-  Expected<json::Value> value = parseJson((*buffer)->getBuffer());
+  StringRef text = (*buffer)->getBuffer();
+  if (isLfsPointer(text))
+    return makeLfsError(path);
+  text.consume_front(kByteOrderMark);
+  Expected<json::Value> value = parseJson(text);
+  if (!value && (text.contains("NaN") || text.contains("Infinity"))) {
+    consumeError(value.takeError());
+    value = parseJson(replaceNonNumbers(text));
+  }
   if (!value)
     return makeError(path + " is not valid JSON: " + toString(value.takeError()));
   return value;

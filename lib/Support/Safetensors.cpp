@@ -9,6 +9,7 @@
 #include "lariat/Support/Error.h"
 #include "lariat/Support/Json.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/FileSystem.h"
@@ -17,6 +18,7 @@
 
 #include <bit>
 #include <cstring>
+#include <set>
 
 using namespace llvm;
 using namespace lariat;
@@ -127,6 +129,8 @@ const StoredTensor *SafetensorsFile::find(StringRef name) const {
 
 Error SafetensorsFile::parse() {
   StringRef content = buffer->getBuffer();
+  if (isLfsPointer(content))
+    return makeLfsError(path);
   if (content.size() < 8)
     return makeError(path + " has " + Twine(content.size()) + " bytes, expected at least 8 for the header's length");
   uint64_t length = support::endian::read64le(content.data());
@@ -148,8 +152,8 @@ Error SafetensorsFile::parse() {
   for (const auto &[key, entry] : *object) {
     StringRef name = key;
     if (name == "__metadata__") {
-      if (!entry.getAsObject())
-        return makeError(path + ": '__metadata__' is not a JSON object");
+      if (!entry.getAsObject() && entry.kind() != json::Value::Null)
+        return makeError(path + ": '__metadata__' is neither a JSON object nor null");
       continue;
     }
     if (Error error = parseTensor(name, entry, data))
@@ -276,17 +280,28 @@ Error Checkpoint::openIndex(StringRef indexPath) {
   const json::Object *map = object ? object->getObject("weight_map") : nullptr;
   if (!map)
     return makeError(indexPath + " has no object 'weight_map'");
+  auto pathOf = [&](StringRef shard) {
+    SmallString<256> shardPath(sys::path::parent_path(indexPath));
+    sys::path::append(shardPath, shard);
+    return shardPath;
+  };
+  std::set<std::string> missing;
+  for (const auto &[key, entry] : *map) {
+    std::optional<StringRef> shard = entry.getAsString();
+    if (!shard || shard->empty() || shard->contains('/') || shard->contains('\\') || shard->starts_with("."))
+      return makeError(indexPath + ": the shard of tensor '" + StringRef(key) + "' is not a file name");
+    if (!sys::fs::exists(pathOf(*shard)))
+      missing.insert(shard->str());
+  }
+  if (!missing.empty())
+    return makeError(indexPath + " names shards that are missing: " + llvm::join(missing, ", "));
   StringMap<const SafetensorsFile *> opened;
   for (const auto &[key, entry] : *map) {
     StringRef name = key;
     std::optional<StringRef> shard = entry.getAsString();
-    if (!shard || shard->empty() || shard->contains('/') || shard->contains('\\') || shard->starts_with("."))
-      return makeError(indexPath + ": the shard of tensor '" + name + "' is not a file name");
     const SafetensorsFile *&file = opened[*shard];
     if (!file) {
-      SmallString<256> shardPath(sys::path::parent_path(indexPath));
-      sys::path::append(shardPath, *shard);
-      Expected<std::unique_ptr<SafetensorsFile>> next = SafetensorsFile::open(shardPath);
+      Expected<std::unique_ptr<SafetensorsFile>> next = SafetensorsFile::open(pathOf(*shard));
       if (!next)
         return next.takeError();
       file = files.emplace_back(std::move(*next)).get();

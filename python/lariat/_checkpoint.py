@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Names, types and shapes of the tensors of a checkpoint directory, from the headers of its safetensors files.
 
-No tensor data is read. A header that does not describe its file exactly is refused: the format allows neither holes
-nor overlaps. Pickles are refused by name, whether or not they would load.
+A header that does not describe its file exactly is refused: the format allows neither holes nor overlaps. Pickles are
+refused by name, whether or not they would load.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import struct
@@ -17,10 +18,11 @@ from typing import Any, BinaryIO
 
 from lariat.errors import CheckpointError
 
-__all__ = ["Checkpoint", "StoredTensor", "parse_json", "read_checkpoint"]
+__all__ = ["Checkpoint", "StoredTensor", "describe_adapter", "parse_json", "read_checkpoint"]
 
 _MAX_HEADER_BYTES = 100_000_000
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.bin", "*.ckpt", "*.pkl")
+_LFS = b"version https://git-lfs"
 _BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F4": 4,
          "F6_E2M3": 6, "F6_E3M2": 6, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U64": 64, "U32": 32, "U16": 16,
          "U8": 8, "BOOL": 8, "C64": 64}  # fmt: skip
@@ -28,16 +30,19 @@ _BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "F8_E4M3": 8, "F8_E5M2": 8
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """One tensor of a checkpoint."""
+    """One tensor of a checkpoint: its name and file, and its bytes there."""
 
+    name: str
     dtype: str
     shape: tuple[int, ...]
     file: str
+    begin: int
+    end: int
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All tensors of a directory by name."""
+    """All tensors of a directory by name, which may be another one than that under which they are stored."""
 
     directory: Path
     tensors: Mapping[str, StoredTensor]
@@ -54,8 +59,10 @@ def parse_json(text: bytes, where: str, error: type[Exception]) -> dict[str, Any
             result[key] = value
         return result
 
+    if text.startswith(_LFS):
+        raise error(pointer_message(where))
     try:
-        value = json.loads(text.decode("utf-8"), object_pairs_hook=distinct)
+        value = json.loads(text.removeprefix(codecs.BOM_UTF8).decode("utf-8"), object_pairs_hook=distinct)
     except UnicodeDecodeError as failure:
         raise error(f"{where} is not UTF-8 at byte {failure.start}") from None
     except json.JSONDecodeError as failure:
@@ -67,6 +74,27 @@ def parse_json(text: bytes, where: str, error: type[Exception]) -> dict[str, Any
     if not isinstance(value, dict):
         raise error(f"{where} holds {json_kind(value)}, expected an object")
     return value
+
+
+def pointer_message(where: str) -> str:
+    """What is wrong with a file that git-lfs has not filled in."""
+    return f"{where} is a git-lfs pointer, not the file itself: 'git lfs pull' in the checkpoint's clone fetches it"
+
+
+def describe_adapter(directory: Path) -> str:
+    """What to do with a directory that has an adapter only; empty where it has none."""
+    config = directory / "adapter_config.json"
+    if not config.is_file():
+        return ""
+    try:
+        base = parse_json(_read_small(config), config.name, CheckpointError).get("base_model_name_or_path")
+    except CheckpointError:
+        base = None
+    of = f" of '{base}'" if isinstance(base, str) and base else ""
+    return (
+        f"{directory} holds an adapter{of} and no model: merge it into its base model and save that, "
+        f"with peft by merge_and_unload() and save_pretrained()"
+    )
 
 
 def json_kind(value: object) -> str:
@@ -92,8 +120,12 @@ def read_checkpoint(directory: Path) -> Checkpoint:
     for pattern in _PICKLES:
         for pickle in sorted(directory.glob(pattern)):
             raise CheckpointError(
-                f"{pickle.name} is a pickle, which can run code when it is read: convert it to model.safetensors"
+                f"{pickle.name} is a pickle, which can run code when it is read: convert it to model.safetensors, "
+                f"with transformers by from_pretrained('{directory}') and save_pretrained(), where you trust the file"
             )
+    adapter = describe_adapter(directory)
+    if adapter:
+        raise CheckpointError(adapter)
     raise CheckpointError(f"{directory} has neither model.safetensors nor model.safetensors.index.json")
 
 
@@ -102,17 +134,15 @@ def _read_shards(directory: Path, index: Path) -> dict[str, StoredTensor]:
     weight_map = parsed.get("weight_map")
     if not isinstance(weight_map, dict):
         raise CheckpointError(f"{index.name} has {json_kind(weight_map)} as 'weight_map', expected an object")
-    shards: dict[str, dict[str, StoredTensor]] = {}
-    result = {}
     for name, file in weight_map.items():
         if not isinstance(file, str) or Path(file).name != file or not file.endswith(".safetensors"):
             raise CheckpointError(
                 f"{index.name} puts tensor '{name}' in {json.dumps(file)}, expected a safetensors file beside it"
             )
-        if file not in shards:
-            if not (directory / file).is_file():
-                raise CheckpointError(f"shard {file} is missing, but {index.name} puts tensor '{name}' in it")
-            shards[file] = read_header(directory / file)
+    _check_presence(directory, index.name, weight_map)
+    shards = {file: read_header(directory / file) for file in dict.fromkeys(weight_map.values())}
+    result = {}
+    for name, file in weight_map.items():
         if name not in shards[file]:
             raise CheckpointError(f"shard {file} has no tensor '{name}', but {index.name} puts it there")
         result[name] = shards[file][name]
@@ -121,6 +151,16 @@ def _read_shards(directory: Path, index: Path) -> dict[str, StoredTensor]:
             if weight_map.get(name) != file:
                 raise CheckpointError(f"shard {file} has tensor '{name}', but {index.name} does not put it there")
     return result
+
+
+def _check_presence(directory: Path, index: str, weight_map: Mapping[str, str]) -> None:
+    missing = sorted({file for file in weight_map.values() if not (directory / file).is_file()})
+    if len(missing) == 1:
+        name = next(name for name, file in weight_map.items() if file == missing[0])
+        raise CheckpointError(f"shard {missing[0]} is missing, but {index} puts tensor '{name}' in it")
+    if missing:
+        count = len(set(weight_map.values()))
+        raise CheckpointError(f"{len(missing)} of the {count} shards of {index} are missing: {', '.join(missing)}")
 
 
 def _read_small(path: Path) -> bytes:
@@ -145,14 +185,16 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
     num_data_bytes = size - 8 - len(header)
     tensors, spans = {}, []
     for name, entry in entries.items():
-        tensor, span = _read_entry(name, entry, path.name)
-        tensors[name] = tensor
-        spans.append((*span, name))
+        tensors[name] = tensor = _read_entry(name, entry, path.name, 8 + len(header))
+        spans.append((tensor.begin - 8 - len(header), tensor.end - 8 - len(header), name))
     _check_spans(sorted(spans), num_data_bytes, path.name)
     return tensors
 
 
 def _header_bytes(file: BinaryIO, size: int, name: str) -> bytes:
+    if file.read(len(_LFS)) == _LFS:
+        raise CheckpointError(pointer_message(name))
+    file.seek(0)
     if size < 8:
         raise CheckpointError(f"{name} has {size} bytes, expected at least the 8 of a safetensors header")
     (length,) = struct.unpack("<Q", file.read(8))
@@ -175,7 +217,8 @@ def _check_metadata(metadata: object, file: str) -> None:
         raise CheckpointError(f"{file} has a '__metadata__' that does not map strings to strings")
 
 
-def _read_entry(name: str, entry: object, file: str) -> tuple[StoredTensor, tuple[int, int]]:
+def _read_entry(name: str, entry: object, file: str, start: int) -> StoredTensor:
+    """A tensor whose offsets count from byte `start` of the file."""
     where = f"tensor '{name}' of {file}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise CheckpointError(f"{where} is not described by dtype, shape and data_offsets")
@@ -192,7 +235,7 @@ def _read_entry(name: str, entry: object, file: str) -> tuple[StoredTensor, tupl
         raise CheckpointError(
             f"{where} spans {end - begin} bytes, but {dtype} of shape {tuple(shape)} takes {num_bits / 8:g}"
         )
-    return StoredTensor(dtype, tuple(shape), file), (begin, end)
+    return StoredTensor(name, dtype, tuple(shape), file, start + begin, start + end)
 
 
 def _are_sizes(value: object) -> bool:

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lariat._checkpoint import parse_json
+from lariat._checkpoint import describe_adapter, parse_json
+from lariat._config_keys import VALUES, decides_nothing
 from lariat.errors import ConfigError, UnsupportedError
 
-__all__ = ["HARMLESS", "Config", "Size", "read_config"]
+__all__ = ["Config", "Size", "read_config"]
 
 LARGEST = 2**31 - 1
 MOST_LAYERS = 4096
@@ -81,48 +82,38 @@ COUNTS: Check = ("a list of non-negative integers", list_of(COUNT[1]))
 OBJECT: Check = ("an object", lambda value: isinstance(value, dict))
 TOKEN: Check = ("a token id or null", or_null(_is_id))
 TOKENS: Check = ("a token id, a list of them or null", lambda value: TOKEN[1](value) or list_of(_is_id)(value))
-FALSE: Check = one_of(False)
-NULL: Check = one_of(None)
-DTYPE: Check = one_of("float32", "bfloat16", "float16", "float64", None)
-
-# Keys of any Hugging Face config.json that do not change what inference computes. The check is on the type, so that a
-# damaged file is noticed.
-HARMLESS: Mapping[str, Check] = {
-    "_name_or_path": TEXT, "architectures": OPTIONAL_TEXTS, "auto_map": OBJECT, "torch_dtype": DTYPE, "dtype": DTYPE,
-    "transformers_version": OPTIONAL_TEXT, "use_cache": BOOLEAN, "initializer_range": NUMBER,
-    "attention_dropout": SHARE, "hidden_dropout": SHARE, "resid_pdrop": SHARE, "embd_pdrop": SHARE,
-    "bos_token_id": TOKEN, "pad_token_id": TOKEN, "sep_token_id": TOKEN, "mask_token_id": TOKEN,
-    "decoder_start_token_id": TOKEN, "output_attentions": BOOLEAN, "output_hidden_states": BOOLEAN,
-    "return_dict": BOOLEAN, "torchscript": BOOLEAN, "use_bfloat16": BOOLEAN, "pruned_heads": OBJECT,
-    "chunk_size_feed_forward": COUNT, "is_encoder_decoder": FALSE, "add_cross_attention": FALSE,
-    "cross_attention_hidden_size": NULL, "tie_encoder_decoder": FALSE, "id2label": OBJECT, "label2id": OBJECT,
-    "problem_type": OPTIONAL_TEXT, "finetuning_task": OPTIONAL_TEXT, "task_specific_params": ("an object or null",
-    or_null(OBJECT[1])), "tokenizer_class": OPTIONAL_TEXT, "prefix": OPTIONAL_TEXT, "pretraining_tp": one_of(1),
-    "quantization_config": NULL, "is_decoder": BOOLEAN, "gradient_checkpointing": BOOLEAN,
-    "_attn_implementation": OPTIONAL_TEXT, "_attn_implementation_autoset": BOOLEAN,
-}  # fmt: skip
 
 
-def read_config(directory: Path) -> Config:
-    """config.json of a checkpoint directory."""
+def read_config(directory: Path, ignore: Collection[str] = ()) -> Config:
+    """config.json of a checkpoint directory, without the keys to ignore."""
     path = directory / "config.json"
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ConfigError(f"config.json has {path.stat().st_size} bytes, expected at most {_MAX_BYTES}")
         text = path.read_bytes()
+    except FileNotFoundError:
+        adapter = describe_adapter(directory)
+        raise ConfigError(adapter or f"cannot read {path}: No such file or directory") from None
     except OSError as failure:
         raise ConfigError(f"cannot read {path}: {failure.strerror}") from None
-    return Config(parse_json(text, "config.json", ConfigError))
+    return Config(parse_json(text, "config.json", ConfigError), ignore=ignore)
 
 
 class Config:
-    """The keys of one config.json, or of an object inside it. Reading a key marks it as known."""
+    """The keys of one config.json, or of an object inside it. Reading a key marks it as known.
 
-    def __init__(self, values: Mapping[str, Any], path: str = "") -> None:
+    What is not built and what is not known is collected, here and by the objects inside, for `finish` of the whole.
+    """
+
+    def __init__(
+        self, values: Mapping[str, Any], path: str = "", *, within: Config | None = None, ignore: Collection[str] = ()
+    ) -> None:
         self._values = values
         self._path = path
         self._known: set[str] = set()
-        self._unsupported: list[str] = []
+        self._ignore: Collection[str] = within._ignore if within else ignore
+        self._unsupported: list[str] = within._unsupported if within else []
+        self._unknown: list[tuple[str, object]] = within._unknown if within else []
 
     def __contains__(self, key: str) -> bool:
         return key in self._values
@@ -184,7 +175,16 @@ class Config:
     def inner(self, key: str) -> Config | None:
         """An object inside, null or absent."""
         value = self.get(key, ("an object or null", or_null(OBJECT[1])), None)
-        return None if value is None else Config(value, f"{self._path}{key}.")
+        return None if value is None else Config(value, f"{self._path}{key}.", within=self)
+
+    def quantiser(self) -> str:
+        """What quantised the tensors, by its own note; empty where there is none."""
+        for key in ("quantization_config", "compression_config", "quantization"):
+            note = self._values.get(key)
+            method = note.get("quant_method") if isinstance(note, dict) else None
+            if isinstance(method, str):
+                return method
+        return ""
 
     def unsupported(self, key: str, check: Check, allowed: Sequence[object]) -> None:
         """A key whose other values the importer does not build: they are collected for one error."""
@@ -196,28 +196,50 @@ class Config:
         """Something else the importer does not build."""
         self._unsupported.append(what)
 
-    def note_unsupported(self, inner: Config) -> None:
-        self._unsupported += inner._unsupported
-
     def same(self, key: str, check: Check) -> None:
         """A key that must be well formed where it is present and decides nothing."""
         if key in self._values:
             self.get(key, check)
 
     def finish(self, other: Mapping[str, Check] | None = None) -> None:
-        """Check the keys that nothing read, which are harmless or of `other`; raise what was collected."""
-        harmless = {**HARMLESS, **(other or {})} if not self._path else other or {}
+        """Check the keys that nothing read: those of `other`, and those that decide nothing.
+
+        Raises:
+            ConfigError: of the whole, if it or an object inside has keys that are not known.
+            UnsupportedError: of the whole, if something is asked for that is not built.
+        """
+        other = other or {}
         for key in self._values:
             if key in self._known:
-                continue
-            if key not in harmless:
-                raise self.error(
-                    f"{self._name(key)} is not a key of this family, found {self._show(self._values[key])}"
-                )
-            self.get(key, harmless[key])
+                self._refuse_to_ignore(key)
+            elif key in other:
+                self.get(key, other[key])
+            elif not self._path and key in VALUES:
+                self.unsupported(key, ("a value", lambda value: True), VALUES[key])
+            elif f"{self._path}{key}" not in self._ignore and (self._path or not decides_nothing(key)):
+                self._unknown.append((self._name(key), self._values[key]))
+        if not self._path:
+            self._raise_collected()
+
+    def _refuse_to_ignore(self, key: str) -> None:
+        if f"{self._path}{key}" in self._ignore:
+            raise self.error(
+                f"{self._name(key)} decides what the model computes: --ignore-config-key cannot pass over it"
+            )
+
+    def _raise_collected(self) -> None:
+        if self._unknown:
+            raise self.error(f"{self._describe_unknown()}; --ignore-config-key NAME passes over one")
         if self._unsupported:
             raise UnsupportedError(f"config.json asks for what is not built: {'; '.join(self._unsupported)}",
                                    self._unsupported)  # fmt: skip
+
+    def _describe_unknown(self) -> str:
+        if len(self._unknown) == 1:
+            name, value = self._unknown[0]
+            return f"{name} is not a key of this family, found {self._show(value)}"
+        found = ", ".join(f"{name} (found {self._show(value)})" for name, value in self._unknown)
+        return f"{found} are not keys of this family"
 
     def wrong(self, key: str, expected: str) -> ConfigError:
         return self.error(f"{self._name(key)} is {self._show(self._values.get(key))}, expected {expected}")

@@ -81,7 +81,9 @@ def _import(options: argparse.Namespace) -> None:
 
     if not options.source.is_dir():
         raise RuntimeFault(f"{options.source}: no such checkpoint directory")
-    import_to_file(options.source, options.output, exit_rule=options.exit_rule)
+    import_to_file(
+        options.source, options.output, exit_rule=options.exit_rule, ignore_config_keys=options.ignore_config_keys
+    )
 
 
 def _compile(options: argparse.Namespace) -> None:
@@ -92,6 +94,7 @@ def _compile(options: argparse.Namespace) -> None:
         dtype=options.dtype,
         kv_dtype=options.kv_dtype,
         exit_rule=options.exit_rule,
+        ignore_config_keys=options.ignore_config_keys,
         override_kv_policy=options.override_kv_policy,
         pipeline=options.pipeline,
         target=options.target,
@@ -270,7 +273,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
 def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="DIR", type=Path, help="checkpoint: config.json and safetensors")
     parser.add_argument("-o", dest="output", metavar="M.mlir", type=Path, required=True, help="IR to write")
-    _add_exit_rule(parser)
+    _add_import_options(parser)
 
 
 def _add_compile(parser: argparse.ArgumentParser) -> None:
@@ -281,7 +284,7 @@ def _add_compile(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", metavar="DIR", type=Path, help="checkpoint with the weights, if not the source's")
     parser.add_argument("--dtype", choices=["f32", "bf16"], help="dtype of the weights (default: the checkpoint's)")
     parser.add_argument("--kv-dtype", choices=["f32", "bf16"], help="dtype of keys and values")
-    _add_exit_rule(parser)
+    _add_import_options(parser)
     parser.add_argument(
         "--override-kv-policy",
         metavar="TEXT",
@@ -306,9 +309,17 @@ def _add_compile(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace an artefact that is there")
 
 
-def _add_exit_rule(parser: argparse.ArgumentParser) -> None:
+def _add_import_options(parser: argparse.ArgumentParser) -> None:
     about = "exit rule in place of the one that the checkpoint declares (docs/exit-rules.md)"
     parser.add_argument("--exit-rule", metavar="NAME[:OPTION=VALUE,...]", help=about)
+    parser.add_argument(
+        "--ignore-config-key",
+        metavar="NAME",
+        dest="ignore_config_keys",
+        action="append",
+        default=[],
+        help="key of config.json to pass over that is not known; may be repeated",
+    )
 
 
 def _add_score(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,8 @@ class CompileOptions:
         dtype: `f32` or `bf16` weights; `f32` where none is given. Arithmetic is f32.
         exit_rule: exit rule in place of the one that a checkpoint directory declares, as `NAME[:option=value,...]`;
             docs/exit-rules.md lists them. A warning says that this changes the model, where it does.
+        ignore_config_keys: keys of a checkpoint's config.json to pass over, which this version does not know; keys that
+            decide nothing about the function are passed over without.
         kv_dtype: `f32` or `bf16` keys and values; what the IR declares (`f32` from importers) where none is given.
         override_kv_policy: KV policy of the caches of loops in place of the one that the IR declares, as an attribute
             without `#lariat.`, such as `ring<2, order = sequential>`. It changes what the model computes, and a warning
@@ -45,6 +48,7 @@ class CompileOptions:
     dtype: str | None = None
     kv_dtype: str | None = None
     exit_rule: str | None = None
+    ignore_config_keys: Sequence[str] = ()
     override_kv_policy: str | None = None
     pipeline: str = DEFAULT_PIPELINE
     target: str | None = None
@@ -74,13 +78,17 @@ def compile(
             raise CompileError(f"{path}: no such file or directory")
         if options.exit_rule is not None:
             raise CompileError(f"{path} is IR, which has its exit rule: --exit-rule takes a checkpoint directory")
+        if options.ignore_config_keys:
+            raise CompileError(
+                f"{path} is IR, which has no config.json: --ignore-config-key takes a checkpoint directory"
+            )
         _run(path, target, options, options.weights)
         return Artefact.open(target)
     from lariat.importer import import_to_file
 
     with tempfile.TemporaryDirectory(prefix="lariat-") as folder:
         imported = Path(folder) / f"{path.resolve().name}.mlir"
-        import_to_file(path, imported, exit_rule=options.exit_rule)
+        import_to_file(path, imported, exit_rule=options.exit_rule, ignore_config_keys=options.ignore_config_keys)
         _run(imported, target, options, options.weights or path)
     return Artefact.open(target)
 

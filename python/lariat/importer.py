@@ -6,10 +6,12 @@ from __future__ import annotations
 import importlib
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
-from lariat._checkpoint import read_checkpoint
-from lariat._config import TEXT, one_of, read_config
+from lariat._checkpoint import Checkpoint, read_checkpoint
+from lariat._config import TEXT, Config, one_of, read_config
+from lariat._names import is_quantised, is_unmerged, resolve_names
 from lariat._process import find_tool, read_diagnostics
 from lariat.errors import CompileError, UnsupportedError
 
@@ -33,7 +35,13 @@ EXIT_FAMILIES = ("huginn", "nanbeige", "ouro", "rrt")
 """Modules whose loop carries one state that can be read out, so that any exit rule can end it."""
 
 
-def import_checkpoint(directory: str | os.PathLike[str], *, exit_rule: str | None = None) -> str:
+ROOTS = {"albert": "", "huginn_raven": "transformer"}
+"""By `model_type`, what stands before the names of tensors; `model` where it is not named here."""
+
+
+def import_checkpoint(
+    directory: str | os.PathLike[str], *, exit_rule: str | None = None, ignore_config_keys: Sequence[str] = ()
+) -> str:
     """IR text of the model in a checkpoint directory, in generic form.
 
     Args:
@@ -41,6 +49,8 @@ def import_checkpoint(directory: str | os.PathLike[str], *, exit_rule: str | Non
             names them.
         exit_rule: rule in place of the one that the checkpoint declares, as `NAME[:option=value,...]`;
             docs/exit-rules.md lists them. A warning says that this changes the model, where it does.
+        ignore_config_keys: keys of config.json to pass over, `OBJECT.KEY` inside of an object. Keys that decide nothing
+            are passed over without.
 
     Raises:
         ConfigError: a key of config.json is missing, unknown, of the wrong type, or inconsistent with another.
@@ -49,7 +59,8 @@ def import_checkpoint(directory: str | os.PathLike[str], *, exit_rule: str | Non
         UnsupportedError: the family, or something config.json or `exit_rule` asks of it, is not built.
     """
     path = Path(directory).resolve()
-    config = read_config(path)
+    ignored = [ignore_config_keys] if isinstance(ignore_config_keys, str) else list(ignore_config_keys)
+    config = read_config(path, ignored)
     family = config.get("model_type", TEXT)
     if family not in FAMILIES:
         known = ", ".join(FAMILIES)
@@ -57,19 +68,43 @@ def import_checkpoint(directory: str | os.PathLike[str], *, exit_rule: str | Non
     module = FAMILIES[family]
     config.same("family", one_of(family, module))
     build = importlib.import_module(f"lariat.models.{module}").build
-    if exit_rule is None:
-        return str(build(config, read_checkpoint(path)))
-    if module not in EXIT_FAMILIES:
+    if exit_rule is not None and module not in EXIT_FAMILIES:
         raise UnsupportedError(
             f"exit rule '{exit_rule}' is asked for, but family '{module}' takes none, expected one of "
             f"{', '.join(EXIT_FAMILIES)}",
             [exit_rule],
         )
-    return str(build(config, read_checkpoint(path), exit_rule))
+    stored = read_checkpoint(path)
+    _refuse_other_forms(stored, config)
+    checkpoint = resolve_names(stored, ROOTS.get(family, "model"))
+    return str(build(config, checkpoint) if exit_rule is None else build(config, checkpoint, exit_rule))
+
+
+def _refuse_other_forms(checkpoint: Checkpoint, config: Config) -> None:
+    """Raise UnsupportedError for tensors that are no plain weights: quantised, or of an adapter that is not merged."""
+    for tensor in checkpoint.tensors.values():
+        if is_quantised(tensor):
+            method = config.quantiser()
+            by = f" by {method}" if method else ""
+            raise UnsupportedError(
+                f"tensor '{tensor.name}' of {tensor.file} is quantised{by} ({tensor.dtype}): quantised checkpoints "
+                "are not built, save the model in bfloat16, float16 or float32",
+                [method or "quantised"],
+            )
+        if is_unmerged(tensor.name):
+            raise UnsupportedError(
+                f"tensor '{tensor.name}' of {tensor.file} belongs to an adapter that is not merged: merge it, "
+                "with peft by merge_and_unload(), and save the model",
+                ["adapter"],
+            )
 
 
 def import_to_file(
-    directory: str | os.PathLike[str], output: str | os.PathLike[str], *, exit_rule: str | None = None
+    directory: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    exit_rule: str | None = None,
+    ignore_config_keys: Sequence[str] = (),
 ) -> None:
     """Import a checkpoint directory, verify the IR with `lariat-opt` and write it in its readable form.
 
@@ -78,7 +113,7 @@ def import_to_file(
         CompileError: if `lariat-opt` refuses the IR or cannot be run.
         RuntimeFault: if `lariat-opt` is not built.
     """
-    text = _pretty(import_checkpoint(directory, exit_rule=exit_rule))
+    text = _pretty(import_checkpoint(directory, exit_rule=exit_rule, ignore_config_keys=ignore_config_keys))
     target = Path(output)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+from lariat._config_keys import decides_nothing
 from lariat.errors import CheckpointError, ConfigError, ImportFailure, LariatError, UnsupportedError
 from lariat.importer import FAMILIES, import_checkpoint
 from tests.checkpoints import FIXTURES, SMALL_LLAMA, fixture, nanbeige_values, write
 
 CASES = [(name, key) for name in FIXTURES for key in fixture(name)[0]]
+# `initializer_range` scales the embedding where nothing else does.
+DECIDING = [(name, key) for name, key in CASES if key != "initializer_range" and not decides_nothing(key)]
 STRANGE: list[Any] = [None, True, -1, 0, 3, 10**400, 2**31, 1.5, float("nan"), float("inf"), "x", "", [], [None], {}]
 
 
@@ -27,7 +30,7 @@ def wrong_type(value: object) -> object:
     return 5 if isinstance(value, str) else "x"
 
 
-@pytest.mark.parametrize(("name", "key"), CASES)
+@pytest.mark.parametrize(("name", "key"), DECIDING)
 def test_wrong_type_names_the_key(tmp_path: Path, name: str, key: str) -> None:
     value = wrong_type(fixture(name)[0][key])
     with pytest.raises(ImportFailure, match=f"'{key}' is {json.dumps(value)}, expected|'{key}'") as failure:
@@ -86,7 +89,6 @@ def test_unknown_key(tmp_path: Path, name: str) -> None:
         ("ouro", "exit_kv_policy", "skip", '\'exit_kv_policy\' is "skip", expected "copy-last" or "propagate"'),
         ("ouro", "exit_rule", "margin", '\'exit_rule\' is "margin", expected "cumulative-hazard"'),
         ("ouro", "family", "mor", '\'family\' is "mor", expected "ouro"'),
-        ("ouro", "torch_dtype", "int8", "'torch_dtype' is \"int8\", expected"),
         ("hrm", "num_hidden_layers", 15, "'num_hidden_layers' is 15, expected 16, which is"),
         ("hrm", "rope_parameters", {"rope_theta": "x"}, "'rope_parameters.rope_theta' is \"x\", expected a number"),
         ("hrm", "rope_parameters", {"wheels": 4}, "'rope_parameters.wheels' is not a key"),

@@ -126,6 +126,7 @@ TEST_F(Safetensors, RefusesBrokenFraming) {
   EXPECT_CONTAINS(errorOf("", 0), "does not start with '{'");
   EXPECT_EQ(errorOf("{}", 0), "");
   EXPECT_EQ(errorOf("{\"__metadata__\":{\"format\":\"pt\"}}     ", 0), "");
+  EXPECT_EQ(errorOf("{\"__metadata__\":null}", 0), "");
 }
 
 TEST_F(Safetensors, RefusesBrokenTensors) {
@@ -197,7 +198,17 @@ TEST_F(Safetensors, OpensShards) {
   writeRaw("model.safetensors.index.json", R"({"weight_map":{"a":"../s1.safetensors"}})");
   EXPECT_CONTAINS(errorOfCheckpoint(), "the shard of tensor 'a' is not a file name");
   writeRaw("model.safetensors.index.json", R"({"weight_map":{"a":"s3.safetensors"}})");
-  EXPECT_CONTAINS(errorOfCheckpoint(), "cannot read");
+  EXPECT_CONTAINS(errorOfCheckpoint(), "names shards that are missing: s3.safetensors");
   writeRaw("model.safetensors.index.json", R"({"weights":{}})");
   EXPECT_CONTAINS(errorOfCheckpoint(), "has no object 'weight_map'");
+}
+
+TEST_F(Safetensors, NamesGitLfsPointers) {
+  writeRaw("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 123456\n");
+  EXPECT_CONTAINS(errorOfFile(), "model.safetensors is a git-lfs pointer, not the file itself");
+}
+
+TEST_F(Safetensors, NamesAllMissingShards) {
+  writeRaw("model.safetensors.index.json", R"({"weight_map": {"a": "2.safetensors", "b": "1.safetensors"}})");
+  EXPECT_CONTAINS(errorOfCheckpoint(), "names shards that are missing: 1.safetensors, 2.safetensors");
 }

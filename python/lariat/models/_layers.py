@@ -99,7 +99,6 @@ def read_rope(config: Config) -> tuple[float, Attribute | None]:
                 raise config.error(f"'rope_theta' is {theta:g}, but '{key}.rope_theta' is {inside:g}")
             theta = inside
         scaling = _read_scaling(inner) or scaling
-        config.note_unsupported(inner)
     return theta, scaling
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -15,12 +15,13 @@ from lariat._ir import attributes as attr
 from lariat._ir import ops
 from lariat._ir.attributes import Attribute
 from lariat._ir.builder import F32, Builder, Rows, RowTensor, Tensor, Type, Value
+from lariat._names import is_buffer
+from lariat._values import same_values
 from lariat.errors import CheckpointError
 
 __all__ = ["Entry", "Model"]
 
 _FLOATS = ("F32", "F16", "BF16", "F64")
-_BUFFERS = re.compile(r"(.*\.)?(rotary_emb\.inv_freq|inv_freq|freqs_cis|position_ids|token_type_ids)$")
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Model:
         self._module = Builder()
         self._symbols: dict[str, Tensor] = {}
         self._used: set[str] = set()
-        self._tied: set[str] = set()
+        self._tied: dict[str, str] = {}
         self._ignored: Callable[[str], bool] = lambda name: False
         self._problems: list[str] = []
         self._inputs: list[tuple[Value, str]] = []
@@ -118,10 +119,16 @@ class Model:
                 sym_name=symbol,
                 type=type,
                 depths=len(stack) if stack else None,
-                source=attr.source(list(stack) if stack else name, rows, reshape),
+                source=attr.source(
+                    [self._stored(key) for key in stack] if stack else self._stored(name), rows, reshape
+                ),
             )
         self._symbols[symbol] = type
         return symbol
+
+    def _stored(self, name: str) -> str:
+        """The name of a tensor in its file."""
+        return self.checkpoint.tensors[name].name if name in self.checkpoint.tensors else name
 
     def _check(self, key: str, shape: Sequence[int], reshape: bool) -> None:
         self._used.add(key)
@@ -130,20 +137,43 @@ class Model:
         origin = f" from {' and '.join(sources)}" if sources else ""
         expected = f"({', '.join(str(int(size)) for size in shape)}){origin}"
         if stored is None:
-            self._problems.append(f"tensor '{key}' is missing, expected shape {expected}")
+            hint = "" if key != "lm_head.weight" else ": config.json does not tie the head to the embedding"
+            self._problems.append(f"tensor '{key}' is missing, expected shape {expected}{hint}")
         elif not _same_shape(stored, shape, reshape):
             found = f"({', '.join(map(str, stored.shape))})"
-            self._problems.append(f"tensor '{key}' of {stored.file} has shape {found}, expected {expected}")
+            self._problems.append(f"tensor '{stored.name}' of {stored.file} has shape {found}, expected {expected}")
         elif stored.dtype not in _FLOATS:
-            self._problems.append(f"tensor '{key}' of {stored.file} is {stored.dtype}, expected {', '.join(_FLOATS)}")
+            self._problems.append(
+                f"tensor '{stored.name}' of {stored.file} is {stored.dtype}, expected {', '.join(_FLOATS)}"
+            )
 
-    def tie(self, copy: str, original: str) -> None:
-        """`copy` repeats `original`, under another name, and may be stored or not."""
-        if copy in self.checkpoint.tensors and original in self.checkpoint.tensors:
-            found, expected = self.checkpoint.tensors[copy].shape, self.checkpoint.tensors[original].shape
-            if found != expected:
-                self._problems.append(f"tensor '{copy}' has shape {found}, expected {expected} of '{original}'")
-        self._tied.add(copy)
+    def tie(self, copy: str, original: str) -> str:
+        """Which of two tensors to use for `copy`, which by config.json repeats `original` and may be stored or not.
+
+        A stored one that differs is what the model was saved with: it is used, and a warning says so.
+        """
+        if copy not in self._tied:
+            self._tied[copy] = copy if self._differ(copy, original) else original
+        return self._tied[copy]
+
+    def _differ(self, copy: str, original: str) -> bool:
+        tensors = self.checkpoint.tensors
+        if copy not in tensors or original not in tensors:
+            return False
+        found, expected = tensors[copy], tensors[original]
+        if found.shape != expected.shape:
+            self._problems.append(f"tensor '{copy}' has shape {found.shape}, expected {expected.shape} of '{original}'")
+            return False
+        if found.dtype not in _FLOATS or expected.dtype not in _FLOATS:
+            return True  # refused by its type
+        if same_values(self.checkpoint.directory, found, expected):
+            return False
+        warnings.warn(
+            f"tensor '{found.name}' differs from '{expected.name}', to which config.json ties it: "
+            "the stored one is used",
+            stacklevel=5,
+        )
+        return True
 
     def ignore(self, test: Callable[[str], bool]) -> None:
         """Tensors that inference does not use."""
@@ -180,10 +210,8 @@ class Model:
 
     def head(self, x: Value, vocab: int, tied: bool, embedding: str = "model.embed_tokens") -> Value:
         """Logits by the embedding or by a weight of their own."""
-        if not tied:
-            return self.linear(x, "lm_head", vocab, as_="logits")
-        self.tie("lm_head.weight", f"{embedding}.weight")
-        return self.linear(x, embedding, vocab, as_="logits")
+        weight = self.tie("lm_head.weight", f"{embedding}.weight") if tied else "lm_head.weight"
+        return self.linear(x, weight.removesuffix(".weight"), vocab, as_="logits")
 
     # The entry function.
 
@@ -258,8 +286,8 @@ class Model:
 
     def _raise_problems(self) -> None:
         names = self.checkpoint.tensors
-        left = [name for name in names if name not in self._used and not self._may_stay(name)]
-        unused = [f"tensor '{name}' of {names[name].file} is not used by this family" for name in left]
+        left = [names[name] for name in names if name not in self._used and not self._may_stay(name)]
+        unused = [f"tensor '{tensor.name}' of {tensor.file} is not used by this family" for tensor in left]
         problems = [*self._problems, *unused]
         if not problems:
             return
@@ -268,7 +296,7 @@ class Model:
         raise CheckpointError(problems[0] + tail)
 
     def _may_stay(self, name: str) -> bool:
-        return name in self._tied or _BUFFERS.match(name) is not None or self._ignored(name)
+        return name in self._tied or is_buffer(name) or self._ignored(name)
 
 
 def _same_shape(stored: StoredTensor, shape: Sequence[int], reshape: bool) -> bool:

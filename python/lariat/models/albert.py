@@ -124,10 +124,8 @@ def build(config: Config, checkpoint: Checkpoint) -> str:
     with f.part("predictions"):
         y = activation(f, y)
     y = model.norm(y, "predictions.LayerNorm", eps, "layer", bias=True)
-    weight = model.weight(f"{names}.word_embeddings.weight", (vocab, narrow))
-    model.tie("predictions.decoder.weight", f"{names}.word_embeddings.weight")
-    model.tie("predictions.decoder.bias", "predictions.bias")
-    bias = model.weight("predictions.bias", (vocab,))
+    weight = model.weight(model.tie("predictions.decoder.weight", f"{names}.word_embeddings.weight"), (vocab, narrow))
+    bias = model.weight(model.tie("predictions.decoder.bias", "predictions.bias"), (vocab,))
     with f.part("predictions.decoder"):
         logits = ops.linear(f, y, weight=weight, bias=bias, result_type=y.rows.wide(vocab), name="logits")
     return model.finish(logits=logits, hidden=x, steps=steps)
