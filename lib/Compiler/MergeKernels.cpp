@@ -5,6 +5,7 @@
 
 #include "lariat/Compiler/MergeKernels.h"
 
+#include "lariat/Dialect/Kernel/IR/Kernel.h"
 #include "mlir/IR/OperationSupport.h"
 #include "mlir/IR/SymbolTable.h"
 
@@ -41,10 +42,28 @@ std::string KernelMerger::getUniqueName(StringRef wanted, ModuleOp part) {
   return name;
 }
 
+/// What data in weights.bin holds, whatever its name; null for another op.
+static DictionaryAttr getContent(Operation *op) {
+  if (!isa<kernel::PackedOp, kernel::RopeTableOp>(op))
+    return {};
+  NamedAttrList attributes(op->getAttrDictionary());
+  attributes.erase(SymbolTable::getSymbolAttrName());
+  return attributes.getDictionary(op->getContext());
+}
+
 void KernelMerger::moveDeclarations(ModuleOp part) {
   for (Operation &op : llvm::make_early_inc_range(part.getOps())) {
     if (isa<func::FuncOp>(op))
       continue;
+    if (DictionaryAttr content = getContent(&op)) {
+      Operation *&same = data[{content, op.getName().getAsOpaquePointer()}];
+      if (same) {
+        rename(&op, SymbolTable::getSymbolName(same).getValue(), part);
+        op.erase();
+        continue;
+      }
+      same = &op;
+    }
     if (StringAttr name = SymbolTable::getSymbolName(&op)) {
       Operation *known = whole.lookupSymbol(name);
       if (known && areEqual(known, &op)) {

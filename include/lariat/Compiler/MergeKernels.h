@@ -32,6 +32,8 @@ private:
   mlir::ModuleOp whole;
   /// Functions of the whole that may be equal: by the name of public ones, together for private ones.
   llvm::StringMap<llvm::SmallVector<mlir::func::FuncOp>> candidates;
+  /// Data in weights.bin that the whole declares, by content and kind of op.
+  llvm::DenseMap<std::pair<mlir::Attribute, const void *>, mlir::Operation *> data;
   // While a part is merged:
   llvm::function_ref<std::string(llvm::StringRef)> getName;
   llvm::StringMap<mlir::func::FuncOp> waiting;

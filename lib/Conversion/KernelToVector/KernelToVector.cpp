@@ -65,8 +65,9 @@ SmallVector<RecordField> lariat::getRecordFields(Operation *kernel) {
 
 KeyWriter::KeyWriter(Operation *op) : op(op) {
   os << op->getName();
-  for (Type type : op->getOperandTypes())
-    os << ' ' << type;
+  os << ' ';
+  for (Type operand : op->getOperandTypes())
+    type(operand);
   os << ';';
 }
 
@@ -87,16 +88,18 @@ void KeyWriter::region(Region &region) {
   os << '{';
   for (BlockArgument argument : region.getArguments()) {
     numbers.try_emplace(argument, numbers.size());
-    os << argument.getType() << ',';
+    type(argument.getType());
   }
   for (Operation &inner : region.front()) {
-    os << inner.getName() << inner.getAttrDictionary() << '(';
+    os << inner.getName() << ' ';
+    attribute(inner.getAttrDictionary());
+    os << '(';
     for (Value operand : inner.getOperands())
       os << numbers.lookup(operand) << ',';
     os << ')';
     for (Value result : inner.getResults()) {
       numbers.try_emplace(result, numbers.size());
-      os << result.getType() << ',';
+      type(result.getType());
     }
   }
   os << '}';
@@ -106,7 +109,8 @@ void KeyWriter::packed(FlatSymbolRefAttr symbol) {
   auto data = lookUp<kernel::PackedOp>(op, symbol);
   if (!data)
     return;
-  os << stringifyEnum(data.getKind()) << ' ' << data.getType();
+  os << stringifyEnum(data.getKind()) << ' ';
+  type(data.getType());
   numbers(data.getShape());
   os << data.getDepths().value_or(0) << (data.getFar() ? " far," : ",");
 }
@@ -124,8 +128,10 @@ void KeyWriter::ropeTable(FlatSymbolRefAttr symbol) {
 }
 
 void KeyWriter::cache(FlatSymbolRefAttr symbol) {
-  if (auto cache = lookUp<kernel::CacheOp>(op, symbol))
-    os << cache.getLayers() << 'x' << cache.getHeads() << 'x' << cache.getDim() << 'x' << cache.getType() << ',';
+  if (auto cache = lookUp<kernel::CacheOp>(op, symbol)) {
+    os << cache.getLayers() << 'x' << cache.getHeads() << 'x' << cache.getDim() << 'x';
+    type(cache.getType());
+  }
 }
 
 std::string lariat::getKernelKey(Operation *kernel) {

@@ -128,7 +128,8 @@ private:
   int64_t scratchBytes = 0;
 };
 
-/// Names and baked facts for the key of a kernel.
+/// Names and baked facts for the key of a kernel. Types and attributes are written as their addresses: they are unique in
+/// their context, while their text follows from flags of the printer.
 class KeyWriter {
 public:
   explicit KeyWriter(mlir::Operation *op);
@@ -136,7 +137,8 @@ public:
   void number(int64_t value) { os << value << ','; }
   void numbers(llvm::ArrayRef<int64_t> values);
   void segments(llvm::ArrayRef<int32_t> sizes); ///< which operands are what
-  void attribute(mlir::Attribute attribute) { os << attribute << ','; }
+  void attribute(mlir::Attribute attribute) { os << attribute.getAsOpaquePointer() << ','; }
+  void type(mlir::Type type) { os << type.getAsOpaquePointer() << ','; }
   void region(mlir::Region &region);
   /// Type, shape and depths of packed data; not its name or place.
   void packed(mlir::FlatSymbolRefAttr symbol);

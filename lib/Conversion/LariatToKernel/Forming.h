@@ -14,6 +14,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/StringSet.h"
 
 #include <string>
 
@@ -60,20 +61,29 @@ public:
   mlir::FlatSymbolRefAttr getCacheDeclaration(llvm::StringRef name);
   /// The cache in which attention among the rows of a call keeps their keys and values.
   mlir::FlatSymbolRefAttr getTransientCache(AttentionOp op);
+  /// A name that no symbol of either level has.
+  std::string getFreeName(const llvm::Twine &wanted);
 
 private:
-  mlir::FlatSymbolRefAttr declare(std::string name, kernel::PackKind kind,
-                                  llvm::ArrayRef<mlir::FlatSymbolRefAttr> names, llvm::ArrayRef<int64_t> shape,
-                                  mlir::Type type);
+  mlir::FlatSymbolRefAttr declare(kernel::PackKind kind, llvm::ArrayRef<mlir::FlatSymbolRefAttr> names,
+                                  llvm::ArrayRef<int64_t> shape, mlir::Type type);
   mlir::OpBuilder atEnd();
-  /// The name and the columns of a head of an attention's cache.
-  static std::pair<std::string, int64_t> describeTransient(AttentionOp op);
+  /// Key and value heads of an attention's cache, and the columns of one.
+  static std::pair<int64_t, int64_t> getTransientShape(AttentionOp op);
 
   mlir::ModuleOp source, target;
   mlir::Type weightType;
   llvm::StringMap<WeightOp> weights;
   llvm::StringMap<CacheOp> caches;
-  llvm::StringMap<int64_t> cacheNumbers, transientNumbers;
+  llvm::StringMap<int64_t> cacheNumbers;
+  llvm::StringSet<> declaredCaches;
+  llvm::DenseMap<std::pair<int64_t, int64_t>, int64_t> transientNumbers;
+  llvm::DenseMap<std::pair<int64_t, int64_t>, mlir::FlatSymbolRefAttr> transientCaches;
+
+  // Declarations by what they hold.
+  llvm::DenseMap<std::pair<mlir::Attribute, int>, mlir::FlatSymbolRefAttr> declared; ///< sources and kind
+  llvm::DenseMap<mlir::Attribute, mlir::FlatSymbolRefAttr> constants;
+  llvm::DenseMap<std::pair<mlir::Attribute, mlir::Type>, mlir::FlatSymbolRefAttr> ropeTables;
 };
 
 class Groups;

@@ -36,11 +36,30 @@ static void collectOperands(Operation *op, llvm::SetVector<Value> &arguments, ll
   }
 }
 
-static std::string print(func::FuncOp function) {
-  std::string text;
-  llvm::raw_string_ostream os(text);
-  function->print(os, OpPrintingFlags().useLocalScope());
-  return text;
+/// Whether two functions are equal but for their names and places in the source.
+static bool areEqual(func::FuncOp function, func::FuncOp other) {
+  StringAttr name = function.getSymNameAttr();
+  function.setSymNameAttr(other.getSymNameAttr());
+  bool same = OperationEquivalence::isEquivalentTo(function, other, OperationEquivalence::IgnoreLocations);
+  function.setSymNameAttr(name);
+  return same;
+}
+
+/// The name of the body in `module` that is equal to `body`, which goes then; else a name for it.
+static std::string nameBody(func::FuncOp body, ModuleOp module, Storage &storage) {
+  unsigned numBodies = 0;
+  for (auto other : module.getOps<func::FuncOp>()) {
+    if (other == body || !other->hasAttr(kGenericBodyAttr))
+      continue;
+    ++numBodies;
+    if (areEqual(body, other)) {
+      body.erase();
+      return other.getSymName().str();
+    }
+  }
+  std::string name = storage.getFreeName("generic_" + Twine(numBodies));
+  body.setSymName(name);
+  return name;
 }
 
 LogicalResult Forming::formGeneric(Operation *op) {
@@ -61,7 +80,7 @@ LogicalResult Forming::formGeneric(Operation *op) {
   auto type = FunctionType::get(op->getContext(), llvm::map_to_vector(arguments, [](Value v) { return v.getType(); }),
                                 op->getResultTypes());
   OpBuilder atEnd = OpBuilder::atBlockEnd(target.getBody());
-  auto callee = func::FuncOp::create(atEnd, target.getLoc(), "generic", type);
+  auto callee = func::FuncOp::create(atEnd, target.getLoc(), "", type);
   callee.setPrivate();
   callee->setAttr(kGenericBodyAttr, atEnd.getUnitAttr());
   Block *body = callee.addEntryBlock();
@@ -73,29 +92,7 @@ LogicalResult Forming::formGeneric(Operation *op) {
     inner.clone(*producer, mapping);
   Operation *copy = inner.clone(*op, mapping);
   func::ReturnOp::create(inner, loc, copy->getResults());
-  std::string text = print(callee), name;
-  for (auto other : target.getOps<func::FuncOp>()) {
-    if (other == callee || !other->hasAttr(kGenericBodyAttr))
-      continue;
-    StringRef known = other.getSymName();
-    other.setSymName("generic");
-    bool isSame = print(other) == text;
-    std::string restored = known.str();
-    other.setSymName(restored);
-    if (isSame) {
-      name = restored;
-      break;
-    }
-  }
-  if (name.empty()) {
-    unsigned number = 0;
-    do
-      name = "generic_" + std::to_string(number++);
-    while (target.lookupSymbol(name));
-    callee.setSymName(name);
-  } else {
-    callee.erase();
-  }
+  std::string name = nameBody(callee, target, storage);
 
   // The call.
   Value zero = arith::ConstantIndexOp::create(b, loc, 0), rows;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Declares what lies in weights.bin. Names follow from content, so that equal data is declared once.
+// Declares what lies in weights.bin, equal data once. What is equal is decided by value: attributes are unique in their
+// context, so two of them are equal if they are the same. Names only have to be free.
 
 #include "Forming.h"
 
 #include "lariat/Dialect/Lariat/IR/Rope.h"
-#include "llvm/ADT/Hashing.h"
-#include "llvm/ADT/bit.h"
 
 using namespace mlir;
 using namespace lariat;
@@ -23,22 +22,32 @@ Storage::Storage(ModuleOp source, ModuleOp target, Type weightType)
   // Attention among the rows of a call has caches too, one per shape, behind the model's.
   source.walk([&](AttentionOp op) {
     int64_t next = static_cast<int64_t>(caches.size() + transientNumbers.size());
-    transientNumbers.try_emplace(describeTransient(op).first, next);
+    transientNumbers.try_emplace(getTransientShape(op), next);
   });
 }
 
-std::pair<std::string, int64_t> Storage::describeTransient(AttentionOp op) {
+std::string Storage::getFreeName(const Twine &wanted) {
+  std::string name = wanted.str();
+  for (unsigned number = 1; target.lookupSymbol(name) || source.lookupSymbol(name); ++number)
+    name = (wanted + "_" + Twine(number)).str();
+  return name;
+}
+
+std::pair<int64_t, int64_t> Storage::getTransientShape(AttentionOp op) {
   int64_t width = getWidth(op.getQuery().getType()) / static_cast<int64_t>(op.getQueryHeads());
-  return {"call." + std::to_string(op.getKvHeads()) + "x" + std::to_string(width), width};
+  return {static_cast<int64_t>(op.getKvHeads()), width};
 }
 
 FlatSymbolRefAttr Storage::getTransientCache(AttentionOp op) {
-  auto [name, width] = describeTransient(op);
-  auto symbol = FlatSymbolRefAttr::get(target.getContext(), name);
-  if (target.lookupSymbol(symbol))
+  auto shape = getTransientShape(op);
+  FlatSymbolRefAttr &symbol = transientCaches[shape];
+  if (symbol)
     return symbol;
+  auto [heads, width] = shape;
+  std::string name = getFreeName("call." + Twine(heads) + "x" + Twine(width));
+  symbol = FlatSymbolRefAttr::get(target.getContext(), name);
   OpBuilder builder = atEnd();
-  kernel::CacheOp::create(builder, op.getLoc(), name, transientNumbers[name], /*layers=*/1, op.getKvHeads(), width,
+  kernel::CacheOp::create(builder, op.getLoc(), name, transientNumbers.lookup(shape), /*layers=*/1, heads, width,
                           builder.getF32Type(), /*transient=*/true);
   return symbol;
 }
@@ -52,20 +61,24 @@ OpBuilder Storage::atEnd() {
   return OpBuilder::atBlockEnd(body);
 }
 
-FlatSymbolRefAttr Storage::declare(std::string name, kernel::PackKind kind, ArrayRef<FlatSymbolRefAttr> names,
-                                   ArrayRef<int64_t> shape, Type type) {
-  for (auto [index, part] : llvm::enumerate(names))
-    name += (index ? "+" : ":") + part.getValue().str();
-  auto symbol = FlatSymbolRefAttr::get(target.getContext(), name);
-  if (target.lookupSymbol(symbol))
-    return symbol;
+FlatSymbolRefAttr Storage::declare(kernel::PackKind kind, ArrayRef<FlatSymbolRefAttr> names, ArrayRef<int64_t> shape,
+                                   Type type) {
   OpBuilder builder = atEnd();
-  SmallVector<StringRef> sources = llvm::map_to_vector(names, [](FlatSymbolRefAttr n) { return n.getValue(); });
+  ArrayAttr sources =
+      builder.getStrArrayAttr(llvm::map_to_vector(names, [](FlatSymbolRefAttr name) { return name.getValue(); }));
+  FlatSymbolRefAttr &symbol = declared[{sources, static_cast<int>(kind)}];
+  if (symbol)
+    return symbol;
+  std::string wanted = kernel::stringifyPackKind(kind).str();
+  for (auto [index, part] : llvm::enumerate(names))
+    wanted += (index ? "+" : ":") + part.getValue().str();
+  std::string name = getFreeName(wanted);
+  symbol = FlatSymbolRefAttr::get(target.getContext(), name);
   WeightOp first = getWeight(names.front());
   IntegerAttr depths;
   if (first.getDepths())
     depths = builder.getI64IntegerAttr(*first.getDepths());
-  kernel::PackedOp::create(builder, first.getLoc(), name, kind, builder.getStrArrayAttr(sources), shape, type, depths,
+  kernel::PackedOp::create(builder, first.getLoc(), name, kind, sources, shape, type, depths,
                            /*value=*/ElementsAttr(), /*offset=*/IntegerAttr());
   return symbol;
 }
@@ -77,28 +90,27 @@ FlatSymbolRefAttr Storage::getPanels(ArrayRef<FlatSymbolRefAttr> names) {
     numRows += shape[0];
     numColumns = shape[1];
   }
-  return declare("panels", kernel::PackKind::Panels, names, {numRows, numColumns}, weightType);
+  return declare(kernel::PackKind::Panels, names, {numRows, numColumns}, weightType);
 }
 
 FlatSymbolRefAttr Storage::getVector(ArrayRef<FlatSymbolRefAttr> names) {
   int64_t size = 0;
   for (FlatSymbolRefAttr name : names)
     size += getWeight(name).getTensorType().getNumElements();
-  return declare("vector", kernel::PackKind::Vector, names, {size}, Float32Type::get(target.getContext()));
+  return declare(kernel::PackKind::Vector, names, {size}, Float32Type::get(target.getContext()));
 }
 
 FlatSymbolRefAttr Storage::getVectors(FlatSymbolRefAttr name) {
-  return declare("vectors", kernel::PackKind::Vectors, {name}, getWeight(name).getTensorType().getShape(),
+  return declare(kernel::PackKind::Vectors, {name}, getWeight(name).getTensorType().getShape(),
                  Float32Type::get(target.getContext()));
 }
 
 FlatSymbolRefAttr Storage::getConstant(DenseElementsAttr value) {
-  std::string text;
-  llvm::raw_string_ostream(text) << value;
-  std::string name = "constant:" + llvm::utohexstr(static_cast<uint64_t>(llvm::hash_value(StringRef(text))));
-  auto symbol = FlatSymbolRefAttr::get(target.getContext(), name);
-  if (target.lookupSymbol(symbol))
+  FlatSymbolRefAttr &symbol = constants[value];
+  if (symbol)
     return symbol;
+  std::string name = getFreeName("constant:" + Twine(constants.size() - 1));
+  symbol = FlatSymbolRefAttr::get(target.getContext(), name);
   OpBuilder builder = atEnd();
   kernel::PackedOp::create(builder, target.getLoc(), name, kernel::PackKind::Vector, builder.getArrayAttr({}),
                            value.getType().getShape(), value.getElementType(), IntegerAttr(), value, IntegerAttr());
@@ -106,19 +118,15 @@ FlatSymbolRefAttr Storage::getConstant(DenseElementsAttr value) {
 }
 
 FlatSymbolRefAttr Storage::getRopeTable(RopeOp op) {
-  SmallVector<double> frequencies = getRopeFrequencies(op);
-  Type angles = op.getAngles() ? *op.getAngles() : Float32Type::get(op.getContext());
-  auto model = source->getAttrOfType<ModelAttr>(kModelAttr);
-  std::string text;
-  llvm::raw_string_ostream os(text);
-  for (double frequency : frequencies)
-    os << llvm::bit_cast<uint64_t>(frequency) << ' ';
-  os << angles;
-  std::string name = "rope:" + llvm::utohexstr(static_cast<uint64_t>(llvm::hash_value(StringRef(text))));
-  auto symbol = FlatSymbolRefAttr::get(target.getContext(), name);
-  if (target.lookupSymbol(symbol))
-    return symbol;
   OpBuilder builder = atEnd();
+  auto frequencies = builder.getDenseF64ArrayAttr(getRopeFrequencies(op));
+  Type angles = op.getAngles() ? *op.getAngles() : Float32Type::get(op.getContext());
+  FlatSymbolRefAttr &symbol = ropeTables[{frequencies, angles}];
+  if (symbol)
+    return symbol;
+  std::string name = getFreeName("rope:" + Twine(ropeTables.size() - 1));
+  symbol = FlatSymbolRefAttr::get(target.getContext(), name);
+  auto model = source->getAttrOfType<ModelAttr>(kModelAttr);
   kernel::RopeTableOp::create(builder, op.getLoc(), name, frequencies, model ? model.getContextSize() : 1, angles,
                               IntegerAttr());
   return symbol;
@@ -126,7 +134,7 @@ FlatSymbolRefAttr Storage::getRopeTable(RopeOp op) {
 
 FlatSymbolRefAttr Storage::getCacheDeclaration(StringRef name) {
   auto symbol = FlatSymbolRefAttr::get(target.getContext(), name);
-  if (target.lookupSymbol(symbol))
+  if (!declaredCaches.insert(name).second)
     return symbol;
   CacheOp cache = getCache(name);
   OpBuilder builder = atEnd();

@@ -22,7 +22,8 @@ struct LowerElementwise : ConversionPattern {
     auto type = cast<RankedTensorType>(op->getResult(0).getType());
     std::string kind = op->getName().getStringRef().str(), params;
     std::replace(kind.begin(), kind.end(), '.', '_');
-    llvm::raw_string_ostream(params) << op->getAttrDictionary();
+    // Unique in its context, while its text follows from flags of the printer.
+    llvm::raw_string_ostream(params) << op->getAttrDictionary().getAsOpaquePointer();
 
     auto body = [&](LoopEmitter &e, ValueRange args) -> SmallVector<Value> {
       auto isTensor = [](Value arg) { return isa<RankedTensorType>(arg.getType()); };
