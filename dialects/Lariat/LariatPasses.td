@@ -28,6 +28,18 @@ def VerifyRowSetsPass : Pass<"lariat-verify-row-sets", "::mlir::func::FuncOp"> {
 // Put declarations in place
 //===----------------------------------------------------------------------===//
 
+def SplitCachesPass : Pass<"lariat-split-caches", "::mlir::ModuleOp"> {
+  let summary = "give layers of a cache that are not written together caches of their own";
+  let description = [{
+    The layers of a cache share one list of entries: what a row appends to a slot is there for all of them. That is right
+    where each group of appends (the same rows, slot and block, one per layer) is complete before any layer is attended
+    to that the group has not written yet. A cache of which that does not hold becomes one of a layer each, `@kv.0`,
+    `@kv.1` and so on, with the same policy. Rounding: unchanged.
+    Example: test/Dialect/Lariat/Transforms/split-caches.mlir
+  }];
+  let statistics = [Statistic<"numSplit", "split", "caches split">];
+}
+
 def ApplyDecodeRulePass : Pass<"lariat-apply-decode-rule", "::mlir::func::FuncOp"> {
   let summary = "replace top_k by the causal rule the model declares";
   let description = [{

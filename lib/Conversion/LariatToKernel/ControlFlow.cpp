@@ -126,9 +126,6 @@ LogicalResult Forming::formWhile(scf::WhileOp op) {
   unsigned next = 0;
   for (auto [result, like] : llvm::zip(op.getResults(), before.getArguments()))
     bindVariable(result, like, loop.getResults(), next);
-  for (Value result : op.getResults())
-    if (isa<RowsType>(result.getType()))
-      prepareRows(result);
   return success();
 }
 

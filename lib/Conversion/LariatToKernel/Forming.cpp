@@ -6,6 +6,7 @@
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 using namespace lariat;
@@ -162,19 +163,24 @@ static bool isStaticArithmetic(Operation *op) {
          llvm::all_of(op->getOperandTypes(), isStatic) && llvm::all_of(op->getResultTypes(), isStatic);
 }
 
+LogicalResult Forming::formControlFlow(Operation *op) {
+  groups->closeAll();
+  // A step sees what the one before it appended, and what follows sees all of it.
+  outdateViews(op);
+  LogicalResult result = llvm::TypeSwitch<Operation *, LogicalResult>(op)
+                             .Case([&](scf::WhileOp loop) { return formWhile(loop); })
+                             .Case([&](scf::ForOp loop) { return formFor(loop); })
+                             .Case([&](scf::IfOp branch) { return formIf(branch); });
+  outdateViews(op);
+  for (Value value : op->getResults())
+    if (succeeded(result) && isa<RowsType>(value.getType()))
+      prepareRows(value);
+  return result;
+}
+
 LogicalResult Forming::form(Operation *op) {
-  if (auto loop = dyn_cast<scf::WhileOp>(op)) {
-    groups->closeAll();
-    return formWhile(loop);
-  }
-  if (auto loop = dyn_cast<scf::ForOp>(op)) {
-    groups->closeAll();
-    return formFor(loop);
-  }
-  if (auto branch = dyn_cast<scf::IfOp>(op)) {
-    groups->closeAll();
-    return formIf(branch);
-  }
+  if (isa<scf::WhileOp, scf::ForOp, scf::IfOp>(op))
+    return formControlFlow(op);
   if (auto ret = dyn_cast<func::ReturnOp>(op))
     return formReturn(ret);
   if (isHostOp(op)) {
@@ -220,7 +226,19 @@ LogicalResult Forming::form(Block &block) {
   return success();
 }
 
+/// All layers of a cache share one list of entries on the kernel level.
+static LogicalResult checkLayers(ModuleOp module, const Storage &storage) {
+  for (const auto &[name, use] : collectCacheUses(module))
+    if (AttendOp attend = storage.getCache(name).getLayers() > 1 ? findLayerApart(use) : AttendOp())
+      return attend.emitError() << "attends to layer " << attend.getLayer() << " of cache @" << name
+                                << ", which is not written together with the others: run lariat-split-caches first";
+  return success();
+}
+
 LogicalResult Forming::run(StringRef name) {
+  if (failed(checkLayers(function->getParentOfType<ModuleOp>(), storage)))
+    return failure();
+  cacheUses = collectCacheUses(function);
   OpBuilder atEnd = OpBuilder::atBlockEnd(target.getBody());
   auto entry = func::FuncOp::create(atEnd, function.getLoc(), name, FunctionType::get(target.getContext(), {}, {}));
   entry->setAttr(kernel::kPortsAttr,

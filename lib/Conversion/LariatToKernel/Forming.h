@@ -10,7 +10,7 @@
 #define LARIAT_LIB_CONVERSION_LARIATTOKERNEL_FORMING_H
 
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
-#include "lariat/Dialect/Lariat/IR/Lariat.h"
+#include "lariat/Dialect/Lariat/IR/CacheUse.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
@@ -134,6 +134,7 @@ private:
   mlir::LogicalResult formReturn(mlir::func::ReturnOp op);
 
   // Control flow (ControlFlow.cpp).
+  mlir::LogicalResult formControlFlow(mlir::Operation *op);
   mlir::LogicalResult formFor(mlir::scf::ForOp op);
   mlir::LogicalResult formWhile(mlir::scf::WhileOp op);
   mlir::LogicalResult formIf(mlir::scf::IfOp op);
@@ -170,6 +171,12 @@ private:
   mlir::Value getFact(mlir::Value rows, mlir::Value row, int64_t column);
   /// A host loop over rows.
   void forEachRow(mlir::Value count, mlir::Location loc, llvm::function_ref<void(mlir::Value)> body);
+  /// Whether entries of an append, or the view of an attend, are the same made where their rows are defined.
+  bool mayReserveAt(mlir::Value rows, AppendOp op);
+  bool mayViewAt(mlir::Value rows, AttendOp op);
+  /// Views made so far lack what is appended inside of `op`.
+  void outdateViews(mlir::Operation *op);
+  std::string getEntryKey(AppendOp op);
   mlir::Value getEntries(AppendOp op);
   mlir::Value getViews(AttendOp op);
 
@@ -191,9 +198,10 @@ private:
   struct Services {
     llvm::DenseMap<std::pair<mlir::Value, mlir::Value>, mlir::Value> lines;
     llvm::StringMap<mlir::Value> slots, entries, views;
-    llvm::StringMap<int64_t> numReserved;
   };
   Services services;
+  llvm::StringMap<CacheUse> cacheUses;  ///< of the function
+  llvm::StringMap<int64_t> numReserved; ///< by cache: a view has what was reserved before it was made
 };
 
 } // namespace lariat::forming

@@ -78,28 +78,40 @@ void Forming::prepareRows(Value rows) {
     if (auto put = dyn_cast<PutOp>(user); put && put.getFrom() == rows && rowSets.contains(put.getOf()))
       (void)getLines(put.getOf(), rows);
   }
-  // Entries first, then views, so that a view has them; not where a row attends before it appends.
-  llvm::StringMap<Operation *> firstAttend, lastAppend;
-  for (Operation *user : users) {
-    if (auto append = dyn_cast<AppendOp>(user))
-      lastAppend[append.getCache()] = user;
-    else if (auto attend = dyn_cast<AttendOp>(user))
-      firstAttend.try_emplace(attend.getCache(), user);
-  }
-  auto isOrdered = [&](StringRef cache) {
-    Operation *attend = firstAttend.lookup(cache), *append = lastAppend.lookup(cache);
-    // With layers in between: the first layer's append has to be before the first attend.
-    return !attend || !append || llvm::any_of(users, [&](Operation *user) {
-      auto first = dyn_cast<AppendOp>(user);
-      return first && first.getCache() == cache && first->isBeforeInBlock(attend);
-    });
-  };
+  // Entries first, then views, so that a view has them; the others are made where their op stands.
   for (Operation *user : users)
-    if (auto append = dyn_cast<AppendOp>(user); append && !append.getSlot() && isOrdered(append.getCache()))
+    if (auto append = dyn_cast<AppendOp>(user); append && !append.getSlot() && mayReserveAt(rows, append))
       (void)getEntries(append);
   for (Operation *user : users)
-    if (auto attend = dyn_cast<AttendOp>(user); attend && !attend.getSlot() && isOrdered(attend.getCache()))
+    if (auto attend = dyn_cast<AttendOp>(user); attend && !attend.getSlot() && mayViewAt(rows, attend))
       (void)getViews(attend);
+}
+
+/// Whether `op` runs between the definition of `rows` and `end`, in their block or inside of an op of it.
+static bool isBetween(Operation *op, Value rows, Operation *end) {
+  Operation *place = end->getBlock()->findAncestorOpInBlock(*op), *begin = rows.getDefiningOp();
+  return place && place->isBeforeInBlock(end) && (!begin || begin->isBeforeInBlock(place));
+}
+
+bool Forming::mayReserveAt(Value rows, AppendOp op) {
+  // An attend before the append does not see it.
+  return llvm::none_of(cacheUses[op.getCache()].attends, [&](AttendOp attend) { return isBetween(attend, rows, op); });
+}
+
+bool Forming::mayViewAt(Value rows, AttendOp op) {
+  // The attend sees every append before it.
+  return llvm::all_of(cacheUses[op.getCache()].appends, [&](AppendOp append) {
+    return services.entries.contains(getEntryKey(append)) || !isBetween(append, rows, op);
+  });
+}
+
+void Forming::outdateViews(Operation *op) {
+  op->walk([&](Operation *inner) {
+    if (auto append = dyn_cast<AppendOp>(inner))
+      ++numReserved[append.getCache()];
+    else if (auto attention = dyn_cast<AttentionOp>(inner))
+      ++numReserved[storage.getTransientCache(attention).getValue()];
+  });
 }
 
 //===----------------------------------------------------------------------===//
@@ -286,8 +298,12 @@ Value Forming::getAttendSlots(AttendOp op, bool generated) {
   });
 }
 
+std::string Forming::getEntryKey(AppendOp op) {
+  return getKey(op.getCache().str() + (op.getFilled() ? " filled" : ""), {op.getAt(), op.getSlot()});
+}
+
 Value Forming::getEntries(AppendOp op) {
-  std::string key = getKey(op.getCache().str() + (op.getFilled() ? " filled" : ""), {op.getAt(), op.getSlot()});
+  std::string key = getEntryKey(op);
   if (Value known = services.entries.lookup(key))
     return known;
   RowSet rows = getRows(op.getAt());
@@ -296,7 +312,7 @@ Value Forming::getEntries(AppendOp op) {
   kernel::ReserveOp::create(b, op.getLoc(), rows.count, rows.table, places, out,
                             storage.getCacheDeclaration(op.getCache()), b.getBoolAttr(op.getFilled()));
   services.entries[key] = out;
-  ++services.numReserved[op.getCache()];
+  ++numReserved[op.getCache()];
   return out;
 }
 
@@ -343,8 +359,7 @@ Value Forming::getViews(AttendOp op) {
   };
   bool ahead = looksAhead(op.getMask());
   // A view has what was reserved before it was made.
-  std::string name =
-      op.getCache().str() + (ahead ? " ahead " : " ") + std::to_string(services.numReserved[op.getCache()]);
+  std::string name = op.getCache().str() + (ahead ? " ahead " : " ") + std::to_string(numReserved[op.getCache()]);
   std::string key = getKey(name, {op.getAt(), op.getSlot()});
   if (Value known = services.views.lookup(key))
     return known;
@@ -401,20 +416,25 @@ void Forming::formAttention(AttentionOp op) {
   Value value = getBuffer(op.getValue());
   FlatSymbolRefAttr cache = storage.getTransientCache(op);
   RowSet rows = getRows(op.getAt());
-  std::string name = getKey(cache.getValue(), {op.getAt()});
-  Value &places = services.entries[name], &seen = services.views[name + (looksAhead(op.getMask()) ? " ahead" : "")];
+  // What rows of another set leave there is over, and so is what is known of it.
+  int64_t &number = numReserved[cache.getValue()];
+  auto name = [&] { return getKey((cache.getValue() + " " + Twine(number)).str(), {op.getAt()}); };
+  Value places = services.entries.lookup(name());
   if (!places) {
+    ++number;
     Value slots = createBuffer(b.getIndexType(), 0);
     Value zero = arith::ConstantIndexOp::create(b, op.getLoc(), 0);
     forEachRow(rows.count, op.getLoc(),
                [&](Value row) { memref::StoreOp::create(b, op.getLoc(), zero, slots, ValueRange{row}); });
     places = createWords(2);
     kernel::ReserveOp::create(b, op.getLoc(), rows.count, rows.table, slots, places, cache, b.getBoolAttr(false));
-    services.slots[name] = slots;
+    services.slots[name()] = slots;
+    services.entries[name()] = places;
   }
+  Value &seen = services.views[name() + (looksAhead(op.getMask()) ? " ahead" : "")];
   if (!seen) {
     seen = createWords(4);
-    kernel::ViewOp::create(b, op.getLoc(), rows.count, rows.table, services.slots[name], /*generated_slots=*/Value(),
+    kernel::ViewOp::create(b, op.getLoc(), rows.count, rows.table, services.slots[name()], /*generated_slots=*/Value(),
                            seen, cache, kernel::LookUpKindAttr::get(b.getContext(), kernel::LookUpKind::Exact),
                            /*generated_look_up=*/kernel::LookUpKindAttr(), b.getBoolAttr(looksAhead(op.getMask())));
   }

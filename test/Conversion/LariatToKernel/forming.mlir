@@ -142,3 +142,30 @@ func.func @slow(%a: !lariat.rows<"a">, %x: tensor<?xf32, #lariat.of<"a">>) -> te
   %y = lariat.seq_reduce mean %x at %a : tensor<?xf32, #lariat.of<"a">>
   return %y : tensor<?xf32, #lariat.of<"a">>
 }
+
+// -----
+
+// Places are reserved and views made where rows are defined, for all layers at once, but not before an attend that must not
+// see the entries, nor before an append that the attend must see.
+// CHECK-LABEL: func.func @late
+// CHECK:         kernel.reserve {{.*}} filled false
+// CHECK:         kernel.advance
+// CHECK:         kernel.advance
+// CHECK:         kernel.view
+// CHECK:         kernel.append {{.*}} @kv
+// CHECK:         kernel.attend {{.*}} @kv
+// CHECK:         kernel.reserve {{.*}} filled false
+// CHECK:         kernel.append {{.*}} @kv
+// CHECK:         kernel.view
+// CHECK:         kernel.attend {{.*}} @kv
+lariat.cache @kv layers(1) heads(1) dim(16) depths(2) : f32 policy(#lariat.union)
+func.func @late(%a: !lariat.rows<"a">, %x: tensor<?x16xf32, #lariat.of<"a">>)
+    -> (tensor<?x16xf32, #lariat.of<"a">>, tensor<?x16xf32, #lariat.of<"a">>) {
+  %deep = lariat.advance %a : !lariat.rows<"a">
+  %also = lariat.advance %deep : !lariat.rows<"a">
+  lariat.append @kv[0] %x, %x at %a : tensor<?x16xf32, #lariat.of<"a">>
+  %y = lariat.attend @kv[0] %x at %also heads(1) mask(<causal>) : tensor<?x16xf32, #lariat.of<"a">>
+  lariat.append @kv[0] %y, %x at %deep : tensor<?x16xf32, #lariat.of<"a">>
+  %z = lariat.attend @kv[0] %x at %also heads(1) mask(<causal>) : tensor<?x16xf32, #lariat.of<"a">>
+  return %y, %z : tensor<?x16xf32, #lariat.of<"a">>, tensor<?x16xf32, #lariat.of<"a">>
+}
