@@ -9,11 +9,15 @@ cd "$root"
 
 usage() {
   cat <<'EOF'
-usage: scripts/setup.sh [--preset NAME] [--no-dev] [--no-packages] [--with-torch]
+usage: scripts/setup.sh [--preset NAME] [--no-dev] [--no-packages] [--with-torch] [--with-public-model]
   --preset NAME   build preset of CMakePresets.json (default: release)
   --no-dev        leave out test tools and linters
   --no-packages   install no distribution packages: they are there already
   --with-torch    also install torch and transformers, for the tests that compare with them
+  --with-public-model
+                  also install a checkpoint that others made (93 MB), for the tests and the tutorial that run it
+  --try-public-model
+                  the same, and go on without it where it cannot be had
 EOF
 }
 
@@ -22,7 +26,7 @@ fail() {
   exit 1
 }
 
-preset=release dev=yes packages=yes torch=no
+preset=release dev=yes packages=yes torch=no public_model=no
 while (($#)); do
   case $1 in
     --preset)
@@ -34,6 +38,8 @@ while (($#)); do
     --no-dev) dev=no ;;
     --no-packages) packages=no ;;
     --with-torch) torch=yes ;;
+    --with-public-model) public_model=yes ;;
+    --try-public-model) public_model=try ;;
     -h | --help) usage && exit 0 ;;
     *) fail "unknown option '$1', see scripts/setup.sh --help" ;;
   esac
@@ -72,20 +78,33 @@ if [[ ! -x $venv/bin/python || $(cat "$venv/.folder" 2>/dev/null) != "$venv" ]] 
   echo "$venv" >"$venv/.folder"
 fi
 
-# install_requirements NAME: installs python/NAME.txt unless exactly this file was installed before.
+# install_requirements NAME [FLAG...]: installs python/NAME.txt unless exactly this file was installed before; false where
+# pip, which takes the flags, could not.
 install_requirements() {
   local file=python/$1.txt stamp=$venv/.$1 hash
   hash=$(sha256sum "$file" | cut -d ' ' -f 1)
   [[ $(cat "$stamp" 2>/dev/null) == "$hash" ]] && return
   echo "installing $file"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$file" ||
-    fail "pip could not install $file: its own message is above"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "${@:2}" -r "$file" || return
   echo "$hash" >"$stamp"
 }
 
-install_requirements requirements
-[[ $dev == yes ]] && install_requirements requirements-dev
-[[ $torch == yes ]] && install_requirements requirements-torch
+# require NAME [FLAG...]: the same, or the end.
+require() {
+  install_requirements "$@" || fail "pip could not install python/$1.txt: its own message is above"
+}
+
+require requirements
+[[ $dev == yes ]] && require requirements-dev
+[[ $torch == yes ]] && require requirements-torch
+case $public_model in
+  yes) require requirements-public --no-deps ;;
+  try)
+    # Soon clear without a network, where pip would try for minutes.
+    install_requirements requirements-public --no-deps --retries 1 --timeout 20 ||
+      echo "going on without the public checkpoint: its tests are skipped"
+    ;;
+esac
 
 # --- build ----------------------------------------------------------------------------------------------------------
 build=$root/build/$preset

@@ -26,7 +26,7 @@ while (($#)); do
   shift
 done
 
-if ! scripts/setup.sh --preset "$preset"; then
+if ! scripts/setup.sh --preset "$preset" --try-public-model; then
   echo "0 passed, 1 failed"
   exit 1
 fi
