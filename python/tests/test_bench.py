@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,10 +24,37 @@ from lariat.bench.report import headline, render
 from lariat.bench.shapes import SHAPES, Shape
 from lariat.bench.stored import config_of, tensors_of
 from lariat.bench.systems import Absent, start
+from lariat.bench.threads import list_cases, render_threads
 from lariat.errors import RuntimeFault
 from lariat.importer import import_checkpoint
 from tests import checkpoints
 from tests.command import Command
+
+# --- threads --------------------------------------------------------------------------------------------------------
+
+
+def test_threads_are_compared_with_those_that_are_as_many_as_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4, 5})
+    assert [(str(case), case.beside) for case in list_cases([2, 3, 8])] == [
+        ("1 thread", 0),
+        ("2 threads", 0),
+        ("3 threads", 2),
+        ("8 threads", 2),
+        ("2 threads beside a busy program", 1),
+        ("2 threads beside one on the first processor", 1),
+    ]
+
+
+def test_the_table_of_threads_has_medians() -> None:
+    cases = [
+        {"title": "1 thread", "beside": 0, "tokens_per_s": [9.0, 11.0, 10.0], "ratio": []},
+        {"title": "2 threads beside a busy program", "beside": 1, "tokens_per_s": [9.0] * 3, "ratio": [1.0, 0.8, 0.9]},
+    ]
+    measured = {"models": [{"artefact": "m.lariat", "cases": cases}], "processors": 2, "seconds": 1.0}
+    text = render_threads(measured, [])
+    assert "| 1 thread | 10.0 |  |  |" in text
+    assert "| 2 threads beside a busy program | 9.0 | 0.90 | 1 thread alone |" in text
+
 
 # --- shapes and checkpoints -----------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@
 #include "lariat/Runtime/Base/FloatingPoint.h"
 #include "lariat/Runtime/Threads/ThreadPool.h"
 
-#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <gtest/gtest.h>
@@ -33,29 +32,80 @@ TEST(ThreadPool, isSharedByNumberOfThreads) {
   EXPECT_NE(getPool(2), getPool(3));
 }
 
-TEST(ThreadPool, runsEachThreadOnceAndWaits) {
+/// What a task saw.
+struct Round {
+  std::vector<int> counts; ///< of each thread
+  int64_t numThreads = 0;
+};
+
+static void takePart(void *context, int64_t thread, int64_t numThreads, ThreadPool &) {
+  auto &round = *static_cast<Round *>(context);
+  ++round.counts[thread];
+  if (thread == 0)
+    round.numThreads = numThreads;
+}
+
+TEST(ThreadPool, runsEachThreadThatTakesPartOnceAndWaits) {
   for (int64_t numThreads : {1, 2, 3, 8}) {
     std::shared_ptr<ThreadPool> pool = getPool(numThreads);
-    std::vector<int> counts(numThreads);
-    for (int round = 0; round < 200; ++round) {
+    for (int number = 0; number < 200; ++number) {
+      Round round{.counts = std::vector<int>(numThreads)};
       ThreadPool::Lease lease(*pool);
-      pool->run(
-          [](void *context, int64_t thread, ThreadPool &) { ++(*static_cast<std::vector<int> *>(context))[thread]; },
-          &counts);
+      pool->run(takePart, &round);
+      ASSERT_GE(round.numThreads, 1);
+      ASSERT_LE(round.numThreads, numThreads);
+      for (int64_t thread = 0; thread < numThreads; ++thread)
+        ASSERT_EQ(round.counts[thread], thread < round.numThreads ? 1 : 0);
     }
-    for (int count : counts)
-      EXPECT_EQ(count, 200);
   }
 }
 
+/// Threads that take part in the next task.
+static int64_t countActive(ThreadPool &pool) {
+  Round round{.counts = std::vector<int>(pool.getNumThreads())};
+  ThreadPool::Lease lease(pool);
+  pool.run(takePart, &round);
+  return round.numThreads;
+}
+
+TEST(ThreadPool, usesNoMoreThreadsThanProcessors) {
+  cpu_set_t allowed;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
+  EXPECT_LE(countActive(*getPool(64)), CPU_COUNT(&allowed));
+}
+
+TEST(ThreadPool, followsTheProcessorsThatTheProcessMayUse) {
+  cpu_set_t before, one;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
+  if (CPU_COUNT(&before) < 2)
+    GTEST_SKIP() << "the process may use one processor only";
+  CPU_ZERO(&one);
+  for (int processor = 0; CPU_COUNT(&one) == 0; ++processor)
+    if (CPU_ISSET(processor, &before))
+      CPU_SET(processor, &one);
+  // A thread whose pool does not take all processors, so that nothing but the look at affinities decides.
+  std::thread([&] {
+    ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+    Expected<std::shared_ptr<ThreadPool>> pool = ThreadPool::get(7, /*pin=*/false);
+    ASSERT_TRUE(pool);
+    EXPECT_EQ(countActive(**pool), 1);
+    // The calling thread may use more from now on, which the pool notices at one of its looks.
+    ASSERT_EQ(sched_setaffinity(0, sizeof(before), &before), 0);
+    auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (countActive(**pool) == 1 && std::chrono::steady_clock::now() < end)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    EXPECT_GT(countActive(**pool), 1);
+  }).join();
+}
+
 /// Each thread writes its place, all meet, each reads its neighbour's.
-static void passOn(void *context, int64_t thread, ThreadPool &pool) {
+static void passOn(void *context, int64_t thread, int64_t numThreads, ThreadPool &pool) {
   auto &values = *static_cast<std::vector<int64_t> *>(context);
-  int64_t numThreads = pool.getNumThreads(), half = numThreads;
+  int64_t half = pool.getNumThreads();
   for (int round = 0; round < 100; ++round) {
     int64_t *mine = values.data() + (round % 2) * half, *other = values.data() + ((round + 1) % 2) * half;
     mine[thread] = other[(thread + 1) % numThreads] + 1;
-    pool.barrier();
+    pool.barrier(thread);
   }
 }
 
@@ -66,19 +116,16 @@ TEST(ThreadPool, barrierSeparates) {
     ThreadPool::Lease lease(*pool);
     pool->run(passOn, &values);
     for (int64_t thread = 0; thread < numThreads; ++thread)
-      EXPECT_EQ(values[numThreads + thread], 100);
+      EXPECT_TRUE(values[numThreads + thread] == 100 || (thread > 0 && values[numThreads + thread] == 0));
   }
 }
 
 TEST(ThreadPool, threadsComeBackAfterParking) {
   std::shared_ptr<ThreadPool> pool = getPool(3);
-  std::atomic<int> count = 0;
   for (int round = 0; round < 5; ++round) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    ThreadPool::Lease lease(*pool);
-    pool->run([](void *context, int64_t, ThreadPool &) { ++*static_cast<std::atomic<int> *>(context); }, &count);
+    EXPECT_GE(countActive(*pool), 1);
   }
-  EXPECT_EQ(count, 15);
 }
 
 TEST(ThreadPool, callersTakeTurns) {
@@ -88,10 +135,10 @@ TEST(ThreadPool, callersTakeTurns) {
     for (int round = 0; round < 50; ++round) {
       ThreadPool::Lease lease(*pool);
       pool->run(
-          [](void *context, int64_t thread, ThreadPool &pool) {
+          [](void *context, int64_t thread, int64_t, ThreadPool &pool) {
             if (thread == 0)
               ++*static_cast<int64_t *>(context);
-            pool.barrier();
+            pool.barrier(thread);
           },
           &count);
     }
@@ -120,15 +167,13 @@ TEST(ThreadPool, callerFindsItsAffinityAndModeAgain) {
   writeFloatingPoint(mode);
   ASSERT_EQ(sched_getaffinity(0, sizeof(after), &after), 0);
   EXPECT_TRUE(CPU_EQUAL(&before, &after));
-  if (CPU_COUNT(&before) >= 2) {
-    EXPECT_EQ(CPU_COUNT(&during), 1);
-  }
+  EXPECT_TRUE(CPU_COUNT(&during) == 1 || CPU_EQUAL(&during, &before));
 }
 
 TEST(ThreadPool, leasesNest) {
   std::shared_ptr<ThreadPool> two = getPool(2), three = getPool(3);
   int count = 0;
-  auto add = [](void *context, int64_t thread, ThreadPool &) {
+  auto add = [](void *context, int64_t thread, int64_t, ThreadPool &) {
     if (thread == 0)
       ++*static_cast<int *>(context);
   };
@@ -155,7 +200,7 @@ TEST(ThreadPool, printLaunchOverhead) {
     for (int repeat = 0; repeat < 5; ++repeat) {
       auto begin = std::chrono::steady_clock::now();
       for (int round = 0; round < rounds; ++round)
-        pool->run([](void *, int64_t, ThreadPool &) {}, nullptr);
+        pool->run([](void *, int64_t, int64_t, ThreadPool &) {}, nullptr);
       std::chrono::duration<double, std::micro> time = std::chrono::steady_clock::now() - begin;
       best = std::min(best, time.count() / rounds);
     }

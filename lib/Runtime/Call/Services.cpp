@@ -34,14 +34,14 @@ struct Launch {
 
 } // namespace
 
-static void runRecords(void *memory, int64_t thread, ThreadPool &pool) {
+static void runRecords(void *memory, int64_t thread, int64_t numThreads, ThreadPool &pool) {
   const auto &launch = *static_cast<const Launch *>(memory);
   const int64_t *record = launch.records;
   for (int64_t index = 0; index < launch.count; ++index, record += record[kNumWords]) {
-    reinterpret_cast<Kernel>(record[kKernel])(launch.call, record, thread, pool.getNumThreads());
+    reinterpret_cast<Kernel>(record[kKernel])(launch.call, record, thread, numThreads);
     bool isLast = index + 1 == launch.count; // the end of a task is a barrier anyway
     if ((record[kFlags] & abi::kBarrierAfter) && !isLast)
-      pool.barrier();
+      pool.barrier(thread);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <limits>
 #include <sched.h>
 #include <string>
+#include <string_view>
 
 using namespace lariat::runtime;
 
@@ -22,6 +23,13 @@ Affinity Affinity::read() {
   return affinity;
 }
 
+Affinity Affinity::readOf(pthread_t thread) {
+  Affinity affinity;
+  if (pthread_getaffinity_np(thread, sizeof(affinity.bits), reinterpret_cast<cpu_set_t *>(affinity.bits.data())) != 0)
+    affinity.bits = {};
+  return affinity;
+}
+
 Affinity Affinity::of(int processor) {
   Affinity affinity;
   affinity.bits[processor / kWordBits] = 1UL << processor % kWordBits;
@@ -30,6 +38,17 @@ Affinity Affinity::of(int processor) {
 
 bool Affinity::apply() const {
   return sched_setaffinity(/*pid=*/0, sizeof(bits), reinterpret_cast<const cpu_set_t *>(bits.data())) == 0;
+}
+
+bool Affinity::applyTo(pthread_t thread) const {
+  return pthread_setaffinity_np(thread, sizeof(bits), reinterpret_cast<const cpu_set_t *>(bits.data())) == 0;
+}
+
+Affinity Affinity::operator|(const Affinity &other) const {
+  Affinity both = *this;
+  for (size_t word = 0; word < bits.size(); ++word)
+    both.bits[word] |= other.bits[word];
+  return both;
 }
 
 bool Affinity::has(int processor) const { return (bits[processor / kWordBits] >> processor % kWordBits & 1) != 0; }
@@ -76,10 +95,35 @@ int64_t lariat::runtime::countCores(const ProcessorSet &allowed) {
   return std::ranges::count(shared, false);
 }
 
-int64_t lariat::runtime::readTimeQuota() {
-  std::ifstream file("/sys/fs/cgroup/cpu.max"); // "max 100000" or "200000 100000"
+/// A quota in one folder of a control group: processors' worth of time, rounded up, or a large number.
+static int64_t readQuotaOf(const std::string &folder) {
   int64_t quota = 0, period = 0;
-  if (file >> quota >> period && quota > 0 && period > 0)
-    return (quota + period - 1) / period;
-  return std::numeric_limits<int64_t>::max();
+  std::ifstream both(folder + "/cpu.max"); // "max 100000" or "200000 100000"
+  if (!(both >> quota >> period))
+    std::ifstream(folder + "/cpu.cfs_quota_us") >> quota, std::ifstream(folder + "/cpu.cfs_period_us") >> period;
+  return quota > 0 && period > 0 ? (quota + period - 1) / period : std::numeric_limits<int64_t>::max();
+}
+
+/// Whether a list as "cpu,cpuacct" names the controller that has quotas; version 2 has one empty list for all.
+static bool hasQuotas(std::string_view controllers) {
+  return controllers.empty() || ("," + std::string(controllers) + ",").find(",cpu,") != std::string::npos;
+}
+
+int64_t lariat::runtime::readTimeQuota(const std::string &groups, const std::string &mounts) {
+  int64_t least = std::numeric_limits<int64_t>::max();
+  std::ifstream file(groups); // lines as "0::/user.slice/a" and "4:cpu,cpuacct:/a"
+  for (std::string line; std::getline(file, line);) {
+    size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string::npos)
+      continue;
+    std::string controllers = line.substr(first + 1, second - first - 1);
+    if (!hasQuotas(controllers))
+      continue;
+    // A group is limited by those around it. In a container the root is the group itself.
+    std::string root = mounts + (controllers.empty() ? "" : "/" + controllers);
+    for (std::string path = line.substr(second + 1); !path.empty(); path.resize(path.rfind('/')))
+      least = std::min(least, readQuotaOf(root + path));
+    least = std::min(least, readQuotaOf(root));
+  }
+  return least;
 }

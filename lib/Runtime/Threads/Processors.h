@@ -7,6 +7,8 @@
 
 #include <array>
 #include <cstdint>
+#include <pthread.h>
+#include <string>
 #include <vector>
 
 namespace lariat::runtime {
@@ -19,12 +21,16 @@ class Affinity {
 public:
   /// Of the calling thread; empty where the system does not say.
   static Affinity read();
+  static Affinity readOf(pthread_t thread);
   static Affinity of(int processor);
 
   /// Whether the calling thread now runs there only.
   bool apply() const;
+  bool applyTo(pthread_t thread) const;
+  bool operator==(const Affinity &other) const = default;
   bool has(int processor) const;
   ProcessorSet list() const;
+  Affinity operator|(const Affinity &other) const;
 
 private:
   static constexpr int kMostProcessors = 8192;
@@ -36,8 +42,9 @@ private:
 ProcessorSet orderByCore(const ProcessorSet &allowed);
 /// How many cores these are.
 int64_t countCores(const ProcessorSet &allowed);
-/// Processors' worth of time that the process may use, rounded up; nothing to limit it: a large number.
-int64_t readTimeQuota();
+/// Processors' worth of time that the process may use by the control groups it is in, rounded up; nothing to limit it: a
+/// large number. `groups` lists the groups, `mounts` is where they are mounted.
+int64_t readTimeQuota(const std::string &groups = "/proc/self/cgroup", const std::string &mounts = "/sys/fs/cgroup");
 
 } // namespace lariat::runtime
 

@@ -83,6 +83,17 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     add_threads(speculation)
     _add_folder(speculation, "speculation.json, speculation.md and artefacts")
 
+    threads = commands.add_parser("threads", help="more threads than processors, and a busy program",
+                                  allow_abbrev=False)  # fmt: skip
+    threads.set_defaults(run=_threads_beside)
+    threads.add_argument("artefacts", metavar="ARTEFACT", type=Path, nargs="+", help="what to run")
+    threads.add_argument("--most", metavar="N,...", default="3,8,32",
+                         help="numbers of threads, separated by commas (default: 3,8,32)")  # fmt: skip
+    threads.add_argument("--rounds", metavar="N", type=number(1), default=5, help="rounds (default: 5)")
+    threads.add_argument("--seconds", metavar="N", type=float, default=2.0, help="of a turn (default: 2)")
+    threads.add_argument("--new-tokens", metavar="N", type=number(1), default=32, help="of a request (default: 32)")
+    _add_folder(threads, "threads.json and threads.md")
+
     model = commands.add_parser("model", help="measure a model beside peers and limits", allow_abbrev=False)
     model.set_defaults(run=_model)
     model.add_argument("plan", metavar="PLAN", help="a file, or the name of one in bench/configs")
@@ -254,6 +265,18 @@ def _speculation(options: argparse.Namespace) -> None:
     )
     text = render_speculation(measured, list(run_lines(about)))
     _write(options.output, "speculation", {"about": about, **measured}, text)
+    print(text, end="")
+
+
+def _threads_beside(options: argparse.Namespace) -> None:
+    from lariat.bench.about import describe_run, run_lines
+    from lariat.bench.threads import measure_threads, render_threads
+
+    most = _numbers(options.most, "--most")
+    about = describe_run(["lariat", *sys.argv[1:]])
+    measured = measure_threads(options.artefacts, most, options.rounds, options.seconds, options.new_tokens, _report)
+    text = render_threads(measured, list(run_lines(about)))
+    _write(options.output, "threads", {"about": about, **measured}, text)
     print(text, end="")
 
 
