@@ -6,11 +6,10 @@
 #include "lariat/Artefact/Version.h"
 #include "lariat/Compiler/Compile.h"
 #include "lariat/Support/Error.h"
+#include "lariat/Support/Files.h"
 #include "lariat/Support/Json.h"
-#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/SHA256.h"
 
 using namespace mlir;
 using namespace lariat;
@@ -46,14 +45,12 @@ static llvm::Error verifyFile(StringRef artefact, StringRef name, const json::Ob
   if (static_cast<int64_t>(status.getSize()) != *size)
     return makeError("file " + name + " of " + artefact + " has " + Twine(status.getSize()) + " bytes, expected " +
                      Twine(*size));
-  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
-  if (!buffer)
-    return makeError("cannot read " + path + ": " + buffer.getError().message());
-  std::string found =
-      llvm::toHex(llvm::SHA256::hash(llvm::arrayRefFromStringRef((*buffer)->getBuffer())), /*LowerCase=*/true);
-  if (found != *checksum)
-    return makeError("file " + name + " of " + artefact + " is damaged: its sha256 is " + found + ", expected " +
-                     *checksum);
+  llvm::Expected<FileSum> found = hashFile(path);
+  if (!found)
+    return found.takeError();
+  if (found->sha256 != *checksum)
+    return makeError("file " + name + " of " + artefact + " is damaged: its sha256 is " + found->sha256 +
+                     ", expected " + *checksum);
   return llvm::Error::success();
 }
 

@@ -12,13 +12,14 @@
 #include "lariat/Support/Files.h"
 #include "lariat/Support/Json.h"
 #include "llvm/ADT/SetVector.h"
-#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/SHA256.h"
 #include "llvm/Support/raw_ostream.h"
+
+#include <algorithm>
+#include <map>
 
 using namespace mlir;
 using namespace lariat;
@@ -39,32 +40,68 @@ static std::string joinPath(StringRef directory, StringRef name) {
 // Content
 //===----------------------------------------------------------------------===//
 
-static llvm::Error writeWeights(const Model &model, StringRef dtype, StringRef directory) {
-  if (!model.checkpoint)
-    return llvm::Error::success();
+/// Sums of files by their paths in the artefact.
+using FileSums = std::map<std::string, FileSum>;
+
+/// The values of a stored tensor in another type, piece by piece.
+static llvm::Error convertTensor(const StoredTensor &tensor, bool toBF16, llvm::raw_ostream &stream) {
+  constexpr int64_t kPieceSize = int64_t(1) << 16, kPiecesMapped = 256;
+  std::vector<float> values(kPieceSize);
+  std::vector<uint16_t> halves(toBF16 ? kPieceSize : 0);
+  int64_t count = tensor.getNumElements(), piece = 0;
+  for (int64_t first = 0; first < count; first += kPieceSize) {
+    MutableArrayRef<float> part = MutableArrayRef(values).take_front(std::min(kPieceSize, count - first));
+    readFloats(tensor, first, part);
+    if (toBF16)
+      std::transform(part.begin(), part.end(), halves.begin(), toBFloat);
+    stream.write(toBF16 ? reinterpret_cast<const char *>(halves.data()) : reinterpret_cast<const char *>(part.data()),
+                 part.size() * (toBF16 ? sizeof(uint16_t) : sizeof(float)));
+    if (++piece % kPiecesMapped == 0)
+      tensor.release();
+  }
+  tensor.release();
+  return llvm::Error::success();
+}
+
+/// The tensors that weights of a model name, in order.
+static llvm::SetVector<StringRef> listKeys(const Model &model) {
   llvm::SetVector<StringRef> keys;
   for (auto weight : model.module.get().getOps<WeightOp>())
     if (auto source = weight.getSource())
       for (StringAttr key : source->getKeys())
         keys.insert(key.getValue());
+  return keys;
+}
+
+static llvm::Error writeWeights(const Model &model, StringRef dtype, StringRef directory, FileSums &sums,
+                                Progress &progress) {
+  if (!model.checkpoint)
+    return llvm::Error::success();
+  bool toBF16 = dtype == "bf16";
   SafetensorsWriter writer;
-  for (StringRef key : keys) {
+  HashedFile *stream = nullptr;
+  for (StringRef key : listKeys(model)) {
     const StoredTensor *tensor = model.checkpoint->find(key);
-    llvm::Expected<std::vector<float>> values = readFloats(*tensor);
-    if (!values)
-      return values.takeError();
-    if (dtype == "bf16") {
-      for (float &value : *values)
-        value = roundToBFloat(value);
-      writer.addBFloats(key, tensor->shape, *values);
-    } else {
-      writer.addFloats(key, tensor->shape, std::move(*values));
-    }
+    writer.add(key, toBF16 ? "BF16" : "F32", tensor->shape, [&, tensor](llvm::raw_ostream &) {
+      progress.reach(stream->tell());
+      return stream->hasFailed() ? llvm::Error::success() : convertTensor(*tensor, toBF16, *stream);
+    });
   }
-  std::string weights = joinPath(directory, "weights");
+  std::string weights = joinPath(directory, "weights"), path = joinPath(weights, "model.safetensors");
   if (std::error_code code = fs::create_directory(weights, /*IgnoreExisting=*/false, fs::all_all))
     return makeError("cannot write " + weights + ": " + code.message());
-  return writer.write(joinPath(weights, "model.safetensors"));
+  llvm::Expected<std::unique_ptr<HashedFile>> file = HashedFile::create(path, writer.getNumBytes());
+  if (!file)
+    return file.takeError();
+  stream = file->get();
+  progress.begin("weights", writer.getNumBytes());
+  if (llvm::Error error = writer.write(*stream))
+    return error;
+  llvm::Expected<FileSum> sum = stream->finish();
+  if (!sum)
+    return sum.takeError();
+  sums["weights/model.safetensors"] = std::move(*sum);
+  return llvm::Error::success();
 }
 
 static llvm::Error writeModule(const Model &model, bool hasStoredWeights, StringRef directory) {
@@ -109,22 +146,19 @@ static llvm::Error copyVerbatim(const Model &model, StringRef directory) {
   return llvm::Error::success();
 }
 
-static std::string hash(ArrayRef<uint8_t> bytes) { return llvm::toHex(llvm::SHA256::hash(bytes), /*LowerCase=*/true); }
-
-/// Size and checksum of every file, by its path in the artefact.
-static llvm::Expected<json::Object> listFiles(StringRef directory) {
+/// Size and checksum of every file, by its path in the artefact. Those in `known` are not read again.
+static llvm::Expected<json::Object> listFiles(StringRef directory, const FileSums &known) {
   json::Object files;
   std::error_code code;
   for (fs::recursive_directory_iterator it(directory, code), end; !code && it != end; it.increment(code)) {
     if (it->type() == fs::file_type::directory_file)
       continue;
-    StringRef name = StringRef(it->path()).drop_front(directory.size() + 1);
-    auto buffer = llvm::MemoryBuffer::getFile(it->path(), /*IsText=*/false, /*RequiresNullTerminator=*/false);
-    if (!buffer)
-      return makeError("cannot read " + it->path() + ": " + buffer.getError().message());
-    ArrayRef<uint8_t> bytes((*buffer)->getBufferStart() ? llvm::arrayRefFromStringRef((*buffer)->getBuffer())
-                                                        : ArrayRef<uint8_t>());
-    files[name.str()] = json::Object{{"bytes", bytes.size()}, {"sha256", hash(bytes)}};
+    std::string name = StringRef(it->path()).drop_front(directory.size() + 1).str();
+    auto written = known.find(name);
+    llvm::Expected<FileSum> sum = written == known.end() ? hashFile(it->path()) : written->second;
+    if (!sum)
+      return sum.takeError();
+    files[name] = json::Object{{"bytes", sum->bytes}, {"sha256", sum->sha256}};
   }
   if (code)
     return makeError("cannot list " + directory + ": " + code.message());
@@ -133,26 +167,33 @@ static llvm::Expected<json::Object> listFiles(StringRef directory) {
 
 /// The weights in the form that the pipeline's code reads, and that code.
 static llvm::Error writePayload(const Model &model, const CompileOptions &options, const FastProgram *program,
-                                StringRef directory) {
+                                StringRef directory, FileSums &sums, Progress &progress) {
   if (!program)
-    return writeWeights(model, options.dtype, directory);
+    return writeWeights(model, options.dtype, directory, sums, progress);
   if (llvm::Error error = writeCode(*program, directory))
     return error;
-  return writePackedWeights(*program->kernels.module, *model.module, model.checkpoint ? &*model.checkpoint : nullptr,
-                            options.dtype == "bf16", joinPath(directory, kWeightsFile));
+  PackingSource source{*model.module, model.checkpoint ? &*model.checkpoint : nullptr, options.dtype == "bf16"};
+  llvm::Expected<FileSum> sum =
+      writePackedWeights(*program->kernels.module, source, joinPath(directory, kWeightsFile), progress);
+  if (!sum)
+    return sum.takeError();
+  sums[kWeightsFile.str()] = std::move(*sum);
+  return llvm::Error::success();
 }
 
 static llvm::Error writeContent(const Model &model, const CompileOptions &options, const FastProgram *program,
-                                StringRef directory, CompileStats &stats) {
+                                StringRef directory, CompileStats &stats, Progress &progress) {
   StageTimer timer(stats.seconds);
   if (llvm::Error error = writeModule(model, /*hasStoredWeights=*/!program, directory))
     return error;
-  if (llvm::Error error = writePayload(model, options, program, directory))
+  FileSums sums;
+  if (llvm::Error error = writePayload(model, options, program, directory, sums, progress))
     return error;
   timer.end("write weights");
+  progress.begin("checksums");
   if (llvm::Error error = copyVerbatim(model, directory))
     return error;
-  llvm::Expected<json::Object> files = listFiles(directory);
+  llvm::Expected<json::Object> files = listFiles(directory, sums);
   if (!files)
     return files.takeError();
   json::Object manifest = model.manifest;
@@ -164,11 +205,14 @@ static llvm::Error writeContent(const Model &model, const CompileOptions &option
     manifest["code"] = describeFast(*program, model.facts);
   }
   manifest["files"] = std::move(*files);
-  std::string text = llvm::formatv("{0:2}\n", json::Value(std::move(manifest))).str();
-  if (llvm::Error error = writeFile(joinPath(directory, "manifest.json"), text))
+  std::string path = joinPath(directory, "manifest.json");
+  if (llvm::Error error = writeFile(path, llvm::formatv("{0:2}\n", json::Value(std::move(manifest))).str()))
     return error;
   // The manifest has the checksums of all other files; its own stands beside it.
-  llvm::Error error = writeFile(joinPath(directory, "manifest.sha256"), hash(llvm::arrayRefFromStringRef(text)) + "\n");
+  llvm::Expected<FileSum> sum = hashFile(path);
+  if (!sum)
+    return sum.takeError();
+  llvm::Error error = writeFile(joinPath(directory, "manifest.sha256"), sum->sha256 + "\n");
   timer.end("checksums");
   return error;
 }
@@ -217,7 +261,7 @@ static llvm::Error publish(StringRef temporary, StringRef output) {
 }
 
 llvm::Error lariat::writeArtefact(const Model &model, const CompileOptions &options, const FastProgram *program,
-                                  CompileStats &stats) {
+                                  CompileStats &stats, Progress &progress) {
   SmallString<256> output(options.output), temporary;
   if (std::error_code code = fs::make_absolute(output))
     return makeError("cannot write " + options.output + ": " + code.message());
@@ -228,7 +272,7 @@ llvm::Error lariat::writeArtefact(const Model &model, const CompileOptions &opti
   fs::createUniquePath(output + ".tmp-%%%%%%", temporary, /*MakeAbsolute=*/false);
   if (std::error_code code = fs::create_directory(temporary, /*IgnoreExisting=*/false, fs::all_all))
     return makeError("cannot write " + output + ": " + code.message());
-  llvm::Error error = writeContent(model, options, program, temporary, stats);
+  llvm::Error error = writeContent(model, options, program, temporary, stats, progress);
   if (!error)
     error = publish(temporary, output);
   if (error)

@@ -256,10 +256,12 @@ llvm::Error lariat::verifyLowering(const Model &model) {
   return llvm::Error::success();
 }
 
-llvm::Error lariat::compile(const CompileOptions &options, MLIRContext *context, CompileReport &report) {
+llvm::Error lariat::compile(const CompileOptions &options, MLIRContext *context, CompileReport &report,
+                            Progress progress) {
   if (llvm::Error error = verifyOptions(options))
     return error;
   StageTimer timer(report.stats.seconds);
+  progress.begin("read");
   llvm::Expected<Model> model = readModel(options, context);
   if (!model)
     return model.takeError();
@@ -269,14 +271,15 @@ llvm::Error lariat::compile(const CompileOptions &options, MLIRContext *context,
   report.memory = formatMemory(model->facts);
   report.warnings = model->warnings;
   if (options.pipeline == "reference") {
+    progress.begin("kernels");
     if (llvm::Error error = verifyLowering(*model))
       return error;
     timer.end("verify lowering");
-    return writeArtefact(*model, options, /*program=*/nullptr, report.stats);
+    return writeArtefact(*model, options, /*program=*/nullptr, report.stats, progress);
   }
-  llvm::Expected<FastProgram> program = compileFast(*model, options, report.stats);
+  llvm::Expected<FastProgram> program = compileFast(*model, options, report.stats, progress);
   if (!program)
     return program.takeError();
   report.memory += formatFastMemory(*program, model->facts);
-  return writeArtefact(*model, options, &*program, report.stats);
+  return writeArtefact(*model, options, &*program, report.stats, progress);
 }

@@ -97,10 +97,10 @@ static llvm::Error lowerKernels(ModuleOp module, ModuleOp genericFunctions, cons
 
 namespace {
 
-/// A target on its way: its code is emitted on a thread while the next one is lowered.
+/// A target on its way: its code is emitted on a thread while the next one is lowered. What MLIR does is done on the main
+/// thread, whose context is not shared: the other one gets LLVM IR in a context of its own.
 struct Emission {
   const CPUTarget *target;
-  OwningOpRef<ModuleOp> module;
   std::future<llvm::Expected<MachineCode>> code;
 };
 
@@ -112,13 +112,18 @@ static llvm::Expected<Emission> startTarget(const CPUTarget &target, ModuleOp ge
   CompileStats::Target &figures = stats.targets.emplace_back();
   figures.isa = target.name;
   StageTimer timer(figures.seconds);
-  Emission emission{&target, cast<ModuleOp>(program.kernels.module.get()->clone()), {}};
-  if (llvm::Error error = lowerKernels(*emission.module, genericFunctions, target, program.sizes))
+  OwningOpRef<ModuleOp> module = cast<ModuleOp>(program.kernels.module.get()->clone());
+  if (llvm::Error error = lowerKernels(*module, genericFunctions, target, program.sizes))
     return std::move(error);
   timer.end("lower");
-  ModuleOp module = *emission.module;
-  emission.code = std::async(std::launch::async, [module, &target] { return emitObject(module, target); });
-  return emission;
+  llvm::Expected<TranslatedModule> translated = translateToLLVM(*module);
+  if (!translated)
+    return translated.takeError();
+  timer.end("translate");
+  auto emit = [translated = std::move(*translated), &target]() mutable {
+    return emitObject(std::move(translated), target);
+  };
+  return Emission{&target, std::async(std::launch::async, std::move(emit))};
 }
 
 /// Links what has been emitted. All targets are past code generation.
@@ -136,7 +141,8 @@ static llvm::Error finishTarget(const CPUTarget &target, MachineCode object, Fas
 }
 
 static llvm::Error compileTargets(ArrayRef<const CPUTarget *> targets, ModuleOp genericFunctions, FastProgram &program,
-                                  CompileStats &stats) {
+                                  CompileStats &stats, Progress &progress) {
+  progress.begin("code", static_cast<int64_t>(targets.size()));
   std::vector<Emission> emissions;
   llvm::Error error = llvm::Error::success();
   for (const CPUTarget *target : targets) {
@@ -154,6 +160,7 @@ static llvm::Error compileTargets(ArrayRef<const CPUTarget *> targets, ModuleOp 
       objects.push_back(std::move(*code));
     else
       error = joinErrors(std::move(error), code.takeError());
+    progress.reach(static_cast<int64_t>(objects.size()));
   }
   if (error)
     return makeError(StringRef(toString(std::move(error))).split('\n').first);
@@ -163,8 +170,9 @@ static llvm::Error compileTargets(ArrayRef<const CPUTarget *> targets, ModuleOp 
   return llvm::Error::success();
 }
 
-llvm::Expected<FastProgram> lariat::compileFast(const Model &model, const CompileOptions &options,
-                                                CompileStats &stats) {
+llvm::Expected<FastProgram> lariat::compileFast(const Model &model, const CompileOptions &options, CompileStats &stats,
+                                                Progress &progress) {
+  progress.begin("kernels");
   llvm::Expected<SmallVector<const CPUTarget *>> targets = selectTargets(options.targets);
   if (!targets)
     return targets.takeError();
@@ -180,7 +188,7 @@ llvm::Expected<FastProgram> lariat::compileFast(const Model &model, const Compil
     return genericFunctions.takeError();
   for (auto function : module.getOps<func::FuncOp>())
     program.sizes[function.getSymName().str()].arenaRowBytes = getCount(function, kernel::kArenaRowBytesAttr);
-  if (llvm::Error error = compileTargets(*targets, **genericFunctions, program, stats))
+  if (llvm::Error error = compileTargets(*targets, **genericFunctions, program, stats, progress))
     return std::move(error);
   return program;
 }

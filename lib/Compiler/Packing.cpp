@@ -9,6 +9,8 @@
 #include "lariat/Support/Error.h"
 #include "llvm/ADT/STLExtras.h"
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 
@@ -23,34 +25,70 @@ static void writeRaw(llvm::raw_ostream &stream, ArrayRef<T> values) {
   stream.write(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(T));
 }
 
-static uint16_t getHalf(float value) {
-  return static_cast<uint16_t>(std::bit_cast<uint32_t>(roundToBFloat(value)) >> 16);
-}
+/// Columns of a panel that are turned at a time: 16 rows of them stay in a core's own cache.
+static constexpr int64_t kTurnedColumns = 1024;
+/// Keeps the sixteen rows from lying in the same set of a cache.
+static constexpr int64_t kRowFilling = 16;
 
-void lariat::writePanels(llvm::raw_ostream &stream, ArrayRef<const float *> rows, int64_t width, bool isHalf) {
-  int64_t numLines = isHalf ? kernel::roundUp(width, 2) : width;
-  std::vector<float> panel(isHalf ? 0 : numLines * kPanelColumns);
-  std::vector<uint16_t> halfPanel(isHalf ? numLines * kPanelColumns : 0);
-  for (size_t first = 0; first < rows.size(); first += kPanelColumns) {
-    llvm::fill(panel, 0.0f);
-    llvm::fill(halfPanel, 0);
-    for (auto [column, row] : llvm::enumerate(rows.slice(first, std::min<size_t>(kPanelColumns, rows.size() - first))))
-      for (int64_t k = 0; k < width; ++k)
-        if (isHalf)
-          halfPanel[(k / 2 * kPanelColumns + column) * 2 + k % 2] = getHalf(row[k]);
-        else
-          panel[k * kPanelColumns + column] = row[k];
-    if (isHalf)
-      writeRaw(stream, ArrayRef(halfPanel));
-    else
-      writeRaw(stream, ArrayRef(panel));
+namespace {
+
+/// Sixteen rows of some columns, zero where there is no row, and the same by columns.
+struct PanelPiece {
+  std::array<std::array<float, kTurnedColumns + kRowFilling>, kPanelColumns> rows = {};
+  std::array<std::array<uint32_t, kTurnedColumns / 2 + kRowFilling>, kPanelColumns> pairs; ///< of bf16
+  std::array<uint32_t, kTurnedColumns * kPanelColumns> turned;
+
+  /// [columns][16] words of f32.
+  ArrayRef<uint32_t> turn(int64_t columns) {
+    for (int64_t k = 0; k < columns; ++k)
+      for (int64_t n = 0; n < kPanelColumns; ++n)
+        turned[k * kPanelColumns + n] = llvm::bit_cast<uint32_t>(rows[n][k]);
+    return ArrayRef(turned).take_front(columns * kPanelColumns);
+  }
+
+  /// [columns / 2][16] pairs of bf16; the value behind an odd number of columns is zero.
+  ArrayRef<uint32_t> turnPairs(int64_t columns) {
+    int64_t numPairs = kernel::roundUp(columns, 2) / 2;
+    for (int64_t n = 0; n < kPanelColumns; ++n)
+      for (int64_t k = 0; k < numPairs; ++k)
+        pairs[n][k] = toBFloat(rows[n][2 * k]) | uint32_t(toBFloat(rows[n][2 * k + 1])) << 16;
+    for (int64_t k = 0; k < numPairs; ++k)
+      for (int64_t n = 0; n < kPanelColumns; ++n)
+        turned[k * kPanelColumns + n] = pairs[n][k];
+    return ArrayRef(turned).take_front(numPairs * kPanelColumns);
+  }
+};
+
+} // namespace
+
+void lariat::writePanels(llvm::raw_ostream &stream, const RowSource &source, bool isHalf) {
+  auto piece = std::make_unique<PanelPiece>();
+  for (int64_t row = 0; row < source.numRows; row += kPanelColumns) {
+    int64_t numRows = std::min(kPanelColumns, source.numRows - row);
+    for (int64_t n = numRows; n < kPanelColumns; ++n)
+      piece->rows[n].fill(0.0f);
+    for (int64_t first = 0; first < source.width; first += kTurnedColumns) {
+      int64_t columns = std::min(kTurnedColumns, source.width - first);
+      for (int64_t n = 0; n < numRows; ++n) {
+        piece->rows[n][columns] = 0.0f; // behind an odd number of them
+        source.read(row + n, first, MutableArrayRef(piece->rows[n]).take_front(columns));
+      }
+      writeRaw(stream, isHalf ? piece->turnPairs(columns) : piece->turn(columns));
+    }
   }
 }
 
-void lariat::writeVector(llvm::raw_ostream &stream, ArrayRef<float> values) {
-  auto count = static_cast<int64_t>(values.size());
-  writeRaw(stream, values);
-  stream.write_zeros((kernel::roundUp(count, kPanelColumns) - count) * sizeof(float));
+void lariat::writeVectors(llvm::raw_ostream &stream, const RowSource &source) {
+  constexpr int64_t kPieceSize = 1 << 14;
+  std::vector<float> piece(std::min(source.width, kPieceSize));
+  for (int64_t row = 0; row < source.numRows; ++row) {
+    for (int64_t first = 0; first < source.width; first += kPieceSize) {
+      MutableArrayRef<float> part = MutableArrayRef(piece).take_front(std::min(kPieceSize, source.width - first));
+      source.read(row, first, part);
+      writeRaw(stream, ArrayRef<float>(part));
+    }
+    stream.write_zeros((kernel::roundUp(source.width, kPanelColumns) - source.width) * sizeof(float));
+  }
 }
 
 /// Rounded once from f64 to `angles`, then to f32, which holds every type of angles that models use.
@@ -100,60 +138,101 @@ void lariat::writeInline(llvm::raw_ostream &stream, DenseElementsAttr value) {
 
 namespace {
 
+/// The weights behind one op, whose rows lie one behind the other within each depth.
+class PackedValues {
+public:
+  static llvm::Expected<PackedValues> open(kernel::PackedOp op, const PackingSource &source);
+
+  int64_t getNumDepths() const { return numDepths; }
+  /// Row `row` of a depth, where rows have `width` values.
+  void readRow(int64_t depth, int64_t row, int64_t width, int64_t first, MutableArrayRef<float> values);
+  /// Values of a depth as one vector.
+  void readAll(int64_t depth, int64_t first, MutableArrayRef<float> values);
+
+private:
+  std::vector<WeightReader> readers;
+  int64_t numDepths = 1;
+};
+
 /// Writes one op after the other.
 class Packer {
 public:
-  Packer(ModuleOp model, const Checkpoint *checkpoint, bool roundWeights, llvm::raw_ostream &stream)
-      : model(model), checkpoint(checkpoint), roundWeights(roundWeights), stream(stream) {}
+  Packer(const PackingSource &source, HashedFile &file, Progress &progress)
+      : source(source), file(file), progress(progress) {}
 
   llvm::Error write(kernel::PackedOp op);
 
 private:
-  llvm::Error loadSources(kernel::PackedOp op);
-  /// The lines of one depth, of all sources one after the other.
-  std::vector<const float *> getLines(int64_t depth, int64_t width) const;
+  void writeDepth(kernel::PackedOp op, PackedValues &values, int64_t depth);
 
-  ModuleOp model;
-  const Checkpoint *checkpoint;
-  bool roundWeights;
-  llvm::raw_ostream &stream;
-  std::vector<std::vector<float>> sources;
-  int64_t numDepths = 1;
+  PackingSource source;
+  HashedFile &file;
+  Progress &progress;
 };
 
 } // namespace
 
-llvm::Error Packer::loadSources(kernel::PackedOp op) {
-  sources.clear();
-  numDepths = op.getDepths().value_or(1);
-  int64_t total = 0, expected = numDepths;
+llvm::Expected<PackedValues> PackedValues::open(kernel::PackedOp op, const PackingSource &source) {
+  PackedValues values;
+  values.numDepths = op.getDepths().value_or(1);
+  int64_t total = 0, expected = values.numDepths;
   for (int64_t size : op.getShape())
     expected *= size;
   for (StringAttr name : op.getSources().getAsRange<StringAttr>()) {
-    auto weight = model.lookupSymbol<WeightOp>(name);
+    auto weight = ModuleOp(source.model).lookupSymbol<WeightOp>(name);
     if (!weight)
       return makeError("packed data @" + op.getSymName() + " comes from the weight @" + name.getValue() +
                        ", which the module does not declare");
-    llvm::Expected<std::vector<float>> values = loadWeight(weight, checkpoint, roundWeights);
-    if (!values)
-      return values.takeError();
-    total += static_cast<int64_t>(values->size());
-    sources.push_back(std::move(*values));
+    llvm::Expected<WeightReader> reader = WeightReader::open(weight, source.checkpoint, source.roundWeights);
+    if (!reader)
+      return reader.takeError();
+    total += reader->getNumElements();
+    values.readers.push_back(std::move(*reader));
   }
-  if (total == expected)
-    return llvm::Error::success();
-  return makeError("packed data @" + op.getSymName() + " has " + Twine(expected) + " values, but its weights have " +
-                   Twine(total));
+  if (total != expected)
+    return makeError("packed data @" + op.getSymName() + " has " + Twine(expected) + " values, but its weights have " +
+                     Twine(total));
+  return values;
 }
 
-std::vector<const float *> Packer::getLines(int64_t depth, int64_t width) const {
-  std::vector<const float *> lines;
-  for (const std::vector<float> &source : sources) {
-    auto perDepth = static_cast<int64_t>(source.size()) / numDepths;
-    for (int64_t line = 0; line < perDepth / width; ++line)
-      lines.push_back(source.data() + depth * perDepth + line * width);
+void PackedValues::readRow(int64_t depth, int64_t row, int64_t width, int64_t first, MutableArrayRef<float> values) {
+  for (WeightReader &reader : readers) {
+    int64_t perDepth = reader.getNumElements() / numDepths, numRows = perDepth / width;
+    if (row < numRows)
+      return reader.read(depth * perDepth + row * width + first, values);
+    row -= numRows;
   }
-  return lines;
+}
+
+void PackedValues::readAll(int64_t depth, int64_t first, MutableArrayRef<float> values) {
+  for (WeightReader &reader : readers) {
+    int64_t perDepth = reader.getNumElements() / numDepths;
+    int64_t count = std::clamp<int64_t>(perDepth - first, 0, values.size());
+    if (count > 0)
+      reader.read(depth * perDepth + first, values.take_front(count));
+    values = values.drop_front(count);
+    first = std::max<int64_t>(first - perDepth, 0);
+  }
+}
+
+void Packer::writeDepth(kernel::PackedOp op, PackedValues &values, int64_t depth) {
+  ArrayRef<int64_t> shape = op.getShape();
+  if (op.getKind() == kernel::PackKind::Vector) {
+    auto read = [&](int64_t, int64_t first, MutableArrayRef<float> part) { values.readAll(depth, first, part); };
+    writeVectors(file, {/*numRows=*/1, shape.back(), read});
+    return;
+  }
+  auto read = [&](int64_t row, int64_t first, MutableArrayRef<float> part) {
+    if (first == 0 && row % kPanelColumns == 0)
+      progress.reach(file.tell());
+    if (!file.hasFailed())
+      values.readRow(depth, row, shape.back(), first, part);
+  };
+  RowSource rows{shape.front(), shape.back(), read};
+  if (op.getKind() == kernel::PackKind::Panels)
+    writePanels(file, rows, op.getType().isBF16());
+  else
+    writeVectors(file, rows);
 }
 
 llvm::Error Packer::write(kernel::PackedOp op) {
@@ -161,27 +240,14 @@ llvm::Error Packer::write(kernel::PackedOp op) {
     auto dense = dyn_cast<DenseElementsAttr>(*value);
     if (!dense)
       return makeError("packed data @" + op.getSymName() + " has a value that is no dense list");
-    writeInline(stream, dense);
+    writeInline(file, dense);
     return llvm::Error::success();
   }
-  if (llvm::Error error = loadSources(op))
-    return error;
-  int64_t width = op.getShape().back();
-  for (int64_t depth = 0; depth < numDepths; ++depth) {
-    if (op.getKind() == kernel::PackKind::Panels) {
-      writePanels(stream, getLines(depth, width), width, op.getType().isBF16());
-    } else if (op.getKind() == kernel::PackKind::Vectors) {
-      for (const float *line : getLines(depth, width))
-        writeVector(stream, ArrayRef(line, width));
-    } else {
-      std::vector<float> values;
-      for (const std::vector<float> &source : sources) {
-        size_t perDepth = source.size() / numDepths;
-        llvm::append_range(values, ArrayRef(source).slice(depth * perDepth, perDepth));
-      }
-      writeVector(stream, values);
-    }
-  }
+  llvm::Expected<PackedValues> values = PackedValues::open(op, source);
+  if (!values)
+    return values.takeError();
+  for (int64_t depth = 0; depth < values->getNumDepths() && !file.hasFailed(); ++depth)
+    writeDepth(op, *values, depth);
   return llvm::Error::success();
 }
 
@@ -191,39 +257,45 @@ static llvm::Error fillUpTo(llvm::raw_ostream &stream, int64_t offset) {
   auto place = static_cast<int64_t>(stream.tell());
   if (offset < place)
     return makeError("packed data at " + Twine(offset) + " overlaps with what ends at " + Twine(place));
-  stream.write_zeros(offset - place);
+  for (int64_t count; place < offset; place += count) { // write_zeros counts in 32 bits
+    count = std::min<int64_t>(offset - place, 1 << 20);
+    stream.write_zeros(count);
+  }
   return llvm::Error::success();
 }
 
-llvm::Error lariat::writePackedWeights(ModuleOp kernels, ModuleOp model, const Checkpoint *checkpoint,
-                                       bool roundWeights, StringRef path) {
-  std::error_code code;
-  llvm::raw_fd_ostream stream(path, code);
-  if (code)
-    return makeError("cannot write " + path + ": " + code.message());
-  stream.SetBufferSize(1 << 20);
+/// What lies in the file, in the order of places.
+static SmallVector<Operation *> listPacked(ModuleOp kernels) {
   SmallVector<Operation *> ops;
   for (Operation &op : kernels.getOps())
     if (isa<kernel::PackedOp, kernel::RopeTableOp>(op))
       ops.push_back(&op);
   llvm::sort(ops, [](Operation *a, Operation *b) { return getOffset(a) < getOffset(b); });
-  Packer packer(model, checkpoint, roundWeights, stream);
-  auto writeAll = [&]() -> llvm::Error {
-    for (Operation *op : ops) {
-      if (llvm::Error error = fillUpTo(stream, getOffset(op)))
-        return error;
-      if (auto table = dyn_cast<kernel::RopeTableOp>(op))
-        writeRopeTable(stream, table.getFrequencies(), table.getPositions(), table.getAngles(), table.getLineBytes());
-      else if (llvm::Error error = packer.write(cast<kernel::PackedOp>(op)))
-        return error;
-    }
-    return fillUpTo(stream, kernels->getAttrOfType<IntegerAttr>(kernel::kWeightBytesAttr).getInt());
-  };
-  llvm::Error error = writeAll();
-  stream.close();
-  code = stream.error();
-  stream.clear_error();
-  if (code && !error)
-    return makeError("cannot write " + path + ": " + code.message());
-  return error;
+  return ops;
+}
+
+llvm::Expected<FileSum> lariat::writePackedWeights(ModuleOp kernels, const PackingSource &source, StringRef path,
+                                                   Progress &progress) {
+  int64_t size = kernels->getAttrOfType<IntegerAttr>(kernel::kWeightBytesAttr).getInt();
+  llvm::Expected<std::unique_ptr<HashedFile>> created = HashedFile::create(path, size);
+  if (!created)
+    return created.takeError();
+  HashedFile &file = **created;
+  progress.begin("weights", size);
+  Packer packer(source, file, progress);
+  for (Operation *op : listPacked(kernels)) {
+    if (llvm::Error error = fillUpTo(file, getOffset(op)))
+      return std::move(error);
+    if (auto table = dyn_cast<kernel::RopeTableOp>(op))
+      writeRopeTable(file, table.getFrequencies(), table.getPositions(), table.getAngles(), table.getLineBytes());
+    else if (llvm::Error error = packer.write(cast<kernel::PackedOp>(op)))
+      return std::move(error);
+    progress.reach(file.tell());
+    if (file.hasFailed())
+      break;
+  }
+  if (!file.hasFailed())
+    if (llvm::Error error = fillUpTo(file, size))
+      return std::move(error);
+  return file.finish();
 }

@@ -17,16 +17,10 @@ using namespace lariat;
 /// A splat of any size is short to write, so inline values have a bound; larger ones belong into a checkpoint.
 static constexpr int64_t kMaxInlineElements = int64_t(1) << 28;
 
-namespace {
+/// Bytes of a checkpoint that a reader keeps mapped in memory.
+static constexpr int64_t kResidentBytes = int64_t(64) << 20;
 
-/// What one key of a source gives.
-struct Piece {
-  const StoredTensor *tensor;
-  int64_t firstRow, numRows; ///< range of the leading dimension
-  int64_t rowSize;           ///< elements per row
-};
-
-} // namespace
+using Piece = WeightReader::Piece;
 
 SmallVector<int64_t> lariat::getDataShape(WeightOp weight) {
   SmallVector<int64_t> shape;
@@ -103,71 +97,111 @@ static int64_t sourceRow(int64_t row, int64_t numRows, int64_t heads) {
   return head * width + (column < half ? 2 * column : 2 * (column - half) + 1);
 }
 
-static llvm::Error appendPiece(const Piece &piece, int64_t heads, std::vector<float> &values) {
-  llvm::Expected<std::vector<float>> stored = readFloats(*piece.tensor);
-  if (!stored)
-    return stored.takeError();
-  for (int64_t row = 0; row < piece.numRows; ++row) {
-    int64_t from = piece.firstRow + (heads ? sourceRow(row, piece.numRows, heads) : row);
-    values.insert(values.end(), stored->begin() + from * piece.rowSize, stored->begin() + (from + 1) * piece.rowSize);
-  }
-  return llvm::Error::success();
-}
-
-static llvm::Expected<std::vector<float>> readInline(WeightOp weight) {
+/// The inline value of a weight, if it is one that can be read.
+static llvm::Expected<DenseElementsAttr> findInline(WeightOp weight) {
   auto elements = dyn_cast<DenseElementsAttr>(*weight.getValue());
   if (!elements || !isa<FloatType>(elements.getElementType()))
     return makeError("weight @" + weight.getSymName() + " has an inline value that is no dense list of floats");
   if (elements.getNumElements() > kMaxInlineElements)
     return makeError("weight @" + weight.getSymName() + " has an inline value of " + Twine(elements.getNumElements()) +
                      " elements, expected at most " + Twine(kMaxInlineElements));
-  std::vector<float> values;
-  for (APFloat value : elements.getValues<APFloat>()) {
-    bool inexact = false;
-    value.convert(APFloat::IEEEsingle(), APFloat::rmNearestTiesToEven, &inexact);
-    values.push_back(value.convertToFloat());
+  return elements;
+}
+
+llvm::Expected<WeightReader> WeightReader::open(WeightOp weight, const Checkpoint *checkpoint, bool round) {
+  WeightReader reader;
+  reader.round = round;
+  if (weight.getValue()) {
+    llvm::Expected<DenseElementsAttr> elements = findInline(weight);
+    if (!elements)
+      return elements.takeError();
+    reader.inlined = *elements;
+    reader.numElements = elements->getNumElements();
+    return reader;
   }
-  return values;
+  llvm::Expected<SmallVector<Piece>> pieces = findPieces(weight, checkpoint);
+  if (!pieces)
+    return pieces.takeError();
+  for (const Piece &piece : *pieces) {
+    if (!isReadableAsFloats(piece.tensor->type))
+      return readFloats(*piece.tensor).takeError();
+    reader.numElements += piece.numRows * piece.rowSize;
+  }
+  reader.pieces = std::move(*pieces);
+  SourceAttr source = *weight.getSource();
+  reader.halvedHeads = source.getHalves();
+  if (FloatAttr scale = source.getScale())
+    reader.scale = static_cast<float>(scale.getValueAsDouble());
+  return reader;
+}
+
+void WeightReader::readStored(int64_t first, MutableArrayRef<float> values) const {
+  for (const Piece &piece : pieces) {
+    int64_t size = piece.numRows * piece.rowSize;
+    for (; first < size && !values.empty();) {
+      int64_t row = first / piece.rowSize, column = first % piece.rowSize, run = size - first;
+      if (halvedHeads) { // rows change places
+        row = sourceRow(row, piece.numRows, halvedHeads);
+        run = piece.rowSize - column;
+      }
+      run = std::min<int64_t>(run, values.size());
+      readFloats(*piece.tensor, (piece.firstRow + row) * piece.rowSize + column, values.take_front(run));
+      values = values.drop_front(run);
+      first += run;
+    }
+    first = std::max<int64_t>(first - size, 0);
+    if (values.empty())
+      return;
+  }
+}
+
+void WeightReader::readInline(int64_t first, MutableArrayRef<float> values) const {
+  if (inlined.getElementType().isF32()) {
+    std::copy_n(inlined.getValues<float>().begin() + first, values.size(), values.begin());
+    return;
+  }
+  auto element = inlined.getValues<APFloat>().begin() + first;
+  for (float &value : values) {
+    APFloat exact = *element;
+    bool inexact = false;
+    exact.convert(APFloat::IEEEsingle(), APFloat::rmNearestTiesToEven, &inexact);
+    value = exact.convertToFloat();
+    ++element;
+  }
+}
+
+void WeightReader::release() {
+  for (const Piece &piece : pieces)
+    piece.tensor->release();
+  bytesRead = 0;
+}
+
+void WeightReader::read(int64_t first, MutableArrayRef<float> values) {
+  if (inlined)
+    readInline(first, values);
+  else
+    readStored(first, values);
+  if (round)
+    for (float &value : values)
+      value = roundToBFloat(value);
+  if (scale)
+    for (float &value : values)
+      value *= *scale;
+  bytesRead += static_cast<int64_t>(values.size() * sizeof(float));
+  if (bytesRead > kResidentBytes)
+    release();
 }
 
 llvm::Error lariat::verifyWeight(WeightOp weight, const Checkpoint *checkpoint) {
-  if (weight.getValue())
-    return readInline(weight).takeError();
-  llvm::Expected<SmallVector<Piece>> pieces = findPieces(weight, checkpoint);
-  if (!pieces)
-    return pieces.takeError();
-  for (const Piece &piece : *pieces)
-    if (!isReadableAsFloats(piece.tensor->type))
-      return readFloats(*piece.tensor).takeError();
-  return llvm::Error::success();
-}
-
-static void roundAll(std::vector<float> &values) {
-  for (float &value : values)
-    value = roundToBFloat(value);
+  return WeightReader::open(weight, checkpoint).takeError();
 }
 
 llvm::Expected<std::vector<float>> lariat::loadWeight(WeightOp weight, const Checkpoint *checkpoint, bool round) {
-  if (weight.getValue()) {
-    llvm::Expected<std::vector<float>> values = readInline(weight);
-    if (values && round)
-      roundAll(*values);
-    return values;
-  }
-  llvm::Expected<SmallVector<Piece>> pieces = findPieces(weight, checkpoint);
-  if (!pieces)
-    return pieces.takeError();
-  SourceAttr source = *weight.getSource();
-  std::vector<float> values;
-  values.reserve(numElements(getDataShape(weight)));
-  for (const Piece &piece : *pieces)
-    if (llvm::Error error = appendPiece(piece, source.getHalves(), values))
-      return std::move(error);
-  if (round)
-    roundAll(values);
-  if (FloatAttr scale = source.getScale())
-    for (float &value : values)
-      value *= static_cast<float>(scale.getValueAsDouble());
+  llvm::Expected<WeightReader> reader = WeightReader::open(weight, checkpoint, round);
+  if (!reader)
+    return reader.takeError();
+  std::vector<float> values(reader->getNumElements());
+  reader->read(0, values);
   return values;
 }
 

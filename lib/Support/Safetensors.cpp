@@ -7,6 +7,7 @@
 #include "lariat/Support/Safetensors.h"
 
 #include "lariat/Support/Error.h"
+#include "lariat/Support/Files.h"
 #include "lariat/Support/Json.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -27,6 +28,8 @@ using namespace lariat;
 static constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 
 int64_t StoredTensor::getNumElements() const {
+  if (llvm::is_contained(shape, 0)) // other sizes may have any product
+    return 0;
   int64_t count = 1;
   for (int64_t size : shape)
     count *= size;
@@ -53,54 +56,55 @@ std::string lariat::formatShape(ArrayRef<int64_t> shape) {
 // Values
 //===----------------------------------------------------------------------===//
 
-float lariat::roundToBFloat(float value) {
-  uint32_t bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7fffffff) > 0x7f800000) // a NaN stays one
-    return std::bit_cast<float>((bits | 0x00400000) & 0xffff0000);
-  bits += 0x7fff + ((bits >> 16) & 1);
-  return std::bit_cast<float>(bits & 0xffff0000);
-}
-
+/// Exact, as every f16 value is one of f32: the exponent is moved by a multiplication, which serves subnormals too.
 static float widenHalf(uint16_t half) {
-  uint32_t sign = uint32_t(half & 0x8000) << 16, exponent = (half >> 10) & 31, fraction = half & 0x3ff;
-  if (exponent == 0) { // zero or subnormal: fraction * 2^-24 is exact
-    float value = static_cast<float>(fraction) * 0x1p-24f;
-    return sign ? -value : value;
-  }
-  if (exponent == 31)
-    return std::bit_cast<float>(sign | 0x7f800000 | (fraction << 13));
-  return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (fraction << 13));
+  float value = std::bit_cast<float>(uint32_t(half & 0x7fff) << 13) * 0x1p112f;
+  bool isFinite = (half & 0x7c00) != 0x7c00;
+  uint32_t bits = isFinite ? std::bit_cast<uint32_t>(value) : 0x7f800000 | (uint32_t(half & 0x3ff) << 13);
+  return std::bit_cast<float>(bits | uint32_t(half & 0x8000) << 16);
 }
 
 template <typename T, typename Convert>
-static std::vector<float> convertAll(ArrayRef<uint8_t> bytes, Convert convert) {
-  std::vector<float> values(bytes.size() / sizeof(T));
-  for (auto [index, value] : enumerate(values))
-    value = convert(support::endian::read<T, llvm::endianness::little>(bytes.data() + index * sizeof(T)));
-  return values;
+static void convertAll(const uint8_t *bytes, MutableArrayRef<float> values, Convert convert) {
+  for (size_t index = 0; index < values.size(); ++index)
+    values[index] = convert(support::endian::read<T, llvm::endianness::little>(bytes + index * sizeof(T)));
 }
 
 bool lariat::isReadableAsFloats(StringRef type) {
   return StringSwitch<bool>(type).Cases({"F32", "BF16", "F16", "F64", "I64", "I32"}, true).Default(false);
 }
 
-Expected<std::vector<float>> lariat::readFloats(const StoredTensor &tensor) {
-  ArrayRef<uint8_t> bytes = tensor.bytes;
+void lariat::readFloats(const StoredTensor &tensor, int64_t first, MutableArrayRef<float> values) {
   StringRef type = tensor.type;
+  const uint8_t *bytes = tensor.bytes.data() + first * getStoredTypeSize(type);
   if (type == "F32")
-    return convertAll<uint32_t>(bytes, [](uint32_t bits) { return std::bit_cast<float>(bits); });
-  if (type == "BF16")
-    return convertAll<uint16_t>(bytes, [](uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); });
-  if (type == "F16")
-    return convertAll<uint16_t>(bytes, widenHalf);
-  if (type == "F64")
-    return convertAll<uint64_t>(bytes, [](uint64_t bits) { return float(std::bit_cast<double>(bits)); });
-  if (type == "I64")
-    return convertAll<int64_t>(bytes, [](int64_t value) { return float(value); });
-  if (type == "I32")
-    return convertAll<int32_t>(bytes, [](int32_t value) { return float(value); });
-  return makeError(tensor.file + ": tensor '" + tensor.name + "' has type " + tensor.type +
-                   ", expected F32, BF16, F16, F64, I64 or I32");
+    convertAll<uint32_t>(bytes, values, [](uint32_t bits) { return std::bit_cast<float>(bits); });
+  else if (type == "BF16")
+    convertAll<uint16_t>(bytes, values, [](uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); });
+  else if (type == "F16")
+    convertAll<uint16_t>(bytes, values, widenHalf);
+  else if (type == "F64")
+    convertAll<uint64_t>(bytes, values, [](uint64_t bits) { return float(std::bit_cast<double>(bits)); });
+  else if (type == "I64")
+    convertAll<int64_t>(bytes, values, [](int64_t value) { return float(value); });
+  else if (type == "I32")
+    convertAll<int32_t>(bytes, values, [](int32_t value) { return float(value); });
+  else
+    llvm_unreachable("a type that is not readable as floats");
+}
+
+Expected<std::vector<float>> lariat::readFloats(const StoredTensor &tensor) {
+  if (!isReadableAsFloats(tensor.type))
+    return makeError(tensor.file + ": tensor '" + tensor.name + "' has type " + tensor.type +
+                     ", expected F32, BF16, F16, F64, I64 or I32");
+  std::vector<float> values(tensor.getNumElements());
+  readFloats(tensor, 0, values);
+  return values;
+}
+
+void StoredTensor::release() const {
+  if (isMapped)
+    releasePages(bytes);
 }
 
 //===----------------------------------------------------------------------===//
@@ -222,7 +226,8 @@ Error SafetensorsFile::parseTensor(StringRef name, const json::Value &value, Str
     return makeError(where + " has shape " + formatShape(*shape) + " of " + *type + ", that is " + Twine(size) +
                      " bytes, but its data_offsets span " + Twine(end - begin));
   ArrayRef<uint8_t> bytes(reinterpret_cast<const uint8_t *>(data.data()) + begin, size);
-  tensors.push_back({name.str(), type->str(), std::move(*shape), bytes, path});
+  bool isMapped = buffer->getBufferKind() == MemoryBuffer::MemoryBuffer_MMap;
+  tensors.push_back({name.str(), type->str(), std::move(*shape), bytes, path, isMapped});
   return Error::success();
 }
 

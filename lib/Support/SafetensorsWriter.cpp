@@ -14,41 +14,39 @@
 using namespace llvm;
 using namespace lariat;
 
-template <typename T>
-static std::vector<uint8_t> storeAll(ArrayRef<T> values) {
-  std::vector<uint8_t> bytes(values.size() * sizeof(T));
-  for (size_t index = 0; index < values.size(); ++index)
-    support::endian::write<T, llvm::endianness::little>(bytes.data() + index * sizeof(T), values[index]);
-  return bytes;
+uint64_t SafetensorsWriter::Entry::getNumBytes() const {
+  uint64_t size = getStoredTypeSize(type);
+  for (int64_t dimension : shape)
+    size *= dimension;
+  return size;
 }
 
-void SafetensorsWriter::add(StringRef name, StringRef type, ArrayRef<int64_t> shape, std::vector<uint8_t> bytes) {
-  entries.push_back({name.str(), type.str(), SmallVector<int64_t>(shape), std::move(bytes)});
+void SafetensorsWriter::add(StringRef name, StringRef type, ArrayRef<int64_t> shape, Content content) {
+  entries.push_back({name.str(), type.str(), SmallVector<int64_t>(shape), std::move(content)});
+}
+
+template <typename T>
+static SafetensorsWriter::Content storeAll(std::vector<T> values) {
+  static_assert(llvm::endianness::native == llvm::endianness::little, "safetensors files are little-endian");
+  return [values = std::move(values)](raw_ostream &stream) {
+    stream.write(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(T));
+    return Error::success();
+  };
 }
 
 void SafetensorsWriter::addFloats(StringRef name, ArrayRef<int64_t> shape, std::vector<float> values) {
-  std::vector<uint32_t> bits(values.size());
-  for (size_t index = 0; index < values.size(); ++index)
-    bits[index] = std::bit_cast<uint32_t>(values[index]);
-  add(name, "F32", shape, storeAll(ArrayRef(bits)));
+  add(name, "F32", shape, storeAll(std::move(values)));
 }
 
 void SafetensorsWriter::addInts(StringRef name, ArrayRef<int64_t> shape, std::vector<int32_t> values) {
-  add(name, "I32", shape, storeAll(ArrayRef(values)));
+  add(name, "I32", shape, storeAll(std::move(values)));
 }
 
-void SafetensorsWriter::addBFloats(StringRef name, ArrayRef<int64_t> shape, ArrayRef<float> values) {
-  std::vector<uint16_t> bits(values.size());
-  for (size_t index = 0; index < values.size(); ++index)
-    bits[index] = std::bit_cast<uint32_t>(values[index]) >> 16;
-  add(name, "BF16", shape, storeAll(ArrayRef(bits)));
-}
-
-Error SafetensorsWriter::write(StringRef path) const {
+std::string SafetensorsWriter::makeHeader() const {
   json::Object header;
-  int64_t offset = 0;
+  uint64_t offset = 0;
   for (const Entry &entry : entries) {
-    int64_t end = offset + static_cast<int64_t>(entry.bytes.size());
+    uint64_t end = offset + entry.getNumBytes();
     header[entry.name] = json::Object{
         {"dtype", entry.type}, {"shape", json::Array(entry.shape)}, {"data_offsets", json::Array{offset, end}}};
     offset = end;
@@ -56,21 +54,40 @@ Error SafetensorsWriter::write(StringRef path) const {
   std::string text;
   raw_string_ostream(text) << json::Value(std::move(header));
   text.append((8 - text.size() % 8) % 8, ' ');
+  char length[8];
+  support::endian::write64le(length, text.size());
+  return std::string(length, 8) + text;
+}
 
+uint64_t SafetensorsWriter::getNumBytes() const {
+  uint64_t size = makeHeader().size();
+  for (const Entry &entry : entries)
+    size += entry.getNumBytes();
+  return size;
+}
+
+Error SafetensorsWriter::write(raw_ostream &stream) const {
+  stream << makeHeader();
+  for (const Entry &entry : entries)
+    if (Error error = entry.content(stream))
+      return error;
+  return Error::success();
+}
+
+Error SafetensorsWriter::write(StringRef path) const {
   Expected<sys::fs::TempFile> temporary = sys::fs::TempFile::create(path + ".tmp-%%%%%%");
   if (!temporary)
     return makeError("cannot write " + path + ": " + toString(temporary.takeError()));
   raw_fd_ostream stream(temporary->FD, /*shouldClose=*/false);
-  char length[8];
-  support::endian::write64le(length, text.size());
-  stream << StringRef(length, 8) << text;
-  for (const Entry &entry : entries)
-    stream.write(reinterpret_cast<const char *>(entry.bytes.data()), entry.bytes.size());
+  Error failure = write(stream);
   stream.flush();
-  if (std::error_code code = stream.error()) {
-    stream.clear_error();
+  std::error_code code = stream.error();
+  stream.clear_error();
+  if (code && !failure)
+    failure = makeError("cannot write " + path + ": " + code.message());
+  if (failure) {
     consumeError(temporary->discard());
-    return makeError("cannot write " + path + ": " + code.message());
+    return failure;
   }
   if (Error error = temporary->keep(path))
     return makeError("cannot write " + path + ": " + toString(std::move(error)));

@@ -48,7 +48,7 @@ TABLE: dict[str, Layer] = dict(
     [
         # 0: no dialect anywhere below; a target description is data.
         _library("Artefact", (), "none"),
-        _library("Support", (), "llvm"),
+        _library("Support", ("Artefact",), "llvm"),
         _library(DESCRIPTION, (), "llvm"),
         # 1: the two levels of IR meet in one conversion only.
         _library(L_IR, ("Support",)),

@@ -7,7 +7,10 @@
 #include "lariat/Compiler/Dialects.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/raw_ostream.h"
+
+#include <csignal>
 
 namespace cl = llvm::cl;
 
@@ -36,10 +39,27 @@ static cl::opt<std::string> reportFile("report", cl::value_desc("FILE"),
                                        cl::cat(category));
 static cl::opt<bool> printMemory("print-memory", cl::desc("print the memory of caches, weights and calls"),
                                  cl::cat(category));
+static cl::opt<int> progressFd("progress-fd", cl::init(-1), cl::value_desc("N"),
+                               cl::desc("write progress to this file descriptor, as lines of JSON"), cl::cat(category));
 static cl::opt<bool> force("force", cl::desc("replace an artefact that is already there"), cl::cat(category));
+
+/// Writes {"stage": ..., "done": ..., "total": ...} for each report. A reader that is gone is none of ours.
+static lariat::Progress listenTo(int descriptor) {
+  if (descriptor < 0)
+    return lariat::Progress();
+  auto stream = std::make_shared<llvm::raw_fd_ostream>(descriptor, /*shouldClose=*/false, /*unbuffered=*/true);
+  return lariat::Progress([stream](const lariat::Progress::Report &report) {
+    llvm::json::Object line{{"stage", report.stage}, {"done", report.done}, {"total", report.total}};
+    std::string text;
+    llvm::raw_string_ostream(text) << llvm::json::Value(std::move(line)) << '\n';
+    *stream << text;
+    stream->clear_error();
+  });
+}
 
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
+  std::signal(SIGXFSZ, SIG_IGN); // a limit of file sizes is an error of the write that meets it
   cl::HideUnrelatedOptions(category);
   cl::SetVersionPrinter([](llvm::raw_ostream &os) { os << "lariat-compile " << lariat::kLariatVersion << '\n'; });
   cl::ParseCommandLineOptions(argc, argv, "Lariat compiler\n");
@@ -58,11 +78,12 @@ int main(int argc, char **argv) {
   // The linker, which compiles run in process, resets the command line.
   bool printsMemory = printMemory;
   std::string statsPath = reportFile;
+  lariat::Progress progress = listenTo(progressFd);
   mlir::DialectRegistry registry;
   lariat::registerDialects(registry);
   mlir::MLIRContext context(registry);
   lariat::CompileReport report;
-  llvm::Error error = lariat::compile(options, &context, report);
+  llvm::Error error = lariat::compile(options, &context, report, std::move(progress));
   for (const std::string &warning : report.warnings)
     llvm::errs() << "warning: " << warning << '\n';
   if (!error && !statsPath.empty())

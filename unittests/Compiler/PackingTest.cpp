@@ -28,11 +28,15 @@ std::vector<float> makeValues(int64_t count) {
   return values;
 }
 
-std::vector<const float *> getRows(const std::vector<float> &values, int64_t width) {
-  std::vector<const float *> rows;
-  for (size_t at = 0; at < values.size(); at += width)
-    rows.push_back(values.data() + at);
-  return rows;
+/// The panels of a matrix.
+std::string packPanels(const std::vector<float> &values, int64_t width, bool isHalf) {
+  auto read = [&](int64_t row, int64_t first, MutableArrayRef<float> part) {
+    llvm::copy(ArrayRef(values).slice(row * width + first, part.size()), part.begin());
+  };
+  std::string bytes;
+  llvm::raw_string_ostream stream(bytes);
+  writePanels(stream, {static_cast<int64_t>(values.size()) / width, width, read}, isHalf);
+  return bytes;
 }
 
 template <typename T>
@@ -60,8 +64,10 @@ protected:
   std::string write(StringRef text, bool round = false) {
     auto module = parseSourceString<ModuleOp>(text, ParserConfig(&context));
     EXPECT_TRUE(module);
-    if (llvm::Error error = writePackedWeights(*module, *module, nullptr, round, path))
-      return toString(std::move(error));
+    Progress progress;
+    llvm::Expected<FileSum> sum = writePackedWeights(*module, {*module, nullptr, round}, path, progress);
+    if (!sum)
+      return toString(sum.takeError());
     auto buffer = llvm::MemoryBuffer::getFile(path, false, false);
     return std::string((*buffer)->getBuffer());
   }
@@ -73,12 +79,9 @@ protected:
 } // namespace
 
 TEST(Panels, FloatsByPanelThenK) {
-  for (auto [rows, width] : {std::pair<int64_t, int64_t>{32, 5}, {17, 3}, {1, 1}, {16, 8}}) {
+  for (auto [rows, width] : {std::pair<int64_t, int64_t>{32, 5}, {17, 3}, {1, 1}, {16, 8}, {19, 2500}}) {
     std::vector<float> values = makeValues(rows * width);
-    std::string bytes;
-    llvm::raw_string_ostream stream(bytes);
-    writePanels(stream, getRows(values, width), width, /*isHalf=*/false);
-    std::vector<float> packed = readAs<float>(bytes);
+    std::vector<float> packed = readAs<float>(packPanels(values, width, /*isHalf=*/false));
     int64_t padded = (rows + 15) / 16 * 16;
     ASSERT_EQ(packed.size(), static_cast<size_t>(padded * width));
     for (int64_t n = 0; n < padded; ++n)
@@ -88,12 +91,9 @@ TEST(Panels, FloatsByPanelThenK) {
 }
 
 TEST(Panels, HalvesByPairsOfK) {
-  for (auto [rows, width] : {std::pair<int64_t, int64_t>{32, 6}, {18, 5}, {1, 1}}) {
+  for (auto [rows, width] : {std::pair<int64_t, int64_t>{32, 6}, {18, 5}, {1, 1}, {17, 2047}}) {
     std::vector<float> values = makeValues(rows * width);
-    std::string bytes;
-    llvm::raw_string_ostream stream(bytes);
-    writePanels(stream, getRows(values, width), width, /*isHalf=*/true);
-    std::vector<uint16_t> packed = readAs<uint16_t>(bytes);
+    std::vector<uint16_t> packed = readAs<uint16_t>(packPanels(values, width, /*isHalf=*/true));
     int64_t padded = (rows + 15) / 16 * 16, pairs = (width + 1) / 2;
     ASSERT_EQ(packed.size(), static_cast<size_t>(padded * pairs * 2));
     for (int64_t n = 0; n < padded; ++n)
@@ -104,11 +104,15 @@ TEST(Panels, HalvesByPairsOfK) {
   }
 }
 
-TEST(Vector, IsFilledUp) {
+TEST(Vectors, AreFilledUp) {
+  std::vector<float> values = makeValues(17);
+  auto read = [&](int64_t, int64_t first, MutableArrayRef<float> part) {
+    llvm::copy(ArrayRef(values).slice(first, part.size()), part.begin());
+  };
   std::string bytes;
   llvm::raw_string_ostream stream(bytes);
-  writeVector(stream, makeValues(17));
-  std::vector<float> packed = readAs<float>(bytes), values = makeValues(17);
+  writeVectors(stream, {/*numRows=*/1, /*width=*/17, read});
+  std::vector<float> packed = readAs<float>(bytes);
   ASSERT_EQ(packed.size(), 32u);
   for (size_t i = 0; i < 32; ++i)
     EXPECT_EQ(packed[i], i < 17 ? values[i] : 0.0f);

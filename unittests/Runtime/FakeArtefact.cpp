@@ -4,7 +4,7 @@
 
 #include "FakeArtefact.h"
 
-#include "Sha256.h"
+#include "lariat/Artefact/Sha256.h"
 #include "lariat/Artefact/Version.h"
 
 #include <cstdlib>
@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 #include <sstream>
 
+using namespace lariat;
 using namespace lariat::runtime;
 using nlohmann::json;
 
@@ -122,7 +123,7 @@ void FakeArtefact::writeManifest() const { write("manifest.json", manifest.dump(
 
 void FakeArtefact::list(const std::string &file) {
   std::string bytes = read(file);
-  Expected<std::string> sum = computeSha256(std::as_bytes(std::span(bytes)));
+  std::optional<std::string> sum = computeSha256(std::as_bytes(std::span(bytes)));
   ASSERT_TRUE(sum);
   manifest["files"][file] = {{"bytes", bytes.size()}, {"sha256", *sum}};
 }

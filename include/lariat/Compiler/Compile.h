@@ -8,6 +8,7 @@
 #include "lariat/Compiler/CompileStats.h"
 #include "lariat/Compiler/ModelFacts.h"
 #include "lariat/Compiler/Options.h"
+#include "lariat/Compiler/Progress.h"
 #include "lariat/Support/Safetensors.h"
 #include "mlir/IR/OwningOpRef.h"
 
@@ -40,7 +41,7 @@ struct FastProgram;
 /// Writes `options.output` through a sibling directory that takes its name at the end. `program` is null for the reference
 /// pipeline, whose artefacts hold weights as they are stored.
 llvm::Error writeArtefact(const Model &model, const CompileOptions &options, const FastProgram *program,
-                          CompileStats &stats);
+                          CompileStats &stats, Progress &progress);
 
 /// What compiling has to say.
 struct CompileReport {
@@ -50,7 +51,8 @@ struct CompileReport {
 };
 
 /// All of it.
-llvm::Error compile(const CompileOptions &options, mlir::MLIRContext *context, CompileReport &report);
+llvm::Error compile(const CompileOptions &options, mlir::MLIRContext *context, CompileReport &report,
+                    Progress progress);
 
 } // namespace lariat
 

@@ -45,7 +45,8 @@ struct FastProgram {
 llvm::Expected<llvm::SmallVector<const CPUTarget *>> selectTargets(llvm::StringRef choice);
 
 /// Forms, plans, lowers and emits. Fails where the model cannot be compiled as it is declared.
-llvm::Expected<FastProgram> compileFast(const Model &model, const CompileOptions &options, CompileStats &stats);
+llvm::Expected<FastProgram> compileFast(const Model &model, const CompileOptions &options, CompileStats &stats,
+                                        Progress &progress);
 
 /// The relocatable object of one target, which may be of another kind of machine.
 llvm::Expected<MachineCode> emitKernelObject(const KernelProgram &program, const CPUTarget &target);

@@ -5,19 +5,28 @@
 #ifndef LARIAT_COMPILER_PACKING_H
 #define LARIAT_COMPILER_PACKING_H
 
+#include "lariat/Compiler/Progress.h"
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
+#include "lariat/Support/Files.h"
 #include "lariat/Support/Safetensors.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace lariat {
 
-/// Rows of `width` values each as panels of 16 rows: [rows / 16][width][16] in f32, or [rows / 16][(width + 1) / 2][16][2]
-/// in bf16. What is missing in the last panel and pair is zero.
-void writePanels(llvm::raw_ostream &stream, llvm::ArrayRef<const float *> rows, int64_t width, bool isHalf);
+/// Gives the values of a matrix of `numRows` rows of `width`, from column `first` of row `row` on. Rows are asked for in
+/// groups of 16, from the first to the last column.
+struct RowSource {
+  int64_t numRows, width;
+  llvm::function_ref<void(int64_t row, int64_t first, llvm::MutableArrayRef<float> values)> read;
+};
 
-/// A vector, filled up to a multiple of 16 values with zeros.
-void writeVector(llvm::raw_ostream &stream, llvm::ArrayRef<float> values);
+/// Rows as panels of 16: [rows / 16][width][16] in f32, or [rows / 16][(width + 1) / 2][16][2] in bf16. What is missing in
+/// the last panel and pair is zero. Holds some 100 KiB, whatever the matrix.
+void writePanels(llvm::raw_ostream &stream, const RowSource &source, bool isHalf);
+
+/// Rows as vectors, each filled up to a multiple of 16 values with zeros.
+void writeVectors(llvm::raw_ostream &stream, const RowSource &source);
 
 /// Cosine and sine of position * frequency for each frequency, rounded to `angles`; lines start `lineBytes` apart.
 void writeRopeTable(llvm::raw_ostream &stream, llvm::ArrayRef<double> frequencies, int64_t positions, mlir::Type angles,
@@ -26,11 +35,17 @@ void writeRopeTable(llvm::raw_ostream &stream, llvm::ArrayRef<double> frequencie
 /// Elements of an inline value as a buffer has them, filled up to a multiple of 16.
 void writeInline(llvm::raw_ostream &stream, mlir::DenseElementsAttr value);
 
-/// Writes the file that the planned `kernel.packed` and `kernel.rope_table` ops of `kernels` describe. Their sources are
-/// weights of `model`. With `roundWeights` every stored value is rounded to bf16 first, as in an artefact with bf16 weights.
-/// One op at a time is held in memory.
-llvm::Error writePackedWeights(mlir::ModuleOp kernels, mlir::ModuleOp model, const Checkpoint *checkpoint,
-                               bool roundWeights, llvm::StringRef path);
+/// Where the values of packed weights come from.
+struct PackingSource {
+  mlir::ModuleOp model;         ///< declares the weights
+  const Checkpoint *checkpoint; ///< null where all are inline
+  bool roundWeights;            ///< every stored value is rounded to bf16 first, as in an artefact with bf16 weights
+};
+
+/// Writes the file that the planned `kernel.packed` and `kernel.rope_table` ops of `kernels` describe. Memory is bounded,
+/// whatever the sizes: values go from the mapped checkpoint to the file in pieces.
+llvm::Expected<FileSum> writePackedWeights(mlir::ModuleOp kernels, const PackingSource &source, llvm::StringRef path,
+                                           Progress &progress);
 
 } // namespace lariat
 

@@ -7,8 +7,10 @@
 
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
 #include "lariat/Support/Safetensors.h"
+#include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/BuiltinOps.h"
 
+#include <optional>
 #include <vector>
 
 namespace lariat {
@@ -16,8 +18,43 @@ namespace lariat {
 /// Shape of a weight's data: the number of depths first, where it is depth-indexed.
 llvm::SmallVector<int64_t> getDataShape(WeightOp weight);
 
-/// Row-major values of a weight in its data shape. `checkpoint` may be null if the weight is inline. Errors name the
-/// tensor, what was found and what is expected. With `round` stored values are rounded to bf16 before the source's scale.
+/// The row-major values of a weight in its data shape, read from the mapped checkpoint as they are asked for. Pages that
+/// were read are given up now and then, so that a weight of any size takes some 64 MiB.
+class WeightReader {
+public:
+  /// What one key of a source gives: a range of rows of a tensor.
+  struct Piece {
+    const StoredTensor *tensor;
+    int64_t firstRow, numRows; ///< range of the leading dimension
+    int64_t rowSize;           ///< elements per row
+  };
+
+  /// `checkpoint` may be null if the weight is inline. Errors name the tensor, what was found and what is expected. With
+  /// `round` values are rounded to bf16 before the source's scale.
+  static llvm::Expected<WeightReader> open(WeightOp weight, const Checkpoint *checkpoint, bool round = false);
+  WeightReader(WeightReader &&) = default;
+  ~WeightReader() { release(); }
+
+  int64_t getNumElements() const { return numElements; }
+  /// The values from element `first` on.
+  void read(int64_t first, llvm::MutableArrayRef<float> values);
+
+private:
+  WeightReader() = default;
+  void readStored(int64_t first, llvm::MutableArrayRef<float> values) const;
+  void readInline(int64_t first, llvm::MutableArrayRef<float> values) const;
+  void release();
+
+  llvm::SmallVector<Piece, 1> pieces; ///< one behind the other
+  mlir::DenseElementsAttr inlined;    ///< in place of pieces
+  int64_t numElements = 0;
+  int64_t halvedHeads = 0; ///< heads whose rotary pairs become halves; 0: none
+  std::optional<float> scale;
+  bool round = false;
+  int64_t bytesRead = 0; ///< since pages were given up
+};
+
+/// All values of a weight, as WeightReader reads them.
 llvm::Expected<std::vector<float>> loadWeight(WeightOp weight, const Checkpoint *checkpoint, bool round = false);
 
 /// Everything `loadWeight` checks, without reading a value.

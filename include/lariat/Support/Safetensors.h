@@ -10,10 +10,13 @@
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringRef.h"
+#include "llvm/ADT/bit.h"
 #include "llvm/Support/Error.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/raw_ostream.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,8 +30,11 @@ struct StoredTensor {
   llvm::SmallVector<int64_t> shape;
   llvm::ArrayRef<uint8_t> bytes;
   std::string file;
+  bool isMapped = false; ///< `bytes` are pages of the file, as those of all but tiny files are
 
   int64_t getNumElements() const;
+  /// Gives up the memory of what was read; it may be read again.
+  void release() const;
 };
 
 /// Bytes of one element of a safetensors type, 0 for a word that is none.
@@ -42,6 +48,9 @@ bool isReadableAsFloats(llvm::StringRef type);
 
 /// The values as f32: F64, F32, F16, BF16, I64 and I32. Errors name file and tensor.
 llvm::Expected<std::vector<float>> readFloats(const StoredTensor &tensor);
+
+/// The values from element `first` on, of a tensor whose type `isReadableAsFloats`.
+void readFloats(const StoredTensor &tensor, int64_t first, llvm::MutableArrayRef<float> values);
 
 /// One safetensors file, fully checked when opened.
 class SafetensorsFile {
@@ -84,26 +93,45 @@ private:
 /// Collects tensors of different names and writes them at once; a reader sees the old file or the whole new one.
 class SafetensorsWriter {
 public:
+  /// Writes the bytes of a tensor, as many as its shape and type say.
+  using Content = std::function<llvm::Error(llvm::raw_ostream &)>;
+
+  /// A tensor whose bytes are made when they are written. `type` is one that `getStoredTypeSize` knows.
+  void add(llvm::StringRef name, llvm::StringRef type, llvm::ArrayRef<int64_t> shape, Content content);
   void addFloats(llvm::StringRef name, llvm::ArrayRef<int64_t> shape, std::vector<float> values);
   void addInts(llvm::StringRef name, llvm::ArrayRef<int64_t> shape, std::vector<int32_t> values);
-  /// The upper halves of f32 values that are bf16 already.
-  void addBFloats(llvm::StringRef name, llvm::ArrayRef<int64_t> shape, llvm::ArrayRef<float> values);
 
   llvm::Error write(llvm::StringRef path) const;
+  /// The same bytes to a stream, which keeps its own errors.
+  llvm::Error write(llvm::raw_ostream &stream) const;
+  /// How many these are.
+  uint64_t getNumBytes() const;
 
 private:
   struct Entry {
     std::string name, type;
     llvm::SmallVector<int64_t> shape;
-    std::vector<uint8_t> bytes;
+    Content content;
+
+    uint64_t getNumBytes() const;
   };
-  void add(llvm::StringRef name, llvm::StringRef type, llvm::ArrayRef<int64_t> shape, std::vector<uint8_t> bytes);
+  std::string makeHeader() const;
 
   std::vector<Entry> entries;
 };
 
 /// The nearest bf16 value, ties to even, as f32.
-float roundToBFloat(float value);
+inline float roundToBFloat(float value) {
+  auto bits = llvm::bit_cast<uint32_t>(value);
+  uint32_t rounded = bits + 0x7fff + ((bits >> 16) & 1);
+  uint32_t quiet = bits | 0x00400000; // a NaN stays one
+  return llvm::bit_cast<float>(((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded) & 0xffff0000);
+}
+
+/// Its upper half, which is all of it.
+inline uint16_t toBFloat(float value) {
+  return static_cast<uint16_t>(llvm::bit_cast<uint32_t>(roundToBFloat(value)) >> 16);
+}
 
 } // namespace lariat
 

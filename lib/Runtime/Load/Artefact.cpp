@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Opens an artefact: manifest, then the object for this machine, then weights, then code. Nothing of it runs before
-// everything that was asked for has been compared with the manifest. Hashing weights reads them all, so a process does it
-// once for a file that has not changed since.
+// everything that was asked for has been compared with the manifest. Hashing weights reads them all, at 1 to 2 GB/s, so a
+// process does it once for a file that has not changed since; LoadOptions::verify leaves it out. It reads the file rather
+// than the mapping: a file of any size takes no more memory until a call touches its pages, which are the page cache's.
 
 #include "lariat/Runtime/Load/Artefact.h"
 
 #include "Files.h"
 #include "MappedCode.h"
-#include "Sha256.h"
+#include "lariat/Artefact/Sha256.h"
 #include "lariat/Runtime/Base/Features.h"
 
 #include <algorithm>
@@ -22,15 +23,16 @@ static constexpr int64_t kMostManifestBytes = int64_t(1) << 28;
 static constexpr const char *kManifestFile = "manifest.json";
 /// Written beside a manifest by compilers that do: the checksum of the manifest itself.
 static constexpr const char *kManifestSumFile = "manifest.sha256";
+static constexpr const char *kNoSha256 = "libcrypto cannot compute SHA-256";
 
 //===----------------------------------------------------------------------===//
 // Checking bytes
 //===----------------------------------------------------------------------===//
 
-static Status compareSum(std::span<const std::byte> bytes, const std::string &expected, const std::string &place) {
-  Expected<std::string> found = computeSha256(bytes);
+static Status compareSum(const std::optional<std::string> &found, const std::string &expected,
+                         const std::string &place) {
   if (!found)
-    return found.takeError();
+    return makeError(kNoSha256);
   if (*found != expected)
     return makeError(place, " is damaged: its SHA-256 is ", *found, ", the manifest says ", expected);
   return Status::success();
@@ -105,9 +107,9 @@ static Expected<Manifest> readManifest(const FileDescriptor &folder, const std::
   Expected<std::vector<std::byte>> bytes = readFile(file->descriptor, file->identity.bytes, place);
   if (!bytes)
     return bytes.takeError();
-  Expected<std::string> digest = computeSha256(*bytes);
+  std::optional<std::string> digest = computeSha256(*bytes);
   if (!digest)
-    return digest.takeError();
+    return makeError(kNoSha256);
   if (Status status = verifyManifestSum(folder, *digest, path))
     return status.takeError();
   Expected<Manifest> manifest = parseManifest(toText(*bytes), place);
@@ -157,7 +159,7 @@ static Expected<MappedCode> loadCode(const FileDescriptor &folder, const Manifes
   Expected<std::vector<std::byte>> bytes = readFile(opened->descriptor, opened->identity.bytes, place);
   if (!bytes)
     return bytes.takeError();
-  if (Status status = compareSum(*bytes, manifest.files.at(file).sha256, place))
+  if (Status status = compareSum(computeSha256(*bytes), manifest.files.at(file).sha256, place))
     return status.takeError();
   return MappedCode::load(*bytes, place);
 }
@@ -175,7 +177,10 @@ static Expected<MappedFile> mapWeights(const FileDescriptor &folder, const Manif
   const std::string &sum = manifest.files.at(file).sha256;
   if (!mapped || verify == Verify::Code || CheckedFiles::get().has(opened->identity, sum))
     return mapped;
-  if (Status status = compareSum(mapped->getBytes(), sum, place))
+  Expected<std::optional<std::string>> found = hashFile(opened->descriptor, opened->identity.bytes, place);
+  if (!found)
+    return found.takeError();
+  if (Status status = compareSum(*found, sum, place))
     return status.takeError();
   CheckedFiles::get().add(opened->identity, sum);
   return mapped;

@@ -4,6 +4,9 @@
 
 #include "Files.h"
 
+#include "lariat/Artefact/Sha256.h"
+
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -66,20 +69,43 @@ Expected<OpenFile> lariat::runtime::openBelow(const FileDescriptor &folder, cons
                   {facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtim.tv_sec, facts.st_mtim.tv_nsec}};
 }
 
-Expected<std::vector<std::byte>> lariat::runtime::readFile(const FileDescriptor &file, int64_t bytes,
-                                                           const std::string &place) {
-  std::vector<std::byte> content(bytes);
-  for (int64_t done = 0; done < bytes;) {
-    ssize_t count = pread(file.get(), content.data() + done, bytes - done, done);
+/// Fills `part` with what the file has from `offset` on; `total` bytes are expected of it in all.
+static Status readPart(const FileDescriptor &file, std::span<std::byte> part, int64_t offset, int64_t total,
+                       const std::string &place) {
+  while (!part.empty()) {
+    ssize_t count = pread(file.get(), part.data(), part.size(), offset);
     if (count < 0 && errno == EINTR)
       continue;
     if (count < 0)
       return makeSystemError("read", place, errno);
     if (count == 0)
-      return makeError(place, " ended after ", done, " bytes, expected ", bytes);
-    done += count;
+      return makeError(place, " ended after ", offset, " bytes, expected ", total);
+    part = part.subspan(count);
+    offset += count;
   }
+  return Status::success();
+}
+
+Expected<std::vector<std::byte>> lariat::runtime::readFile(const FileDescriptor &file, int64_t bytes,
+                                                           const std::string &place) {
+  std::vector<std::byte> content(bytes);
+  if (Status status = readPart(file, content, /*offset=*/0, bytes, place))
+    return status.takeError();
   return content;
+}
+
+Expected<std::optional<std::string>> lariat::runtime::hashFile(const FileDescriptor &file, int64_t bytes,
+                                                               const std::string &place) {
+  constexpr int64_t kPieceBytes = int64_t(1) << 20;
+  std::vector<std::byte> piece(std::min(bytes, kPieceBytes));
+  Sha256 sum;
+  for (int64_t done = 0; done < bytes; done += kPieceBytes) {
+    std::span<std::byte> part = std::span(piece).first(std::min(kPieceBytes, bytes - done));
+    if (Status status = readPart(file, part, done, bytes, place))
+      return status.takeError();
+    sum.update(part);
+  }
+  return sum.finish();
 }
 
 Expected<MappedFile> MappedFile::map(const FileDescriptor &file, int64_t bytes, const std::string &place) {

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -54,6 +55,9 @@ Expected<OpenFile> openBelow(const FileDescriptor &folder, const std::string &pa
 
 /// All bytes of a file that has `bytes` of them.
 Expected<std::vector<std::byte>> readFile(const FileDescriptor &file, int64_t bytes, const std::string &place);
+
+/// Digest of a file that has `bytes` bytes, read in pieces; nothing where libcrypto fails.
+Expected<std::optional<std::string>> hashFile(const FileDescriptor &file, int64_t bytes, const std::string &place);
 
 /// A file mapped read-only.
 class MappedFile {

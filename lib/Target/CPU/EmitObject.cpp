@@ -102,20 +102,36 @@ int64_t lariat::cpu::countCodeBytes(llvm::ArrayRef<char> bytes) {
   return total;
 }
 
+TranslatedModule::TranslatedModule(std::unique_ptr<llvm::LLVMContext> context, std::unique_ptr<llvm::Module> module)
+    : context(std::move(context)), module(std::move(module)) {}
+TranslatedModule::TranslatedModule(TranslatedModule &&) noexcept = default;
+TranslatedModule::~TranslatedModule() = default;
+
+llvm::Expected<TranslatedModule> lariat::translateToLLVM(ModuleOp llvmDialect) {
+  auto context = std::make_unique<llvm::LLVMContext>();
+  std::unique_ptr<llvm::Module> module = translateModuleToLLVMIR(llvmDialect, *context);
+  if (!module)
+    return makeError("the lowered module cannot be translated to LLVM IR");
+  return TranslatedModule(std::move(context), std::move(module));
+}
+
 llvm::Expected<MachineCode> lariat::emitObject(ModuleOp llvmDialect, const CPUTarget &target) {
+  llvm::Expected<TranslatedModule> translated = translateToLLVM(llvmDialect);
+  if (!translated)
+    return translated.takeError();
+  return emitObject(std::move(*translated), target);
+}
+
+llvm::Expected<MachineCode> lariat::emitObject(TranslatedModule translated, const CPUTarget &target) {
   MachineCode code;
   StageClock clock(code.seconds);
   auto machine = createMachine(target);
   if (!machine)
     return machine.takeError();
-  llvm::LLVMContext context;
-  std::unique_ptr<llvm::Module> module = translateModuleToLLVMIR(llvmDialect, context);
-  if (!module)
-    return makeError("the lowered module cannot be translated to LLVM IR");
+  llvm::Module *module = &translated.get();
   module->setTargetTriple((*machine)->getTargetTriple());
   module->setDataLayout((*machine)->createDataLayout());
   setLinkage(*module, target.vectorBits);
-  clock.lap("translate");
   if (llvm::Error error = runPasses(*module, machine->get(), kPasses))
     return std::move(error);
   // After the passes: they turn loops into calls of memory functions, and would drop what only the code generator calls.

@@ -11,9 +11,15 @@
 #include "llvm/Support/Compiler.h"
 #include "llvm/Support/Error.h"
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
+
+namespace llvm {
+class LLVMContext;
+class Module;
+} // namespace llvm
 
 namespace lariat {
 
@@ -31,7 +37,28 @@ inline constexpr llvm::StringLiteral kExportPrefix = "lariat_";
 /// reads and writes beyond its memory, and which only such a program can load.
 inline constexpr bool kSanitizesAddresses = LLVM_ADDRESS_SANITIZER_BUILD;
 
-/// A relocatable object. Rounding is that of the IR: nothing is fused, reassociated or contracted.
+/// A module of LLVM IR with a context of its own, which has nothing of MLIR and may go to another thread.
+class TranslatedModule {
+public:
+  TranslatedModule(std::unique_ptr<llvm::LLVMContext> context, std::unique_ptr<llvm::Module> module);
+  TranslatedModule(TranslatedModule &&) noexcept;
+  ~TranslatedModule();
+
+  llvm::Module &get() { return *module; }
+
+private:
+  std::unique_ptr<llvm::LLVMContext> context;
+  std::unique_ptr<llvm::Module> module;
+};
+
+/// From LLVM's dialect to LLVM IR.
+llvm::Expected<TranslatedModule> translateToLLVM(mlir::ModuleOp llvmDialect);
+
+/// A relocatable object. Rounding is that of the IR: nothing is fused, reassociated or contracted. Several may be emitted
+/// at a time.
+llvm::Expected<MachineCode> emitObject(TranslatedModule translated, const CPUTarget &target);
+
+/// Both, on this thread.
 llvm::Expected<MachineCode> emitObject(mlir::ModuleOp llvmDialect, const CPUTarget &target);
 
 /// A shared object from a relocatable one, without undefined symbols but those of the sanitizer. Errors name the symbol
