@@ -103,13 +103,46 @@ function(lariat_add_tool name)
   target_link_libraries(${name} PRIVATE ${ARG_LINK} MLIR LLVM)
 endfunction()
 
+# The same for the runtime: the standard library, and the JSON that manifests are read with.
+file(CONFIGURE OUTPUT ${LARIAT_BINARY_DIR}/RuntimePrecompiledHeaders.cpp CONTENT "")
+add_library(LariatRuntimePrecompiledHeaders OBJECT ${LARIAT_BINARY_DIR}/RuntimePrecompiledHeaders.cpp)
+find_package(nlohmann_json 3.10 REQUIRED)
+target_link_libraries(LariatRuntimePrecompiledHeaders PRIVATE nlohmann_json::nlohmann_json)
+target_compile_options(LariatRuntimePrecompiledHeaders PRIVATE ${LARIAT_RUNTIME_COMPILE_OPTIONS})
+target_precompile_headers(LariatRuntimePrecompiledHeaders PRIVATE
+  <algorithm>
+  <chrono>
+  <functional>
+  <map>
+  <memory>
+  <mutex>
+  <optional>
+  <set>
+  <span>
+  <string>
+  <string_view>
+  <unordered_map>
+  <variant>
+  <vector>
+  <nlohmann/json.hpp>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(LariatRuntimePrecompiledHeaders PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
+endif()
+
+# What every C++ target of the runtime shares: nothing of LLVM or MLIR is in its include path, so it cannot be used by
+# mistake.
+function(lariat_configure_runtime_target target)
+  target_include_directories(${target} PUBLIC ${LARIAT_SOURCE_DIR}/include ${LARIAT_BINARY_DIR}/include)
+  target_compile_options(${target} PRIVATE ${LARIAT_RUNTIME_COMPILE_OPTIONS})
+  target_precompile_headers(${target} REUSE_FROM LariatRuntimePrecompiledHeaders)
+endfunction()
+
 # lariat_add_runtime_library(NAME sources... [LINK_PUBLIC libs...] [LINK_PRIVATE libs...])
-# A library of the runtime: nothing of LLVM or MLIR is in its include path, so it cannot be used by mistake.
+# A library of the runtime.
 function(lariat_add_runtime_library name)
   cmake_parse_arguments(ARG "" "" "LINK_PUBLIC;LINK_PRIVATE" ${ARGN})
   add_library(${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
-  target_include_directories(${name} PUBLIC ${LARIAT_SOURCE_DIR}/include ${LARIAT_BINARY_DIR}/include)
-  target_compile_options(${name} PRIVATE ${LARIAT_RUNTIME_COMPILE_OPTIONS})
+  lariat_configure_runtime_target(${name})
   target_link_libraries(${name} PUBLIC ${ARG_LINK_PUBLIC} PRIVATE ${ARG_LINK_PRIVATE})
 endfunction()
 
@@ -118,12 +151,11 @@ endfunction()
 function(lariat_add_runtime_shared_library name)
   cmake_parse_arguments(ARG "" "OUTPUT_NAME;VERSION;EXPORTS" "LINK_PRIVATE" ${ARGN})
   add_library(${name} SHARED ${ARG_UNPARSED_ARGUMENTS})
-  target_include_directories(${name} PUBLIC ${LARIAT_SOURCE_DIR}/include ${LARIAT_BINARY_DIR}/include)
-  target_compile_options(${name} PRIVATE ${LARIAT_RUNTIME_COMPILE_OPTIONS})
+  lariat_configure_runtime_target(${name})
   target_link_libraries(${name} PRIVATE ${ARG_LINK_PRIVATE})
   target_link_options(${name} PRIVATE LINKER:--version-script=${CMAKE_CURRENT_SOURCE_DIR}/${ARG_EXPORTS})
   set_target_properties(${name} PROPERTIES OUTPUT_NAME ${ARG_OUTPUT_NAME} SOVERSION ${ARG_VERSION}
-    LINK_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_EXPORTS})
+    DEFINE_SYMBOL "" LINK_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_EXPORTS})
 endfunction()
 
 # lariat_add_runtime_tool(NAME sources... LINK libs...)
@@ -133,8 +165,10 @@ function(lariat_add_runtime_tool name)
   if(LARIAT_SANITIZE)
     target_sources(${name} PRIVATE ${LARIAT_SOURCE_DIR}/cmake/SanitizerOptions.cpp)
   endif()
-  target_include_directories(${name} PRIVATE ${LARIAT_SOURCE_DIR}/include ${LARIAT_BINARY_DIR}/include)
-  target_compile_options(${name} PRIVATE ${LARIAT_RUNTIME_COMPILE_OPTIONS})
+  lariat_configure_runtime_target(${name})
+  # As in lariat_add_tool.
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(${name} PRIVATE -fPIC)
   target_link_libraries(${name} PRIVATE ${ARG_LINK})
 endfunction()
 

@@ -35,7 +35,7 @@ while (($#)); do
 done
 [[ $tokens =~ ^[1-9][0-9]{0,3}$ ]] || fail "--tokens: '$tokens' is not a number from 1 to 9999"
 
-scripts/setup.sh --no-dev
+scripts/setup.sh --no-dev --targets lariat-tools
 
 lariat=build/release/bin/lariat
 folder=build/demo
@@ -85,22 +85,22 @@ text() {
     --color "$color" "$@"
 }
 
-title "1. Compile two trained models whose depth is a loop"
+title "1 of 7: Compile two trained models whose depth is a loop"
 for model in mor-expert ouro; do
   run compile "test/models/$model" -o "$folder/$model.lariat" --force --print-memory
 done
 "$lariat" compile test/models/mor-share -o "$folder/mor-share.lariat" --force
 
-title "2. What they are"
+title "2 of 7: What they are"
 for model in mor-expert ouro; do
   run info "$folder/$model.lariat"
 done
 
-title "3. The loop stays a loop: one body, whatever R is"
+title "3 of 7: The loop stays a loop: one body, whatever R is"
 say "mor-expert: the router keeps some rows at each loop step; only those run, and only they enter the cache."
 loop_of "$folder/mor-expert.lariat/model.mlir"
 
-title "4. KV bytes by policy, measured on one generated text each"
+title "4 of 7: KV bytes by policy, measured on one generated text each"
 kv_bytes() {
   local label=$1
   shift
@@ -113,7 +113,7 @@ kv_bytes "ouro:       own slots, all rows run 4 loop steps" ouro
 kv_bytes "ouro:       exit at 0.5, deepest entry is read" ouro --exit-threshold 0.5
 kv_bytes "ouro:       exit at 0.5, missing entries computed" ouro --exit-threshold 0.5 --missing compute
 
-title "5. Text, each token coloured by the loop steps it took"
+title "5 of 7: Text, each token coloured by the loop steps it took"
 say "mor-expert, temperature 0.7:"
 text mor-expert --max-new-tokens "$tokens" --summary 2>&1
 
@@ -121,14 +121,14 @@ say ""
 say "ouro, exit threshold 0.7:"
 text ouro --max-new-tokens "$tokens" --exit-threshold 0.7 --summary 2>&1
 
-title "6. The same prompt at R = 1, 2, 3, 4 loop steps: one artefact, R is an argument"
+title "6 of 7: The same prompt at R = 1, 2, 3, 4 loop steps: one artefact, R is an argument"
 for loops in 1 2 3 4; do
   printf 'R = %s  ' "$loops"
   text ouro --max-new-tokens 72 --loops "$loops" --color never | tr '\n' ' '
   echo
 done
 
-title "7. Your own model"
+title "7 of 7: Your own model"
 say "A directory with config.json, safetensors and tokenizer.json (families: README.md):"
 say ""
 say "  $PWD/$lariat compile DIR -o model.lariat && \\"

@@ -9,8 +9,11 @@ cd "$root"
 
 usage() {
   cat <<'EOF'
-usage: scripts/setup.sh [--preset NAME] [--no-dev] [--no-packages] [--with-torch] [--with-public-model]
+usage: scripts/setup.sh [--preset NAME] [--targets LIST] [--no-dev] [--no-packages] [--with-torch]
+                        [--with-public-model]
   --preset NAME   build preset of CMakePresets.json (default: release)
+  --targets LIST  what to build, separated by commas (default: everything); `lariat-tools` is what compiling and
+                  running models takes: no tests, benchmarks, reference path or language server
   --no-dev        leave out test tools and linters
   --no-packages   install no distribution packages: they are there already
   --with-torch    also install torch and transformers, for the tests that compare with them
@@ -26,7 +29,7 @@ fail() {
   exit 1
 }
 
-preset=release dev=yes packages=yes torch=no public_model=no
+preset=release targets=() dev=yes packages=yes torch=no public_model=no
 while (($#)); do
   case $1 in
     --preset)
@@ -35,6 +38,12 @@ while (($#)); do
       shift
       ;;
     --preset=*) preset=${1#*=} ;;
+    --targets)
+      (($# > 1)) || fail "--targets needs a list"
+      IFS=, read -r -a targets <<<"$2"
+      shift
+      ;;
+    --targets=*) IFS=, read -r -a targets <<<"${1#*=}" ;;
     --no-dev) dev=no ;;
     --no-packages) packages=no ;;
     --with-torch) torch=yes ;;
@@ -133,15 +142,36 @@ if [[ ! -f $build/build.ninja || $(cat "$build/.configured" 2>/dev/null) != "$wa
     fail "cmake could not configure the preset '$preset': its own message is above"
   }
   echo "$wanted" >"$build/.configured"
+elif grep -q '^GTest_DIR:.*NOTFOUND' "$build/CMakeCache.txt" && [[ $dev == yes ]]; then
+  # googletest came after a build without tests, such as that of scripts/demo.sh.
+  cmake "$build" >"$build/configure.log" 2>&1 || fail "cmake could not configure again: see build/$preset/configure.log"
 fi
 
 # One compiler per core, but no more than memory allows: a file that uses MLIR takes about 1.5 GiB.
 jobs=$(nproc)
 memory_jobs=$(awk '/^MemAvailable:/ {print int($2 / 1572864)}' /proc/meminfo 2>/dev/null || echo "$jobs")
 ((memory_jobs < jobs)) && jobs=$((memory_jobs > 1 ? memory_jobs : 1))
-# Lines that say nothing was to be done are no news.
-ninja -C "$build" -j "$jobs" |
-  sed -u -e '/^ninja: Entering directory/d' -e '/Re-checking globbed/d' -e '/^ninja: no work to do/d' ||
+# clock SECONDS: as minutes and seconds.
+clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
+
+# show_progress: reads ninja's output and prints what is not a step. On a terminal, one line says how far the build is.
+show_progress() {
+  local line step=0 steps now started=$SECONDS clear=''
+  [[ -t 1 ]] && clear=$'\r\e[K'
+  while IFS= read -r line; do
+    if [[ $line =~ ^@([0-9]+)/([0-9]+)@ ]]; then
+      ((step)) || [[ -n $clear ]] || echo "building: ${BASH_REMATCH[2]} steps"
+      step=${BASH_REMATCH[1]} steps=${BASH_REMATCH[2]} now=$((SECONDS - started))
+      [[ -z $clear ]] || printf '%sbuilding: step %d of %d, %s gone, about %s left' "$clear" "$step" "$steps" \
+        "$(clock "$now")" "$(clock $((now * (steps - step) / step)))"
+    elif [[ $line != "ninja: Entering directory"* && $line != "ninja: no work to do"* && $line != *"Re-checking globbed"* ]]; then
+      printf '%s%s\n' "$clear" "$line"
+    fi
+  done
+  ((step == 0)) || printf '%sbuilt: %d steps in %s\n' "$clear" "$step" "$(clock $((SECONDS - started)))"
+}
+
+NINJA_STATUS='@%f/%t@ ' ninja -C "$build" -j "$jobs" "${targets[@]}" | show_progress ||
   fail "the build of the preset '$preset' failed: the compiler's message is above"
 
 # --- launcher -------------------------------------------------------------------------------------------------------
