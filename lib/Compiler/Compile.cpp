@@ -281,5 +281,6 @@ llvm::Error lariat::compile(const CompileOptions &options, MLIRContext *context,
   if (!program)
     return program.takeError();
   report.memory += formatFastMemory(*program, model->facts);
+  report.calls = formatCallMemory(*program);
   return writeArtefact(*model, options, &*program, report.stats, progress);
 }

@@ -6,6 +6,7 @@
 
 #include "lariat/Artefact/Abi.h"
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -195,6 +196,14 @@ json::Object lariat::describeFast(const FastProgram &program, const ModelFacts &
                       {"traits", describeTraits(facts)}};
 }
 
+static std::string formatSizes(const EntrySizes &sizes) {
+  std::string text;
+  llvm::raw_string_ostream(text) << sizes.arenaRowBytes << " bytes per row, rows rounded up to " << abi::kRowPadding
+                                 << "; " << sizes.cells * 8 << " bytes of cells; " << sizes.scratchBytes
+                                 << " bytes of scratch per thread";
+  return text;
+}
+
 std::string lariat::formatFastMemory(const FastProgram &program, const ModelFacts &facts) {
   std::string text;
   llvm::raw_string_ostream os(text);
@@ -210,11 +219,23 @@ std::string lariat::formatFastMemory(const FastProgram &program, const ModelFact
   }
   os << "page pool: at most " << pool << " bytes for a sequence of " << context << " tokens\n";
   os << "weights: " << program.weightBytes << " bytes, mapped from " << kWeightsFile << "\n";
+  // One line per function of the contract, whatever modes and missing modes it is compiled for.
+  llvm::MapVector<StringRef, EntrySizes> largest;
   for (const EntryFacts &entry : program.kernels.entries) {
-    EntrySizes sizes = getSizes(program, entry);
-    os << "call of " << describe(entry) << ": " << sizes.arenaRowBytes << " bytes per row, rows rounded up to "
-       << abi::kRowPadding << "; " << sizes.cells * 8 << " bytes of cells; " << sizes.scratchBytes
-       << " bytes of scratch per thread\n";
+    EntrySizes sizes = getSizes(program, entry), &most = largest[entry.name];
+    most.arenaRowBytes = std::max(most.arenaRowBytes, sizes.arenaRowBytes);
+    most.cells = std::max(most.cells, sizes.cells);
+    most.scratchBytes = std::max(most.scratchBytes, sizes.scratchBytes);
   }
+  for (const auto &[name, sizes] : largest)
+    os << "call of " << name << ": at most " << formatSizes(sizes) << "\n";
+  return text;
+}
+
+std::string lariat::formatCallMemory(const FastProgram &program) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  for (const EntryFacts &entry : program.kernels.entries)
+    os << "call of " << describe(entry) << ": " << formatSizes(getSizes(program, entry)) << "\n";
   return text;
 }

@@ -303,6 +303,14 @@ def _add_compile(parser: argparse.ArgumentParser) -> None:
         help="ISAs of the fast pipeline, separated by commas, 'native' or 'all' (default: all of this kind of machine)",
     )
     parser.add_argument("--print-memory", action="store_true", help="print bytes of caches, weights and calls")
+    # An option of its own: an optional value would take the positional that follows `--print-memory`.
+    parser.add_argument(
+        "--print-memory=all",
+        dest="print_memory",
+        action="store_const",
+        const="all",
+        help="the same, with calls of every mode that a request may pick",
+    )
     parser.add_argument(
         "--report", metavar="FILE", type=Path, help="write seconds per stage and bytes of code, as JSON"
     )

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from lariat._process import find_tool, one_line_of, read_diagnostics, status_text
 from lariat.artefact import Artefact
@@ -39,7 +40,8 @@ class CompileOptions:
         pipeline: `reference`, naive lowering by upstream patterns, or `fast`, fused kernels for each target.
         target: of the fast pipeline: ISAs separated by commas, `native` (the best that this machine runs) or `all`; all
             that run on machines of this kind where none is given.
-        print_memory: print bytes of keys and values, and of the fast pipeline's weights and calls, on standard output.
+        print_memory: print bytes of keys and values, and of the fast pipeline's weights and calls, on standard output;
+            `"all"` prints calls of every mode that a request may pick, not only the largest.
         report: JSON file to write with seconds per stage and bytes of code.
         force: replace an artefact that is there.
     """
@@ -53,7 +55,7 @@ class CompileOptions:
     pipeline: str = DEFAULT_PIPELINE
     target: str | None = None
     report: Path | None = None
-    print_memory: bool = False
+    print_memory: bool | Literal["all"] = False
     force: bool = False
 
 
@@ -107,7 +109,8 @@ def _run(source: Path, target: Path, options: CompileOptions, weights: Path | No
         command += ["--target", options.target]
     if options.report is not None:
         command += ["--report", options.report]
-    command += ["--print-memory"] if options.print_memory else []
+    if options.print_memory:
+        command += ["--print-memory=all" if options.print_memory == "all" else "--print-memory"]
     command += ["--force"] if options.force else []
     output = None if options.print_memory else subprocess.DEVNULL
     try:

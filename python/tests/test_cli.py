@@ -278,8 +278,6 @@ def test_compile_from_ir_and_replace(real: Command) -> None:
     real.ok("import", fakes.MODELS / "mor-expert", "-o", "mor.mlir")
     assert "lariat.recur" in (real.folder / "mor.mlir").read_text()
     assert "--force" in real.fails("compile", "mor.mlir", "-o", "mor.lariat")
-    table = real.ok("compile", "mor.mlir", "-o", "mor.lariat", "--force", "--print-memory")
-    assert "bytes" in table
     assert re.search(r"^family +mor \(decoder\)$", real.ok("info", "mor.lariat"), re.M)
 
 
@@ -295,6 +293,17 @@ def test_compile_for_targets(real: Command) -> None:
     other = ("--pipeline", "reference", "--target", "all")
     assert "--target is of the fast" in real.fails("compile", checkpoint, "-o", "no.lariat", *other)
     assert not (real.folder / "no.lariat").exists()
+
+
+def test_the_memory_table_fits_a_screen_and_has_the_rest_on_request(real: Command) -> None:
+    checkpoint = fakes.MODELS / "ouro"
+    table = real.ok("compile", "--print-memory", checkpoint, "-o", "ouro.lariat", "--target", "native").splitlines()
+    assert len(table) < 20
+    longest = real.ok("compile", "--print-memory=all", checkpoint, "-o", "ouro.lariat", "--force").splitlines()
+    assert longest[: len(table)] == table
+    calls = [line.split(":")[0] for line in longest[len(table) :]]
+    assert "call of core (generate, missing = propagate, derived)" in calls
+    assert len(set(calls)) == len(calls) > 20
 
 
 def test_compile_broken_ir(real: Command) -> None:

@@ -1,7 +1,7 @@
 // The fast pipeline end to end: which files an artefact has, what its manifest says, and what its code needs.
 
 // RUN: rm -rf %t && mkdir -p %t
-// RUN: lariat-compile %s -o %t/m.lariat --pipeline fast --target all --report %t/report.json --print-memory \
+// RUN: lariat-compile %s -o %t/m.lariat --pipeline fast --target all --report %t/report.json --print-memory=all \
 // RUN:   | FileCheck %s --check-prefix=MEMORY
 // RUN: FileCheck %s --check-prefix=MANIFEST < %t/m.lariat/manifest.json
 // RUN: FileCheck %s --check-prefix=REPORT < %t/report.json
@@ -34,13 +34,14 @@
 // An artefact that is there stays; the reference path does not read one of the fast pipeline.
 // RUN: not lariat-compile %s -o %t/m.lariat --pipeline fast 2>&1 | FileCheck %s --check-prefix=THERE
 // THERE: error: {{.*}}m.lariat exists already; --force replaces it
-// RUN: echo '{"command": "info"}' | not lariat-reference %t/m.lariat 2>&1 | FileCheck %s --check-prefix=OTHER
+// RUN: echo '{"call": "info"}' | not lariat-reference %t/m.lariat 2>&1 | FileCheck %s --check-prefix=OTHER
 // OTHER: m.lariat was compiled by the fast pipeline, and the reference path reads artefacts of its own
 
 // MEMORY: cache kv: 1 layers * (sum over d < R of n(d)) * 32 bytes (f32); 128 bytes per token, 4096 for 32 tokens
 // MEMORY: pages of cache kv: 2048 bytes for 64 entries of a slot; at most one that is not full in each of 4 slots of a sequence, 12288 bytes for 32 tokens
 // MEMORY: page pool: at most 12288 bytes for a sequence of 32 tokens
 // MEMORY: weights: 4096 bytes, mapped from weights.bin
+// MEMORY: call of core: at most {{[1-9][0-9]*}} bytes per row, rows rounded up to 16
 // MEMORY: call of forward (score): {{[1-9][0-9]*}} bytes per row, rows rounded up to 16; {{[0-9]+}} bytes of cells; {{[0-9]+}} bytes of scratch per thread
 // MEMORY: call of core (score, derived):
 

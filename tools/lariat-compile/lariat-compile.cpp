@@ -37,8 +37,12 @@ static cl::opt<std::string> target("target", cl::value_desc("LIST"),
 static cl::opt<std::string> reportFile("report", cl::value_desc("FILE"),
                                        cl::desc("write seconds per stage and bytes of code, as JSON"),
                                        cl::cat(category));
-static cl::opt<bool> printMemory("print-memory", cl::desc("print the memory of caches, weights and calls"),
-                                 cl::cat(category));
+enum class MemoryTable { None, Short, All };
+static cl::opt<MemoryTable>
+    printMemory("print-memory", cl::ValueOptional, cl::init(MemoryTable::None), cl::cat(category),
+                cl::desc("print the memory of caches, weights and calls"),
+                cl::values(clEnumValN(MemoryTable::Short, "", "the largest call of each entry function"),
+                           clEnumValN(MemoryTable::All, "all", "also a line for each of its variants")));
 static cl::opt<int> progressFd("progress-fd", cl::init(-1), cl::value_desc("N"),
                                cl::desc("write progress to this file descriptor, as lines of JSON"), cl::cat(category));
 static cl::opt<bool> force("force", cl::desc("replace an artefact that is already there"), cl::cat(category));
@@ -76,7 +80,7 @@ int main(int argc, char **argv) {
                                  .targets = target,
                                  .force = force};
   // The linker, which compiles run in process, resets the command line.
-  bool printsMemory = printMemory;
+  MemoryTable table = printMemory;
   std::string statsPath = reportFile;
   lariat::Progress progress = listenTo(progressFd);
   mlir::DialectRegistry registry;
@@ -92,7 +96,9 @@ int main(int argc, char **argv) {
     llvm::errs() << "error: " << toString(std::move(error)) << '\n';
     return 1;
   }
-  if (printsMemory)
+  if (table != MemoryTable::None)
     llvm::outs() << report.memory;
+  if (table == MemoryTable::All)
+    llvm::outs() << report.calls;
   return 0;
 }

@@ -45,7 +45,8 @@ llvm::Error writeArtefact(const Model &model, const CompileOptions &options, con
 
 /// What compiling has to say.
 struct CompileReport {
-  std::string memory; ///< table of KV memory, and of the fast path's weights and arena
+  std::string memory; ///< table of KV memory, and of the fast path's weights and largest calls; fits a screen
+  std::string calls;  ///< a line for each compiled variant of each entry function
   std::vector<std::string> warnings;
   CompileStats stats;
 };

@@ -54,8 +54,11 @@ llvm::Expected<MachineCode> emitKernelObject(const KernelProgram &program, const
 /// The manifest's object `code`.
 llvm::json::Object describeFast(const FastProgram &program, const ModelFacts &facts);
 
-/// Packed weights, arena, and the bound of the page pool, as `--print-memory` shows them.
+/// Packed weights, the bound of the page pool, and the largest call of each entry function: what `--print-memory` adds.
 std::string formatFastMemory(const FastProgram &program, const ModelFacts &facts);
+
+/// The calls of every compiled variant, a line each: what `--print-memory=all` adds to that.
+std::string formatCallMemory(const FastProgram &program);
 
 } // namespace lariat
 

@@ -23,10 +23,10 @@ OTHER_BYTES = 60 * 10**6
 
 
 def foretell(checkpoint: Path, artefact: Path) -> dict[str, int]:
-    """Figures of --print-memory."""
+    """Figures of --print-memory=all."""
     module = artefact.with_suffix(".mlir")
     import_to_file(checkpoint, module)
-    command = [OPT.with_name("lariat-compile"), module, "-o", artefact, "--print-memory", "--target", "native"]
+    command = [OPT.with_name("lariat-compile"), module, "-o", artefact, "--print-memory=all", "--target", "native"]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     patterns = {
         "weights": r"weights: (\d+) bytes",
