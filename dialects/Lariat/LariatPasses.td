@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Passes over the dialect `lariat`, in the order in which a pipeline runs them: what must hold is checked first, what the
-// model declares is put in place, then the loop is made cheaper, split, and finally taken down to upstream dialects.
+// model declares is put in place, then the loop is split, made cheaper, and finally taken down to upstream dialects.
+// test/Lint/passes.py holds this order against lib/Compiler/Pipelines.cpp.
 
 #ifndef LARIAT_PASSES_TD
 #define LARIAT_PASSES_TD
@@ -91,54 +92,6 @@ def ResolveKVPolicyPass : Pass<"lariat-resolve-kv-policy", "::mlir::ModuleOp"> {
 }
 
 //===----------------------------------------------------------------------===//
-// Make the loop cheaper
-//===----------------------------------------------------------------------===//
-
-def HoistOverDepthPass : Pass<"lariat-hoist-over-depth", "::mlir::func::FuncOp"> {
-  let summary = "compute once what does not change with depth";
-  let description = [{
-    Inside a `recur`, a row-local op whose row operands are all `take`s of outer row tensors at one set, and that is
-    not depth-indexed, moves out: `f(take %e at %a)` becomes `take f(%e) at %a`. Chains move op by op, out of nested
-    loops too. A `spread` of a constant or of such a take counts as an operand and is built again outside. Not moved:
-    ops indexed by depth, ops that mix rows, ops on carried values, and a `spread` by itself. The op then runs for all
-    rows of the outer set, once, instead of the active rows of each step.
-    Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/hoist-over-depth.mlir
-  }];
-  let statistics = [Statistic<"numHoisted", "hoisted", "ops moved out of a loop">];
-}
-
-def SinkTakePass : Pass<"lariat-sink-take", "::mlir::func::FuncOp"> {
-  let summary = "take rows before the work on them instead of after";
-  let description = [{
-    `take f(%x) of %a at %k` becomes `f(take %x of %a at %k)` where f is row-local and its result is used by that take
-    alone, so that f runs on the rows that are wanted (the head on the last row of each sequence). The counterpart of
-    hoisting; it does not leave its block, so it does not cross a `recur`. An f indexed by depth moves only if the rows
-    of %k were selected from its own. Rounding: unchanged.
-    Example: test/Dialect/Lariat/Transforms/sink-take.mlir
-  }];
-  let statistics = [Statistic<"numMoved", "moved", "ops moved behind a take">];
-}
-
-def RotateRouterPass : Pass<"lariat-rotate-router", "::mlir::ModuleOp"> {
-  let summary = "decide at the end of a loop step which rows enter the next one";
-  let description = [{
-    A `recur` whose body starts by selecting rows with a row-local router,
-
-        z = router(x); k = select a where go(z); ...; next keep k carry(x')
-
-    becomes one that carries what the block uses of the router's values: the first decision is taken before the loop,
-    only rows that pass enter, and each step ends with the next depth's decision as its `stop` bit. Row results and
-    steps are the same (a row that fails at depth d has steps = d); every row that enters the block now runs it.
-    A row that ends at max is scored once more, at a depth that may be past the router's weights, without effect:
-    depth-indexed weights of the router get `beyond = clamp`, so a caller that asks for more loop steps than there are
-    weights is refused by `lariat.loops`, not by the weight. Refused silently (a missed remark): a router that mixes
-    rows, a body that uses other rows of the step than those chosen, a loop that stops rows or has a fill region.
-    Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/rotate-router.mlir
-  }];
-  let statistics = [Statistic<"numRotated", "rotated", "loops rotated">];
-}
-
-//===----------------------------------------------------------------------===//
 // Split into steps
 //===----------------------------------------------------------------------===//
 
@@ -171,6 +124,35 @@ def DeriveStepsPass : Pass<"lariat-derive-steps", "::mlir::ModuleOp"> {
   }];
   let options = [Option<"entry", "entry", "std::string", /*default=*/"\"forward\"", "function to split">];
   let statistics = [Statistic<"numRecordFields", "record-fields", "values in the seat record">];
+}
+
+//===----------------------------------------------------------------------===//
+// Make the loop cheaper
+//===----------------------------------------------------------------------===//
+
+def SinkTakePass : Pass<"lariat-sink-take", "::mlir::func::FuncOp"> {
+  let summary = "take rows before the work on them instead of after";
+  let description = [{
+    `take f(%x) of %a at %k` becomes `f(take %x of %a at %k)` where f is row-local and its result is used by that take
+    alone, so that f runs on the rows that are wanted (the head on the last row of each sequence). The counterpart of
+    hoisting; it does not leave its block, so it does not cross a `recur`. An f indexed by depth moves only if the rows
+    of %k were selected from its own. Rounding: unchanged.
+    Example: test/Dialect/Lariat/Transforms/sink-take.mlir
+  }];
+  let statistics = [Statistic<"numMoved", "moved", "ops moved behind a take">];
+}
+
+def HoistOverDepthPass : Pass<"lariat-hoist-over-depth", "::mlir::func::FuncOp"> {
+  let summary = "compute once what does not change with depth";
+  let description = [{
+    Inside a `recur`, a row-local op whose row operands are all `take`s of outer row tensors at one set, and that is
+    not depth-indexed, moves out: `f(take %e at %a)` becomes `take f(%e) at %a`. Chains move op by op, out of nested
+    loops too. A `spread` of a constant or of such a take counts as an operand and is built again outside. Not moved:
+    ops indexed by depth, ops that mix rows, ops on carried values, and a `spread` by itself. The op then runs for all
+    rows of the outer set, once, instead of the active rows of each step.
+    Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/hoist-over-depth.mlir
+  }];
+  let statistics = [Statistic<"numHoisted", "hoisted", "ops moved out of a loop">];
 }
 
 //===----------------------------------------------------------------------===//

@@ -35,11 +35,9 @@ NAMES = [f"seed {seed}" for seed in SEEDS] + list(FAMILIES)
 PASSES = {
     "hoist": ["--lariat-hoist-over-depth"],
     "sink": ["--lariat-sink-take"],
-    "rotate": ["--lariat-rotate-router"],
     "canonicalize": ["--canonicalize"],
     "cse": ["--cse"],
-    "all": ["--canonicalize", "--lariat-rotate-router", "--cse", "--lariat-sink-take", "--lariat-hoist-over-depth",
-            "--canonicalize"],
+    "all": ["--canonicalize", "--cse", "--lariat-sink-take", "--lariat-hoist-over-depth", "--canonicalize"],
 }  # fmt: skip
 # All of them together on every model, each alone on every third one; in the long leg on every one.
 PASSES_OF_MODELS = [
@@ -221,9 +219,9 @@ def test_each_pass_changes_some_model(case: Get) -> None:
 # Code.
 
 PIPELINE = ["--lariat-verify-row-sets", "--lariat-apply-decode-rule", "--lariat-resolve-kv-policy", "--canonicalize",
-            "--cse", "--lariat-derive-steps", "--lariat-rotate-router", "--lariat-sink-take",
-            "--lariat-hoist-over-depth", "--canonicalize", "--lariat-erase-row-sets", "--lariat-lower-recur",
-            "--convert-lariat-to-reference", "--canonicalize", "--cse"]  # fmt: skip
+            "--cse", "--lariat-derive-steps", "--lariat-sink-take", "--lariat-hoist-over-depth", "--canonicalize",
+            "--lariat-erase-row-sets", "--lariat-lower-recur", "--convert-lariat-to-reference", "--canonicalize",
+            "--cse"]  # fmt: skip
 _DUMP = re.compile(r"^// -----// IR Dump After (\w+)", re.MULTILINE)
 _OP = re.compile(r'^\s*(?:%\S.* = )?"[\w.]+"\(', re.MULTILINE)
 
