@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Write docs/generated/*.md, the dialect and pass references, from dialects/**/*.td.
+"""Write docs/generated/*.md, the dialect and pass references, from dialects/**/*.td, and the layers of architecture.md.
 
 mlir-tblgen gives the pages. Its tables leave out the doc strings of operands and results, so those are added from the
-records. `--check` compares instead of writing and prints what differs.
+records. The table of layers is that of test/Lint/layers.py. `--check` compares instead of writing and prints what
+differs.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "test" / "Lint"))
+import layers  # noqa: E402
+
 Records = dict[str, Any]
 
 # Page, title (mlir-tblgen gives pass pages none), .td file and flags.
@@ -99,28 +104,43 @@ def render(title: str, td: str, flags: tuple[str, ...]) -> str:
     return HEADER.format(td) + (f"\n# {title}\n" if title else "") + f"\n{text}\n"
 
 
+def render_layers(page: str) -> str:
+    """docs/architecture.md with the table of layers between its marks."""
+    begin, end = "<!-- layers: begin -->\n", "<!-- layers: end -->"
+    before, _, rest = page.partition(begin)
+    _, mark, after = rest.partition(end)
+    if not mark:
+        raise SystemExit(f"error: docs/architecture.md has no marks {begin.strip()} and {end}")
+    return before + begin + layers.describe_table() + end + after
+
+
+def rendered() -> Iterator[tuple[Path, str, str]]:
+    """Each page as it should be: its path from the root, the text, and what it is made from."""
+    for name, title, td, flags in PAGES:
+        yield Path("docs/generated") / name, render(title, td, flags), td
+    architecture = Path("docs/architecture.md")
+    yield architecture, render_layers((ROOT / architecture).read_text()), "test/Lint/layers.py"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     check = parser.parse_args().check
-    folder = ROOT / "docs" / "generated"
     stale = 0
-    for name, title, td, flags in PAGES:
-        page, path = render(title, td, flags), folder / name
+    for shown, page, source in rendered():
+        path = ROOT / shown
         old = path.read_text() if path.exists() else ""
         if page == old:
             continue
         stale += 1
         if check:
-            diff = difflib.unified_diff(
-                old.splitlines(), page.splitlines(), f"docs/generated/{name}", td, lineterm="", n=1
-            )
+            diff = difflib.unified_diff(old.splitlines(), page.splitlines(), str(shown), source, lineterm="", n=1)
             print("\n".join(list(diff)[:40]))
-            print(f"docs/generated/{name}: differs from {td}, run scripts/generate_docs.py")
+            print(f"{shown}: differs from {source}, run scripts/generate_docs.py")
         else:
-            folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(page)
-            print(f"wrote docs/generated/{name}")
+            print(f"wrote {shown}")
     if check:
         print(f"generated documents: {stale} stale")
     return 1 if check and stale else 0

@@ -2,8 +2,9 @@
 """Who may include and link whom: the layer table of docs/architecture.md as a check.
 
 Reads the #include lines of lib/, include/, tools/ and python/src, and the LINK lists of `lariat_add_library` and
-`lariat_add_tool` in CMake. A layer may use itself and what TABLE names for it, nothing else; a file in a folder that
-belongs to no layer is a finding too, so that a new folder gets its line here first.
+`lariat_add_tool` in CMake. A layer may use itself and what TABLE names for it, nothing else. A file in a folder that
+belongs to no layer is a finding, so that a new folder gets its line here first, and so is a layer without a folder.
+scripts/generate_docs.py writes TABLE into docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -17,84 +18,93 @@ import tree
 
 
 class Layer(NamedTuple):
+    rank: str  # a layer uses layers of lower ranks only; shown in docs/architecture.md
     folders: tuple[str, ...]  # below lib/ and include/lariat/, or from the root when it starts with "/"
     uses: tuple[str, ...]  # other layers, by name
-    foreign: str  # "none": standard library; "llvm": LLVM's ADT and Support; "mlir": everything of LLVM and MLIR
+    foreign: str  # "none": nothing of LLVM; "llvm": LLVM's ADT and Support; "mlir": everything of LLVM and MLIR
 
 
 L_IR, K_IR = "Dialect/Lariat/IR", "Dialect/Kernel/IR"
 L_PASSES, K_PASSES = "Dialect/Lariat/Transforms", "Dialect/Kernel/Transforms"
-MODEL, KERNEL = "Analysis/Model", "Analysis/Kernel"
 DESCRIPTION = "Target/Description"
 TO_KERNEL, TO_REFERENCE = "Conversion/LariatToKernel", "Conversion/LariatToReference"
-TO_VECTOR, TO_GPU = "Conversion/KernelToVector", "Conversion/KernelToGPU"
+TO_VECTOR = "Conversion/KernelToVector"
 # The header that registers all conversions: it includes each of them, so none of them may include it.
 REGISTRATION = "Conversion/Passes"
-# Layers 0 to 5, and with the compiler 0 to 6.
-BELOW_COMPILER = ("Artefact", "Support", DESCRIPTION, L_IR, K_IR, MODEL, KERNEL, L_PASSES, K_PASSES, TO_KERNEL,
-                  REGISTRATION, TO_REFERENCE, TO_VECTOR, TO_GPU, "Target/CPU", "Target/GPU")  # fmt: skip
+# Layers 0 to 4, and with the compiler 0 to 5.
+BELOW_COMPILER = ("Artefact", "Support", DESCRIPTION, L_IR, K_IR, L_PASSES, K_PASSES, TO_KERNEL, REGISTRATION,
+                  TO_REFERENCE, TO_VECTOR, "Target/CPU")  # fmt: skip
 UP_TO_COMPILER = (*BELOW_COMPILER, "Compiler")
 
 
-def _library(name: str, uses: tuple[str, ...], foreign: str = "mlir") -> tuple[str, Layer]:
-    return name, Layer((name,), uses, foreign)
+def _library(rank: str, name: str, uses: tuple[str, ...], foreign: str = "mlir") -> tuple[str, Layer]:
+    return name, Layer(rank, (name,), uses, foreign)
 
 
 def _tool(name: str, uses: tuple[str, ...], foreign: str = "mlir") -> tuple[str, Layer]:
-    return name, Layer((f"/tools/{name}",), uses, foreign)
+    return name, Layer("7", (f"/tools/{name}",), uses, foreign)
 
 
 TABLE: dict[str, Layer] = dict(
     [
         # 0: no dialect anywhere below; a target description is data.
-        _library("Artefact", (), "none"),
-        _library("Support", ("Artefact",), "llvm"),
-        _library(DESCRIPTION, (), "llvm"),
+        _library("0", "Artefact", (), "none"),
+        _library("0", "Support", ("Artefact",), "llvm"),
+        _library("0", DESCRIPTION, (), "llvm"),
         # 1: the two levels of IR meet in one conversion only.
-        _library(L_IR, ("Support",)),
-        _library(K_IR, ("Support",)),
-        # 2: the IR of its own level.
-        _library(MODEL, ("Support", L_IR)),
-        _library(KERNEL, ("Support", K_IR)),
-        # 3: the model level does not know the machine; numbers arrive as pass options.
-        _library(L_PASSES, ("Support", L_IR, MODEL)),
-        _library(K_PASSES, ("Support", K_IR, KERNEL, DESCRIPTION)),
-        # 4: conversions never use passes, targets or each other.
+        _library("1", L_IR, ("Support",)),
+        _library("1", K_IR, ("Support",)),
+        # 2: the model level does not know the machine; numbers arrive as pass options.
+        _library("2", L_PASSES, ("Support", L_IR)),
+        _library("2", K_PASSES, ("Support", K_IR, DESCRIPTION)),
+        # 3: conversions never use passes, targets or each other.
         (
             REGISTRATION,
-            Layer(("/include/lariat/Conversion/Passes.h",), (TO_KERNEL, TO_REFERENCE, TO_VECTOR, TO_GPU), "mlir"),
+            Layer("3", ("/include/lariat/Conversion/Passes.h",), (TO_KERNEL, TO_REFERENCE, TO_VECTOR), "mlir"),
         ),
-        _library(TO_KERNEL, ("Support", L_IR, K_IR, MODEL, KERNEL, DESCRIPTION)),
-        _library(TO_REFERENCE, ("Support", L_IR, MODEL, DESCRIPTION)),
+        _library("3", TO_KERNEL, ("Support", L_IR, K_IR, DESCRIPTION)),
+        _library("3", TO_REFERENCE, ("Support", L_IR, DESCRIPTION)),
         # What compiled code and the runtime agree on is the artefact's.
-        _library(TO_VECTOR, ("Support", K_IR, KERNEL, DESCRIPTION, "Artefact")),
-        _library(TO_GPU, ("Support", K_IR, KERNEL, DESCRIPTION)),
-        # 5: code for one family of machines.
-        _library("Target/CPU", ("Support", DESCRIPTION, "Artefact")),
-        _library("Target/GPU", ("Support", DESCRIPTION, "Artefact")),
-        # 5b: kernels in this process, for unit tests and benchmarks only.
-        _library("Testing", BELOW_COMPILER),
-        # 6: all that a tool or a binding calls.
-        _library("Compiler", BELOW_COMPILER),
-        # 6b: in-process execution of the reference path.
-        _library("Reference", UP_TO_COMPILER),
+        _library("3", TO_VECTOR, ("Support", K_IR, DESCRIPTION, "Artefact")),
+        # 4: code for one family of machines.
+        _library("4", "Target/CPU", ("Support", DESCRIPTION, "Artefact")),
+        # 4b: kernels in this process, for unit tests and benchmarks only.
+        _library("4b", "Testing", BELOW_COMPILER),
+        # 5: all that a tool or a binding calls.
+        _library("5", "Compiler", BELOW_COMPILER),
+        # 5b: in-process execution of the reference path.
+        _library("5b", "Reference", UP_TO_COMPILER),
         # R: stands alone.
-        _library("Runtime", ("Artefact",), "none"),
-        # 7: two shared libraries that do not know each other.
-        ("CompilerC", Layer(("/lib/CAPI/Compiler", "/include/lariat-c/Compiler"), ("Compiler",), "mlir")),
-        ("RuntimeC", Layer(("/lib/CAPI/Runtime", "/include/lariat-c/Runtime"), ("Runtime",), "none")),
-        # 8: compiler and runtime never share a binary.
+        _library("R", "Runtime", ("Artefact",), "none"),
+        # 6: the C interface, a shared library.
+        ("RuntimeC", Layer("6", ("/lib/CAPI/Runtime", "/include/lariat-c/Runtime"), ("Runtime",), "none")),
+        # 7: compiler and runtime never share a binary.
         _tool("lariat-opt", UP_TO_COMPILER),
-        _tool("lariat-translate", UP_TO_COMPILER),
-        _tool("lariat-reduce", UP_TO_COMPILER),
         _tool("lariat-lsp-server", UP_TO_COMPILER),
         _tool("lariat-reference", (*UP_TO_COMPILER, "Reference")),
         _tool("lariat-compile", ("Compiler", "Artefact")),
-        _tool("lariat-run", ("Runtime",), "none"),
-        _tool("lariat-bench", ("Runtime",), "none"),
-        ("python", Layer(("/python/src",), ("CompilerC", "RuntimeC"), "none")),
+        ("python", Layer("7", ("/python/src",), ("RuntimeC",), "none")),
     ]
 )
+FOREIGN = {"none": "nothing", "llvm": "ADT and Support of LLVM", "mlir": "everything"}
+
+
+def describe_table() -> str:
+    """TABLE as docs/architecture.md shows it, in Markdown."""
+    lines = ["| | layer | may use | of LLVM and MLIR |", "|---|---|---|---|"]
+    names = {BELOW_COMPILER: "layers 0 to 4", UP_TO_COMPILER: "layers 0 to 5"}
+    for name, layer in TABLE.items():
+        uses = layer.uses
+        shown = next(
+            (", ".join((text, *uses[len(known) :])) for known, text in reversed(names.items())
+             if uses[: len(known)] == known),
+            ", ".join(uses) or "-",
+        )  # fmt: skip
+        place = layer.folders[0].removeprefix("/")
+        label = name if place.endswith(name) else f"{name} ({place})"
+        lines.append(f"| {layer.rank} | {label} | {shown} | {FOREIGN[layer.foreign]} |")
+    return "\n".join(lines) + "\n"
+
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 TARGET = re.compile(r"\blariat_add_(?:library|tool|\w+)\s*\(\s*(\w[\w-]*)([^)]*)\)", re.S)
@@ -195,8 +205,6 @@ def cmake_targets(root: Path) -> Iterator[tuple[Path, int, str, list[str]]]:
 
 def target_layer(root: Path, path: Path, name: str) -> str | None:
     folder = path.parent.relative_to(root).as_posix()
-    if folder == "lib/CAPI":
-        return {"LariatCompilerC": "CompilerC", "LariatRuntimeC": "RuntimeC"}.get(name)
     return layer_of(f"tools/{name}" if folder == "tools" else folder)
 
 
@@ -218,9 +226,18 @@ def check_links(root: Path) -> Iterator[tree.Finding]:
                 yield shown, line, f"'{name}' of layer '{layer}' links '{link}', but it may use nothing of LLVM or MLIR"
 
 
+def check_folders(root: Path) -> Iterator[tree.Finding]:
+    for name, layer in TABLE.items():
+        for folder in layer.folders:
+            roots = [folder[1:]] if folder.startswith("/") else [f"lib/{folder}", f"include/lariat/{folder}"]
+            if not any(any(path.parent.glob(f"{path.name}*")) for path in (root / one for one in roots)):
+                yield "test/Lint/layers.py", 1, f"layer '{name}' has no folder {' or '.join(roots)}"
+
+
 def check(root: Path) -> Iterator[tree.Finding]:
     yield from check_includes(root)
     yield from check_links(root)
+    yield from check_folders(root)
 
 
 if __name__ == "__main__":
