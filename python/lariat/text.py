@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lariat._decoding import CLEAN_UP, Chain, overlap
-from lariat._files import reason
+from lariat._tokenizer_settings import Settings, read_bytes
 from lariat.errors import ArtefactError, RuntimeFault
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ class Tokenizer:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._clean_up = clean_up
-        added = tokenizer.get_added_tokens_decoder().values()
-        self._special = frozenset(token.content for token in added if token.special)
+        added = tokenizer.get_added_tokens_decoder().items()
+        self._special = frozenset(token.content for id, token in added if token.special or self._is_left_out(id))
 
     @classmethod
     def of(cls, artefact: str | os.PathLike[str]) -> Tokenizer:
-        """Read tokenizer.json of an artefact or checkpoint directory.
+        """Read tokenizer.json of an artefact or checkpoint directory, and what stands beside it.
 
         Raises:
             ArtefactError: if there is none, or the `tokenizers` library refuses it.
@@ -58,14 +58,17 @@ class Tokenizer:
         path = Path(artefact) / "tokenizer.json"
         if not path.is_file():
             raise ArtefactError(f"{path.parent} has no tokenizer.json: give token ids instead of text")
+        settings = Settings.read(path.parent)
+        data = read_bytes(path)
         try:
-            data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-        except OSError as failure:
-            raise ArtefactError(f"cannot read {path}: {reason(failure)}") from None
-        try:
-            return cls(tokenizers.Tokenizer.from_buffer(data))
+            inner = tokenizers.Tokenizer.from_buffer(data)
+            settings.apply(inner)
+        except ArtefactError:
+            raise
         except Exception as failure:  # the library raises Exception itself
             raise ArtefactError(f"{path}: {' '.join(str(failure).split())}") from None
+        # transformers, too, takes BPE out: spaces are part of its tokens.
+        return cls(inner, clean_up=settings.clean_up and type(inner.model).__name__ != "BPE")
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
         """Token ids of `text`, with the special tokens that tokenizer.json adds unless `special` says not to.
@@ -94,6 +97,12 @@ class Tokenizer:
             for old, new in CLEAN_UP:
                 text = text.replace(old, new)
         return text
+
+    def _is_left_out(self, id: int) -> bool:
+        """Whether `decode` leaves a token out. The library does so, too, if it was special before it was added anew."""
+        return (
+            not self._tokenizer.decode([id, id]) and self._tokenizer.decode([id, id], skip_special_tokens=False) != ""
+        )
 
     @property
     def special_texts(self) -> frozenset[str]:
