@@ -27,8 +27,11 @@ namespace json = llvm::json;
 namespace fs = llvm::sys::fs;
 
 /// Copied from the checkpoint where they are there, without a byte order mark.
-static constexpr StringRef kVerbatimFiles[] = {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
-                                               "generation_config.json"};
+static constexpr StringRef kVerbatimFiles[] = {"tokenizer.json",    "tokenizer_config.json", "special_tokens_map.json",
+                                               "added_tokens.json", "chat_template.jinja",   "generation_config.json"};
+
+/// The same, for a folder: chat templates by name.
+static constexpr StringRef kTemplateFolder = "additional_chat_templates";
 
 static std::string joinPath(StringRef directory, StringRef name) {
   SmallString<256> path(directory);
@@ -129,9 +132,17 @@ static llvm::Error writeCode(const FastProgram &program, StringRef directory) {
 }
 
 static llvm::Error copyVerbatim(const Model &model, StringRef directory) {
-  for (StringRef name : kVerbatimFiles) {
-    std::string from = joinPath(model.checkpointDir, name);
-    if (model.checkpointDir.empty() || !fs::exists(from))
+  if (model.checkpointDir.empty())
+    return llvm::Error::success();
+  std::vector<std::string> names(std::begin(kVerbatimFiles), std::end(kVerbatimFiles));
+  std::string templates = joinPath(model.checkpointDir, kTemplateFolder);
+  std::error_code code;
+  for (fs::directory_iterator it(templates, code), end; !code && it != end; it.increment(code))
+    if (StringRef(it->path()).ends_with(".jinja"))
+      names.push_back(joinPath(kTemplateFolder, llvm::sys::path::filename(it->path())));
+  for (const std::string &name : names) {
+    std::string from = joinPath(model.checkpointDir, name), to = joinPath(directory, name);
+    if (!fs::exists(from))
       continue;
     auto buffer = llvm::MemoryBuffer::getFile(from, /*IsText=*/false, /*RequiresNullTerminator=*/false);
     if (!buffer)
@@ -140,7 +151,9 @@ static llvm::Error copyVerbatim(const Model &model, StringRef directory) {
     if (isLfsPointer(content))
       return makeLfsError(from);
     content.consume_front(kByteOrderMark);
-    if (llvm::Error error = writeFile(joinPath(directory, name), content))
+    if (std::error_code code = fs::create_directories(llvm::sys::path::parent_path(to)))
+      return makeError("cannot create the folder of " + to + ": " + code.message());
+    if (llvm::Error error = writeFile(to, content))
       return error;
   }
   return llvm::Error::success();
