@@ -146,8 +146,8 @@ class FastRunner:
                 settings = self._settings
                 self._native = Session(
                     str(self._artefact.path),
-                    threads=settings.threads or 0,
-                    max_rows=settings.max_rows,
+                    threads=integer(settings.threads or 0, "threads"),
+                    max_rows=integer(settings.max_rows, "max_rows"),
                     kv_bytes=_kv_bytes(self._artefact, settings.kv_pages),
                     isa=settings.isa,
                     order=ORDERS[settings.scheduler],
@@ -190,6 +190,7 @@ def sampling_values(options: GenerateOptions) -> dict[str, Any]:
         "speculate": optional(options.speculate, "speculate"),
         "drafts": optional(options.drafts, "drafts"),
         "stop_tokens": [integer(token, "stop_tokens") for token in options.stop_tokens],
+        "bias": [(integer(token, "bias"), value) for token, value in options.bias],
     }
 
 
@@ -198,7 +199,7 @@ def _kv_bytes(artefact: Artefact, pages: int | None) -> int:
     if pages is None:
         return 0
     code: Any = artefact.manifest["code"]
-    return pages * max((int(cache["page_bytes"]) for cache in code["caches"]), default=1)
+    return min(pages * max((int(cache["page_bytes"]) for cache in code["caches"]), default=1), LARGEST)
 
 
 class FastRun:
@@ -234,8 +235,8 @@ class FastRun:
 
 
 def integer(value: int, name: str, low: int = -LARGEST, high: int = LARGEST) -> int:
-    """A number that the runtime can take; the sentences are those of the reference path."""
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+    """A number of 64 bits, as the runtime takes; the sentences are those of the reference path."""
+    if not low <= value <= high:
         raise RuntimeFault(f"'{name}' of the request is not {'an' if low < 0 else 'a non-negative'} integer")
     return value
 

@@ -18,7 +18,7 @@ __all__ = ["ReferenceRunner", "read_slots"]
 
 # Options that the reference path does not know.
 FAST_ONLY = ("top_k", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "logprobs",
-             "speculate", "drafts")  # fmt: skip
+             "speculate", "drafts", "bias")  # fmt: skip
 
 
 class ReferenceRunner:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from lariat._values import read_fields
 from lariat.errors import RuntimeFault
 from lariat.requests import CacheUse, Encoded, GenerateOptions, Score, ScoreOptions
 
@@ -32,6 +33,9 @@ class Settings:
     max_rows: int = 512
     scheduler: str = "oldest"
     kv_pages: int | None = None
+
+    def __post_init__(self) -> None:
+        read_fields(self)
 
 
 class NewToken(NamedTuple):
@@ -119,7 +123,7 @@ def capacity_shares(capacity: Sequence[Fraction | float | str] | None) -> list[t
             exact = exact.limit_denominator(10**6)
         if max(abs(exact.numerator), exact.denominator) > _LARGEST:
             raise RuntimeFault(f"the capacity of depth {depth} is {share}, expected a fraction of smaller numbers")
-        shares.append((exact.numerator, exact.denominator))
+        shares.append((int(exact.numerator), int(exact.denominator)))
     return shares
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lariat._files import reason
+from lariat._values import read_path
 from lariat.errors import ArtefactError
 
 __all__ = ["Artefact", "Cache", "ExitRule", "Loops"]
@@ -127,7 +128,7 @@ class Artefact:
             ArtefactError: if there is no manifest, it is of another format version, or a field is missing or of the
                 wrong type.
         """
-        folder = Path(path)
+        folder = read_path(path, "path", ArtefactError)
         file = folder / "manifest.json"
         try:
             data = json.loads(file.read_text(encoding="utf-8"))

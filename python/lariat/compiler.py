@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from lariat._process import find_tool, one_line_of, read_diagnostics, status_text
+from lariat._values import instance_of, read_fields, read_path
 from lariat.artefact import Artefact
 from lariat.errors import CompileError
 
@@ -58,6 +59,14 @@ class CompileOptions:
     print_memory: bool | Literal["all"] = False
     force: bool = False
 
+    def __post_init__(self) -> None:
+        """Reads the values.
+
+        Raises:
+            CompileError: for one of a wrong type, by its name.
+        """
+        read_fields(self, CompileError)
+
 
 def compile(
     source: str | os.PathLike[str], output: str | os.PathLike[str], options: CompileOptions | None = None
@@ -71,8 +80,8 @@ def compile(
     >>> compile("test/models/ouro", "new.lariat").family
     'ouro'
     """
-    options = options or CompileOptions()
-    path, target = Path(source), Path(output)
+    options = CompileOptions() if options is None else instance_of(CompileOptions, options, "options")
+    path, target = read_path(source, "source", CompileError), read_path(output, "output", CompileError)
     if target.exists() and not options.force:
         raise CompileError(f"{target} is there already: --force replaces it")
     if not path.is_dir():

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
 
 from lariat._fast import FastRunner, integer, optional, sampling_values, to_arrays
-from lariat._runner import NewToken
+from lariat._runner import NewToken, Runner
+from lariat._values import instance_of, read_flag, read_sequence, read_text, read_whole, read_wholes
 from lariat.errors import RuntimeFault
 from lariat.profile import Profile
 from lariat.requests import GenerateOptions
@@ -112,27 +112,27 @@ class Engine:
         Raises:
             RuntimeFault: on the reference path, for an unknown `loop`, or if the model does not generate.
         """
-        if loop not in LOOPS:
+        if read_text(loop, "loop") not in LOOPS:
             raise RuntimeFault(f"loop is '{loop}', expected {', '.join(LOOPS)}")
-        runner = session.runner
+        runner = _runner_of(session)
         if not isinstance(runner, FastRunner):
             raise RuntimeFault(f"{session.info.path}: the reference path has no engine")
         self._artefact = session.info
         self._native = runner.open_engine(
-            refills=refills,
+            refills=read_flag(refills, "refills"),
             loop=LOOPS.index(loop),
-            prefix_cache=prefix_cache,
-            chunk_rows=chunk_rows,
-            missing=missing,
-            profile=profile,
+            prefix_cache=read_flag(prefix_cache, "prefix_cache"),
+            chunk_rows=integer(read_whole(chunk_rows, "chunk_rows"), "chunk_rows"),
+            missing=None if missing is None else read_text(missing, "missing"),
+            profile=read_flag(profile, "profile"),
         )
 
     def submit(
         self,
-        prompt: Sequence[SupportsIndex],
+        prompt: Iterable[SupportsIndex],
         options: GenerateOptions | None = None,
         *,
-        depths: Sequence[int] | None = None,
+        depths: Iterable[int] | None = None,
     ) -> int:
         """Queue a request; returns its number.
 
@@ -143,17 +143,18 @@ class Engine:
         Raises:
             RuntimeFault: if the model cannot do what is asked for.
         """
-        options = options or GenerateOptions()
+        options = GenerateOptions() if options is None else instance_of(GenerateOptions, options, "options")
         if options.missing is not None or options.stop or options.profile:
             raise RuntimeFault("'missing', 'stop' and 'profile' are not options of a request to an engine")
-        if depths is not None and len(depths) == 0:
+        bounds = None if depths is None else read_wholes(depths, "depths")
+        if bounds is not None and not bounds:
             raise RuntimeFault("'depths' of the request has no numbers, expected at least one")
         return self._native.submit(
-            *to_arrays([[operator.index(token) for token in prompt]], self._artefact),
+            *to_arrays([read_sequence(prompt, 0)], self._artefact),
             loops=optional(options.loops, "loops"),
             threshold=options.exit_threshold,
             prefix=integer(options.prefix or 0, "prefix"),
-            depths=None if depths is None else [integer(depth, "depths") for depth in depths],
+            depths=None if bounds is None else [integer(depth, "depths") for depth in bounds],
             **sampling_values(options),
         )
 
@@ -163,7 +164,7 @@ class Engine:
         Raises:
             RuntimeFault: for a number that was never given.
         """
-        self._native.cancel(request)
+        self._native.cancel(integer(read_whole(request, "request"), "request"))
 
     def tick(self) -> Tick:
         """Run one tick; without requests it does nothing."""
@@ -197,3 +198,9 @@ class Engine:
             RuntimeFault: unless the engine was made with `profile`.
         """
         return Profile.parse(self._native.profile())
+
+
+def _runner_of(session: Session) -> Runner:
+    from lariat.session import Session
+
+    return instance_of(Session, session, "session").runner

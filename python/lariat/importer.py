@@ -7,13 +7,13 @@ import importlib
 import os
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 
 from lariat._checkpoint import Checkpoint, read_checkpoint
 from lariat._config import TEXT, Config, one_of, read_config
 from lariat._names import is_quantised, is_unmerged, resolve_names
 from lariat._process import find_tool, read_diagnostics
-from lariat.errors import CompileError, UnsupportedError
+from lariat._values import read_path
+from lariat.errors import CompileError, ImportFailure, UnsupportedError
 
 __all__ = ["FAMILIES", "import_checkpoint", "import_to_file"]
 
@@ -58,7 +58,7 @@ def import_checkpoint(
         ImportFailure: there is no such exit rule, or an option of it is unknown or out of range.
         UnsupportedError: the family, or something config.json or `exit_rule` asks of it, is not built.
     """
-    path = Path(directory).resolve()
+    path = read_path(directory, "directory", ImportFailure).resolve()
     ignored = [ignore_config_keys] if isinstance(ignore_config_keys, str) else list(ignore_config_keys)
     config = read_config(path, ignored)
     family = config.get("model_type", TEXT)
@@ -114,7 +114,7 @@ def import_to_file(
         RuntimeFault: if `lariat-opt` is not built.
     """
     text = _pretty(import_checkpoint(directory, exit_rule=exit_rule, ignore_config_keys=ignore_config_keys))
-    target = Path(output)
+    target = read_path(output, "output", CompileError)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lariat._values import read_fields
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
@@ -21,7 +23,7 @@ __all__ = ["CacheUse", "Encoded", "GenerateOptions", "Generation", "Score", "Sco
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """How to score.
+    """How to score. Values are read when this is made: numbers of numpy, texts for paths and any iterable are taken.
 
     Attributes:
         mode: `score` runs a non-causal router as trained, `generate` replaces it by its decode rule.
@@ -48,21 +50,29 @@ class ScoreOptions:
     capacity: Sequence[Fraction | float | str] | None = None
     derived: str | None = None
 
+    def __post_init__(self) -> None:
+        """Reads the values.
+
+        Raises:
+            RuntimeFault: for one of a wrong type, by its name.
+        """
+        read_fields(self)
+
 
 @dataclass(frozen=True)
 class GenerateOptions:
-    """How to generate.
+    """How to generate. Values are read as those of `ScoreOptions`.
 
     Tokens are chosen in this order, each step over what the one before left: repetition penalty, presence and frequency
-    penalty, temperature, top k, top p, min p, then a draw. The reference path knows the temperature only.
+    penalty, bias, temperature, top k, top p, min p, then a draw. The reference path knows the temperature only.
 
     Attributes:
         max_new_tokens: the length at which a sequence ends if nothing ends it before.
         temperature: 0 takes the most likely token; above, tokens are sampled from softmax(logits / temperature).
         seed: of the sampling; noise depends on seed and position only, never on the batch.
         ignore_eos: go on after an end-of-sequence token of the model.
-        stop: texts that end a sequence; the first one found and what follows it are left out of the text. One that has
-            the text of a special token also ends a sequence where the model writes this token.
+        stop: texts that end a sequence, or one text; the first one found and what follows it are left out of the text.
+            One that has the text of a special token also ends a sequence where the model writes this token.
         stop_tokens: token ids that end a sequence, besides the model's own.
         loops, exit_threshold, missing, prefix: as in `ScoreOptions`.
         top_k: sample from the k most likely tokens; 0 for all.
@@ -71,6 +81,7 @@ class GenerateOptions:
         repetition_penalty: divides positive logits, and multiplies others, of tokens in the prompt or generated.
         presence_penalty: taken from the logits of generated tokens.
         frequency_penalty: taken from the logits of generated tokens, for each time.
+        bias: added to the logits of tokens, after penalties: a mapping from token ids, or pairs.
         logprobs: report log probabilities, of the chosen token and so many of the most likely ones, from the softmax of
             the model's own logits: before penalties, temperature and truncation.
         profile: keep a profile of the batch. A row alone then runs step by step, which is slower.
@@ -100,6 +111,15 @@ class GenerateOptions:
     profile: bool = False
     speculate: int | None = None
     drafts: int | None = None
+    bias: tuple[tuple[int, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Reads the values.
+
+        Raises:
+            RuntimeFault: for one of a wrong type, by its name.
+        """
+        read_fields(self)
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-import operator
 import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, SupportsIndex
 
 from lariat._process import ReferenceProcess
 from lariat._reference import ReferenceRunner
 from lariat._runner import NewToken, Run, Runner, Settings
+from lariat._values import instance_of, read_path, read_prompts, read_tokens
 from lariat.artefact import Artefact
 from lariat.errors import RuntimeFault
 from lariat.requests import (
@@ -139,7 +138,7 @@ class Session:
             self._tokenizer = Tokenizer.of(self.info.path)
         return self._tokenizer
 
-    def score(self, sequences: Sequence[Sequence[SupportsIndex]], options: ScoreOptions | None = None) -> list[Score]:
+    def score(self, sequences: Iterable[Iterable[SupportsIndex]], options: ScoreOptions | None = None) -> list[Score]:
         """Logits of every row of every sequence, run as one ragged batch.
 
         Raises:
@@ -149,34 +148,38 @@ class Session:
         >>> load("ouro.lariat").score([[65, 66], [67]], ScoreOptions(loops=2))[1].steps
         array([2], dtype=int32)
         """
-        return self._runner.score(_ids(sequences), options or ScoreOptions())
+        return self._runner.score(read_tokens(sequences), _scoring(options))
 
     def score_to_file(
-        self, sequences: Sequence[Sequence[SupportsIndex]], output: Path, options: ScoreOptions | None = None
+        self,
+        sequences: Iterable[Iterable[SupportsIndex]],
+        output: str | os.PathLike[str],
+        options: ScoreOptions | None = None,
     ) -> list[CacheUse]:
         """As `score`, with `logits.I` and `steps.I` of sequence I in a safetensors file; returns the cache entries.
 
         Raises:
             RuntimeFault: as `score`, or if `output` cannot be written.
         """
-        return self._runner.score_to_file(_ids(sequences), output, options or ScoreOptions())
+        path = read_path(output, "output")
+        return self._runner.score_to_file(read_tokens(sequences), path, _scoring(options))
 
-    def encode(self, sequences: Sequence[Sequence[SupportsIndex]]) -> list[Encoded]:
+    def encode(self, sequences: Iterable[Iterable[SupportsIndex]]) -> list[Encoded]:
         """Last state of every row of every sequence of an encoder.
 
         Raises:
             RuntimeFault: as `score`, or if the model is not an encoder.
         """
-        return self._runner.encode(_ids(sequences))
+        return self._runner.encode(read_tokens(sequences))
 
-    def encode_to_file(self, sequences: Sequence[Sequence[SupportsIndex]], output: Path) -> None:
+    def encode_to_file(self, sequences: Iterable[Iterable[SupportsIndex]], output: str | os.PathLike[str]) -> None:
         """As `encode`, with `hidden.I` and, with a head, `logits.I` in a safetensors file."""
-        self._runner.encode_to_file(_ids(sequences), output)
+        self._runner.encode_to_file(read_tokens(sequences), read_path(output, "output"))
 
     def generate(
-        self, prompts: Sequence[str | Sequence[SupportsIndex]], options: GenerateOptions | None = None
+        self, prompts: str | Iterable[str | Iterable[SupportsIndex]], options: GenerateOptions | None = None
     ) -> list[Generation]:
-        """Continue every prompt, a text or token ids.
+        """Continue every prompt, a text or token ids. One text is one prompt.
 
         Raises:
             RuntimeFault: as `score`, or if the model has a non-causal router and no decode rule.
@@ -189,7 +192,7 @@ class Session:
 
     def stream(
         self,
-        prompts: Sequence[str | Sequence[SupportsIndex]],
+        prompts: str | Iterable[str | Iterable[SupportsIndex]],
         options: GenerateOptions | None = None,
         *,
         with_text: bool = False,
@@ -199,9 +202,10 @@ class Session:
         The texts of a sequence's tokens are the start of its result's text; characters and stop texts that are not
         complete yet are held back. `with_text` asks for texts where all prompts are token ids, too.
         """
-        options = options or GenerateOptions()
-        with_text = with_text or bool(options.stop) or any(isinstance(prompt, str) for prompt in prompts)
-        ids = _ids([self.tokenizer.encode(one) if isinstance(one, str) else one for one in prompts])
+        options = GenerateOptions() if options is None else instance_of(GenerateOptions, options, "options")
+        given = read_prompts(prompts)
+        with_text = with_text or bool(options.stop) or any(isinstance(prompt, str) for prompt in given)
+        ids = [self.tokenizer.encode(one) if isinstance(one, str) else one for one in given]
         writers = [_Writer(self.tokenizer if with_text else None, prompt, options) for prompt in ids]
         run = self._runner.generate(ids, options)
         try:
@@ -296,5 +300,5 @@ def _result(number: int, writer: _Writer, run: Run, profile: Profile | None) -> 
     return Generation(tuple(writer.tokens), tuple(writer.steps), finish, text, slots, logprobs, profile)
 
 
-def _ids(sequences: Sequence[Sequence[SupportsIndex]]) -> list[list[int]]:
-    return [[operator.index(token) for token in sequence] for sequence in sequences]
+def _scoring(options: ScoreOptions | None) -> ScoreOptions:
+    return ScoreOptions() if options is None else instance_of(ScoreOptions, options, "options")

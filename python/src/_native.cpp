@@ -146,17 +146,23 @@ struct GenerateValues {
         options.profile = nb::cast<bool>(value);
       else if (name == "stop_tokens")
         stopTokens = nb::cast<std::vector<int64_t>>(value);
+      else if (name == "bias")
+        for (auto [token, bias] : nb::cast<std::vector<std::pair<int64_t, double>>>(value))
+          biases.push_back({token, bias});
       else
         throw nb::type_error(("there is no option '" + name + "'").c_str());
     }
     options.stop_tokens = stopTokens.data();
     options.num_stop_tokens = static_cast<int64_t>(stopTokens.size());
+    options.bias = biases.data();
+    options.num_bias = static_cast<int64_t>(biases.size());
   }
   GenerateValues(const GenerateValues &) = delete;
   GenerateValues &operator=(const GenerateValues &) = delete;
 
   lariat_generate_options options;
   std::vector<int64_t> stopTokens;
+  std::vector<lariat_logit_bias> biases;
 };
 
 static std::vector<TokenResult> listTokens(const lariat_token *tokens, int64_t count) {

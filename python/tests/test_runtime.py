@@ -260,7 +260,7 @@ def test_logprobs(session: lariat.Session) -> None:
             "sequence 0 has 1 tokens and asks for 300 more, but the context of the model is",
         ),
         ([[1]], {"temperature": -1}, "the temperature is -1, expected 0 or more"),
-        ([[1]], {"temperature": float("nan")}, "the temperature is nan, expected 0 or more"),
+        ([[1]], {"temperature": float("nan")}, "'temperature' is nan (float), expected a finite number"),
         ([[1]], {"seed": -1}, "'seed' of the request is not a non-negative integer"),
         ([[1]], {"loops": 2**64}, "'loops' of the request is not an integer"),
         ([[1]], {"loops": 9}, "9 loop steps are asked for, but the model takes 1 to 4"),

@@ -16,7 +16,7 @@ from lariat._ir import ops
 from lariat._ir.attributes import Attribute
 from lariat._ir.builder import F32, Builder, Rows, RowTensor, Tensor, Type, Value
 from lariat._names import is_buffer
-from lariat._values import same_values
+from lariat._tensors import same_values
 from lariat.errors import CheckpointError
 
 __all__ = ["Entry", "Model"]

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -134,7 +134,7 @@ def test_a_threshold_at_either_end_is_no_special_case(session: Session) -> None:
         ([1, -1], {}, "token 1 of sequence 0 is -1, expected 0 to 319"),
         ([2**80], {}, f"token 0 of sequence 0 is {2**80}, expected 0 to 319"),
         ([1], {"max_new_tokens": -1}, "max_new_tokens is -1, expected 0 or more"),
-        ([1], {"max_new_tokens": True}, "'max_new_tokens' of the request is not an integer"),
+        ([1], {"max_new_tokens": True}, "'max_new_tokens' is True (bool), expected a whole number"),
         ([1], {"loops": 2**64}, "'loops' of the request is not an integer"),
         ([1], {"loops": 99}, "99 loop steps are asked for, but"),
         ([1], {"prefix": 3}, "a prefix of 3 rows is given, but the model has no prefix mask"),
@@ -155,7 +155,7 @@ def test_requests_that_are_refused(session: Session, prompt: list[int], more: di
 
 def test_tokens_that_are_no_whole_numbers_are_refused(session: Session) -> None:
     for prompt in ([1.5], "ab", [None]):
-        with pytest.raises(TypeError):
+        with pytest.raises(RuntimeFault, match=r"expected (a whole number|token ids)$"):
             Engine(session).submit(prompt, options(1))  # type: ignore[arg-type]
 
 
@@ -422,3 +422,32 @@ def test_requests_cancelled_before_they_start_take_no_page(session: Session) -> 
     answers = finish_all(engine)
     assert {answer.finish for answer in answers.values()} == {"stop"} and len(answers) == 100
     assert engine.counts().kv_bytes_peak == 0
+
+
+def test_a_bias_makes_tokens_likely(session: Session) -> None:
+    plain = session.generate([[65, 66]], options(2))[0].tokens
+    wanted = (plain[0] + 1) % session.info.vocabulary
+    assert session.generate([[65, 66]], options(2, bias={wanted: 1e6}))[0].tokens == (wanted, wanted)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [({"chunk_rows": "4"}, "chunk_rows"), ({"refills": 1}, "refills"), ({"prefix_cache": None}, "prefix_cache"),
+     ({"missing": 3}, "missing"), ({"profile": "no"}, "profile"), ({"loop": None}, "loop")],
+)  # fmt: skip
+def test_options_of_an_engine_are_named(session: Session, given: dict[str, Any], name: str) -> None:
+    with pytest.raises(RuntimeFault, match=f"'{name}' is "):
+        Engine(session, **given)
+
+
+def test_other_arguments_of_an_engine_are_named(session: Session) -> None:
+    engine = Engine(session)
+    for call, name in (
+        (lambda: engine.cancel("0"), "request"),  # type: ignore[arg-type]
+        (lambda: engine.submit([1], {"max_new_tokens": 1}), "options"),  # type: ignore[arg-type]
+        (lambda: engine.submit([1], options(1), depths=3), "depths"),  # type: ignore[arg-type]
+        (lambda: Engine("ouro.lariat"), "session"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(RuntimeFault, match=f"'{name}' is "):
+            call()
+    assert engine.submit(iter([1]), options(0), depths=np.arange(1, 2)) == 0
