@@ -137,6 +137,10 @@ class Artefact:
                 raise ArtefactError(f"{folder}: not an artefact, which is a folder 'lariat compile' makes") from None
             if not folder.is_dir():
                 raise ArtefactError(f"{folder}: no such artefact, 'lariat compile' makes one") from None
+            if not file.exists() and (folder / "config.json").is_file():
+                raise ArtefactError(
+                    f"{folder} is a checkpoint, not an artefact: 'lariat compile {folder} -o NAME.lariat' makes one"
+                ) from None
             raise ArtefactError(f"cannot read {file}: {reason(failure)}") from None
         except (ValueError, RecursionError):
             raise ArtefactError(f"{file}: not JSON") from None

@@ -22,6 +22,9 @@ __all__ = ["DEFAULT_PIPELINE", "PIPELINES", "CompileOptions", "compile"]
 PIPELINES = ("reference", "fast")
 DEFAULT_PIPELINE = "fast"
 
+# Files of a checkpoint, which are taken for the whole of it.
+_PARTS = (".bin", ".gguf", ".json", ".pt", ".pth", ".safetensors")
+
 
 @dataclass(frozen=True)
 class CompileOptions:
@@ -87,6 +90,8 @@ def compile(
     if not path.is_dir():
         if not path.exists():
             raise CompileError(f"{path}: no such file or directory")
+        if path.suffix in _PARTS:
+            raise CompileError(f"{path} is not IR: give the directory that holds config.json and model.safetensors")
         if options.exit_rule is not None:
             raise CompileError(f"{path} is IR, which has its exit rule: --exit-rule takes a checkpoint directory")
         if options.ignore_config_keys:

@@ -67,6 +67,7 @@ def test_help(lariat: Command, command: str) -> None:
         (["generate", "a.lariat", "--max-new-tokens", "3", "--prompt", ""], "the text has no tokens"),
         (["import", "nowhere", "-o", "m.mlir"], "nowhere: no such checkpoint directory"),
         (["compile", "nowhere", "-o", "b.lariat"], "nowhere: no such file or directory"),
+        (["compile", "in.json", "-o", "b.lariat"], "in.json is not IR: give the directory that holds config.json"),
         (
             ["compile", "x", "-o", "b.lariat", "--pipeline", "quick"],
             "argument --pipeline: invalid choice: 'quick' (choose from",

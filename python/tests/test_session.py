@@ -105,6 +105,12 @@ def test_a_manifest_that_is_no_object(artefact: Path, text: str) -> None:
         lariat.load(artefact)
 
 
+def test_a_checkpoint_is_no_artefact(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(lariat.ArtefactError, match="is a checkpoint, not an artefact: 'lariat compile .* makes one"):
+        lariat.load(tmp_path)
+
+
 def test_no_artefact(tmp_path: Path) -> None:
     with pytest.raises(lariat.ArtefactError, match="no such artefact"):
         lariat.load(tmp_path / "none.lariat")
