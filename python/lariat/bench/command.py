@@ -21,6 +21,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     from lariat._arguments import add_artefact, add_threads, number
     from lariat.bench.load import ENGINES
     from lariat.bench.plan import ROOT
+    from lariat.bench.released import RELEASED
     from lariat.bench.shapes import SHAPES
     from lariat.compiler import DEFAULT_PIPELINE, PIPELINES
 
@@ -28,7 +29,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
     make = commands.add_parser("make", help="write a checkpoint with random weights", allow_abbrev=False)
     make.set_defaults(run=_make)
-    make.add_argument("--shape", choices=SHAPES, required=True, help="of which model")
+    make.add_argument("--shape", choices=[*SHAPES, *RELEASED], required=True, help="of which model")
     make.add_argument("--loops", metavar="R", type=int, help="loop steps (default: the model's)")
     make.add_argument("--seed", metavar="N", type=int, default=0, help="of the weights (default: 0)")
     make.add_argument("-o", dest="output", metavar="DIR", type=Path, required=True, help="checkpoint to write")
@@ -139,9 +140,18 @@ def _add_threads(parser: argparse.ArgumentParser) -> None:
 
 def _make(options: argparse.Namespace) -> None:
     from lariat.bench.make_checkpoint import make_checkpoint
+    from lariat.bench.released import RELEASED
     from lariat.bench.shapes import SHAPES
     from lariat.bench.stored import tensors_of
+    from lariat.bench.stream_checkpoint import stream_checkpoint
 
+    if options.shape in RELEASED:
+        released = RELEASED[options.shape]
+        if options.loops is not None:
+            released = released.with_loops(_at_least_one(options.loops, "--loops"))
+        stream_checkpoint(released, options.output, options.seed)
+        print(f"{options.output}: {released.num_weights / 1e6:.1f} million weights in bf16")
+        return
     shape = SHAPES[options.shape]
     if options.loops is not None:
         shape = shape.with_loops(_at_least_one(options.loops, "--loops"))

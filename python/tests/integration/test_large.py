@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Artefacts beyond 512 MiB and 4 GiB, and what compiling them takes. Stored weights are sparse."""
+"""Artefacts beyond 512 MiB and 4 GiB, and what compiling them takes. Stored weights are sparse, packed ones are not."""
 
 from __future__ import annotations
 
