@@ -3,10 +3,9 @@
 
     PYTHONPATH=python build/venv/bin/python bench/large.py ouro-1.4b -o build/bench/large
 
-writes SHAPE.json and SHAPE.md, and removes checkpoint and artefact. Each stage is a process of its own, and its peak is
-that of the resident set, mapped files included; where the system tells them apart, memory that is the process's own is
-given beside pages of files. Logits are compared with the numpy oracle of python/tests/oracle, which reads the checkpoint
-layer by layer.
+writes SHAPE.json and SHAPE.md, and removes checkpoint and artefact. Each stage is a process of its own, and its peak
+is that of the resident set, mapped files included; memory that is the process's own is given beside pages of files.
+Logits are compared with the numpy oracle of python/tests/oracle, which reads the checkpoint layer by layer.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lariat.artefact import Artefact, Cache, ExitRule, Loops
-    from lariat.compiler import CompileOptions, compile
+    from lariat.compiler import CompileOptions, CompileProgress, compile
     from lariat.engine import Engine
     from lariat.errors import (
         ArtefactError,
@@ -43,6 +43,7 @@ __all__ = [
     "Cache",
     "CompileError",
     "CompileOptions",
+    "CompileProgress",
     "Diagnostic",
     "Encoded",
     "Engine",
@@ -67,7 +68,7 @@ __all__ = [
 # Where each public name lives.
 _HOMES = {
     **dict.fromkeys(("Artefact", "Cache", "ExitRule", "Loops"), "artefact"),
-    **dict.fromkeys(("CompileOptions", "compile"), "compiler"),
+    **dict.fromkeys(("CompileOptions", "CompileProgress", "compile"), "compiler"),
     "Engine": "engine",
     "import_checkpoint": "importer",
     **dict.fromkeys(

@@ -87,6 +87,20 @@ def _flag(value: Any, name: str) -> bool:
     return bool(value)
 
 
+def _flag_or_all(value: Any, name: str) -> Any:
+    if isinstance(value, str) and value == "all":
+        return "all"
+    if not _is_truth(value):
+        raise Unfit("True, False or 'all'")
+    return bool(value)
+
+
+def _callback(value: Any, name: str) -> Any:
+    if not callable(value):
+        raise Unfit("a function")
+    return value
+
+
 def _text(value: Any, name: str) -> str:
     if not isinstance(value, str):
         raise Unfit("a text")
@@ -152,10 +166,13 @@ READERS: dict[str, Callable[[Any, str], Any]] = {
     "int": _whole,
     "float": _real,
     "bool": _flag,
+    "bool | Literal['all']": _flag_or_all,
     "str": _text,
     "Path": _path,
+    "Callable[[CompileProgress], None]": _callback,
     "tuple[int, ...]": _wholes,
     "tuple[str, ...]": _texts,
+    "Sequence[str]": _texts,
     "Sequence[Fraction | float | str]": _shares,
     "tuple[tuple[int, float], ...]": _biases,
 }

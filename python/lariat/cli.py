@@ -87,6 +87,7 @@ def _import(options: argparse.Namespace) -> None:
 
 
 def _compile(options: argparse.Namespace) -> None:
+    from lariat._progress import progress_on
     from lariat.compiler import CompileOptions, compile
 
     chosen = CompileOptions(
@@ -102,7 +103,12 @@ def _compile(options: argparse.Namespace) -> None:
         print_memory=options.print_memory,
         force=options.force,
     )
-    compile(options.source, options.output, chosen)
+    shown = progress_on(sys.stderr, options.progress)
+    if shown is None:
+        compile(options.source, options.output, chosen)
+        return
+    with contextlib.closing(shown):
+        compile(options.source, options.output, replace(chosen, progress=shown))
 
 
 def _score(options: argparse.Namespace) -> None:
@@ -315,6 +321,13 @@ def _add_compile(parser: argparse.ArgumentParser) -> None:
         "--report", metavar="FILE", type=Path, help="write seconds per stage and bytes of code, as JSON"
     )
     parser.add_argument("--force", action="store_true", help="replace an artefact that is there")
+    parser.add_argument(
+        "--progress",
+        choices=["auto", "lines", "never"],
+        default="auto",
+        help="show stage, bytes and seconds left on standard error: where it is a terminal, as plain lines, or never "
+        "(default: auto)",
+    )
 
 
 def _add_import_options(parser: argparse.ArgumentParser) -> None:

@@ -7,17 +7,18 @@ import os
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from lariat._process import find_tool, one_line_of, read_diagnostics, status_text
+from lariat._progress import CompileProgress, listening
 from lariat._values import instance_of, read_fields, read_path
 from lariat.artefact import Artefact
 from lariat.errors import CompileError
 
-__all__ = ["DEFAULT_PIPELINE", "PIPELINES", "CompileOptions", "compile"]
+__all__ = ["DEFAULT_PIPELINE", "PIPELINES", "CompileOptions", "CompileProgress", "compile"]
 
 PIPELINES = ("reference", "fast")
 DEFAULT_PIPELINE = "fast"
@@ -48,6 +49,8 @@ class CompileOptions:
             `"all"` prints calls of every mode that a request may pick, not only the largest.
         report: JSON file to write with seconds per stage and bytes of code.
         force: replace an artefact that is there.
+        progress: is called with how far compiling is, some ten times a second, on another thread. What it raises is
+            raised by `compile` at its end.
     """
 
     weights: Path | None = None
@@ -61,6 +64,7 @@ class CompileOptions:
     report: Path | None = None
     print_memory: bool | Literal["all"] = False
     force: bool = False
+    progress: Callable[[CompileProgress], None] | None = None
 
     def __post_init__(self) -> None:
         """Reads the values.
@@ -128,7 +132,14 @@ def _run(source: Path, target: Path, options: CompileOptions, weights: Path | No
     command += ["--force"] if options.force else []
     output = None if options.print_memory else subprocess.DEVNULL
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE)
+        with listening(options.progress) as pipe:
+            done = subprocess.run(
+                [*command, *pipe.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                pass_fds=pipe.descriptors,
+            )
     except OSError as failure:
         raise CompileError(f"cannot run {command[0]}: {failure.strerror}") from None
     found = read_diagnostics(done.stderr.decode(errors="replace"))
