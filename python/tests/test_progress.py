@@ -29,7 +29,9 @@ def test_reports_of_all_stages(tmp_path: Path) -> None:
     """In order; the weights end with all their bytes."""
     require_tools()
     reports: list[CompileProgress] = []
-    lariat.compile(MODELS / "ouro", tmp_path / "a.lariat", lariat.CompileOptions(progress=reports.append))
+    lariat.compile(
+        MODELS / "ouro", tmp_path / "a.lariat", lariat.CompileOptions(target="native", progress=reports.append)
+    )
     assert list(dict.fromkeys(report.stage for report in reports)) == STAGES
     weights = [report for report in reports if report.stage == "weights"]
     assert weights[0].done == 0
@@ -44,7 +46,9 @@ def test_what_a_listener_raises_is_raised_at_the_end(tmp_path: Path) -> None:
         raise ValueError(progress.stage)
 
     with pytest.raises(ValueError, match="read"):
-        lariat.compile(MODELS / "ouro", tmp_path / "a.lariat", lariat.CompileOptions(progress=refuse))
+        lariat.compile(
+            MODELS / "ouro", tmp_path / "a.lariat", lariat.CompileOptions(pipeline="reference", progress=refuse)
+        )
     assert (tmp_path / "a.lariat" / "manifest.json").exists()
 
 
