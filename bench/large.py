@@ -42,14 +42,14 @@ EXITS: dict[str, tuple[str | None, float]] = {
 # --- stages, each in a process of its own -----------------------------------------------------------------------------
 
 
-def make(shape: str, folder: Path) -> dict[str, Any]:
+def make(shape: str, folder: Path, threads: int) -> dict[str, Any]:
     from lariat.bench.stream_checkpoint import stream_checkpoint
 
     directory = stream_checkpoint(RELEASED[shape], folder / shape)
     return {"bytes": _size(directory), "weights": RELEASED[shape].num_weights}
 
 
-def compile(shape: str, folder: Path) -> dict[str, Any]:
+def compile(shape: str, folder: Path, threads: int) -> dict[str, Any]:
     import lariat
 
     report = folder / f"{shape}.stages.json"
@@ -61,12 +61,12 @@ def compile(shape: str, folder: Path) -> dict[str, Any]:
     return {"bytes": _size(folder / f"{shape}.lariat"), "stages": stages}
 
 
-def run(shape: str, folder: Path) -> dict[str, Any]:
+def run(shape: str, folder: Path, threads: int) -> dict[str, Any]:
     """Open, score and generate."""
     import lariat
 
     before, start = _memory(), time.perf_counter()
-    session = lariat.load(folder / f"{shape}.lariat")
+    session = lariat.load(folder / f"{shape}.lariat", threads=threads)
     session.start()
     result: dict[str, Any] = {
         "open": {
@@ -103,7 +103,7 @@ def run(shape: str, folder: Path) -> dict[str, Any]:
     return result
 
 
-def compare(shape: str, folder: Path) -> dict[str, Any]:
+def compare(shape: str, folder: Path, threads: int) -> dict[str, Any]:
     """Logits of the scored rows against the oracle's."""
     from tests.oracle.pieces import Options
     from tests.oracle.stored import run_stored
@@ -121,7 +121,7 @@ def compare(shape: str, folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-STAGES: dict[str, Callable[[str, Path], dict[str, Any]]] = {
+STAGES: dict[str, Callable[[str, Path, int], dict[str, Any]]] = {
     "make": make, "compile": compile, "run": run, "compare": compare,
 }  # fmt: skip
 
@@ -159,11 +159,11 @@ def _memory() -> dict[str, int]:
 # --- the whole --------------------------------------------------------------------------------------------------------
 
 
-def measure(shape: str, folder: Path) -> dict[str, Any]:
+def measure(shape: str, folder: Path, threads: int, *, keep: bool) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {
         "shape": shape,
-        "about": describe_run(["bench/large.py", shape]),
+        "about": describe_run(["bench/large.py", shape, "--threads", str(threads)]),
     }
     try:
         for stage in STAGES:
@@ -174,6 +174,8 @@ def measure(shape: str, folder: Path) -> dict[str, Any]:
                 shape,
                 "-o",
                 str(folder),
+                "--threads",
+                str(threads),
                 "--stage",
                 stage,
             ]
@@ -190,7 +192,7 @@ def measure(shape: str, folder: Path) -> dict[str, Any]:
             }  # fmt: skip
             print(f"{shape}: {stage} {result[stage]}", file=sys.stderr, flush=True)
     finally:
-        for path in (folder / shape, folder / f"{shape}.lariat"):
+        for path in () if keep else (folder / shape, folder / f"{shape}.lariat"):
             shutil.rmtree(path, ignore_errors=True)
         (folder / f"{shape}.logits.npy").unlink(missing_ok=True)
     return result
@@ -248,12 +250,14 @@ def main() -> None:
         default=ROOT / "build" / "bench" / "large",
         help="folder",
     )
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="to compute with (default: all)")
+    parser.add_argument("--keep", action="store_true", help="leave checkpoint and artefact there")
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.stage:
-        print(json.dumps(STAGES[options.stage](options.shape, options.output)))
+        print(json.dumps(STAGES[options.stage](options.shape, options.output, options.threads)))
         return
-    result = measure(options.shape, options.output)
+    result = measure(options.shape, options.output, options.threads, keep=options.keep)
     (options.output / f"{options.shape}.json").write_text(json.dumps(result, indent=1) + "\n")
     text = render(result)
     (options.output / f"{options.shape}.md").write_text(text)
