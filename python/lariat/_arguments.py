@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lariat._streams import text_argument
+
 if TYPE_CHECKING:
     from lariat.requests import GenerateOptions
 
@@ -18,6 +20,7 @@ __all__ = [
     "add_engine",
     "add_run",
     "add_sampling",
+    "add_stop",
     "add_threads",
     "generate_options",
     "load_options",
@@ -145,6 +148,18 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     chosen.add_argument("--seed", metavar="S", type=number(0, 2**63 - 1), default=0, help="sampling seed (default: 0)")
     chosen.add_argument(
         "--speculate", metavar="R", type=number(1), help="draft after R loop steps and verify by the rest: same text"
+    )
+
+
+def add_stop(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--stop",
+        metavar="TEXT",
+        nargs="+",
+        action="extend",
+        type=text_argument,
+        default=[],
+        help="end where one of these texts appears",
     )
 
 

@@ -58,7 +58,7 @@ def read_tokens(path: Path) -> list[list[int]]:
         RuntimeFault: if the file cannot be read or holds anything else; the message names the place.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as failure:
         raise RuntimeFault(f"cannot read {path}: {reason(failure)}") from None
     except UnicodeDecodeError as failure:

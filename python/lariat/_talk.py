@@ -9,7 +9,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lariat._arguments import add_artefact, add_run, add_sampling, generate_options, number
+from lariat._arguments import add_artefact, add_run, add_sampling, add_stop, generate_options, number
+from lariat._streams import read_line, read_text, text_argument
 from lariat.errors import RuntimeFault
 
 if TYPE_CHECKING:
@@ -60,64 +61,107 @@ def run(options: argparse.Namespace) -> None:
     from lariat._terminal import Palette
     from lariat.session import load
 
-    text = options.prompt if options.prompt is not None else sys.stdin.read()
+    text = options.prompt if options.prompt is not None else read_text()
     with load(options.artefact, threads=options.threads) as session:
         tokens = session.tokenizer.encode(text)
         session.start()
-        chosen = _choose(options, session, len(tokens))
+        # The last new token needs no position.
+        most = options.max_new_tokens or max(1, min(LONGEST_ANSWER, session.info.context - len(tokens) + 1))
+        chosen = generate_options(options, most)
         done = print_stream(session, tokens, chosen, Palette(1, enabled=False))
         print(flush=True)
         if options.stats:
             _print_stats(session, len(tokens), done, chosen)
 
 
-def chat(options: argparse.Namespace) -> None:
-    """Answer one line of standard input after the other, with the conversation so far."""
-    from lariat._terminal import Palette
-    from lariat.chat import ChatTemplate, stop_tokens
+def chat(options: argparse.Namespace) -> int:
+    """Answer one line of standard input after the other, with the conversation so far.
+
+    A line that cannot be answered is named on standard error and forgotten, and the next one is read. The exit status
+    is 1 if none was answered.
+    """
     from lariat.session import load
 
-    template = ChatTemplate.of(options.artefact)
+    failed = False
     with load(options.artefact, threads=options.threads) as session:
-        found = stop_tokens(options.artefact, session.tokenizer)
-        ends = tuple(id for id in found if id < session.info.vocabulary)
-        start = [{"role": "system", "content": options.system}] if options.system is not None else []
-        messages = list(start)
+        conversation = _Conversation(options, session)
         session.start()
-        while (line := _read_line()) is not None:
-            if line.strip() == "/reset":
-                messages = list(start)
-                continue
-            if not line.strip():
-                continue
-            messages.append({"role": "user", "content": line})
-            # The template writes the special tokens itself.
-            tokens = session.tokenizer.encode(template.render(messages), special=False)
-            chosen = replace(_choose(options, session, len(tokens)), stop_tokens=ends)
-            done = print_stream(session, tokens, chosen, Palette(1, enabled=False))
-            print(flush=True)
-            messages.append({"role": "assistant", "content": done.result.text or ""})
-            if options.stats:
-                _print_stats(session, len(tokens), done, chosen)
+        while True:
+            try:
+                line = _next_line()
+                if line is None:
+                    return int(failed and not conversation.answered)
+                if line.strip() == "/reset":
+                    conversation.reset()
+                elif line.strip():
+                    conversation.answer(line)
+            except RuntimeFault as failure:
+                failed = True
+                print(f"error: {failure}", file=sys.stderr, flush=True)
 
 
-def _choose(options: argparse.Namespace, session: Session, num_prompt: int) -> GenerateOptions:
-    """The options for a prompt of so many tokens."""
-    if options.max_new_tokens is not None:
-        return generate_options(options, options.max_new_tokens)
-    # The last new token needs no position.
-    return generate_options(options, max(1, min(LONGEST_ANSWER, session.info.context - num_prompt + 1)))
+class _Conversation:
+    """What was said, by a user and by the model.
+
+    Attributes:
+        answered: whether the model ever said something.
+    """
+
+    def __init__(self, options: argparse.Namespace, session: Session) -> None:
+        from lariat.chat import ChatTemplate, stop_tokens
+
+        self._options = options
+        self._session = session
+        self._template = ChatTemplate.of(options.artefact)
+        found = stop_tokens(options.artefact, session.tokenizer)
+        self._ends = tuple(id for id in found if id < session.info.vocabulary)
+        self._messages: list[dict[str, str]] = []
+        self.answered = False
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything but the system message."""
+        system = self._options.system
+        self._messages = [] if system is None else [{"role": "system", "content": system}]
+
+    def answer(self, line: str) -> None:
+        """Print an answer to a line, as it comes.
+
+        Raises:
+            RuntimeFault: if there is none. The line is not part of the conversation then.
+        """
+        from lariat._terminal import Palette
+
+        messages = [*self._messages, {"role": "user", "content": line}]
+        # The template writes the special tokens itself.
+        tokens = self._session.tokenizer.encode(self._template.render(messages), special=False)
+        context = self._session.info.context
+        # The last new token needs no position.
+        left = context - len(tokens) + 1
+        if left < 1:
+            raise RuntimeFault(
+                f"the conversation has {len(tokens)} tokens, and the context of the model is {context}: "
+                "/reset starts a new one"
+            )
+        most = self._options.max_new_tokens or LONGEST_ANSWER
+        chosen = replace(generate_options(self._options, min(most, left)), stop_tokens=self._ends)
+        done = print_stream(self._session, tokens, chosen, Palette(1, enabled=False))
+        print(flush=True)
+        self.answered = True
+        self._messages = [*messages, {"role": "assistant", "content": done.result.text or ""}]
+        if self._options.stats:
+            _print_stats(self._session, len(tokens), done, chosen)
 
 
-def _read_line() -> str | None:
+def _next_line() -> str | None:
     """The next line that the user says; none at the end."""
     if sys.stdin.isatty():
         sys.stdout.write("> ")
         sys.stdout.flush()
-    line = sys.stdin.readline()
-    if not line and sys.stdin.isatty():
+    line = read_line()
+    if line is None and sys.stdin.isatty():
         print(flush=True)
-    return line.rstrip("\n") if line else None
+    return line
 
 
 def _print_stats(session: Session, num_prompt: int, done: Streamed, options: GenerateOptions) -> None:
@@ -139,13 +183,17 @@ def _print_stats(session: Session, num_prompt: int, done: Streamed, options: Gen
 
 def add_run_command(parser: argparse.ArgumentParser) -> None:
     add_artefact(parser)
-    parser.add_argument("prompt", metavar="TEXT", nargs="?", help="text to continue (default: standard input)")
+    parser.add_argument(
+        "prompt", metavar="TEXT", nargs="?", type=text_argument, help="text to continue (default: standard input)"
+    )
     _add_talk(parser)
 
 
 def add_chat(parser: argparse.ArgumentParser) -> None:
     add_artefact(parser)
-    parser.add_argument("--system", metavar="TEXT", help="message that the conversation starts with")
+    parser.add_argument(
+        "--system", metavar="TEXT", type=text_argument, help="message that the conversation starts with"
+    )
     _add_talk(parser)
 
 
@@ -157,9 +205,7 @@ def _add_talk(parser: argparse.ArgumentParser) -> None:
         help=f"longest continuation (default: {LONGEST_ANSWER}, or what the context of the model leaves)",
     )
     parser.add_argument("--ignore-eos", action="store_true", help="go on after an end-of-sequence token")
-    parser.add_argument(
-        "--stop", metavar="TEXT", nargs="+", action="extend", default=[], help="end where one of these texts appears"
-    )
+    add_stop(parser)
     parser.add_argument("--stats", action="store_true", help="print times, loop steps and KV bytes on standard error")
     add_sampling(parser)
     add_run(parser)

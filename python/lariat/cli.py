@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The `lariat` command. Exit status 0, or another one and one line `error: ...` on standard error."""
+"""The `lariat` command. Exit status 0, or another one and one line `error: ...` on standard error.
+
+Where nobody reads its output any more it ends without a word, as programs do that SIGPIPE ends.
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import json
-import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -20,11 +22,13 @@ from lariat._arguments import (
     add_engine,
     add_run,
     add_sampling,
+    add_stop,
     add_threads,
     generate_options,
     load_options,
     number,
 )
+from lariat._streams import open_streams, settle_streams, text_argument
 from lariat.errors import LariatError, RuntimeFault
 
 if TYPE_CHECKING:
@@ -32,27 +36,30 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+FAILED, USAGE, INTERRUPTED, UNREAD = 1, 2, 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the result is the exit status."""
-    # Text of a model may hold characters that the terminal's encoding lacks.
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    open_streams()
+    try:
+        return _main(arguments)
+    finally:
+        settle_streams()
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     try:
         options = _parser().parse_args(arguments)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            options.run(options)
+            status = options.run(options)
         sys.stdout.flush()
         for one in caught:
             print(f"warning: {one.message}", file=sys.stderr)
+        return status or 0
     except BrokenPipeError:
-        # Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _fail("standard output was closed before everything was written")
+        return UNREAD
     except LariatError as failure:
         return _fail(str(failure))
     except KeyboardInterrupt:
@@ -64,7 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("out of memory")
     except Exception as failure:  # the contract: never a traceback
         return _fail(f"internal error: {type(failure).__name__}: {failure}")
-    return 0
 
 
 def _fail(message: str, status: int = FAILED) -> int:
@@ -203,10 +209,10 @@ def _run(options: argparse.Namespace) -> None:
     run(options)
 
 
-def _chat(options: argparse.Namespace) -> None:
+def _chat(options: argparse.Namespace) -> int:
     from lariat._talk import chat
 
-    chat(options)
+    return chat(options)
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -248,7 +254,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lariat {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+    def command(name: str, run: Callable[[argparse.Namespace], int | None], text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
         added.set_defaults(run=run)
         return added
@@ -368,7 +374,11 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     add_artefact(parser)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "--prompt", metavar="TEXT", action=Once, help="text to continue; the new text is printed as it comes"
+        "--prompt",
+        metavar="TEXT",
+        action=Once,
+        type=text_argument,
+        help="text to continue; the new text is printed as it comes",
     )
     source.add_argument(
         "--tokens", metavar="IN.json", type=Path, action=Once, help="list of token-id lists, run as one batch"
@@ -376,9 +386,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", dest="output", metavar="OUT.json", type=Path, help="result of --tokens to write")
     parser.add_argument("--max-new-tokens", metavar="N", type=number(1), required=True, help="longest continuation")
     parser.add_argument("--ignore-eos", action="store_true", help="go on after an end-of-sequence token")
-    parser.add_argument(
-        "--stop", metavar="TEXT", nargs="+", action="extend", default=[], help="end where one of these texts appears"
-    )
+    add_stop(parser)
     parser.add_argument(
         "--color", choices=["auto", "always", "never"], default="auto", help="colour tokens by depth (default: auto)"
     )

@@ -240,13 +240,13 @@ def test_an_interrupt(lariat: Command) -> None:
 
 
 @pytest.mark.parametrize("command", [["info"], ["generate", "--prompt", "x", "--max-new-tokens", "5"]])
-def test_a_closed_output(lariat: Command, command: list[str]) -> None:
+def test_an_output_that_nobody_reads(lariat: Command, command: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     process = lariat.start(*command, "a.lariat", stdout=writer, stderr=subprocess.PIPE)
     os.close(writer)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (1, "error: standard output was closed before everything was written\n")
+    assert (process.returncode, err) == (141, "")
 
 
 def test_a_full_output(lariat: Command) -> None:

@@ -8,8 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lariat._arguments import add_artefact, add_engine, add_run, add_sampling, generate_options, load_options, number
+from lariat._arguments import (
+    add_artefact,
+    add_engine,
+    add_run,
+    add_sampling,
+    add_stop,
+    generate_options,
+    load_options,
+    number,
+)
 from lariat._files import read_tokens, reason, replacing
+from lariat._streams import text_argument
 from lariat.errors import RuntimeFault
 
 if TYPE_CHECKING:
@@ -26,7 +36,14 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     add_artefact(parser)
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--prompt", metavar="TEXT", nargs="+", action="extend", help="texts to continue as one batch")
+    source.add_argument(
+        "--prompt",
+        metavar="TEXT",
+        nargs="+",
+        action="extend",
+        type=text_argument,
+        help="texts to continue as one batch",
+    )
     source.add_argument("--tokens", metavar="IN.json", type=Path, help="list of token-id lists, run as one batch")
     source.add_argument("--profile", metavar="IN.json", type=Path, help="what 'lariat generate --profile' wrote")
     parser.add_argument("-o", dest="output", metavar="OUT.html", type=Path, required=True, help="page to write")
@@ -34,9 +51,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--max-new-tokens", metavar="N", type=number(1), default=64, help="longest continuation (default: 64)"
     )
     parser.add_argument("--ignore-eos", action="store_true", help="go on after an end-of-sequence token")
-    parser.add_argument(
-        "--stop", metavar="TEXT", nargs="+", action="extend", default=[], help="end where one of these texts appears"
-    )
+    add_stop(parser)
     add_sampling(parser)
     add_run(parser)
     add_engine(parser)
