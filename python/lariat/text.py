@@ -9,16 +9,17 @@ the shorter one; then the continuation begins where they differ.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lariat._decoding import CLEAN_UP, Chain, overlap
 from lariat._tokenizer_settings import Settings, read_bytes
-from lariat.errors import ArtefactError, RuntimeFault
+from lariat.errors import ArtefactError, LariatError, RuntimeFault
 
 if TYPE_CHECKING:
     import tokenizers
@@ -60,15 +61,11 @@ class Tokenizer:
             raise ArtefactError(f"{path.parent} has no tokenizer.json: give token ids instead of text")
         settings = Settings.read(path.parent)
         data = read_bytes(path)
-        try:
+        with _library(lambda words: ArtefactError(f"{path}: {words}")):
             inner = tokenizers.Tokenizer.from_buffer(data)
             settings.apply(inner)
-        except ArtefactError:
-            raise
-        except Exception as failure:  # the library raises Exception itself
-            raise ArtefactError(f"{path}: {' '.join(str(failure).split())}") from None
-        # transformers, too, takes BPE out: spaces are part of its tokens.
-        return cls(inner, clean_up=settings.clean_up and type(inner.model).__name__ != "BPE")
+            # transformers, too, takes BPE out: spaces are part of its tokens.
+            return cls(inner, clean_up=settings.clean_up and type(inner.model).__name__ != "BPE")
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
         """Token ids of `text`, with the special tokens that tokenizer.json adds unless `special` says not to.
@@ -91,8 +88,13 @@ class Tokenizer:
         return None if found is None else int(found)
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Text of `tokens`, without special tokens and ids that tokenizer.json does not know."""
-        text = str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
+        """Text of `tokens`, without special tokens and ids that tokenizer.json does not know.
+
+        Raises:
+            RuntimeFault: if one is no id, or the tokenizer's decoder fails.
+        """
+        with _library(lambda words: RuntimeFault(f"cannot decode the tokens: {words}")):
+            text = str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
         if self._clean_up:
             for old, new in CLEAN_UP:
                 text = text.replace(old, new)
@@ -298,6 +300,17 @@ class StoppedStream:
     def finish(self) -> str:
         """What is left when no token follows."""
         return self._stop.push(self._stream.finish()) + self._stop.finish()
+
+
+@contextlib.contextmanager
+def _library(refuse: Callable[[str], LariatError]) -> Iterator[None]:
+    """Turns what the tokenizers library raises into one of our errors."""
+    try:
+        yield
+    except (LariatError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as failure:  # a panic of the library is no Exception
+        raise refuse(" ".join(str(failure).split())) from None
 
 
 def _require_characters(text: str) -> None:

@@ -166,6 +166,20 @@ def test_no_tokenizer(tmp_path: Path) -> None:
         Tokenizer.of(tmp_path)
 
 
+def test_what_is_no_token_has_no_text() -> None:
+    for tokens in ([-1], [2**40]):
+        with pytest.raises(RuntimeFault, match="^cannot decode the tokens: "):
+            BYTES.decode(tokens)
+
+
+def test_a_decoder_that_fails_is_an_error() -> None:
+    inner = KINDS["unigram"]()
+    # The library counts below zero where a token is nothing but what it strips.
+    inner.decoder = tokenizers.decoders.Strip("a", 1, 1)
+    with pytest.raises(RuntimeFault, match="^cannot decode the tokens: "):
+        Tokenizer(inner).decode([inner.token_to_id("a")])
+
+
 @pytest.mark.parametrize("text", ["", "{", "{}", "[1]", '{"model": {"type": "Nothing"}}'])
 def test_a_damaged_tokenizer(tmp_path: Path, text: str) -> None:
     (tmp_path / "tokenizer.json").write_text(text)
