@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lariat._arguments import (
     Once,
@@ -237,6 +237,17 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(_fail(f"{message} (see {self.prog} --help)", USAGE))
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, and a text that may be left out is found behind options, too.
+
+        argparse takes it for absent as soon as options stand between it and the argument before.
+        """
+        found, rest = super().parse_known_args(args, namespace)
+        texts = [one for one in self._actions if not one.option_strings and one.nargs == argparse.OPTIONAL]
+        if len(rest) == 1 and not rest[0].startswith("-") and texts and getattr(found, texts[0].dest) is None:
+            setattr(found, texts[0].dest, rest.pop())
+        return found, rest
 
 
 def _parser() -> argparse.ArgumentParser:

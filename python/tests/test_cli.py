@@ -81,6 +81,13 @@ def test_wrong_usage(lariat: Command, arguments: list[str], message: str) -> Non
     assert message in lariat.fails(*arguments)
 
 
+def test_a_text_may_follow_options(lariat: Command) -> None:
+    assert lariat.ok("run", "a.lariat", "--max-new-tokens", 2, "x") == "In\n"
+    assert lariat.ok("run", "--max-new-tokens", 2, "a.lariat", "x") == "In\n"
+    assert "unrecognized arguments: x y" in lariat.fails("run", "a.lariat", "--max-new-tokens", 2, "x", "y")
+    assert "unrecognized arguments: y" in lariat.fails("run", "a.lariat", "x", "--max-new-tokens", 2, "y")
+
+
 # --- token files ----------------------------------------------------------------------------------------------------
 
 
