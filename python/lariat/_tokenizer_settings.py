@@ -106,9 +106,10 @@ class Settings:
         for name, value in self.fields.items():
             if name in NAMES or (name.endswith("_token") and isinstance(value, (str, dict))):
                 found[name] = value
-        named = self.fields.get("extra_special_tokens")
-        if isinstance(named, dict):
-            found |= named
+        for key in ("extra_special_tokens", "model_specific_special_tokens"):
+            named = self.fields.get(key)
+            if isinstance(named, dict):
+                found |= named
         return {name: token for name, token in found.items() if token_text(token) is not None}
 
     def _extra(self) -> list[Token]:

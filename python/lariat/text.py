@@ -113,7 +113,7 @@ class Tokenizer:
 
     def token(self, id: int) -> str | None:
         """A token as the vocabulary writes it, which is not yet its text; none where there is no such id."""
-        found = self._tokenizer.id_to_token(id)
+        found = self._tokenizer.id_to_token(id) if 0 <= id < 2**32 else None
         return None if found is None else str(found)
 
     def decoder(self) -> Chain:

@@ -161,6 +161,7 @@ def test_template_files_come_before_the_configuration(tmp_path: Path) -> None:
         ({"tokenizer_config.json": {"bos_token": {"content": "<s>", "lstrip": False}}}, {"bos_token": "<s>"}),
         ({"tokenizer_config.json": {"image_token": "<i>", "extra_special_tokens": ["<x>"]}}, {"image_token": "<i>"}),
         ({"tokenizer_config.json": {"extra_special_tokens": {"audio_token": "<a>"}}}, {"audio_token": "<a>"}),
+        ({"tokenizer_config.json": {"model_specific_special_tokens": {"image_token": "<i>"}}}, {"image_token": "<i>"}),
         ({"special_tokens_map.json": {"eos_token": {"content": "</s>"}}}, {"eos_token": "</s>"}),
         (
             {"tokenizer_config.json": {"added_tokens_decoder": {}}, "special_tokens_map.json": {"eos_token": "</s>"}},

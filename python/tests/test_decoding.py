@@ -11,7 +11,8 @@ import pytest
 from tokenizers import Tokenizer as Inner
 from tokenizers import pre_tokenizers
 
-from lariat.text import TextStream, Tokenizer
+from lariat._decoding import REPLACEMENT
+from lariat.text import StoppedStream, TextStream, Tokenizer
 from tests.kinds import KINDS
 
 NUM_SEQUENCES = 10_000
@@ -60,6 +61,33 @@ def test_pieces_add_up_to_the_text_of_all_tokens(kind: str, clean_up: bool) -> N
         text = "".join([*map(stream.push, tokens[cut:]), stream.finish()])
         prompt, whole = tokenizer.decode(tokens[:cut]), tokenizer.decode(tokens)
         assert text == whole[len(os.path.commonprefix([prompt, whole])) :], (tokens, cut)
+
+
+@pytest.mark.parametrize("kind", ["byte-level", "byte-fallback", "unigram", "word-piece", "word-level", "speech"])
+def test_a_stop_text_ends_the_text_with_the_token_that_completes_it(kind: str) -> None:
+    inner = KINDS[kind]()
+    tokenizer = Tokenizer(inner)
+    bytes, size = byte_tokens(inner), inner.get_vocab_size()
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    source = random.Random(seed)
+    for _ in range(NUM_SEQUENCES // 5):
+        tokens = draw(source, size, bytes)
+        whole = tokenizer.decode(tokens)
+        starts = [source.randrange(len(whole) + 1) for _ in range(source.randrange(3))]
+        stops = [text for at in starts if (text := whole[at : at + source.randrange(1, 4)]) and REPLACEMENT not in text]
+        stream = StoppedStream(tokenizer, [], stops)
+        text, count = "", 0
+        while not stream.found and count < len(tokens):
+            text += stream.push(tokens[count])
+            count += 1
+        text += stream.finish()
+        # The first tokens whose text has a stop text, and what comes before it.
+        texts = [tokenizer.decode(tokens[:number]) for number in range(1, len(tokens) + 1)]
+        number = next((at for at, one in enumerate(texts, 1) if any(stop in one for stop in stops)), len(tokens))
+        end = texts[number - 1] if texts else ""
+        ends = [end.find(stop) for stop in stops if stop in end]
+        assert (text, count) == (end[: min(ends, default=len(end))], number), (tokens, stops)
 
 
 @pytest.mark.parametrize("kind", ["byte-level", "byte-fallback", "unigram", "word-piece", "word-level", "word-ends"])

@@ -170,6 +170,7 @@ def test_what_is_no_token_has_no_text() -> None:
     for tokens in ([-1], [2**40]):
         with pytest.raises(RuntimeFault, match="^cannot decode the tokens: "):
             BYTES.decode(tokens)
+        assert BYTES.token(tokens[0]) is None
 
 
 def test_a_decoder_that_fails_is_an_error() -> None:

@@ -83,7 +83,7 @@ def _read_profile(path: Path) -> Profile:
     from lariat.profile import Profile
 
     try:
-        return Profile.parse(path.read_text(encoding="utf-8"), str(path))
+        return Profile.parse(path.read_text(encoding="utf-8-sig"), str(path))
     except OSError as failure:
         raise RuntimeFault(f"cannot read {path}: {reason(failure)}") from None
     except UnicodeDecodeError as failure:
