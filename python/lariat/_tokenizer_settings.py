@@ -204,6 +204,15 @@ def _gpt2(tokenizer: tokenizers.Tokenizer, fields: Mapping[str, Any]) -> None:
     _set_model(tokenizer, unk_token=None, fuse_unk=False, byte_fallback=False)
 
 
+def _gpt_neox(tokenizer: tokenizers.Tokenizer, fields: Mapping[str, Any]) -> None:
+    from tokenizers import normalizers, processors
+
+    _gpt2(tokenizer, fields)
+    tokenizer.normalizer = normalizers.NFC()
+    # It adds no tokens at the beginning and end, whatever tokenizer.json says.
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
+
+
 def _qwen2(tokenizer: tokenizers.Tokenizer, fields: Mapping[str, Any]) -> None:
     from tokenizers import Regex, decoders, normalizers, pre_tokenizers
 
@@ -231,6 +240,9 @@ _END = "<|endoftext|>"
 
 CLASSES = {
     "GPT2Tokenizer": Rebuild({"bos_token": _END, "eos_token": _END, "unk_token": _END}, _gpt2),
+    "GPTNeoXTokenizer": Rebuild(
+        {"bos_token": _END, "eos_token": _END, "unk_token": _END, "pad_token": "<|padding|>"}, _gpt_neox
+    ),
     "GemmaTokenizer": Rebuild(
         {
             "bos_token": "<bos>",

@@ -74,10 +74,8 @@ class Tokenizer:
             RuntimeFault: if the text cannot be encoded or has no tokens.
         """
         _require_characters(text)
-        try:
+        with _library(lambda words: RuntimeFault(f"cannot encode the text: {words}")):
             tokens = [int(token) for token in self._tokenizer.encode(text, add_special_tokens=special).ids]
-        except Exception as failure:  # the library raises Exception itself
-            raise RuntimeFault(f"cannot encode the text: {' '.join(str(failure).split())}") from None
         if not tokens:
             raise RuntimeFault("the text has no tokens: a model needs at least one")
         return tokens
@@ -102,9 +100,8 @@ class Tokenizer:
 
     def _is_left_out(self, id: int) -> bool:
         """Whether `decode` leaves a token out. The library does so, too, if it was special before it was added anew."""
-        return (
-            not self._tokenizer.decode([id, id]) and self._tokenizer.decode([id, id], skip_special_tokens=False) != ""
-        )
+        whole = self._tokenizer.decode([id, id], skip_special_tokens=False)
+        return whole != "" and not self._tokenizer.decode([id, id])
 
     @property
     def special_texts(self) -> frozenset[str]:
@@ -145,7 +142,10 @@ class TextStream:
 
     def push(self, token: int) -> str:
         """Text that `token` settles, often one word or part of one, sometimes none."""
-        return self._beyond_prompt(self._decode(token))
+        text = self._beyond_prompt(self._decode(token))
+        if self._run is not None and not self._run.num_characters:
+            self._num_known = 0
+        return text
 
     def finish(self) -> str:
         """What is left when no token follows: bytes that never became a character, for example."""
@@ -171,7 +171,6 @@ class TextStream:
         if self._known and text:
             common = len(os.path.commonprefix([self._known, text]))
             self._known = self._known[common:] if common == len(text) else ""
-            self._num_known = 0
             text = text[common:]
         return text
 

@@ -83,6 +83,7 @@ CLASSES: dict[str, list[tuple[str, dict[str, object]]]] = {
         ("GPT2Tokenizer", {}),
         ("GPT2TokenizerFast", {"add_prefix_space": True, "bos_token": None}),
         ("Qwen2Tokenizer", {"pad_token": "<pad>"}),
+        ("GPTNeoXTokenizer", {}),
         ("LlamaTokenizer", {}),
     ],
     "byte-fallback": [

@@ -286,6 +286,13 @@ def test_the_prompt_is_not_searched_for_stop_texts() -> None:
     assert stream.found
 
 
+def test_a_run_behind_the_one_that_the_prompt_ended_in_is_searched() -> None:
+    # The space that the prompt ends in is dropped, so nothing of it is known.
+    stream = StoppedStream(FALLBACK, in_bytes(" "), ["中"])
+    assert [stream.push(token) for token in [word("."), *in_bytes("日中")]] == [".", *[""] * 5, "日"]
+    assert stream.found
+
+
 def test_bytes_before_a_stop_text_are_given_as_decoding_gives_them() -> None:
     tokens = [START, *in_bytes("日")[:2], word("<|end|>"), *in_bytes("日")[2:]]
     assert until(["<|end|>"], tokens) == ("\ufffd\ufffd", 3)
