@@ -69,10 +69,11 @@ class Settings:
         """Texts of special tokens by their names."""
         return {name: text for name, token in self._named().items() if (text := token_text(token)) is not None}
 
-    @property
-    def clean_up(self) -> bool:
-        """Whether to drop spaces before punctuation when decoding; not asked of BPE, as in transformers."""
-        return self.fields.get("clean_up_tokenization_spaces") is True
+    def cleans_up(self, tokenizer: tokenizers.Tokenizer) -> bool:
+        """Whether to drop spaces before punctuation when decoding. BPE, whose tokens have their spaces, is left out."""
+        forced = "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"
+        wanted = self.fields.get("clean_up_tokenization_spaces") is True
+        return wanted and (type(tokenizer.model).__name__ != "BPE" or self.fields.get(forced) is True)
 
     def apply(self, tokenizer: tokenizers.Tokenizer) -> None:
         """Change a tokenizer as transformers does when it loads these settings.

@@ -64,8 +64,7 @@ class Tokenizer:
         with _library(lambda words: ArtefactError(f"{path}: {words}")):
             inner = tokenizers.Tokenizer.from_buffer(data)
             settings.apply(inner)
-            # transformers, too, takes BPE out: spaces are part of its tokens.
-            return cls(inner, clean_up=settings.clean_up and type(inner.model).__name__ != "BPE")
+            return cls(inner, clean_up=settings.cleans_up(inner))
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
         """Token ids of `text`, with the special tokens that tokenizer.json adds unless `special` says not to.

@@ -24,6 +24,7 @@ TEXTS = [
     "<tool> x 日 é In",
     "<|endoftext|>",
     "theme the,zz In. Isn't ' it ?",
+    "In . be !",
 ]
 
 
@@ -61,6 +62,12 @@ CONFIGS: dict[str, dict[str, dict[str, object]]] = {
     },
     "named special tokens": {
         "tokenizer_config": {"extra_special_tokens": {"audio": "<x>"}, "clean_up_tokenization_spaces": True}
+    },
+    "clean-up at any cost": {
+        "tokenizer_config": {
+            "clean_up_tokenization_spaces": True,
+            "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output": True,
+        }
     },
     "listed tokens": {
         "tokenizer_config": {
