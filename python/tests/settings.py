@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from tokenizers import processors
 
@@ -112,6 +113,12 @@ def cases() -> dict[str, Case]:
     for kind, classes in CLASSES.items():
         for number, (name, fields) in enumerate(classes):
             found[f"{kind}, {name} {number}"] = (kind, {"tokenizer_config": {"tokenizer_class": name, **fields}})
+    return found
+
+
+def recorded() -> dict[str, list[dict[str, Any]]]:
+    """What transformers made of the texts, by tokenizer: `tokens`, and what they are `decoded` to."""
+    found: dict[str, list[dict[str, Any]]] = json.loads(RECORDED.read_text(encoding="utf-8"))
     return found
 
 

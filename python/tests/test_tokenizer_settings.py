@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from lariat.errors import ArtefactError, RuntimeFault
 from lariat.text import TextStream, Tokenizer
-from tests.settings import RECORDED, TEXTS, cases, write_files
+from tests.settings import TEXTS, cases, recorded, write_files
 
 CASES = cases()
-WANTED = json.loads(RECORDED.read_text(encoding="utf-8"))
+WANTED = recorded()
 
 
 @pytest.mark.parametrize("name", CASES)
