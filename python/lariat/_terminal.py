@@ -79,7 +79,7 @@ def describe(info: Artefact) -> list[str]:
         ("order", info.order),
         *((f"cache @{cache.name}", _cache(cache)) for cache in info.caches),
         ("exit rule", _exit(info)),
-        ("KV per token", f"{info.bytes_per_token:,} bytes when a token runs all {info.loops.default} loop steps"),
+        ("KV per token", f"{info.bytes_per_token:,} bytes{_whole_loop(info.loops.default)}"),
         ("dtype", f"{info.dtype}, KV {info.kv_dtype}"),
         ("vocabulary", f"{info.vocabulary:,} tokens, end of sequence {', '.join(map(str, info.eos)) or 'none'}"),
         ("context", f"{info.context:,} positions"),
@@ -104,6 +104,10 @@ def _weights(info: Artefact) -> str:
         if size is not None:
             return f"{size:,} bytes, {kind}"
     return "inline"
+
+
+def _whole_loop(loops: int) -> str:
+    return f" when a token runs all {loops} loop steps" if loops > 1 else ""
 
 
 def _loops(info: Artefact) -> str:

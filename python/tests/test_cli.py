@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from lariat._process import find_tool
+from lariat._terminal import describe
+from lariat.artefact import Artefact, Loops
 from lariat.errors import RuntimeFault
 from tests import fakes
 from tests.command import Command
@@ -209,6 +212,13 @@ def test_info(lariat: Command) -> None:
     ]
     assert "KV per token  24,576 bytes when a token runs all 4 loop steps" in lines
     assert json.loads(lariat.ok("info", "a.lariat", "--json")) == fakes.MANIFEST
+
+
+def test_info_of_a_loop_of_one_step(lariat: Command) -> None:
+    once = dataclasses.replace(Artefact.open(lariat.folder / "a.lariat"), loops=Loops(1, 1, 1, 1))
+    lines = describe(once)
+    assert "loops R       1, fixed" in lines
+    assert "KV per token  24,576 bytes" in lines
 
 
 def test_info_of_targets(lariat: Command) -> None:

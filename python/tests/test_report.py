@@ -125,6 +125,11 @@ def test_time_of_whole_calls_belongs_to_no_depth(info: Artefact) -> None:
     assert "so that its time belongs to no depth" in text
 
 
+def test_a_loop_of_one_step_is_no_range(info: Artefact) -> None:
+    assert f"× up to {len(FIELDS['depths'])}<" in render(info, make_profile(), [])
+    assert "× 1<" in render(info, make_profile(depths=FIELDS["depths"][:1]), [])
+
+
 def test_an_empty_profile_has_a_page(info: Artefact) -> None:
     nothing: dict[str, Any] = {"ticks": 0, "seconds": 0, "tokens": 0, "depths": [], "caches": []}
     nothing |= {"steps": {"generated": [], "prompt": []}, "occupancy": {"ticks_per_record": 1, "records": []}}

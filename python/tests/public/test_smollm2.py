@@ -159,6 +159,7 @@ def test_a_chat_with_a_system_message(artefact: Callable[..., Path], tokenizer: 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_each_prompt_alone_has_the_bits_of_the_batch(smollm2: SmolLM2, dtype: str) -> None:
     session = smollm2(dtype)
@@ -169,6 +170,7 @@ def test_each_prompt_alone_has_the_bits_of_the_batch(smollm2: SmolLM2, dtype: st
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_logit_agrees_with_the_oracle(smollm2: SmolLM2, checkpoint: Callable[[str], Path], dtype: str) -> None:
     """All columns, where the recorded logits have some; the oracle runs here."""
@@ -181,6 +183,7 @@ def test_every_logit_agrees_with_the_oracle(smollm2: SmolLM2, checkpoint: Callab
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_reference_path_agrees_with_the_oracle(artefact: Callable[..., Path], dtype: str) -> None:
     with load(artefact(dtype, "reference")) as session:
@@ -189,6 +192,7 @@ def test_the_reference_path_agrees_with_the_oracle(artefact: Callable[..., Path]
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_rounding_at_compile_time_is_rounding_before(
     checkpoint: Callable[[str], Path], artefact: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -197,6 +201,7 @@ def test_rounding_at_compile_time_is_rounding_before(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_transformers_itself_agrees(smollm2: SmolLM2, checkpoint: Callable[[str], Path], dtype: str) -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed: scripts/setup.sh --with-torch")
