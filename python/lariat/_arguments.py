@@ -22,6 +22,7 @@ __all__ = [
     "add_sampling",
     "add_stop",
     "add_threads",
+    "add_verify",
     "generate_options",
     "load_options",
     "number",
@@ -106,7 +107,14 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         "--missing", metavar="MODE", help="what later rows see of a row that exited, one that 'lariat info' lists"
     )
     parser.add_argument("--prefix", metavar="P", type=number(0), help="first rows that see each other both ways")
+    add_verify(parser)
     add_threads(parser)
+
+
+def add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-verify", action="store_true", help="do not compare the checksum of the weights, which reads them all"
+    )
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
@@ -170,6 +178,7 @@ def load_options(options: argparse.Namespace) -> dict[str, Any]:
         "max_rows": options.max_rows,
         "scheduler": options.scheduler,
         "kv_pages": options.kv_pages,
+        "verify_weights": not options.no_verify,
     }
 
 

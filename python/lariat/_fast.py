@@ -151,6 +151,7 @@ class FastRunner:
                     kv_bytes=_kv_bytes(self._artefact, settings.kv_pages),
                     isa=settings.isa,
                     order=ORDERS[settings.scheduler],
+                    verify_weights=settings.verify_weights,
                 )
             return self._native
 

@@ -37,6 +37,7 @@ class Session:
         kv_bytes: int = 0,
         isa: str | None = None,
         order: int = 0,
+        verify_weights: bool = True,
     ) -> None: ...
     def close(self) -> None:
         """Give memory and threads back."""

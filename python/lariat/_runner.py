@@ -33,6 +33,7 @@ class Settings:
     max_rows: int = 512
     scheduler: str = "oldest"
     kv_pages: int | None = None
+    verify_weights: bool = True
 
     def __post_init__(self) -> None:
         read_fields(self)

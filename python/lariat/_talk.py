@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
     from lariat.session import load
 
     text = options.prompt if options.prompt is not None else read_text()
-    with load(options.artefact, threads=options.threads) as session:
+    with load(options.artefact, threads=options.threads, verify_weights=not options.no_verify) as session:
         tokens = session.tokenizer.encode(text)
         session.start()
         # The last new token needs no position.
@@ -83,7 +83,7 @@ def chat(options: argparse.Namespace) -> int:
     from lariat.session import load
 
     failed = False
-    with load(options.artefact, threads=options.threads) as session:
+    with load(options.artefact, threads=options.threads, verify_weights=not options.no_verify) as session:
         conversation = _Conversation(options, session)
         session.start()
         while True:

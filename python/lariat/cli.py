@@ -131,7 +131,11 @@ def _score(options: argparse.Namespace) -> None:
         capacity=None if options.capacity is None else options.capacity.split(","),
     )
     sequences = read_tokens(options.tokens)
-    with load(options.artefact, threads=options.threads) as session, replacing(options.output) as temporary:
+    verify = not options.no_verify
+    with (
+        load(options.artefact, threads=options.threads, verify_weights=verify) as session,
+        replacing(options.output) as temporary,
+    ):
         session.score_to_file(sequences, temporary, chosen)
 
 

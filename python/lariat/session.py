@@ -51,6 +51,7 @@ def load(
     max_rows: int = 512,
     scheduler: str = "oldest",
     kv_pages: int | None = None,
+    verify_weights: bool = True,
 ) -> Session:
     """Open the artefact at `path`. Results never depend on the options; the reference path has none of them.
 
@@ -60,6 +61,8 @@ def load(
         max_rows: of one call, where a prompt may be cut, and of one tick that generates.
         scheduler: which rows go first where not all fit a tick: `oldest`, `fifo` or `deepest`.
         kv_pages: most pages of keys and values, of the size of the largest cache's; no limit where none is given.
+        verify_weights: compare the checksum of the weights the first time that this process opens the file, which reads
+            all of it, at a gigabyte a second and more. Manifest and code are verified always.
 
     Raises:
         ArtefactError: if it is missing or its manifest is damaged.
@@ -69,7 +72,7 @@ def load(
     ...     session.score([[65, 110, 100]])[0].logits.shape
     (3, 320)
     """
-    return Session(Artefact.open(path), Settings(threads, isa, max_rows, scheduler, kv_pages))
+    return Session(Artefact.open(path), Settings(threads, isa, max_rows, scheduler, kv_pages, verify_weights))
 
 
 SCHEDULERS = ("oldest", "fifo", "deepest")

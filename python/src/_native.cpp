@@ -255,7 +255,7 @@ private:
 class Session {
 public:
   Session(const std::string &path, int64_t threads, int64_t maxRows, int64_t kvBytes,
-          const std::optional<std::string> &isa, int64_t order) {
+          const std::optional<std::string> &isa, int64_t order, bool verifyWeights) {
     lariat_session_options options;
     lariat_session_options_init(&options, sizeof options);
     options.threads = threads;
@@ -263,6 +263,7 @@ public:
     options.kv_bytes = kvBytes;
     options.isa = isa ? isa->c_str() : nullptr;
     options.order = static_cast<int32_t>(order);
+    options.verify_weights = verifyWeights ? 1 : 0;
     run([&](char **text) { return lariat_session_open(path.c_str(), &options, &handle, text); });
   }
   Session(const Session &) = delete;
@@ -460,9 +461,10 @@ NB_MODULE(_native, module) {
       .def("profile", &Generation::profile, "What the batch did, as JSON.");
 
   nb::class_<Session>(module, "Session", "A loaded artefact.")
-      .def(nb::init<const std::string &, int64_t, int64_t, int64_t, const std::optional<std::string> &, int64_t>(),
-           "path"_a, nb::kw_only(), "threads"_a = 0, "max_rows"_a = 512, "kv_bytes"_a = 0, "isa"_a = nb::none(),
-           "order"_a = 0)
+      .def(
+          nb::init<const std::string &, int64_t, int64_t, int64_t, const std::optional<std::string> &, int64_t, bool>(),
+          "path"_a, nb::kw_only(), "threads"_a = 0, "max_rows"_a = 512, "kv_bytes"_a = 0, "isa"_a = nb::none(),
+          "order"_a = 0, "verify_weights"_a = true)
       .def("close", &Session::close, "Give memory and threads back.")
       .def_prop_ro("threads", [](const Session &session) { return session.getInfo().threads; })
       .def_prop_ro("isa", [](const Session &session) { return std::string(session.getInfo().isa); })

@@ -36,3 +36,15 @@ def test_damaged_artefact(fast_artefact: Path, seed: int) -> None:
         path.write_bytes(after)
     with pytest.raises(LariatError, match=r"manifest|weights\.bin|\.so"), lariat.load(fast_artefact) as session:
         session.score([[72, 105]])
+
+
+def test_weights_that_are_not_verified(fast_artefact: Path) -> None:
+    """A caller who trusts the weights does not wait for their checksum; a changed bit of them goes unnoticed then."""
+    weights = fast_artefact / "weights.bin"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1  # in what fills up the last page
+    weights.write_bytes(data)
+    with pytest.raises(LariatError, match=r"weights\.bin is damaged"), lariat.load(fast_artefact) as session:
+        session.start()
+    with lariat.load(fast_artefact, verify_weights=False) as session:
+        assert session.score([[72, 105]])[0].logits.shape[0] == 2
