@@ -161,12 +161,17 @@ def _memory() -> dict[str, int]:
 
 def measure(shape: str, folder: Path, threads: int, *, keep: bool) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
+    written = folder / f"{shape}.json"
     result: dict[str, Any] = {
         "shape": shape,
         "about": describe_run(["bench/large.py", shape, "--threads", str(threads)]),
     }
+    if keep and written.exists():
+        result = json.loads(written.read_text())
     try:
         for stage in STAGES:
+            if stage in result:
+                continue
             start = time.perf_counter()
             command = [
                 sys.executable,
@@ -190,6 +195,7 @@ def measure(shape: str, folder: Path, threads: int, *, keep: bool) -> dict[str, 
                 **json.loads(output.splitlines()[-1]), "wall_seconds": time.perf_counter() - start,
                 "cpu_seconds": usage.ru_utime + usage.ru_stime, "peak_bytes": usage.ru_maxrss * 1024,
             }  # fmt: skip
+            written.write_text(json.dumps(result, indent=1) + "\n")
             print(f"{shape}: {stage} {result[stage]}", file=sys.stderr, flush=True)
     finally:
         for path in () if keep else (folder / shape, folder / f"{shape}.lariat"):
@@ -251,14 +257,15 @@ def main() -> None:
         help="folder",
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="to compute with (default: all)")
-    parser.add_argument("--keep", action="store_true", help="leave checkpoint and artefact there")
+    parser.add_argument(
+        "--keep", action="store_true", help="leave checkpoint and artefact there, and take up a run that was broken off"
+    )
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.stage:
         print(json.dumps(STAGES[options.stage](options.shape, options.output, options.threads)))
         return
     result = measure(options.shape, options.output, options.threads, keep=options.keep)
-    (options.output / f"{options.shape}.json").write_text(json.dumps(result, indent=1) + "\n")
     text = render(result)
     (options.output / f"{options.shape}.md").write_text(text)
     print(text)
