@@ -8,8 +8,9 @@
  *           made by one function and ended by the `destroy` of its kind. A null handle, one that was destroyed or one of
  *           another kind is an error, never a crash. `destroy` of null does nothing.
  * Structs   The first member of every structure is its size, which the caller sets: for options by the `init` function
- *           of its kind, which gives everything its default; for results before the call. A size that no version has
- *           had is an error.
+ *           of its kind, which gives everything its default; for results before the call. Every size that a version has
+ *           had is taken: members that the caller does not know have their defaults, or are not written. Another size is
+ *           an error.
  * Errors    Functions that can fail return a lariat_status, and, where `error` is not null and the status is not
  *           LARIAT_STATUS_OK, a new text of one sentence in *error that the caller frees with lariat_text_destroy.
  *           Results are not written then.
@@ -17,8 +18,10 @@
  *           belongs to the handle it came from and lasts until that is destroyed, unless it says otherwise.
  * Threads   Every function may be called from any thread. Requests of one session may run at the same time; calls of
  *           compiled code wait for each other. One generation is for one thread at a time: a second is an error.
- * Fork      In a child of a process that opened a session, every function but the `destroy`s, which do nothing, and
- *           lariat_runtime_version is an error. Start processes with exec, or fork before opening.
+ * Fork      In a child of a process that had a session open, every function but the `destroy`s, which do nothing, and
+ *           lariat_runtime_version is an error. Start processes with exec, or fork before opening or after closing.
+ * Stopping  A request ends with LARIAT_STATUS_STOPPED when its wants_stop says so, or after lariat_session_cancel. Both
+ *           are looked at between calls of compiled code and, every 50 ms, between the kernels of one.
  * Callbacks A callback must not call functions of this interface with the session that it serves, directly or on another
  *           thread that it waits for; on its own thread that is an error.
  */
@@ -34,7 +37,7 @@ extern "C" {
 #endif
 
 #define LARIAT_RUNTIME_VERSION_MAJOR 1
-#define LARIAT_RUNTIME_VERSION_MINOR 1
+#define LARIAT_RUNTIME_VERSION_MINOR 2
 
 /* What a function came to. */
 typedef enum lariat_status {
@@ -42,7 +45,7 @@ typedef enum lariat_status {
   LARIAT_STATUS_MISUSE = 1,   /* this interface was used against its rules: a null handle, a wrong size, ... */
   LARIAT_STATUS_ARTEFACT = 2, /* the artefact is missing, damaged, or not for this machine or version */
   LARIAT_STATUS_REQUEST = 3,  /* the model cannot do what is asked for */
-  LARIAT_STATUS_STOPPED = 4,  /* a callback asked to stop */
+  LARIAT_STATUS_STOPPED = 4,  /* a callback asked to stop, or the session was told to cancel */
   LARIAT_STATUS_MEMORY = 5    /* there is no memory */
 } lariat_status;
 
@@ -83,6 +86,12 @@ lariat_status lariat_session_close(lariat_session *session, char **error);
 /* Closes, and ends the handle. Generations keep what they have, and give an error when they are to go on. */
 void lariat_session_destroy(lariat_session *session);
 
+/* Ends all requests of the session that have begun and not ended, those that run within a moment: lariat_score,
+ * lariat_encode and lariat_generate with LARIAT_STATUS_STOPPED, a generation at its next step; of an engine, the call of
+ * compiled code that a tick runs is given up and its requests fail. Later requests are not affected. From any thread, also
+ * from a handler of a signal: it takes no lock and allocates nothing. A null or destroyed handle is passed over. */
+void lariat_session_cancel(lariat_session *session);
+
 /* The manifest as JSON, in UTF-8, also after closing. The caller owns *text. */
 lariat_status lariat_session_manifest(lariat_session *session, char **text, char **error);
 
@@ -103,7 +112,8 @@ lariat_status lariat_session_get_info(lariat_session *session, lariat_session_in
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
-/* Asked between calls of compiled code; anything but 0 gives the request up with LARIAT_STATUS_STOPPED. */
+/* Asked between calls of compiled code and now and then within one; anything but 0 gives the request up with
+ * LARIAT_STATUS_STOPPED. */
 typedef int32_t (*lariat_stop_callback)(void *user);
 
 /* What a request has, of either kind. `tokens` holds the sequences one after the other. */
@@ -303,6 +313,10 @@ typedef struct lariat_engine_options {
   const char *missing;  /* what later rows see of a row that exited, in all requests; null: as declared */
   int32_t profile;      /* 1: for lariat_engine_profile; 0 (default): it costs nothing */
   int32_t prefix_cache; /* 1 (default): requests begin with rows that others computed alike; 0: never */
+  /* Asked during ticks; anything but 0 ends the tick, and the requests of the call that was given up fail. Null: never. On
+   * the thread of the tick. */
+  lariat_stop_callback wants_stop;
+  void *user; /* for wants_stop */
 } lariat_engine_options;
 
 void lariat_engine_options_init(lariat_engine_options *options, size_t struct_size);
@@ -318,7 +332,8 @@ lariat_status lariat_engine_submit(lariat_engine *engine, const lariat_batch *ba
                                    const lariat_generate_options *options, const int64_t *depths, int64_t num_depths,
                                    int64_t *first, char **error);
 
-/* Ends a request before the next tick; nothing where it has ended. A number that was never given is an error. */
+/* Ends a request before the next tick; nothing where it has ended. A call of compiled code that runs for cancelled requests
+ * only is given up. A number that was never given is an error. */
 lariat_status lariat_engine_cancel(lariat_engine *engine, int64_t request, char **error);
 
 /* How a request ended; LARIAT_FINISH_FAILED has a text. Arrays of this have no size in them. */

@@ -33,6 +33,8 @@ using ScoreResult =
 using TokenResult = std::tuple<int64_t, int64_t, int64_t, double, std::vector<int64_t>, std::vector<float>>;
 /// ids, steps, how it ended, cache entries as JSON.
 using SequenceResult = std::tuple<std::vector<int64_t>, std::vector<int32_t>, std::string, std::optional<std::string>>;
+/// request, how it ended, why it failed.
+using EndResult = std::tuple<int64_t, std::string, std::string>;
 
 } // namespace
 
@@ -379,6 +381,7 @@ public:
     options.prefix_cache = prefixCache;
     options.missing = missing ? missing->c_str() : nullptr;
     options.profile = profile;
+    options.wants_stop = wasInterrupted;
     run([&](char **text) { return lariat_engine_open(session.getHandle(), &options, &handle, text); });
   }
   Engine(const Engine &) = delete;
@@ -402,14 +405,17 @@ public:
     run([&](char **text) { return lariat_engine_cancel(handle, request, text); });
   }
 
-  std::tuple<std::vector<TokenResult>, std::vector<std::tuple<int64_t, std::string, std::string>>, int64_t> tick() {
+  std::tuple<std::vector<TokenResult>, std::vector<EndResult>, int64_t> tick() {
     lariat_tick tick{};
     tick.struct_size = sizeof tick;
     run([&](char **text) { return lariat_engine_tick(handle, &tick, text); });
-    std::vector<std::tuple<int64_t, std::string, std::string>> ends;
+    std::vector<TokenResult> found = listTokens(tick.tokens, tick.num_tokens);
+    tokens.insert(tokens.end(), found.begin(), found.end());
     for (const lariat_request_end *end = tick.ends; end != tick.ends + tick.num_ends; ++end)
       ends.emplace_back(end->request, kFinishNames[end->finish], end->error);
-    return {listTokens(tick.tokens, tick.num_tokens), std::move(ends), tick.num_unfinished};
+    if (PyErr_Occurred()) // a signal's handler raised, which is why the tick was cut short
+      throw nb::python_error();
+    return {std::exchange(tokens, {}), std::exchange(ends, {}), tick.num_unfinished};
   }
 
   nb::dict getCounts() {
@@ -439,6 +445,9 @@ public:
 
 private:
   lariat_engine *handle = nullptr;
+  // What the last tick brought where it ended by an exception, for the next one to report.
+  std::vector<TokenResult> tokens;
+  std::vector<EndResult> ends;
 };
 
 } // namespace

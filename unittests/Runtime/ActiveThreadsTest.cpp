@@ -117,7 +117,7 @@ protected:
   }
   int64_t read(const std::string &groups) {
     write("cgroup", groups);
-    return readTimeQuota(root / "cgroup", root / "mounts");
+    return readTimeQuota({root / "cgroup", root / "mounts"});
   }
 
   std::filesystem::path root;
@@ -131,7 +131,7 @@ TEST_F(Groups, withoutQuota) {
   EXPECT_EQ(read("0::/\n"), kNone);
   write("mounts/cpu.max", "max 100000\n");
   EXPECT_EQ(read("0::/\n"), kNone);
-  EXPECT_EQ(readTimeQuota(root / "none", root / "mounts"), kNone);
+  EXPECT_EQ(readTimeQuota({root / "none", root / "mounts"}), kNone);
 }
 
 TEST_F(Groups, theTightestOfThoseAroundCounts) {
@@ -152,4 +152,18 @@ TEST_F(Groups, versionOne) {
   write("mounts/cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
   write("mounts/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
   EXPECT_EQ(read("3:cpuset:/\n2:cpu,cpuacct:/a\n0::/\n"), 2);
+}
+
+TEST_F(Groups, memoryThatIsLeft) {
+  write("meminfo", "MemTotal:  4000 kB\nMemFree:  10 kB\nMemAvailable:   2000 kB\n");
+  write("cgroup", "0::/a/b\n");
+  auto left = [&] { return readAvailableMemory({root / "cgroup", root / "mounts"}, root / "meminfo"); };
+  EXPECT_EQ(left(), 2000 * 1024);
+  write("mounts/a/b/memory.max", "max\n");
+  write("mounts/a/b/memory.current", "300\n");
+  write("mounts/a/memory.max", "1000\n");
+  write("mounts/a/memory.current", "400\n");
+  EXPECT_EQ(left(), 600);
+  write("mounts/a/memory.current", "1400\n");
+  EXPECT_EQ(left(), 0);
 }

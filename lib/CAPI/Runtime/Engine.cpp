@@ -7,8 +7,7 @@
 using namespace lariat;
 using namespace lariat::runtime_c;
 
-static runtime::EngineOptions readOptions(const lariat_engine_options *given) {
-  lariat_engine_options options = readStruct(given, getDefaultEngineOptions(), "lariat_engine_options");
+static runtime::EngineOptions readOptions(const lariat_engine_options &options) {
   if (options.order < LARIAT_ORDER_OLDEST || options.order > LARIAT_ORDER_DEEPEST)
     throw Failure{LARIAT_STATUS_MISUSE, "the order is " + std::to_string(options.order) + ", expected 0 to 2"};
   if (options.max_rows < 1 || options.chunk_rows < 1)
@@ -67,11 +66,14 @@ lariat_status lariat_engine_open(lariat_session *session, const lariat_engine_op
     auto object = std::make_shared<EngineObject>();
     object->session = find(session);
     verifyNoCallback(*object->session);
+    lariat_engine_options given = readStruct(options, getDefaultEngineOptions(), "lariat_engine_options");
     runtime::Expected<std::unique_ptr<runtime::Engine>> made =
-        object->session->session->createEngine(readOptions(options));
+        object->session->session->createEngine(readOptions(given));
     if (!made)
       throw Failure{LARIAT_STATUS_REQUEST, made.text()};
     object->engine = std::move(*made);
+    object->wantsStop = given.wants_stop;
+    object->user = given.user;
     *engine = makeHandle(std::move(object));
   });
 }
@@ -86,7 +88,8 @@ lariat_status lariat_engine_submit(lariat_engine *engine, const lariat_batch *ba
     if (depths && !object->engine->runsSteps())
       throw Failure{LARIAT_STATUS_REQUEST, "depths are given to an engine that does not run step by step"};
     runtime::GenerateRequest request = readGenerate(batch, options, object->session, std::make_shared<bool>(false));
-    if (request.missing || request.wantsStop || request.keepsProfile)
+    bool asksToStop = batch && readStruct(batch, getDefaultBatch(), "lariat_batch").wants_stop;
+    if (request.missing || asksToStop || request.keepsProfile)
       throw Failure{LARIAT_STATUS_MISUSE, "'missing', 'wants_stop' or 'profile' is given in a request to an engine"};
     std::vector<int64_t> given = readDepths(depths, num_depths);
     runtime::Expected<std::vector<runtime::EngineRequest>> prepared =
@@ -117,7 +120,8 @@ lariat_status lariat_engine_tick(lariat_engine *engine, lariat_tick *tick, char 
     if (object->isBroken)
       throw Failure{LARIAT_STATUS_MEMORY, "there was no memory for an earlier tick, so the engine cannot go on"};
     object->isBroken = true;
-    object->engine->tick();
+    runtime::StopPoll stop(askCaller(object->wantsStop, object->user, object->session, std::make_shared<bool>(false)));
+    object->engine->tick(&stop);
     object->isBroken = false;
     object->tokens.clear();
     for (const runtime::EngineToken &token : object->engine->getTokens())

@@ -5,6 +5,7 @@
 
 #include "Handles.h"
 
+#include <array>
 #include <mutex>
 #include <unistd.h>
 #include <unordered_map>
@@ -30,7 +31,9 @@ static Table &getTable() {
   return *table;
 }
 
+/// Who has sessions open; 0: nobody.
 static std::atomic<pid_t> owner = 0;
+static int64_t numOpen = 0; ///< sessions; guarded by the table's mutex
 static thread_local const SessionObject *serving = nullptr;
 
 //===----------------------------------------------------------------------===//
@@ -77,7 +80,11 @@ static std::shared_ptr<T> dropObject(const void *handle) {
 }
 
 lariat_session *lariat::runtime_c::makeHandle(std::shared_ptr<SessionObject> object) {
-  return reinterpret_cast<lariat_session *>(insert(std::move(object)));
+  CancelCount *cancels = object->cancels;
+  uintptr_t handle = insert(std::move(object));
+  if (cancels)
+    cancels->handle.store(handle, std::memory_order_release);
+  return reinterpret_cast<lariat_session *>(handle);
 }
 lariat_scores *lariat::runtime_c::makeHandle(std::shared_ptr<ScoresObject> object) {
   return reinterpret_cast<lariat_scores *>(insert(std::move(object)));
@@ -116,6 +123,47 @@ std::shared_ptr<EngineObject> lariat::runtime_c::drop(lariat_engine *handle) {
 }
 
 //===----------------------------------------------------------------------===//
+// Cancelling
+//===----------------------------------------------------------------------===//
+
+/// An entry that no session has a handle for yet.
+static constexpr uintptr_t kTaken = 1;
+
+/// More sessions than this at a time have no entry; they are only cancelled by their callbacks.
+static std::array<CancelCount, 1024> cancelCounts;
+
+SessionObject::SessionObject() {
+  for (CancelCount &entry : cancelCounts) {
+    uintptr_t free = 0;
+    if (!entry.handle.compare_exchange_strong(free, kTaken))
+      continue;
+    cancels = &entry;
+    return;
+  }
+}
+
+void SessionObject::close() {
+  session->close();
+  if (!isClosed.exchange(true))
+    leaveProcess();
+}
+
+SessionObject::~SessionObject() {
+  if (cancels)
+    cancels->handle.store(0, std::memory_order_release);
+}
+
+void lariat::runtime_c::cancel(const void *handle) {
+  static_assert(std::atomic<uintptr_t>::is_always_lock_free && std::atomic<uint32_t>::is_always_lock_free);
+  auto number = reinterpret_cast<uintptr_t>(handle);
+  if (number == 0 || number == kTaken)
+    return;
+  for (CancelCount &entry : cancelCounts)
+    if (entry.handle.load(std::memory_order_acquire) == number)
+      entry.count.fetch_add(1, std::memory_order_relaxed);
+}
+
+//===----------------------------------------------------------------------===//
 // Tokens
 //===----------------------------------------------------------------------===//
 
@@ -151,8 +199,16 @@ bool lariat::runtime_c::isForked() {
 }
 
 void lariat::runtime_c::claimProcess() {
+  std::lock_guard lock(getTable().mutex);
   verifyProcess();
   owner = getpid();
+  ++numOpen;
+}
+
+void lariat::runtime_c::leaveProcess() {
+  std::lock_guard lock(getTable().mutex);
+  if (--numOpen == 0)
+    owner = 0;
 }
 
 void lariat::runtime_c::verifyProcess() {

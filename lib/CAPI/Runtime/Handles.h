@@ -20,9 +20,30 @@ struct Failure {
   std::string text;
 };
 
-struct SessionObject {
-  std::unique_ptr<runtime::Session> session;
+/// How often a session was told to cancel. In a fixed table, so that a handler of a signal can find it without a lock.
+struct CancelCount {
+  std::atomic<uintptr_t> handle = 0; ///< 0: nobody's
+  std::atomic<uint32_t> count = 0;
 };
+
+struct SessionObject {
+  SessionObject();
+  ~SessionObject();
+  SessionObject(const SessionObject &) = delete;
+  SessionObject &operator=(const SessionObject &) = delete;
+
+  uint32_t getNumCancels() const { return cancels ? cancels->count.load(std::memory_order_relaxed) : 0; }
+
+  /// Closes the session, which counts as open until the first call of this.
+  void close();
+
+  std::unique_ptr<runtime::Session> session;
+  std::atomic<bool> isClosed = false;
+  CancelCount *cancels = nullptr; ///< null where the table was full
+};
+
+/// Counts in the entry of a handle, if it has one. For handlers of signals.
+void cancel(const void *handle);
 
 struct ScoresObject {
   std::vector<runtime::SequenceScores> scores;
@@ -51,6 +72,8 @@ struct GenerationObject {
 
 struct EngineObject {
   std::shared_ptr<SessionObject> session;
+  lariat_stop_callback wantsStop = nullptr;
+  void *user = nullptr;
   std::unique_ptr<runtime::Engine> engine;
   std::atomic<bool> isBusy = false;
   bool isBroken = false; ///< an exception left a tick
@@ -77,10 +100,12 @@ std::shared_ptr<ScoresObject> drop(lariat_scores *handle);
 std::shared_ptr<GenerationObject> drop(lariat_generation *handle);
 std::shared_ptr<EngineObject> drop(lariat_engine *handle);
 
-/// Whether this is a child of the process that opened a session.
+/// Whether this is a child of the process that has a session open. Without one, a child inherits nothing that it could
+/// not use.
 bool isForked();
-/// Says that this process opens one.
+/// Says that this process opens one, and that one was closed.
 void claimProcess();
+void leaveProcess();
 /// Throws a Failure in such a child. To be asked before any lock is taken, which a child may find taken for ever.
 void verifyProcess();
 

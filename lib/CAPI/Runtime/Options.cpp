@@ -5,6 +5,7 @@
 
 #include "Options.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -63,10 +64,14 @@ lariat_engine_options runtime_c::getDefaultEngineOptions() {
   return options;
 }
 
-void runtime_c::verifySize(size_t found, size_t expected, const char *name) {
-  if (found != expected)
-    throw Failure{LARIAT_STATUS_MISUSE, "struct_size of the " + std::string(name) + " is " + std::to_string(found) +
-                                            ", this version expects " + std::to_string(expected)};
+void runtime_c::verifySize(size_t found, std::span<const size_t> known, const char *name) {
+  if (std::ranges::find(known, found) != known.end())
+    return;
+  std::string list;
+  for (size_t size : known)
+    list += (list.empty() ? "" : " or ") + std::to_string(size);
+  throw Failure{LARIAT_STATUS_MISUSE, "struct_size of the " + std::string(name) + " is " + std::to_string(found) +
+                                          ", this version expects " + list};
 }
 
 //===----------------------------------------------------------------------===//
@@ -111,14 +116,22 @@ runtime::Request runtime_c::readBatch(const lariat_batch *given, const std::shar
   if (batch.missing)
     request.missing = batch.missing;
   request.prefix = batch.prefix;
-  if (batch.wants_stop)
-    request.wantsStop = [ask = batch.wants_stop, user = batch.user, session, wasStopped = std::move(wasStopped)] {
-      CallbackScope scope(*session);
-      bool stops = ask(user) != 0;
-      *wasStopped |= stops;
-      return stops;
-    };
+  request.wantsStop = askCaller(batch.wants_stop, batch.user, session, std::move(wasStopped));
   return request;
+}
+
+runtime::StopQuestion runtime_c::askCaller(lariat_stop_callback ask, void *user,
+                                           const std::shared_ptr<SessionObject> &session,
+                                           std::shared_ptr<bool> wasStopped) {
+  return [=, cancels = session->getNumCancels()] {
+    bool stops = session->getNumCancels() != cancels;
+    if (ask && !stops) {
+      CallbackScope scope(*session);
+      stops = ask(user) != 0;
+    }
+    *wasStopped |= stops;
+    return stops;
+  };
 }
 
 runtime::ScoreRequest runtime_c::readScore(const lariat_batch *batch, const lariat_score_options *given,

@@ -7,8 +7,11 @@
 
 #include "Handles.h"
 
+#include <array>
+#include <cstddef>
 #include <cstring>
 #include <new>
+#include <span>
 
 namespace lariat::runtime_c {
 
@@ -19,16 +22,46 @@ lariat_score_options getDefaultScoreOptions();
 lariat_generate_options getDefaultGenerateOptions();
 lariat_engine_options getDefaultEngineOptions();
 
-/// Throws a Failure where a structure has not the size of its version. There is one version yet.
-void verifySize(size_t found, size_t expected, const char *name);
+/// The sizes that a structure has had, oldest first. Who adds a member enters the size before it here, and adds it so that
+/// the size grows.
+template <typename T>
+struct KnownSizes {
+  static constexpr std::array values{sizeof(T)};
+};
+template <>
+struct KnownSizes<lariat_session_options> {
+  static constexpr std::array values{offsetof(lariat_session_options, order), sizeof(lariat_session_options)};
+};
+template <>
+struct KnownSizes<lariat_session_info> {
+  static constexpr std::array values{offsetof(lariat_session_info, weight_bytes), sizeof(lariat_session_info)};
+};
+template <>
+struct KnownSizes<lariat_score_options> {
+  static constexpr std::array values{offsetof(lariat_score_options, capacity), sizeof(lariat_score_options)};
+};
+template <>
+struct KnownSizes<lariat_generate_options> {
+  static constexpr std::array values{offsetof(lariat_generate_options, profile),
+                                     offsetof(lariat_generate_options, speculate), sizeof(lariat_generate_options)};
+};
+template <>
+struct KnownSizes<lariat_engine_options> {
+  static constexpr std::array values{offsetof(lariat_engine_options, wants_stop), sizeof(lariat_engine_options)};
+};
 
-/// The structure that a caller gave, or the defaults for null.
+/// Throws a Failure where no version of a structure had its size.
+void verifySize(size_t found, std::span<const size_t> known, const char *name);
+
+/// The structure that a caller gave, or the defaults for null and for members that it does not have.
 template <typename T>
 T readStruct(const T *given, const T &defaults, const char *name) {
+  T result = defaults;
   if (!given)
-    return defaults;
-  verifySize(given->struct_size, sizeof(T), name);
-  return *given;
+    return result;
+  verifySize(given->struct_size, KnownSizes<T>::values, name);
+  std::memcpy(static_cast<void *>(&result), given, given->struct_size);
+  return result;
 }
 
 /// Throws a Failure where a caller gave no structure for results, or one of a wrong size.
@@ -36,7 +69,7 @@ template <typename T>
 void verifyResult(const T *given, const char *name) {
   if (!given)
     throw Failure{LARIAT_STATUS_MISUSE, std::string("the ") + name + " is null"};
-  verifySize(given->struct_size, sizeof(T), name);
+  verifySize(given->struct_size, KnownSizes<T>::values, name);
 }
 
 /// Fills a structure of results that a caller gave.
@@ -44,7 +77,7 @@ template <typename T>
 void writeStruct(T *given, T value, const char *name) {
   verifyResult(given, name);
   value.struct_size = given->struct_size;
-  *given = value;
+  std::memcpy(static_cast<void *>(given), &value, value.struct_size);
 }
 
 /// Sets as many bytes of a caller's structure as it has.
@@ -79,6 +112,10 @@ public:
 private:
   std::atomic<bool> &isBusy;
 };
+
+/// Asks a caller's callback, which may be null, and whether the session was told to cancel since now.
+runtime::StopQuestion askCaller(lariat_stop_callback ask, void *user, const std::shared_ptr<SessionObject> &session,
+                                std::shared_ptr<bool> wasStopped);
 
 /// What every request has.
 runtime::Request readBatch(const lariat_batch *batch, const std::shared_ptr<SessionObject> &session,

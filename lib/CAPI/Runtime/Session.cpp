@@ -41,7 +41,6 @@ lariat_status lariat_session_open(const char *path, const lariat_session_options
       throw Failure{LARIAT_STATUS_MISUSE, "threads, max_rows and kv_bytes are " + std::to_string(given.threads) + ", " +
                                               std::to_string(given.max_rows) + " and " +
                                               std::to_string(given.kv_bytes) + ", expected at least 0, 1 and 0"};
-    claimProcess();
     runtime::SessionOptions chosen;
     if (given.order < LARIAT_ORDER_OLDEST || given.order > LARIAT_ORDER_DEEPEST)
       throw Failure{LARIAT_STATUS_MISUSE, "the order is " + std::to_string(given.order) + ", expected 0 to 2"};
@@ -52,10 +51,13 @@ lariat_status lariat_session_open(const char *path, const lariat_session_options
                    .isa = given.isa ? given.isa : "",
                    .verify = given.verify_weights ? runtime::Verify::Full : runtime::Verify::Code,
                    .kvBytes = given.kv_bytes};
-    runtime::Expected<std::unique_ptr<runtime::Session>> opened = runtime::Session::open(path, chosen);
-    if (!opened)
-      throw Failure{LARIAT_STATUS_ARTEFACT, opened.text()};
     auto object = std::make_shared<SessionObject>();
+    claimProcess();
+    runtime::Expected<std::unique_ptr<runtime::Session>> opened = runtime::Session::open(path, chosen);
+    if (!opened) {
+      leaveProcess();
+      throw Failure{LARIAT_STATUS_ARTEFACT, opened.text()};
+    }
     object->session = std::move(*opened);
     *session = makeHandle(std::move(object));
   });
@@ -65,16 +67,18 @@ lariat_status lariat_session_close(lariat_session *session, char **error) {
   return guard(error, [&] {
     std::shared_ptr<SessionObject> object = find(session);
     verifyNoCallback(*object);
-    object->session->close();
+    object->close();
   });
 }
 
 void lariat_session_destroy(lariat_session *session) {
   (void)guard(nullptr, [&] {
     if (std::shared_ptr<SessionObject> object = drop(session))
-      object->session->close();
+      object->close();
   });
 }
+
+void lariat_session_cancel(lariat_session *session) { cancel(session); }
 
 lariat_status lariat_session_manifest(lariat_session *session, char **text, char **error) {
   return guard(error, [&] {

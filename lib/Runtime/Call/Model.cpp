@@ -259,6 +259,13 @@ void Model::dropRetained(const void *owner) {
     state->prefixes.drop(owner, *state->kv);
 }
 
+Status Model::verifyRoom(int64_t rows, int64_t loops) const {
+  if (Status status = state->verifyProcess())
+    return status;
+  std::lock_guard lock(state->mutex);
+  return state->closed ? Status::success() : state->kv->verifyRoom(rows, loops);
+}
+
 Expected<std::unique_ptr<ThreadPool::Lease>> Model::holdThreads() {
   if (Status status = state->verifyProcess())
     return status.takeError();

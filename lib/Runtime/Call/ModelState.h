@@ -57,13 +57,19 @@ struct ModelState {
 struct CallContext {
   ModelState &model;
   std::span<SequenceMemory *const> sequences;
-  LaunchCounts *launches; ///< or null
-  Status status;          ///< the first thing that went wrong
+  LaunchCounts *launches;         ///< or null
+  StopPoll *stop;                 ///< or null
+  Status status;                  ///< the first thing that went wrong
+  StopPoll::Time lastRegion = {}; ///< when it ended; only if there is a question
+  bool isSlow = false;            ///< it took so long that the question is to be asked between kernels, too
 
   void fail(Error error) {
     if (status.ok())
       status = std::move(error);
   }
+  /// Whether the rest of the call is of no use: it failed or was stopped. Code then runs to its end without kernels,
+  /// with empty row sets, and with entries and views of nothing.
+  bool isOver() const { return !status.ok(); }
 };
 
 /// What compiled code is bound to.

@@ -264,7 +264,7 @@ Status Runner::reserveOnce() {
 //===----------------------------------------------------------------------===//
 
 Status Runner::execute() {
-  CallContext context{model, sequences, request.launches, {}};
+  CallContext context{model, sequences, request.launches, request.stop, {}};
   std::vector<std::byte *> states;
   std::vector<int64_t> stateDepths;
   for (const BatchState &state : model.states) {

@@ -9,6 +9,8 @@
 #include "lariat/Runtime/Rows/RowTable.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 
 using namespace lariat;
 using namespace lariat::runtime;
@@ -26,22 +28,34 @@ using Kernel = void (*)(const abi::Call *, const int64_t *record, int64_t thread
 /// Words before the operands of a record; their number counts these three too.
 enum RecordWord : int64_t { kKernel, kFlags, kNumWords };
 
+/// A region that takes longer is slow.
+constexpr std::chrono::milliseconds kSlowRegion(5);
+
 struct Launch {
   const abi::Call *call;
   const int64_t *records;
   int64_t count;
+  StopPoll *stop; ///< to be asked between kernels; null: not
+  /// The record after whose barrier all threads leave. Thread 0 sets it before it comes to that barrier, so whoever has
+  /// passed the barrier of record i knows whether it is i; it may see that a later one is.
+  std::atomic<int64_t> last;
 };
 
 } // namespace
 
 static void runRecords(void *memory, int64_t thread, int64_t numThreads, ThreadPool &pool) {
-  const auto &launch = *static_cast<const Launch *>(memory);
+  auto &launch = *static_cast<Launch *>(memory);
   const int64_t *record = launch.records;
   for (int64_t index = 0; index < launch.count; ++index, record += record[kNumWords]) {
     reinterpret_cast<Kernel>(record[kKernel])(launch.call, record, thread, numThreads);
     bool isLast = index + 1 == launch.count; // the end of a task is a barrier anyway
-    if ((record[kFlags] & abi::kBarrierAfter) && !isLast)
-      pool.barrier(thread);
+    if (!(record[kFlags] & abi::kBarrierAfter) || isLast)
+      continue;
+    if (thread == 0 && launch.stop && launch.stop->askAt(std::chrono::steady_clock::now()))
+      launch.last.store(index, std::memory_order_relaxed);
+    pool.barrier(thread);
+    if (launch.last.load(std::memory_order_relaxed) <= index)
+      return;
   }
 }
 
@@ -52,18 +66,25 @@ static void countLaunch(const int64_t *record, int64_t count, LaunchCounts &coun
 }
 
 static void launch(const abi::Call *call, const int64_t *records, int64_t count) {
-  Launch launch{call, records, count};
-  if (LaunchCounts *counts = getContext(call).launches)
-    countLaunch(records, count, *counts);
-  getContext(call).model.threads->run(runRecords, &launch);
+  CallContext &context = getContext(call);
+  if (context.isOver())
+    return;
+  if (context.launches)
+    countLaunch(records, count, *context.launches);
+  Launch launch{call, records, count, context.isSlow ? context.stop : nullptr, count};
+  StopPoll::Time end = context.model.threads->run(runRecords, &launch);
+  context.isSlow = context.lastRegion != StopPoll::Time() && end - context.lastRegion > kSlowRegion;
+  context.lastRegion = end;
+  if (context.stop && context.stop->askAt(end))
+    context.fail(makeError(kStoppedMessage));
 }
 
 //===----------------------------------------------------------------------===//
 // Rows
 //===----------------------------------------------------------------------===//
 
-static int64_t compact(const abi::Call *, const int64_t *table, int64_t rows, const uint8_t *bits, int64_t *out) {
-  return compactRows(table, rows, bits, out);
+static int64_t compact(const abi::Call *call, const int64_t *table, int64_t rows, const uint8_t *bits, int64_t *out) {
+  return getContext(call).isOver() ? 0 : compactRows(table, rows, bits, out);
 }
 
 static int64_t last(const abi::Call *, const int64_t *table, int64_t rows, int64_t *out) {
@@ -136,7 +157,7 @@ static void restartSlots(CallContext &context, int64_t cache, const int64_t *tab
 static void reserve(const abi::Call *call, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots,
                     int64_t filled, abi::EntryRef *out) {
   CallContext &context = getContext(call);
-  bool known = verifyCache(context, cache);
+  bool known = verifyCache(context, cache) && !context.isOver();
   if (known && context.model.kv->getFacts(cache).transient)
     restartSlots(context, cache, table, rows, slots);
   for (int64_t row = 0; row < rows; ++row)
@@ -160,7 +181,7 @@ static void view(const abi::Call *call, int64_t cache, const int64_t *table, int
                  int64_t lookUp, const int64_t *generatedSlots, int64_t generatedLookUp, int64_t ahead,
                  abi::View *out) {
   CallContext &context = getContext(call);
-  bool known = verifyCache(context, cache);
+  bool known = verifyCache(context, cache) && !context.isOver();
   for (int64_t kind : {lookUp, generatedLookUp})
     if (kind < 0 || kind >= kNumLookUps) {
       context.fail(makeError("compiled code asks for look-up ", kind, ", expected 0 to ", kNumLookUps - 1));

@@ -298,11 +298,12 @@ std::vector<ScheduledRow> Engine::chooseRows() {
   return chosen;
 }
 
-void Engine::tick() {
+void Engine::tick(StopPoll *poll) {
+  stop = poll;
   auto start = std::chrono::steady_clock::now();
   takeMail();
   admit();
-  for (bool isAgain = true; isAgain;) {
+  for (bool isAgain = true; isAgain && !(stop && stop->isStopped());) {
     std::vector<ScheduledRow> chosen = chooseRows();
     isAgain = run(chosen) == Outcome::Again;
     if (profiler && !isAgain)
@@ -310,6 +311,7 @@ void Engine::tick() {
     scheduler.release();
     reap();
   }
+  stop = nullptr;
   scheduler.endTick();
   ++counts.ticks;
   counts.pageBytesAtMost = std::max(counts.pageBytesAtMost, model->getPageBytes());

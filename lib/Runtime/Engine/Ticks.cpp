@@ -65,13 +65,15 @@ static Timing &getTiming(EngineCounts &counts, Called called) {
 Engine::Outcome Engine::call(const Function &function, const Batch &batch, std::vector<InputArray> inputs,
                              int64_t loopSteps, Called called) {
   LaunchCounts launches;
+  StopPoll poll([&] { return areCancelled(batch) || (stop && stop->ask()); });
   auto start = std::chrono::steady_clock::now();
   Status status = model->call({.function = &function,
                                .sequences = batch.sequences,
                                .rows = batch.rows,
                                .inputs = std::move(inputs),
                                .loops = loopSteps,
-                               .launches = profiler ? &launches : nullptr},
+                               .launches = profiler ? &launches : nullptr,
+                               .stop = &poll},
                               result);
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   Timing &timing = getTiming(counts, called);
@@ -96,7 +98,19 @@ Engine::Outcome Engine::call(const Function &function, const Batch &batch, std::
       preempt(status.text());
     return Outcome::Again;
   }
+  if (poll.isStopped() && !(stop && stop->isStopped())) { // by cancelling, which the next tick learns of too
+    for (Running *owner : batch.owners)
+      finish(*owner, Finish::Stopped, {});
+    return Outcome::Again;
+  }
   return fail(batch, status.text());
+}
+
+bool Engine::areCancelled(const Batch &batch) const {
+  std::lock_guard lock(mutex);
+  return std::ranges::all_of(batch.owners, [&](const Running *owner) {
+    return std::ranges::find(cancelled, owner->number) != cancelled.end();
+  });
 }
 
 //===----------------------------------------------------------------------===//

@@ -4,11 +4,16 @@
 
 #include "lariat/Runtime/KV/KVPool.h"
 
+#include "lariat/Runtime/Base/ControlGroups.h"
+
 #include <algorithm>
 #include <set>
 
 using namespace lariat;
 using namespace lariat::runtime;
+
+/// Less than this is not worth asking the system for its memory.
+static constexpr int64_t kSmallBytes = int64_t(64) << 20;
 
 KVPool::KVPool(std::vector<CacheFacts> caches, int64_t limit) : facts(std::move(caches)) {
   budget.limit = limit;
@@ -67,6 +72,30 @@ int64_t KVPool::countPages(const CacheFacts &facts, const SequenceCache &cache, 
       copied.insert(known->getRef(known->size()).page);
   }
   return count + static_cast<int64_t>(copied.size());
+}
+
+Status KVPool::verifyRoom(int64_t rows, int64_t loops) const {
+  int64_t total = 0;
+  for (size_t cache = 0; cache < facts.size(); ++cache) {
+    // As countPages, of rows that enter the loop and of an empty cache.
+    const int64_t line[abi::kNumRowColumns] = {};
+    int64_t numSlots = 0, bytes = 0;
+    visitSlots(facts[cache], line, loops,
+               [&](int64_t slot) { numSlots += slot >= 0 && slot < facts[cache].slotsAtMost; });
+    if (facts[cache].transient || rows == 0)
+      continue;
+    bool fits = multiply(numSlots * toPages(rows), pages[cache]->getPageBytes(), bytes) && bytes <= INT64_MAX - total;
+    total = fits ? total + bytes : INT64_MAX;
+  }
+  if (budget.limit == 0 && total <= kSmallBytes)
+    return Status::success();
+  // What other sequences hold may be given to this one.
+  bool isLimited = budget.limit != 0;
+  int64_t left = isLimited ? budget.limit : std::min(readAvailableMemory(), INT64_MAX - budget.used) + budget.used;
+  if (total <= left)
+    return Status::success();
+  return makeError(rows, " rows at ", loops, " loop steps need ", total, " bytes of keys and values, but ",
+                   isLimited ? "the limit of pages is " : "the memory for them is ", left, " bytes");
 }
 
 Status KVPool::share(std::span<const SequenceCache> from, std::span<SequenceCache> to, int32_t position) {

@@ -5,6 +5,8 @@
 
 #include "lariat/Runtime/KV/PagePool.h"
 
+#include "lariat/Runtime/Base/ControlGroups.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -12,6 +14,8 @@ using namespace lariat::runtime;
 
 /// Least memory that is asked for at a time.
 static constexpr int64_t kGrowBytes = int64_t(4) << 20;
+/// After so much growth the system is asked again what it has left, which takes some microseconds.
+static constexpr int64_t kCheckedBytes = int64_t(64) << 20;
 
 Status PagePool::grow(int64_t count) {
   count = std::max(count, kGrowBytes / pageBytes);
@@ -19,6 +23,17 @@ Status PagePool::grow(int64_t count) {
   AlignedBuffer buffer;
   if (!multiply(count, pageBytes, bytes))
     return makeError("cache '", name, "' cannot have ", count, " more pages of ", pageBytes, " bytes");
+  // Pages are touched when they are taken, where there is no error to give any more.
+  uncheckedBytes += std::min(bytes, kCheckedBytes);
+  int64_t left = uncheckedBytes < kCheckedBytes ? INT64_MAX : readAvailableMemory();
+  if (left != INT64_MAX)
+    uncheckedBytes = bytes > left ? kCheckedBytes : 0;
+  if (bytes > left) {
+    Error error = makeError("the call may need ", count, " more pages of ", pageBytes, " bytes in cache '", name,
+                            "', but ", left, " bytes of memory are available");
+    error.lacksPages = true;
+    return error;
+  }
   // Memory below the size that is mapped is not zeros, so at least that much is asked for.
   if (Status status = buffer.reserve(std::max(bytes, kGrowBytes), "pages of cache '" + name + "'"))
     return status;

@@ -117,7 +117,8 @@ Expected<RowResults> ForwardRunner::feed(std::span<const BatchRow> rows) {
                       .sequences = call.sequences,
                       .rows = call.rows,
                       .inputs = std::move(*inputs),
-                      .loops = settings.loops};
+                      .loops = settings.loops,
+                      .stop = stop};
   if (Status status = model->call(request, result))
     return status.takeError();
   RowResults results = sortResults(*forward, result, rows.size());

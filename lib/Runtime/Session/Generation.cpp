@@ -39,11 +39,12 @@ Status Generation::stop(int64_t sequence) {
 Expected<std::span<const NewToken>> Generation::next() {
   tokens.clear();
   while (tokens.empty() && failure.empty() && engine->getNumUnfinished() > 0) {
-    if (wantsStop && wantsStop()) {
+    if (!poll.ask())
+      engine->tick(&poll);
+    if (poll.isStopped()) {
       failure = kStoppedMessage;
       break;
     }
-    engine->tick();
     collect();
   }
   if (!failure.empty())

@@ -65,6 +65,14 @@ Expected<RunSettings> Session::readSettings(const Request &request, const std::s
     return status.takeError();
   if (Status status = verifyOrder(facts, request, mode, *loops))
     return status.takeError();
+  // Rows that may exit need less than the formula says.
+  bool mayExit = facts.exit && *threshold != static_cast<float>(facts.exit->never);
+  int64_t mostRows = 0;
+  for (const std::vector<int64_t> &sequence : request.sequences)
+    mostRows = std::max(mostRows, static_cast<int64_t>(sequence.size()));
+  if (request.loops && !mayExit)
+    if (Status status = model->verifyRoom(mostRows, *loops))
+      return status.takeError();
   return RunSettings{mode, request.missing, *loops, *threshold, {}, {}};
 }
 
@@ -112,8 +120,10 @@ static Status collectLines(FloatArray &whole, const FloatLines &lines, int64_t b
 Expected<std::vector<SequenceScores>> Session::feedAll(BatchRunner &runner, const Request &request,
                                                        const std::vector<CallPlan> &calls) {
   std::vector<SequenceScores> scores(request.sequences.size());
+  StopPoll stop(request.wantsStop);
+  runner.setStop(request.wantsStop ? &stop : nullptr);
   for (const CallPlan &call : calls) {
-    if (request.wantsStop && request.wantsStop())
+    if (stop.ask())
       return makeError(kStoppedMessage);
     std::vector<BatchRow> rows = listPromptRows(request, call, [](int64_t, int64_t) { return true; });
     Expected<RowResults> results = runner.feed(rows);

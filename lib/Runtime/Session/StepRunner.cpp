@@ -5,6 +5,7 @@
 #include "lariat/Runtime/Session/StepRunner.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <numeric>
 
@@ -36,7 +37,10 @@ Status StepRunner::runFunction(const Function &function, const CallRows &callRow
                       .sequences = callRows.sequences,
                       .rows = callRows.rows,
                       .inputs = std::move(inputs),
-                      .loops = loopSteps};
+                      .loops = loopSteps,
+                      .stop = stop};
+  if (stop && stop->askAt(std::chrono::steady_clock::now()))
+    return makeError(kStoppedMessage);
   return model->call(request, result);
 }
 

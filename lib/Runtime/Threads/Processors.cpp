@@ -9,7 +9,6 @@
 #include <limits>
 #include <sched.h>
 #include <string>
-#include <string_view>
 
 using namespace lariat::runtime;
 
@@ -104,26 +103,9 @@ static int64_t readQuotaOf(const std::string &folder) {
   return quota > 0 && period > 0 ? (quota + period - 1) / period : std::numeric_limits<int64_t>::max();
 }
 
-/// Whether a list as "cpu,cpuacct" names the controller that has quotas; version 2 has one empty list for all.
-static bool hasQuotas(std::string_view controllers) {
-  return controllers.empty() || ("," + std::string(controllers) + ",").find(",cpu,") != std::string::npos;
-}
-
-int64_t lariat::runtime::readTimeQuota(const std::string &groups, const std::string &mounts) {
+int64_t lariat::runtime::readTimeQuota(const ControlGroupFiles &files) {
   int64_t least = std::numeric_limits<int64_t>::max();
-  std::ifstream file(groups); // lines as "0::/user.slice/a" and "4:cpu,cpuacct:/a"
-  for (std::string line; std::getline(file, line);) {
-    size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (second == std::string::npos)
-      continue;
-    std::string controllers = line.substr(first + 1, second - first - 1);
-    if (!hasQuotas(controllers))
-      continue;
-    // A group is limited by those around it. In a container the root is the group itself.
-    std::string root = mounts + (controllers.empty() ? "" : "/" + controllers);
-    for (std::string path = line.substr(second + 1); !path.empty(); path.resize(path.rfind('/')))
-      least = std::min(least, readQuotaOf(root + path));
-    least = std::min(least, readQuotaOf(root));
-  }
+  for (const std::string &folder : listGroupFolders("cpu", files))
+    least = std::min(least, readQuotaOf(folder));
   return least;
 }

@@ -5,10 +5,11 @@
 #ifndef LARIAT_LIB_RUNTIME_THREADS_PROCESSORS_H
 #define LARIAT_LIB_RUNTIME_THREADS_PROCESSORS_H
 
+#include "lariat/Runtime/Base/ControlGroups.h"
+
 #include <array>
 #include <cstdint>
 #include <pthread.h>
-#include <string>
 #include <vector>
 
 namespace lariat::runtime {
@@ -43,8 +44,8 @@ ProcessorSet orderByCore(const ProcessorSet &allowed);
 /// How many cores these are.
 int64_t countCores(const ProcessorSet &allowed);
 /// Processors' worth of time that the process may use by the control groups it is in, rounded up; nothing to limit it: a
-/// large number. `groups` lists the groups, `mounts` is where they are mounted.
-int64_t readTimeQuota(const std::string &groups = "/proc/self/cgroup", const std::string &mounts = "/sys/fs/cgroup");
+/// large number.
+int64_t readTimeQuota(const ControlGroupFiles &files = {});
 
 } // namespace lariat::runtime
 

@@ -20,6 +20,7 @@
 #include <pthread.h>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 using namespace lariat::runtime;
@@ -301,9 +302,19 @@ void ThreadPool::work(int64_t thread) {
   }
 }
 
-void ThreadPool::run(Task task, void *context) {
-  if (numThreads == 1)
-    return task(context, /*thread=*/0, /*numThreads=*/1, *this);
+/// The pool whose task the calling thread runs as thread 0, and whether it runs another of the same pool inside.
+static thread_local const ThreadPool *runningPool = nullptr;
+static thread_local bool isInside = false;
+
+std::chrono::steady_clock::time_point ThreadPool::run(Task task, void *context) {
+  if (numThreads == 1 || runningPool == this) {
+    bool wasInside = std::exchange(isInside, runningPool == this);
+    task(context, /*thread=*/0, /*numThreads=*/1, *this);
+    isInside = wasInside;
+    return std::chrono::steady_clock::now();
+  }
+  const ThreadPool *outer = std::exchange(runningPool, this);
+  bool wasInside = std::exchange(isInside, false);
   shared->prepare(readClock());
   int64_t numActive = shared->numActive;
   if (numActive > 1) {
@@ -317,11 +328,15 @@ void ThreadPool::run(Task task, void *context) {
     auto others = static_cast<uint32_t>(numActive - 1);
     shared->numDone.await([&](uint32_t value) { return value == others; }, shared->waiting, shared->members[0].tally);
   }
-  shared->conclude(readClock());
+  runningPool = outer;
+  isInside = wasInside;
+  auto end = std::chrono::steady_clock::now();
+  shared->conclude(end.time_since_epoch());
+  return end;
 }
 
 void ThreadPool::barrier(int64_t thread) {
-  if (numThreads == 1 || shared->numActive == 1)
+  if (isInside || shared->numActive == 1)
     return;
   WaitWord &generation = shared->generation;
   uint32_t before = generation.value.load(std::memory_order_relaxed);

@@ -19,7 +19,7 @@ namespace lariat::runtime {
 
 using Nanoseconds = std::chrono::nanoseconds;
 
-/// Time since some moment in the past, of a clock that all threads share.
+/// Time since some moment in the past, of the steady clock.
 inline Nanoseconds readClock() { return std::chrono::steady_clock::now().time_since_epoch(); }
 
 inline void relaxProcessor() {

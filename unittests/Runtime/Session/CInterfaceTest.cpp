@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 TEST_F(CInterface, Version) {
-  EXPECT_EQ(lariat_runtime_version(), (1u << 16) | 1u);
+  EXPECT_EQ(lariat_runtime_version(), (1u << 16) | 2u);
   lariat_session_info info{};
   info.struct_size = sizeof info;
   EXPECT_OK(call(lariat_session_get_info, session, &info));
@@ -110,6 +110,122 @@ TEST_F(CInterface, StopQuestion) {
                     static_cast<void *>(nullptr), &generation),
                LARIAT_STATUS_STOPPED, "the request was stopped");
   EXPECT_EQ(asked, 3);
+}
+
+TEST_F(CInterface, CancelsWhatRuns) {
+  // From a callback, which stands for a handler of a signal or another thread.
+  Batch batch({{1}});
+  batch.value.wants_stop = [](void *user) -> int32_t {
+    lariat_session_cancel(static_cast<lariat_session *>(user));
+    return 0;
+  };
+  batch.value.user = session;
+  lariat_generate_options options = generateOptions(5);
+  lariat_generation *generation = nullptr;
+  EXPECT_OK(call(lariat_generation_start, session, &batch.value, &options, &generation));
+  const lariat_token *tokens = nullptr;
+  int64_t count = 0;
+  EXPECT_OK(call(lariat_generation_next, generation, &tokens, &count));
+  for (int round = 0; round < 2; ++round)
+    EXPECT_FAILS(call(lariat_generation_next, generation, &tokens, &count), LARIAT_STATUS_STOPPED,
+                 "the request was stopped");
+  lariat_generation_destroy(generation);
+}
+
+TEST_F(CInterface, CancelsNothingElse) {
+  lariat_session_cancel(nullptr);
+  lariat_session_cancel(reinterpret_cast<lariat_session *>(1));
+  lariat_session_cancel(session); // before the request
+  Batch batch({{1, 2}});
+  lariat_scores *scores = nullptr;
+  EXPECT_OK(call(lariat_score, session, &batch.value, static_cast<lariat_score_options *>(nullptr), &scores));
+  lariat_scores_destroy(scores);
+}
+
+/// A structure of a caller that was compiled with an older header.
+template <typename T>
+static void expectPrefixIsTaken(size_t size, void (*init)(T *, size_t), const std::function<Outcome(T *)> &use) {
+  std::vector<std::byte> memory(sizeof(T), std::byte(0xee));
+  auto *older = reinterpret_cast<T *>(memory.data());
+  init(older, size);
+  EXPECT_OK(use(older));
+  for (size_t place = size; place < sizeof(T); ++place)
+    EXPECT_EQ(memory[place], std::byte(0xee));
+}
+
+TEST_F(CInterface, StructuresOfOlderVersions) {
+  Batch batch({{1, 2}});
+  auto score = [&](lariat_score_options *options) {
+    lariat_scores *scores = nullptr;
+    Outcome outcome = call(lariat_score, session, &batch.value, options, &scores);
+    lariat_scores_destroy(scores);
+    return outcome;
+  };
+  expectPrefixIsTaken<lariat_score_options>(offsetof(lariat_score_options, capacity), lariat_score_options_init, score);
+  auto generate = [&](lariat_generate_options *options) {
+    options->max_new_tokens = 2;
+    lariat_generation *generation = nullptr;
+    Outcome outcome = call(lariat_generation_start, session, &batch.value, options, &generation);
+    lariat_generation_destroy(generation);
+    return outcome;
+  };
+  for (size_t size : {offsetof(lariat_generate_options, profile), offsetof(lariat_generate_options, speculate)})
+    expectPrefixIsTaken<lariat_generate_options>(size, lariat_generate_options_init, generate);
+  auto open = [&](lariat_session_options *options) {
+    lariat_session *other = nullptr;
+    Outcome outcome = call(lariat_session_open, LARIAT_ARTEFACTS "/counting.lariat", options, &other);
+    lariat_session_destroy(other);
+    return outcome;
+  };
+  expectPrefixIsTaken<lariat_session_options>(offsetof(lariat_session_options, order), lariat_session_options_init,
+                                              open);
+  auto openEngine = [&](lariat_engine_options *options) {
+    lariat_engine *engine = nullptr;
+    Outcome outcome = call(lariat_engine_open, session, options, &engine);
+    lariat_engine_destroy(engine);
+    return outcome;
+  };
+  expectPrefixIsTaken<lariat_engine_options>(offsetof(lariat_engine_options, wants_stop), lariat_engine_options_init,
+                                             openEngine);
+  auto initInfo = [](lariat_session_info *info, size_t size) { info->struct_size = size; };
+  expectPrefixIsTaken<lariat_session_info>(
+      offsetof(lariat_session_info, weight_bytes), initInfo,
+      [&](lariat_session_info *info) { return call(lariat_session_get_info, session, info); });
+}
+
+TEST_F(CInterface, SizesThatNoVersionHad) {
+  lariat_score_options options;
+  lariat_score_options_init(&options, sizeof options);
+  Batch batch({{1}});
+  lariat_scores *scores = nullptr;
+  for (size_t size : {offsetof(lariat_score_options, num_capacity), sizeof options + 8}) {
+    options.struct_size = size;
+    std::string message = "struct_size of the lariat_score_options is " + std::to_string(size) +
+                          ", this version expects 40 or " + std::to_string(sizeof options);
+    EXPECT_FAILS(call(lariat_score, session, &batch.value, &options, &scores), LARIAT_STATUS_MISUSE, message.c_str());
+  }
+}
+
+TEST_F(CInterface, AChildOfForkAfterClosing) {
+  EXPECT_OK(call(lariat_session_close, session));
+  pid_t child = fork();
+  if (child == 0) {
+    alarm(60);
+    lariat_session *own = nullptr;
+    Outcome opened = call(lariat_session_open, LARIAT_ARTEFACTS "/counting.lariat",
+                          static_cast<lariat_session_options *>(nullptr), &own);
+    Batch batch({{1, 2}});
+    lariat_scores *scores = nullptr;
+    bool works = opened.status == LARIAT_STATUS_OK &&
+                 call(lariat_score, own, &batch.value, static_cast<lariat_score_options *>(nullptr), &scores).status ==
+                     LARIAT_STATUS_OK;
+    lariat_session_destroy(own);
+    lariat_session_destroy(session);
+    _exit(works ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(CInterface, CallbacksThatCallBackIn) {

@@ -7,6 +7,7 @@
 
 #include "lariat/Artefact/Abi.h"
 #include "lariat/Runtime/Base/AlignedBuffer.h"
+#include "lariat/Runtime/Base/StopPoll.h"
 #include "lariat/Runtime/Call/Sequence.h"
 #include "lariat/Runtime/Load/Manifest.h"
 
@@ -51,6 +52,8 @@ struct CallRequest {
   /// 0 where no looped cache is written. Room for pages is set aside accordingly.
   int64_t loops = 1;
   LaunchCounts *launches = nullptr; ///< counted here, unless null
+  /// Asked now and then while code runs; with yes the call ends soon, as one that failed with kStoppedMessage.
+  StopPoll *stop = nullptr;
 };
 
 /// Values of an output. Owned; reused when the same CallResult is handed to the next call.

@@ -92,6 +92,10 @@ public:
   /// Drops what an owner retained.
   void dropRetained(const void *owner);
 
+  /// An error where the keys and values of so many rows of one sequence at so many loop steps are more than the limit of
+  /// pages or the memory that is left.
+  Status verifyRoom(int64_t rows, int64_t loops) const;
+
   /// Keeps the threads for the calling thread until the result goes, which saves some microseconds in each call of a
   /// model with as many threads. Calls of other threads wait, so hold them for a few calls at a time, and of one model only;
   /// the model outlives the result.

@@ -119,16 +119,17 @@ public:
   int64_t submit(EngineRequest request);
   /// Queues requests with consecutive numbers; returns the first.
   int64_t submit(std::vector<EngineRequest> requests);
-  /// Ends a request as `Stopped` before the next tick; nothing where it has ended. An error for a number that was never
-  /// given.
+  /// Ends a request as `Stopped` before the next tick; nothing where it has ended. A call of compiled code that runs for
+  /// such requests only is given up. An error for a number that was never given.
   Status cancel(int64_t request);
   /// Whether rows run step by step; false also where the loop cannot be split.
   bool runsSteps() const { return steps.has_value(); }
   /// Requests that have been submitted and have not ended.
   int64_t getNumUnfinished() const;
 
-  /// Runs one tick; without requests it does nothing.
-  void tick();
+  /// Runs one tick; without requests it does nothing. `stop` is asked while code runs: with yes the tick ends soon, and
+  /// the requests of the call that was given up fail with kStoppedMessage. Null: never.
+  void tick(StopPoll *stop = nullptr);
   /// What a tick begins with: learns of requests that were submitted or cancelled.
   void takeMail();
   /// What the last tick or takeMail brought, tokens by ascending request.
@@ -192,6 +193,8 @@ private:
   Outcome call(const Function &function, const Batch &batch, std::vector<InputArray> inputs, int64_t loopSteps,
                Called called);
   Outcome fail(const Batch &batch, const std::string &why);
+  /// Whether every request of a call was cancelled.
+  bool areCancelled(const Batch &batch) const;
   Outcome takeResults(const Function &function, const Batch &batch, Called called);
   /// What the sequences of this engine hold in each cache.
   std::vector<CacheUse> sumUse() const;
@@ -228,6 +231,7 @@ private:
   std::optional<Profiler> profiler;
   StepCosts costs;
   int64_t numStarted = 0;
+  StopPoll *stop = nullptr; ///< of the tick that runs
   bool waitsForEnd = false; ///< pages ran out: nobody starts or drafts before somebody ends
 
   mutable std::mutex mutex; ///< of what follows

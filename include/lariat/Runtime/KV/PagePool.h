@@ -61,6 +61,7 @@ private:
   std::vector<std::byte *> used;                            ///< free, with old entries
   std::unordered_map<const std::byte *, int64_t> numOthers; ///< holders beside the first, of pages that have some
   int64_t numReserved = 0, numTaken = 0, numCopied = 0;
+  int64_t uncheckedBytes = 0; ///< grown since the system was asked for its memory
 };
 
 } // namespace lariat::runtime

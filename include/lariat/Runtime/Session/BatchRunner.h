@@ -64,6 +64,8 @@ public:
   virtual Expected<RowResults> feed(std::span<const BatchRow> rows) = 0;
   /// Entries that a sequence has in each cache.
   std::vector<CacheCount> countSlots(int64_t sequence) const;
+  /// Asked during calls; outlives the runner's use. Null: never.
+  void setStop(StopPoll *poll) { stop = poll; }
   /// Gives the pages of a sequence back; it must not be fed again.
   void release(int64_t sequence) { sequences[sequence].reset(); }
 
@@ -85,6 +87,7 @@ protected:
   SessionFacts facts;
   RunSettings settings;
   std::vector<std::unique_ptr<Sequence>> sequences;
+  StopPoll *stop = nullptr;
 
 private:
   friend Expected<std::unique_ptr<BatchRunner>> createBatchRunner(const std::shared_ptr<Model> &model,

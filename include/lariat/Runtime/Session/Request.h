@@ -8,7 +8,6 @@
 #include "lariat/Runtime/Base/AlignedBuffer.h"
 #include "lariat/Runtime/Engine/Engine.h"
 
-#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,20 +18,14 @@ namespace lariat::runtime {
 /// How a request runs through the loop.
 enum class Form { Forward, Lockstep, Staggered };
 
-/// Asked between calls of compiled code; true gives the request up.
-using StopQuestion = std::function<bool()>;
-
-/// The message of a request that was given up.
-inline constexpr std::string_view kStoppedMessage = "the request was stopped";
-
 /// What every kind of request has.
 struct Request {
   std::vector<std::vector<int64_t>> sequences;
   std::optional<int64_t> loops;
   std::optional<double> threshold;
   std::optional<std::string> missing;
-  int64_t prefix = 0; ///< rows at the start of each sequence that see each other in both directions
-  StopQuestion wantsStop;
+  int64_t prefix = 0;     ///< rows at the start of each sequence that see each other in both directions
+  StopQuestion wantsStop; ///< asked between calls of compiled code, and now and then within one
 };
 
 /// Values of a state before the loop, float[numRows][width]; read until the request ends.

@@ -39,7 +39,7 @@ private:
   friend class Session;
   Generation(SessionFacts facts, int64_t loops, StopQuestion wantsStop, std::unique_ptr<Engine> engine,
              size_t numSequences)
-      : facts(std::move(facts)), loops(loops), wantsStop(std::move(wantsStop)), engine(std::move(engine)),
+      : facts(std::move(facts)), loops(loops), poll(std::move(wantsStop)), engine(std::move(engine)),
         results(numSequences) {}
 
   /// Keeps what the engine says.
@@ -47,7 +47,7 @@ private:
 
   SessionFacts facts;
   int64_t loops;
-  StopQuestion wantsStop;
+  StopPoll poll;
   std::unique_ptr<Engine> engine;
   std::vector<SequenceTokens> results;
   std::vector<NewToken> tokens;

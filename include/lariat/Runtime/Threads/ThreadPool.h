@@ -12,6 +12,7 @@
 
 #include "lariat/Runtime/Base/Status.h"
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 
@@ -50,8 +51,9 @@ public:
     std::unique_ptr<Saved> saved;
   };
 
-  /// Runs `task` on the threads that take part and waits for all. The caller holds a lease.
-  void run(Task task, void *context);
+  /// Runs `task` on the threads that take part and waits for all; returns when that was. The caller holds a lease. A task
+  /// that thread 0 of another one runs on the same pool is its alone.
+  std::chrono::steady_clock::time_point run(Task task, void *context);
   /// Waits for all threads of the running task; called by each of them, the same number of times.
   void barrier(int64_t thread);
 
