@@ -10,6 +10,7 @@
 #include "lariat/Compiler/Packing.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Support/Files.h"
+#include "lariat/Support/Interruption.h"
 #include "lariat/Support/Json.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringSet.h"
@@ -283,12 +284,10 @@ llvm::Error lariat::writeArtefact(const Model &model, const CompileOptions &opti
   if (llvm::Error error = verifyTarget(output, options.force))
     return error;
   fs::createUniquePath(output + ".tmp-%%%%%%", temporary, /*MakeAbsolute=*/false);
+  Unfinished unfinished(temporary);
   if (std::error_code code = fs::create_directory(temporary, /*IgnoreExisting=*/false, fs::all_all))
     return makeError("cannot write " + output + ": " + code.message());
-  llvm::Error error = writeContent(model, options, program, temporary, stats, progress);
-  if (!error)
-    error = publish(temporary, output);
-  if (error)
-    (void)fs::remove_directories(temporary);
-  return error;
+  if (llvm::Error error = writeContent(model, options, program, temporary, stats, progress))
+    return error;
+  return unfinished.finish([&] { return publish(temporary, output); });
 }

@@ -37,9 +37,10 @@ llvm::Error DiagnosticRecorder::takeError(const Twine &otherwise) {
 }
 
 llvm::Expected<OwningOpRef<ModuleOp>> lariat::readModule(StringRef path, MLIRContext *context) {
-  if (!llvm::sys::fs::exists(path))
+  bool isStandardInput = path == "-";
+  if (!isStandardInput && !llvm::sys::fs::exists(path))
     return makeError(path + " does not exist");
-  if (llvm::sys::fs::is_directory(path))
+  if (!isStandardInput && llvm::sys::fs::is_directory(path))
     return makeError(path + " is a directory, expected an .mlir file");
   DiagnosticRecorder recorder(context);
   OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(path, ParserConfig(context));

@@ -16,17 +16,25 @@ import subprocess
 import tempfile
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from lariat.errors import ArtefactError, Diagnostic, LariatError, RuntimeFault
 
-__all__ = ["Json", "ReferenceProcess", "find_tool", "read_diagnostics", "status_text"]
+__all__ = ["Json", "ReferenceProcess", "Ran", "find_tool", "read_diagnostics", "run_tool", "status_text"]
 
 # What json.loads gives for an object.
 Json = dict[str, object]
 
 # How long a process may take to end once its input is closed.
 CLOSING_SECONDS = 5.0
+
+
+class Ran(NamedTuple):
+    """A tool that ran: its status and what it wrote."""
+
+    status: int
+    output: str
+    messages: str
 
 
 def find_tool(name: str) -> Path:
@@ -76,6 +84,49 @@ def _read_place(place: str) -> tuple[str, int, int]:
     return (found[1], int(found[2]), int(found[3])) if found else (place, 0, 0)
 
 
+def tool_environment() -> dict[str, str]:
+    """The environment of a tool that is to end with this process, however this process ends."""
+    return {**os.environ, "LARIAT_PARENT": str(os.getpid())}
+
+
+def run_tool(
+    command: Sequence[str | Path],
+    *,
+    text: str | None = None,
+    stdout: int | None = subprocess.PIPE,
+    descriptors: Sequence[int] = (),
+) -> Ran:
+    """Run a tool to its end. Where this is interrupted the tool is told to end, and removes what it had begun to write.
+
+    Args:
+        text: for its standard input.
+        stdout: as of `subprocess.Popen`.
+        descriptors: of files that it inherits.
+
+    Raises:
+        OSError: if it cannot be started.
+    """
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env=tool_environment(),
+        pass_fds=descriptors,
+    )
+    try:
+        output, messages = process.communicate(None if text is None else text.encode())
+    except BaseException:
+        process.terminate()
+        try:
+            process.wait(CLOSING_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        raise
+    return Ran(process.returncode, (output or b"").decode(errors="replace"), messages.decode(errors="replace"))
+
+
 class ReferenceProcess:
     """A running `lariat-reference`, started by the first request and started again after it was stopped.
 
@@ -87,6 +138,7 @@ class ReferenceProcess:
         self._artefact = artefact
         self._process: subprocess.Popen[bytes] | None = None
         self._messages: IO[bytes] | None = None
+        self._owner = os.getpid()
 
     def request(self, call: str, **arguments: object) -> Json:
         """Send a request and return its last answer.
@@ -118,7 +170,7 @@ class ReferenceProcess:
 
     def stop(self) -> None:
         """End the process now, whatever it is doing."""
-        if self._process is not None:
+        if self._process is not None and not self._is_inherited():
             self._process.kill()
         self.close()
 
@@ -126,7 +178,13 @@ class ReferenceProcess:
         """Let the process end by closing its input."""
         process, self._process = self._process, None
         messages, self._messages = self._messages, None
-        if process is not None:
+        if process is not None and self._is_inherited():
+            # The parent goes on talking to it; only this process's ends of the pipes are closed.
+            _pipe(process.stdout).close()
+            with contextlib.suppress(OSError):
+                _pipe(process.stdin).close()
+            process.returncode = 0
+        elif process is not None:
             with contextlib.suppress(OSError):
                 _pipe(process.stdin).close()
             try:
@@ -138,15 +196,27 @@ class ReferenceProcess:
         if messages is not None:
             messages.close()
 
+    def _is_inherited(self) -> bool:
+        """Whether this is a child of fork of the process that started it."""
+        return self._owner != os.getpid()
+
     def _start(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._is_inherited():
+            opened = f"process {self._owner} opened {self._artefact} before it forked"
+            raise RuntimeFault(f"{opened}, so its child {os.getpid()} cannot use it")
         if self._process is None:
+            self._owner = os.getpid()
             if not self._artefact.is_dir():
                 raise ArtefactError(f"{self._artefact}: no such artefact, 'lariat compile' makes one")
             command: list[str | Path] = [find_tool("lariat-reference"), self._artefact]
             self._messages = tempfile.TemporaryFile()  # noqa: SIM115 closed with the process
             try:
                 self._process = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._messages
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._messages,
+                    env=tool_environment(),
                 )
             except OSError as failure:
                 raise RuntimeFault(f"cannot run {command[0]}: {failure.strerror}") from None

@@ -9,7 +9,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -50,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     try:
+        _end_by_exception()
         options = _parser().parse_args(arguments)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -64,6 +68,11 @@ def _main(arguments: Sequence[str] | None) -> int:
         return _fail(str(failure))
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
+    except _Ended as ended:
+        # Tools have ended and files are gone; who sent the signal sees that it was the reason.
+        signal.signal(ended.signal, signal.SIG_DFL)
+        os.kill(os.getpid(), ended.signal)
+        return 128 + ended.signal
     except OSError as failure:
         place = f"{failure.filename}: " if failure.filename else ""
         return _fail(f"{place}{failure.strerror or failure}")
@@ -71,6 +80,25 @@ def _main(arguments: Sequence[str] | None) -> int:
         return _fail("out of memory")
     except Exception as failure:  # the contract: never a traceback
         return _fail(f"internal error: {type(failure).__name__}: {failure}")
+
+
+class _Ended(BaseException):
+    """A signal that ends the program, as an exception, so that files and tools that it has begun are cleared away."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = number
+
+
+def _end_by_exception() -> None:
+    def end(number: int, frame: object) -> None:
+        raise _Ended(number)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            # Not where it is ignored, as under nohup, or where a program that calls this has a handler.
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, end)
 
 
 def _fail(message: str, status: int = FAILED) -> int:

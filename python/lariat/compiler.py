@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lariat._process import find_tool, one_line_of, read_diagnostics, status_text
+from lariat._process import find_tool, one_line_of, read_diagnostics, run_tool, status_text
 from lariat._progress import CompileProgress, listening
 from lariat._values import instance_of, read_fields, read_path
 from lariat.artefact import Artefact
@@ -104,16 +103,17 @@ def compile(
             )
         _run(path, target, options, options.weights)
         return Artefact.open(target)
-    from lariat.importer import import_to_file
+    from lariat.importer import import_text
 
-    with tempfile.TemporaryDirectory(prefix="lariat-") as folder:
-        imported = Path(folder) / f"{path.resolve().name}.mlir"
-        import_to_file(path, imported, exit_rule=options.exit_rule, ignore_config_keys=options.ignore_config_keys)
-        _run(imported, target, options, options.weights or path)
+    # By a pipe: a file would stay behind where this process is killed.
+    text = import_text(path, exit_rule=options.exit_rule, ignore_config_keys=options.ignore_config_keys)
+    _run("-", target, options, options.weights or path, text)
     return Artefact.open(target)
 
 
-def _run(source: Path, target: Path, options: CompileOptions, weights: Path | None) -> None:
+def _run(
+    source: str | Path, target: Path, options: CompileOptions, weights: Path | None, text: str | None = None
+) -> None:
     command: list[str | Path] = [find_tool("lariat-compile"), source, "-o", target, "--pipeline", options.pipeline]
     if weights is not None:
         command += ["--weights", weights.resolve()]
@@ -133,20 +133,14 @@ def _run(source: Path, target: Path, options: CompileOptions, weights: Path | No
     output = None if options.print_memory else subprocess.DEVNULL
     try:
         with listening(options.progress) as pipe:
-            done = subprocess.run(
-                [*command, *pipe.arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.PIPE,
-                pass_fds=pipe.descriptors,
-            )
+            done = run_tool([*command, *pipe.arguments], text=text, stdout=output, descriptors=pipe.descriptors)
     except OSError as failure:
         raise CompileError(f"cannot run {command[0]}: {failure.strerror}") from None
-    found = read_diagnostics(done.stderr.decode(errors="replace"))
+    found = read_diagnostics(done.messages)
     errors = [one for one in found if one.severity == "error"]
-    if done.returncode < 0 or (done.returncode and not errors):
-        raise CompileError(f"lariat-compile ended unexpectedly (status {status_text(done.returncode)})", found)
-    if done.returncode:
+    if done.status < 0 or (done.status and not errors):
+        raise CompileError(f"lariat-compile ended unexpectedly (status {status_text(done.status)})", found)
+    if done.status:
         raise CompileError(one_line_of(errors), found)
     for one in found:
         warnings.warn(one_line_of([one]), stacklevel=3)

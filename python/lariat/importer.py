@@ -5,17 +5,16 @@ from __future__ import annotations
 
 import importlib
 import os
-import subprocess
 from collections.abc import Sequence
 
 from lariat._checkpoint import Checkpoint, read_checkpoint
 from lariat._config import TEXT, Config, one_of, read_config
 from lariat._names import is_quantised, is_unmerged, resolve_names
-from lariat._process import find_tool, read_diagnostics
+from lariat._process import find_tool, read_diagnostics, run_tool
 from lariat._values import read_path
 from lariat.errors import CompileError, ImportFailure, UnsupportedError
 
-__all__ = ["FAMILIES", "import_checkpoint", "import_to_file"]
+__all__ = ["FAMILIES", "import_checkpoint", "import_text", "import_to_file"]
 
 FAMILIES = {
     "albert": "albert",
@@ -113,25 +112,37 @@ def import_to_file(
         CompileError: if `lariat-opt` refuses the IR or cannot be run.
         RuntimeFault: if `lariat-opt` is not built.
     """
-    text = _pretty(import_checkpoint(directory, exit_rule=exit_rule, ignore_config_keys=ignore_config_keys))
+    text = import_text(directory, exit_rule=exit_rule, ignore_config_keys=ignore_config_keys)
     target = read_path(output, "output", CompileError)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text)
         temporary.replace(target)
     except OSError as failure:
-        temporary.unlink(missing_ok=True)
         raise CompileError(f"cannot write {target}: {failure.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def import_text(
+    directory: str | os.PathLike[str], *, exit_rule: str | None = None, ignore_config_keys: Sequence[str] = ()
+) -> str:
+    """What `import_to_file` writes.
+
+    Raises:
+        LariatError: as `import_to_file`.
+    """
+    return _pretty(import_checkpoint(directory, exit_rule=exit_rule, ignore_config_keys=ignore_config_keys))
 
 
 def _pretty(text: str) -> str:
     tool = find_tool("lariat-opt")
     try:
-        done = subprocess.run([tool, "--mlir-print-debuginfo", "-"], input=text, capture_output=True, text=True)
+        done = run_tool([tool, "--mlir-print-debuginfo", "-"], text=text)
     except OSError as failure:
         raise CompileError(f"cannot run {tool}: {failure.strerror}") from None
-    if done.returncode:
-        found = read_diagnostics(done.stderr)
-        first = found[0].message if found else f"exit status {done.returncode}"
+    if done.status:
+        found = read_diagnostics(done.messages)
+        first = found[0].message if found else f"exit status {done.status}"
         raise CompileError(f"lariat-opt refuses the imported IR: {first}", found)
-    return done.stdout
+    return done.output

@@ -82,7 +82,7 @@ TABLE: dict[str, Layer] = dict(
         _tool("lariat-opt", UP_TO_COMPILER),
         _tool("lariat-lsp-server", UP_TO_COMPILER),
         _tool("lariat-reference", (*UP_TO_COMPILER, "Reference")),
-        _tool("lariat-compile", ("Compiler", "Artefact")),
+        _tool("lariat-compile", ("Compiler", "Artefact", "Support")),
         ("python", Layer("7", ("/python/src",), ("RuntimeC",), "none")),
     ]
 )

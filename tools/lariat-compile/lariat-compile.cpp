@@ -5,6 +5,7 @@
 #include "lariat/Artefact/Version.h"
 #include "lariat/Compiler/Compile.h"
 #include "lariat/Compiler/Dialects.h"
+#include "lariat/Support/Interruption.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/JSON.h"
@@ -15,7 +16,8 @@
 namespace cl = llvm::cl;
 
 static cl::OptionCategory category("lariat-compile options");
-static cl::opt<std::string> input(cl::Positional, cl::Required, cl::desc("M.mlir"), cl::cat(category));
+static cl::opt<std::string> input(cl::Positional, cl::Required, cl::desc("M.mlir, or - for standard input"),
+                                  cl::cat(category));
 static cl::opt<std::string> output("o", cl::Required, cl::value_desc("NAME.lariat"), cl::desc("the artefact to write"),
                                    cl::cat(category));
 static cl::opt<std::string> weights("weights", cl::value_desc("DIR"),
@@ -63,6 +65,7 @@ static lariat::Progress listenTo(int descriptor) {
 
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
+  lariat::endWhenAsked();
   std::signal(SIGXFSZ, SIG_IGN); // a limit of file sizes is an error of the write that meets it
   cl::HideUnrelatedOptions(category);
   cl::SetVersionPrinter([](llvm::raw_ostream &os) { os << "lariat-compile " << lariat::kLariatVersion << '\n'; });

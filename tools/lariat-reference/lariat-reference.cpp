@@ -4,6 +4,7 @@
 
 #include "lariat/Artefact/Version.h"
 #include "lariat/Reference/Protocol.h"
+#include "lariat/Support/Interruption.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/raw_ostream.h"
@@ -20,6 +21,7 @@ static cl::opt<std::string> weights("weights", cl::value_desc("DIR"), cl::desc("
 
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
+  lariat::endWhenAsked();
   cl::HideUnrelatedOptions(category);
   cl::SetVersionPrinter([](llvm::raw_ostream &os) { os << "lariat-reference " << lariat::kLariatVersion << '\n'; });
   cl::ParseCommandLineOptions(argc, argv, "Lariat reference path: one JSON request a line\n");

@@ -6,6 +6,7 @@
 #include "SharedObjectParts.h"
 
 #include "lariat/Support/Error.h"
+#include "lariat/Support/Interruption.h"
 #include "lld/Common/Driver.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/FileSystem.h"
@@ -13,6 +14,7 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <mutex>
+#include <optional>
 
 LLD_HAS_DRIVER(elf)
 
@@ -25,19 +27,13 @@ namespace {
 /// A file that goes when its user does.
 struct TemporaryFile {
   llvm::SmallString<128> path;
-
-  TemporaryFile() = default;
-  TemporaryFile(const TemporaryFile &) = delete;
-  TemporaryFile &operator=(const TemporaryFile &) = delete;
-  ~TemporaryFile() {
-    if (!path.empty())
-      (void)fs::remove(path);
-  }
+  std::optional<Unfinished> unfinished;
 
   llvm::Error create(llvm::StringRef suffix, llvm::ArrayRef<char> content) {
     int descriptor = -1;
     if (std::error_code code = fs::createTemporaryFile("lariat", suffix, descriptor, path))
       return makeError("cannot create a temporary file: " + code.message());
+    unfinished.emplace(path);
     llvm::raw_fd_ostream stream(descriptor, /*shouldClose=*/true);
     stream.write(content.data(), content.size());
     stream.close();

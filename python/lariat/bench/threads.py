@@ -53,7 +53,9 @@ def list_cases(most: Sequence[int]) -> list[Case]:
 @contextlib.contextmanager
 def _busy_program(tied: bool) -> Iterator[subprocess.Popen[bytes]]:
     """A stopped program that keeps a processor busy while it is continued."""
-    program = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    # Its parent may be killed while it is stopped: 1 is PR_SET_PDEATHSIG.
+    text = f"import ctypes; ctypes.CDLL(None).prctl(1, {signal.SIGKILL:d})\nwhile True: pass"
+    program = subprocess.Popen([sys.executable, "-c", text])
     try:
         program.send_signal(signal.SIGSTOP)
         if tied:
