@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lariat._decoding import CLEAN_UP, Chain, overlap
-from lariat._tokenizer_settings import Settings, read_bytes
+from lariat._tokenizer_settings import Settings, read_text
 from lariat.errors import ArtefactError, LariatError, RuntimeFault
 
 if TYPE_CHECKING:
@@ -60,9 +61,10 @@ class Tokenizer:
         if not path.is_file():
             raise ArtefactError(f"{path.parent} has no tokenizer.json: give token ids instead of text")
         settings = Settings.read(path.parent)
-        data = read_bytes(path)
+        text = read_text(path)
+        _require_continuations(text, path)
         with _library(lambda words: ArtefactError(f"{path}: {words}")):
-            inner = tokenizers.Tokenizer.from_buffer(data)
+            inner = tokenizers.Tokenizer.from_str(text)
             settings.apply(inner)
             return cls(inner, clean_up=settings.cleans_up(inner))
 
@@ -309,6 +311,19 @@ def _library(refuse: Callable[[str], LariatError]) -> Iterator[None]:
         raise
     except BaseException as failure:  # a panic of the library is no Exception
         raise refuse(" ".join(str(failure).split())) from None
+
+
+def _require_continuations(text: str, path: Path) -> None:
+    """Refuse merges without the prefix of continuing pieces: the library cuts it off, and ends the process over it."""
+    if re.search(r'"continuing_subword_prefix"\s*:\s*"[^"]', text) is None:
+        return
+    with contextlib.suppress(ValueError, RecursionError, LookupError, TypeError, AttributeError):  # the library refuses
+        model = json.loads(text)["model"]
+        prefix = model["continuing_subword_prefix"]
+        for number, merge in enumerate(model.get("merges", ())):
+            second = (merge.split(" ") if isinstance(merge, str) else merge)[1]
+            if not second.startswith(prefix):
+                raise ArtefactError(f"{path}: piece '{second}' of merge {number} does not begin with '{prefix}'")
 
 
 def _require_characters(text: str) -> None:

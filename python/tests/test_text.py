@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,22 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     want = Tokenizer.of(tmp_path).encode("In the")
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert Tokenizer.of(tmp_path).encode("In the") == want
+
+
+def test_merges_without_the_prefix_of_continuing_pieces(tmp_path: Path) -> None:
+    path = write_tokenizer(tmp_path, KINDS["byte-level"]()) / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    first = tokenizer["model"]["merges"][0][1]
+    tokenizer["model"]["continuing_subword_prefix"] = "##"
+    path.write_text(json.dumps(tokenizer))
+    with pytest.raises(ArtefactError, match=rf"piece '{first}' of merge 0 does not begin with '##'$"):
+        Tokenizer.of(tmp_path)
+
+
+def test_a_tokenizer_that_is_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_bytes(b'{"model": "caf\xe9"}')
+    with pytest.raises(ArtefactError, match=r"tokenizer\.json: byte 14 is not UTF-8$"):
+        Tokenizer.of(tmp_path)
 
 
 @pytest.mark.parametrize(
