@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,42 +65,43 @@ def run(shape: str, folder: Path, threads: int) -> dict[str, Any]:
     """Open, score and generate."""
     import lariat
 
-    before, start = _memory(), time.perf_counter()
+    before, clock = _memory(), _Clock()
     session = lariat.load(folder / f"{shape}.lariat", threads=threads)
     session.start()
-    result: dict[str, Any] = {
-        "open": {
-            "seconds": time.perf_counter() - start,
-            "before": before,
-            "memory": _memory(),
-        }
-    }
-    start = time.perf_counter()
+    result: dict[str, Any] = {"open": {**clock.lap(), "before": before, "memory": _memory()}}
     scored = session.score([_tokens(shape, SCORED_ROWS)])[0]
-    result["score"] = {
-        "seconds": time.perf_counter() - start,
-        "rows": SCORED_ROWS,
-        "memory": _memory(),
-    }
+    result["score"] = {**clock.lap(), "rows": SCORED_ROWS, "memory": _memory()}
     numpy.save(folder / f"{shape}.logits.npy", scored.logits)
     result["generate"] = []
     for loops in _loop_counts(session.info.loops):
         options = lariat.GenerateOptions(max_new_tokens=NEW_TOKENS, ignore_eos=True, loops=loops)
-        seconds, _ = _timed(session, [_tokens(shape, PROMPT_TOKENS)], options)
-        result["generate"].append({"loops": loops or session.info.loops.default, "seconds": seconds})
+        clock.lap()
+        session.generate([_tokens(shape, PROMPT_TOKENS)], options)
+        result["generate"].append({"loops": loops or session.info.loops.default, **clock.lap()})
     options = lariat.GenerateOptions(
-        max_new_tokens=NEW_TOKENS,
-        ignore_eos=True,
-        exit_threshold=EXITS[shape][1] if shape in EXITS else None,
+        max_new_tokens=NEW_TOKENS, ignore_eos=True, exit_threshold=EXITS[shape][1] if shape in EXITS else None
     )
     prompts = [_tokens(shape, PROMPT_TOKENS, number) for number in range(REQUESTS)]
-    seconds, steps = _timed(session, prompts, options)
+    answers = session.generate(prompts, options)
+    steps = [step for answer in answers for step in answer.steps]
     result["requests"] = {
-        "count": REQUESTS, "seconds": seconds, "threshold": options.exit_threshold, "tokens": len(steps),
+        "count": REQUESTS, **clock.lap(), "threshold": options.exit_threshold, "tokens": len(steps),
         "steps": float(numpy.mean(steps)), "fewest": min(steps), "most": max(steps), "memory": _memory(),
     }  # fmt: skip
     session.close()
     return result
+
+
+class _Clock:
+    """Seconds, and seconds of processors, from one lap to the next."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter(), time.process_time()
+
+    def lap(self) -> dict[str, float]:
+        now = time.perf_counter(), time.process_time()
+        (wall, cpu), self._last = self._last, now
+        return {"seconds": now[0] - wall, "cpu_seconds": now[1] - cpu}
 
 
 def compare(shape: str, folder: Path, threads: int) -> dict[str, Any]:
@@ -124,12 +125,6 @@ def compare(shape: str, folder: Path, threads: int) -> dict[str, Any]:
 STAGES: dict[str, Callable[[str, Path, int], dict[str, Any]]] = {
     "make": make, "compile": compile, "run": run, "compare": compare,
 }  # fmt: skip
-
-
-def _timed(session: Any, prompts: Sequence[Sequence[int]], options: Any) -> tuple[float, list[int]]:
-    start = time.perf_counter()
-    results = session.generate(prompts, options)
-    return time.perf_counter() - start, [step for one in results for step in one.steps]
 
 
 def _loop_counts(loops: Any) -> list[int | None]:
@@ -215,6 +210,12 @@ def render(result: dict[str, Any]) -> str:
     def mib(memory: dict[str, int]) -> str:
         return f"{memory['RssAnon'] >> 20:,} MiB own, {memory['RssFile'] >> 20:,} MiB of files"
 
+    def spent(lap: dict[str, float]) -> str:
+        return f"{lap['seconds']:.1f} s ({lap['cpu_seconds']:.1f} s of processors)"
+
+    def speed(tokens: int, lap: dict[str, float]) -> str:
+        return f"{tokens / lap['seconds']:.2f} tokens/s ({tokens / lap['cpu_seconds']:.2f} per second of processors)"
+
     threshold = "" if requests["threshold"] is None else f", threshold {requests['threshold']:g}"
     packing = compiled["stages"]["seconds"]["write weights"]
     rows = {
@@ -222,17 +223,16 @@ def render(result: dict[str, Any]) -> str:
         f"peak {made['peak_bytes'] >> 20} MiB",
         "compile": f"{compiled['wall_seconds']:.0f} s ({compiled['cpu_seconds']:.0f} s of processors, "
         f"{packing:.0f} s packing), {gib(compiled['bytes'])}, peak {compiled['peak_bytes'] >> 20} MiB",
-        "open": f"{opened['seconds']:.1f} s, {mib(opened['memory'])}",
-        f"score {scored['rows']} rows": f"{scored['seconds']:.1f} s, {mib(scored['memory'])}",
+        "open": f"{spent(opened)}, {mib(opened['memory'])}",
+        f"score {scored['rows']} rows": f"{spent(scored)}, {mib(scored['memory'])}",
         "against the oracle": f"largest difference {compared['error']:.1e} of the largest logit, "
         f"{compared['largest']:.2f} (deviation {compared['deviation']:.2f}); same first token in "
         f"{compared['same_argmax']} of {compared['rows']} rows",
     }
     for one in ran["generate"]:
-        speed = NEW_TOKENS / one["seconds"]
-        rows[f"{NEW_TOKENS} tokens, {one['loops']} loop steps"] = f"{one['seconds']:.1f} s, {speed:.2f} tokens/s"
+        rows[f"{NEW_TOKENS} tokens, {one['loops']} loop steps"] = f"{spent(one)}, {speed(NEW_TOKENS, one)}"
     rows[f"{requests['count']} requests at once"] = (
-        f"{requests['tokens'] / requests['seconds']:.2f} tokens/s, {requests['steps']:.2f} steps per token "
+        f"{spent(requests)}, {speed(requests['tokens'], requests)}, {requests['steps']:.2f} steps per token "
         f"({requests['fewest']} to {requests['most']}){threshold}, {mib(requests['memory'])}"
     )
     lines = [

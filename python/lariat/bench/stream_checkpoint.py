@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from lariat._files import replacing
 from lariat.bench.released import ReleasedShape
+from lariat.errors import RuntimeFault
 
 if TYPE_CHECKING:
     import numpy
@@ -35,16 +36,35 @@ def stream_checkpoint(shape: ReleasedShape, directory: Path, seed: int = 0) -> P
     seed and its name alone: independent, normal, of one of 65536 sizes, rounded to bf16.
 
     Raises:
-        RuntimeFault: if a file cannot be written.
+        RuntimeFault: if a file cannot be written, or the directory holds a checkpoint that was not made so.
     """
     config = directory / "config.json"
     about = f"{shape.name}, random weights, seed {seed}"
     text = json.dumps({**shape.config, "_name_or_path": about}, indent=2) + "\n"
-    if config.is_file() and config.read_text() == text:
+    found = config.read_text() if config.is_file() else None
+    if found == text:
         return directory
+    if found is not None and "random weights" not in found:
+        raise RuntimeFault(f"{directory} holds a checkpoint that is not of random weights, so it is not replaced")
     directory.mkdir(parents=True, exist_ok=True)
-    for old in (config, *directory.glob("model*.safetensors*")):
+    _remove(directory)
+    try:
+        _write(shape, directory, seed)
+    except BaseException:
+        _remove(directory)  # shards that are whole, of a checkpoint that is not
+        raise
+    with replacing(config) as temporary:  # written last, so that a directory that has it is complete
+        temporary.write_text(text)
+    return directory
+
+
+def _remove(directory: Path) -> None:
+    for old in (directory / "config.json", *directory.glob("model*.safetensors*")):
         old.unlink(missing_ok=True)
+
+
+def _write(shape: ReleasedShape, directory: Path, seed: int) -> None:
+    """Everything but config.json."""
     shards = list(_cut(list(shape.tensors())))
     weight_map: dict[str, str] = {}
     for number, tensors in enumerate(shards, start=1):
@@ -56,9 +76,6 @@ def stream_checkpoint(shape: ReleasedShape, directory: Path, seed: int = 0) -> P
         index = {"metadata": {"total_size": 2 * shape.num_weights}, "weight_map": weight_map}
         with replacing(directory / "model.safetensors.index.json") as temporary:
             temporary.write_text(json.dumps(index, indent=2) + "\n")
-    with replacing(config) as temporary:  # written last, so that a directory that has it is complete
-        temporary.write_text(text)
-    return directory
 
 
 def _cut(tensors: Tensors) -> Iterator[Tensors]:

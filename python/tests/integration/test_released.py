@@ -12,6 +12,7 @@ import pytest
 import lariat
 from lariat.bench import stream_checkpoint as stream
 from lariat.bench.released import RELEASED
+from lariat.errors import LariatError
 from tests.integration.conftest import require_tools
 from tests.oracle.pieces import Options
 from tests.oracle.stored import run_stored
@@ -60,6 +61,14 @@ def test_values_depend_on_the_seed_and_the_name_alone(tmp_path: Path) -> None:
     first, again, other = (file.read_bytes() for file in files)
     assert first == again
     assert first != other
+
+
+def test_other_checkpoints_are_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    (tmp_path / "model.safetensors").write_bytes(b"trained")
+    with pytest.raises(LariatError, match="not of random weights"):
+        stream.stream_checkpoint(RELEASED["ouro-1.4b"], tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == b"trained"
 
 
 def test_released_sizes() -> None:
