@@ -30,7 +30,7 @@ FailureOr<OwningOpRef<ModuleOp>> lariat::convertLariatToKernel(ModuleOp module, 
     builder.clone(*state);
   Storage storage(module, *target, weightType);
   for (auto function : module.getOps<func::FuncOp>())
-    if (failed(Forming(function, storage, *target).run(function.getSymName())))
+    if (!function.isExternal() && failed(Forming(function, storage, *target).run(function.getSymName())))
       return failure();
   if (failed(verify(*target)))
     return failure();
