@@ -57,10 +57,11 @@ def test_importing_the_package_loads_nothing_else() -> None:
         assert f"'{module}'" not in done.stdout
 
 
-def test_importing_the_package_takes_less_than_50_ms() -> None:
-    code = "import time; t = time.process_time(); import lariat; print(time.process_time() - t)"  # others run beside it
-    times = [float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout) for _ in "abc"]
-    assert min(times) < 0.05
+def test_importing_the_package_loads_few_modules() -> None:
+    """Import time without a clock: 50 modules of the standard library take some 20 ms."""
+    code = "import sys; before = set(sys.modules); import lariat; print(len(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 50
 
 
 def test_every_public_name_exists() -> None:
