@@ -19,6 +19,25 @@ foreach(sanitizer ${LARIAT_SANITIZE})
   add_compile_options(-fsanitize=${sanitizer} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${sanitizer})
 endforeach()
+# What a process that is not ours, such as Python, loads before our libraries: a shell script to source.
+set(LARIAT_SANITIZER_SETTINGS "")
+if(LARIAT_SANITIZE AND NOT "thread" IN_LIST LARIAT_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # One runtime for programs, for our shared libraries and for code that is compiled and loaded.
+  execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-runtime-dir OUTPUT_VARIABLE runtime OUTPUT_STRIP_TRAILING_WHITESPACE)
+  add_link_options(-shared-libsan LINKER:-rpath,${runtime})
+  if("address" IN_LIST LARIAT_SANITIZE)
+    # With the C++ library, without which the sanitizer finds no exceptions to watch. An interpreter never frees all it has.
+    execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-file-name=libstdc++.so.6
+      OUTPUT_VARIABLE cxx OUTPUT_STRIP_TRAILING_WHITESPACE)
+    file(GLOB preloaded ${runtime}/libclang_rt.asan-${CMAKE_SYSTEM_PROCESSOR}.so)
+    string(CONCAT LARIAT_SANITIZER_SETTINGS "export LD_PRELOAD='${preloaded} ${cxx}'\n"
+      "export ASAN_OPTIONS=\${ASAN_OPTIONS:-allow_user_poisoning=0:allocator_may_return_null=1:detect_leaks=0}\n")
+  endif()
+endif()
+file(CONFIGURE OUTPUT ${LARIAT_BINARY_DIR}/sanitizer.sh CONTENT "${LARIAT_SANITIZER_SETTINGS}" @ONLY)
+if(LARIAT_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 if("undefined" IN_LIST LARIAT_SANITIZE)
   # The distribution's MLIR has no RTTI, which the vptr check needs; neither it nor compiled models have the type marks
   # that the function check reads before each function.

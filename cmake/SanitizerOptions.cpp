@@ -8,7 +8,9 @@ extern "C" const char *__asan_default_options() {
   // The distribution's libraries are not, so memory that they hand out would stay poisoned.
   //
   // A request for more memory than there is has to get null, as from any other allocator: it is answered by an error.
-  return "allow_user_poisoning=0:allocator_may_return_null=1";
+  //
+  // libFuzzer's programs load the C++ library before the sanitizer, which is what it otherwise refuses.
+  return "allow_user_poisoning=0:allocator_may_return_null=1:verify_asan_link_order=0";
 }
 
 extern "C" const char *__ubsan_default_options() { return "print_stacktrace=1"; }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """lit configuration: tests are .mlir and .test files, run with the tools of one build.
 
-Features for REQUIRES: `long` (with --param long=1), `asan`, `ubsan`, `tsan`, `torch`.
+Features for REQUIRES: `long` (with --param long=1), `asan`, `ubsan`, `tsan`, `fuzz`, `torch`.
 """
 
 import importlib.util
@@ -51,6 +51,8 @@ config.substitutions.append(("%lariat_src", config.lariat_source_dir))
 config.substitutions.append(("%models", os.path.join(config.test_source_root, "models")))
 config.substitutions.append((r"%lariat\b", os.path.join(bin_dir, "lariat")))
 config.substitutions.append(("%python", config.python))
+config.substitutions.append(("%fuzz", os.path.join(config.lariat_binary_dir, "fuzz")))
+config.substitutions.append((r"%bin\b", bin_dir))
 for tool in ("lariat-opt", "lariat-reference", "lariat-compile", "lariat-translate", "lariat-lsp-server"):
     substitute_tool(tool, os.path.join(bin_dir, tool))
 for tool in ("FileCheck", "split-file"):
@@ -61,6 +63,8 @@ sanitizers = config.lariat_sanitize.split(";")
 for sanitizer, feature in (("address", "asan"), ("undefined", "ubsan"), ("thread", "tsan")):
     if sanitizer in sanitizers:
         config.available_features.add(feature)
+if config.lariat_fuzz == "ON":
+    config.available_features.add("fuzz")
 if lit_config.params.get("long") == "1":
     config.available_features.add("long")
 if importlib.util.find_spec("torch"):
