@@ -194,6 +194,9 @@ PYTHONPATH=$root/python${PYTHONPATH:+:$PYTHONPATH}
 # A file called json.py in the user's folder must not become our json module.
 PYTHONSAFEPATH=1
 export LARIAT_BIN_DIR PYTHONPATH PYTHONSAFEPATH
+if [ -s "${LARIAT_BIN_DIR%/bin}/sanitizer.sh" ]; then # what Python loads to load sanitised libraries
+  . "${LARIAT_BIN_DIR%/bin}/sanitizer.sh"
+fi
 exec "$root/build/venv/bin/python" -m lariat "$@"
 EOF
 chmod +x "$launcher.new"

@@ -40,7 +40,7 @@ def test_blocks_run_in_order(document: Path, tmp_path: Path) -> None:
     except RuntimeFault as error:
         pytest.skip(f"the tools are not built: {error}")
     if not (binaries / "lariat").exists():
-        pytest.skip(f"{binaries / 'lariat'}: no launcher, scripts/setup.sh writes it")
+        pytest.skip(f"{binaries / 'lariat'}, the launcher, is not built: scripts/setup.sh writes it")
     if "scripts/smollm2.py" in document.read_text(encoding="utf-8"):
         require_public_checkpoint()
     # A checkout as the reader sees it: the models and the commands at their places.
