@@ -559,7 +559,7 @@ def Kernel_LastOp : Kernel_Op<"last"> {
 def Kernel_AdvanceOp : Kernel_Op<"advance"> {
   let summary = "the same rows at another depth";
   let description = [{
-    All at `depth`, or each at its next depth where that is negative.
+    All at `depth`, or, without one, each at its next depth.
 
     ```mlir
     func.func @example(%n: index, %d: index, %t: memref<?x6xindex>, %o: memref<?x6xindex>) {
@@ -568,9 +568,29 @@ def Kernel_AdvanceOp : Kernel_Op<"advance"> {
     }
     ```
   }];
-  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table, Arg<Index, "depth for all rows, or a negative one">:$depth, Arg<Buffer, "buffer to write", [MemWrite]>:$out);
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table, Arg<Optional<Index>, "depth for all rows">:$depth, Arg<Buffer, "buffer to write", [MemWrite]>:$out);
   let assemblyFormat = [{
-    `rows` `(` $rows `)` $table `depth` `(` $depth `)` `to` $out attr-dict `:` type($table) `,` type($out)
+    `rows` `(` $rows `)` $table (`depth` `(` $depth^ `)`)? `to` $out attr-dict `:` type($table) `,` type($out)
+  }];
+}
+
+def Kernel_CheckDepthsOp : Kernel_Op<"check_depths"> {
+  let summary = "ends the call with an error where rows are deeper than a weight";
+  let description = [{
+    `weight` is its number among the weights of the model of which no depth past the end may be asked for, `end` how many
+    depths it has. Kernels read the last one for such a row, so nothing else depends on this.
+
+    ```mlir
+    func.func @example(%n: index, %t: memref<?x6xindex>) {
+      kernel.check_depths rows(%n) at %t weight(0) end(4) : memref<?x6xindex>
+      return
+    }
+    ```
+  }];
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table, I64Attr:$weight,
+    I64Attr:$end);
+  let assemblyFormat = [{
+    `rows` `(` $rows `)` `at` $table `weight` `(` $weight `)` `end` `(` $end `)` attr-dict `:` type($table)
   }];
 }
 
@@ -598,7 +618,8 @@ def Kernel_ReserveOp : Kernel_Op<"reserve"> {
   let summary = "a cache entry for each row";
   let description = [{
     `slots` has a slot per row, -1 where the row writes nothing. An entry of the same position is written again, else a
-    new one follows the last. `filled` says that the rows had stopped before.
+    new one follows the last. `filled` says that the rows had stopped before, `by_hand` that every row writes, so that -1
+    is a slot that no cache has.
 
     ```mlir
     func.func @example(%n: index, %t: memref<?x6xindex>, %s: memref<?xindex>, %o: memref<?x2xindex>) {
@@ -609,9 +630,9 @@ def Kernel_ReserveOp : Kernel_Op<"reserve"> {
     ```
   }];
   let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table, Arg<Buffer, "slot per row", [MemRead]>:$slots,
-    Arg<Buffer, "buffer to write", [MemWrite]>:$out, FlatSymbolRefAttr:$cache, BoolAttr:$filled);
+    Arg<Buffer, "buffer to write", [MemWrite]>:$out, FlatSymbolRefAttr:$cache, BoolAttr:$filled, UnitAttr:$by_hand);
   let assemblyFormat = [{
-    `rows` `(` $rows `)` `at` $table `slots` $slots `of` $cache `filled` $filled `to` $out attr-dict
+    `rows` `(` $rows `)` `at` $table `slots` $slots (`by_hand` $by_hand^)? `of` $cache `filled` $filled `to` $out attr-dict
     `:` type($table) `,` type($slots) `,` type($out)
   }];
 }

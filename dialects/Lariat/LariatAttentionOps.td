@@ -31,8 +31,10 @@ def Lariat_CacheOp : Lariat_Op<"cache", [Symbol]> {
 def Lariat_StateOp : Lariat_Op<"state", [Symbol]> {
   let summary = "declare per-sequence memory that is not keys and values";
   let description = [{
-    `width` values per sequence, layer and depth, zero at the start of a sequence: token shift, recurrent mixers.
-    No constraints beyond the attributes.
+    `width` values per sequence, layer and depth, zero at the start of a sequence: token shift, recurrent mixers. In a
+    loop inside of another one a depth is that of both: step d of the inner loop in step D of the outer one. Each place
+    is for one op: `lariat-verify-states` refuses two that use the same layer, and steps of a loop that is not over
+    depth, which would share it. No constraints beyond the attributes.
 
     ```mlir
     lariat.state @shift layers(1) width(8) : f32
@@ -90,10 +92,12 @@ def Lariat_AppendOp : Lariat_Op<"append", [RowsOf<"key", "at">, AllTypesMatch<["
     Writes one entry per row of `at`, in the slot that the cache's policy names for the row's depth (or in `slot`, for
     loops that are not over depth), at the row's position. A policy may name no slot; then nothing is written.
     Appending a row again replaces its entry. `filled` marks entries that stand for a row that had stopped, which
-    accounting tells apart; passes set it on what comes from a `fill` region.
+    accounting tells apart; passes set it on what comes from a `fill` region. A slot that the cache does not have ends
+    the call with an error.
 
     - `append_c1`: the symbol is a cache, the layer is one of its layers.
     - `append_c2`: keys and values have heads * dim columns.
+    - `append_c3`: a constant slot, by hand or of rows at a constant depth, is one that `depths` leaves.
 
     ```mlir
     lariat.cache @kv layers(1) heads(2) dim(16) : f32 policy(#lariat.own<missing = skip>)
@@ -116,12 +120,13 @@ def Lariat_AttendOp : Lariat_Op<"attend", [RowsOf<"query", "at">, AllTypesMatch<
   let summary = "attention through a cache";
   let description = [{
     As `attention`, over the entries of the row's sequence that the cache's policy shows a row at this depth and
-    `mask` admits, in position order; entries appended earlier in the same call count. With `slot` the entries of that
-    slot.
+    `mask` admits, in position order; entries appended earlier in the same call count, later ones do not. With `slot`
+    the entries of that slot. A slot that the cache does not have ends the call with an error.
 
     - `attend_c1`: the symbol is a cache, the layer is one of its layers.
     - `attend_c2`: the query has heads(H) * dim columns, H a multiple of the cache's heads.
     - `attend_c3`: `sinks` has H entries, `distance_bias` H rows.
+    - `attend_c4`: a constant slot, by hand or of rows at a constant depth, is one that `depths` leaves.
 
     ```mlir
     lariat.cache @kv layers(1) heads(2) dim(16) : f32 policy(#lariat.own<missing = skip>)

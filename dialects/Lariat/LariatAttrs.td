@@ -261,13 +261,18 @@ def Lariat_ExitAttr : Lariat_Attr<"Exit", "exit"> {
   let summary = "the exit rule a model declares";
   let description = [{
     `rule` names it for people; `never` is the threshold at which no row stops early, passed when the caller gives
-    none; `default` the declared threshold, where there is one; `low` and `high` bound the thresholds accepted.
-    Example: `#lariat.exit<"cumulative-hazard", never = 1.0, low = 0.0, high = 1.0>`
+    none; `default` the declared threshold, where there is one; `low` and `high` bound the thresholds accepted. A rule
+    that compares with nothing of a request is declared by its name alone, and rows stop by it in every request.
+    Example: `#lariat.exit<"cumulative-hazard", never = 1.0, low = 0.0, high = 1.0>`, `#lariat.exit<"halting-bit">`
   }];
-  let parameters = (ins "::mlir::StringAttr":$rule, "::mlir::FloatAttr":$never, "::mlir::FloatAttr":$low,
-                        "::mlir::FloatAttr":$high, OptionalParameter<"::mlir::FloatAttr">:$declared);
-  let assemblyFormat = "`<` $rule `,` `never` `=` $never `,` `low` `=` $low `,` `high` `=` $high "
-                       "(`,` `default` `=` $declared^)? `>`";
+  let parameters = (ins "::mlir::StringAttr":$rule, OptionalParameter<"::mlir::FloatAttr">:$never,
+                        OptionalParameter<"::mlir::FloatAttr">:$low, OptionalParameter<"::mlir::FloatAttr">:$high,
+                        OptionalParameter<"::mlir::FloatAttr">:$declared);
+  let assemblyFormat = "`<` $rule (`,` `never` `=` $never^ `,` `low` `=` $low `,` `high` `=` $high "
+                       "(`,` `default` `=` $declared^)?)? `>`";
+  let extraClassDeclaration = [{
+    bool hasThreshold() const { return static_cast<bool>(getNever()); }
+  }];
   let genVerifyDecl = 1;
 }
 

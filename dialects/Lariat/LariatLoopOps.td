@@ -22,7 +22,12 @@ def Lariat_RecurOp : Lariat_Op<"recur", [
     A row enters at depth `from` (0 unless given) and `max` is one bound for all rows or one per row; a row with
     max <= from does not enter: its inits are returned and its steps are `from`. Results are in the order and set of
     the entering rows. Nothing in the body names a depth: ops that index by depth take the rows. Nothing is promised
-    about the order in which the rows of one step are computed.
+    about the order in which the rows of one step are computed. Depths go to 1048576; a loop that goes further ends the
+    call with an error.
+
+    In a loop inside of another one rows have the depth of the inner one. Memory tells apart the steps of both: `shift`,
+    `scan` and the slots of policies go by D * m + d, where m bounds the inner depth d (its constant max, or the most
+    that `lariat.loops` allows) and D is that of the outer loop, which may be one inside of a third.
 
     The `fill` region says what is done for a stopped row at each depth it did not reach, with the value it stopped
     with: row-local ops and `append` only. It runs before the body of the same depth.

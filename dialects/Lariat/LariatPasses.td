@@ -25,6 +25,16 @@ def VerifyRowSetsPass : Pass<"lariat-verify-row-sets", "::mlir::func::FuncOp"> {
   }];
 }
 
+def VerifyStatesPass : Pass<"lariat-verify-states", "::mlir::func::FuncOp"> {
+  let summary = "check that each place of a state is for one op and one step";
+  let description = [{
+    `shift` and `scan` give a row what the row before it left, so what they keep may come from no other op and no other
+    step: refused are two ops that use the same layer of a state, unless they stand in different branches or at different
+    constant depths, and one inside of a loop that is not over depth. Changes nothing. Runs before loops over depth are
+    lowered. Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/verify-states.mlir
+  }];
+}
+
 //===----------------------------------------------------------------------===//
 // Put declarations in place
 //===----------------------------------------------------------------------===//

@@ -97,7 +97,9 @@ def Lariat_AdvanceOp : Lariat_Op<"advance", [Pure, AllTypesMatch<["from", "resul
   let summary = "the same rows at another depth";
   let description = [{
     The rows of `from`, each at its next depth, or all at depth `to`. The set and its label stay the same, so row
-    tensors of it may be used with either. No constraints beyond the types.
+    tensors of it may be used with either. A depth below 0 or above 1048576 ends the call with an error.
+
+    - `advance_c1`: a constant `to` is such a depth.
 
     ```mlir
     func.func @advance(%a: !lariat.rows<"a">) -> !lariat.rows<"a"> {
@@ -109,6 +111,7 @@ def Lariat_AdvanceOp : Lariat_Op<"advance", [Pure, AllTypesMatch<["from", "resul
   let arguments = (ins Arg<Lariat_Rows, "rows">:$from, Arg<Optional<Index>, "depth for all of them">:$to);
   let results = (outs Res<Lariat_Rows, "the same rows at another depth">:$result);
   let assemblyFormat = "$from (`to` $to^)? attr-dict `:` type($from)";
+  let hasVerifier = 1;
 }
 
 def Lariat_CountOp : Lariat_Op<"count", [Pure]> {

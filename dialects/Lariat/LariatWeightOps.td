@@ -11,7 +11,7 @@ def Lariat_WeightOp : Lariat_Op<"weight", [Symbol]> {
   let summary = "declare a named weight";
   let description = [{
     `type` is the shape of one depth. With `depths(n)` the weight is depth-indexed and the ops that use it name rows;
-    a depth past n - 1 is an error of the model, or uses the last one with `beyond = clamp`. The data stays in the
+    a depth past n - 1 ends the call with an error, or uses the last one with `beyond = clamp`. The data stays in the
     checkpoint (`from`) or is inline (`value`, for tests).
 
     - `weight_c1`: the type has a static shape.
@@ -37,25 +37,32 @@ def Lariat_WeightOp : Lariat_Op<"weight", [Symbol]> {
   }];
 }
 
-def Lariat_ValueOfOp : Lariat_Op<"value_of", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+def Lariat_ValueOfOp : Lariat_RowLocalOp<"value_of", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "a weight as a tensor value";
   let description = [{
-    For weights that enter arithmetic directly, such as a stored initial state.
+    For weights that enter arithmetic directly, such as a stored initial state or a gate per loop step. Of a
+    depth-indexed weight, which each row of `by` chooses by its depth, it is a row tensor.
 
-    - `value_of_c1`: the symbol is a weight without depths, of the result's type.
+    - `value_of_c1`: the symbol is a weight of the result's type.
+    - `value_of_c2`: `by` is given exactly if the weight is depth-indexed; then the weight has rank 1 and the result is
+      a row tensor of `by` with as many columns.
+    - `value_of_c3`: rows at a constant depth find it in the weight, unless that has `beyond = clamp`.
 
     ```mlir
     lariat.weight @z : tensor<8xf32> from <"model.z_L_init">
+    lariat.weight @gate : tensor<8xf32> depths(2) from <stack = ["gates.0", "gates.1"]>
     func.func @init(%a: !lariat.rows<"a">) -> tensor<?x8xf32, #lariat.of<"a">> {
       %z = lariat.value_of @z : tensor<8xf32>
       %s = lariat.spread %z at %a : tensor<8xf32> at !lariat.rows<"a"> to tensor<?x8xf32, #lariat.of<"a">>
-      return %s : tensor<?x8xf32, #lariat.of<"a">>
+      %g = lariat.value_of @gate : tensor<?x8xf32, #lariat.of<"a">> by %a : !lariat.rows<"a">
+      %y = arith.mulf %s, %g : tensor<?x8xf32, #lariat.of<"a">>
+      return %y : tensor<?x8xf32, #lariat.of<"a">>
     }
     ```
   }];
-  let arguments = (ins FlatSymbolRefAttr:$weight);
-  let results = (outs Res<AnyStaticShapeTensor, "the weight">:$result);
-  let assemblyFormat = "$weight attr-dict `:` type($result)";
+  let arguments = (ins FlatSymbolRefAttr:$weight, Arg<Optional<Lariat_Rows>, "rows whose depth indexes it">:$by);
+  let results = (outs Res<AnyRankedTensor, "the weight">:$result);
+  let assemblyFormat = "$weight attr-dict `:` type($result) (`by` $by^ `:` type($by))?";
 }
 
 def Lariat_LinearOp : Lariat_RowLocalOp<"linear", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
@@ -69,6 +76,7 @@ def Lariat_LinearOp : Lariat_RowLocalOp<"linear", [DeclareOpInterfaceMethods<Sym
     - `linear_c2`: the bias has N entries.
     - `linear_c3`: the low-rank pair is A (r, K) and B (N, r), given together with `scale`.
     - `linear_c4`: `by` is given exactly if one of the weights is depth-indexed, and is the rows of the operand.
+    - `linear_c5`: rows at a constant depth find it in each weight, unless that has `beyond = clamp`.
 
     ```mlir
     lariat.weight @w : tensor<16x8xf32> from <"w">
@@ -96,8 +104,8 @@ def Lariat_LinearOp : Lariat_RowLocalOp<"linear", [DeclareOpInterfaceMethods<Sym
 def Lariat_EmbedOp : Lariat_RowLocalOp<"embed", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "one row of a weight for each row";
   let description = [{
-    Row t of the result is row ids[t] of the weight. Ids outside the weight are refused by the caller of the compiled
-    function, before it runs.
+    Row t of the result is row ids[t] of the weight, zeros for an id that the weight does not have, below 0 or past its
+    end. Such an id can only be one that the model computes: those of a request are checked before it runs.
 
     - `embed_c1`: weight (V, D), ids of rank 1, result of D columns.
 
@@ -131,6 +139,7 @@ def Lariat_NormOp : Lariat_RowLocalOp<"norm", [AllTypesMatch<["input", "result"]
     - `norm_c1`: the operand has rank 2 and its columns are a multiple of `groups`.
     - `norm_c2`: weight and bias have n / groups entries; a bias comes with a weight.
     - `norm_c3`: `by` is given exactly if weight or bias is depth-indexed, and is the rows of the operand.
+    - `norm_c4`: rows at a constant depth find it in weight and bias, unless they have `beyond = clamp`.
 
     ```mlir
     lariat.weight @n : tensor<8xf32> from <"model.norm.weight">

@@ -134,6 +134,7 @@ static llvm::Error overrideKVPolicy(Model &model, const std::optional<std::strin
                                       << " instead of " << declared
                                       << ", which the model declares, so the model computes something else";
   }
+  model.facts.update(*model.module);
   return isUsed ? llvm::Error::success()
                 : makeError("option --override-kv-policy is given, but the model has no cache of a loop over depth");
 }

@@ -120,26 +120,31 @@ static json::Object describeCache(const CacheFacts &cache, const ModelFacts &fac
                       {"looped", cache.isLooped},
                       {"depths", op.getDepths() ? json::Value(*op.getDepths()) : json::Value(nullptr)},
                       {"slots_at_most", orNull(getMostSlots(cache, facts))},
+                      {"any_slot", cache.writesAnySlot},
+                      {"depth_factor", cache.depthFactor},
+                      {"follows_loops", !op.getDepths()},
                       {"prompt", describeSlotRule(op.getPolicy().getForRows(/*generated=*/false))},
                       {"generated", describeSlotRule(op.getPolicy().getForRows(/*generated=*/true))},
                       {"page_bytes", getPageBytes(cache)}};
   return object;
 }
 
-static json::Object describeState(StateOp state) {
+static json::Object describeState(const StateFacts &facts) {
+  StateOp state = facts.op;
   return json::Object{{"name", state.getSymName()},
                       {"layers", state.getLayers()},
                       {"width", state.getWidth()},
+                      {"depth_factor", facts.depthFactor},
                       {"type", printType(state.getType())}};
 }
 
 /// What decides which requests the model answers, beyond what every manifest says.
 static json::Object describeTraits(const ModelFacts &facts) {
   json::Array depthWeights;
-  for (WeightOp weight : facts.depthWeights)
-    if (weight.getBeyond() == Beyond::Error)
-      depthWeights.push_back(json::Object{{"name", weight.getSymName()}, {"depths", *weight.getDepths()}});
+  for (WeightOp weight : facts.getCheckedWeights())
+    depthWeights.push_back(json::Object{{"name", weight.getSymName()}, {"depths", *weight.getDepths()}});
   return json::Object{{"mixes_call_rows", facts.mixesCallRows},
+                      {"cuts", facts.cutReason.empty() ? json::Value(nullptr) : json::Value(facts.cutReason)},
                       {"top_k", facts.hasTopK},
                       {"prefix_mask", facts.hasPrefixMask},
                       {"depth_weights", std::move(depthWeights)}};
@@ -176,7 +181,7 @@ json::Object lariat::describeFast(const FastProgram &program, const ModelFacts &
   for (const CacheFacts &cache : facts.caches)
     caches.push_back(describeCache(cache, facts));
   json::Array callCaches = describeCallCaches(*program.kernels.module);
-  for (StateOp state : facts.states)
+  for (const StateFacts &state : facts.states)
     states.push_back(describeState(state));
   for (const EntryFacts &entry : program.kernels.entries)
     functions.push_back(describeEntry(entry, getSizes(program, entry)));

@@ -5,6 +5,9 @@
 
 #include "lariat/Compiler/ModelFacts.h"
 
+#include "lariat/Compiler/CutDependence.h"
+#include "lariat/Compiler/Modules.h"
+#include "lariat/Dialect/Lariat/Transforms/Passes.h"
 #include "lariat/Support/Error.h"
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/STLExtras.h"
@@ -46,7 +49,7 @@ EntrySignature lariat::getSignature(func::FuncOp function) {
 
 int64_t CacheFacts::getNumDepths(int64_t loops) const {
   CacheOp cache = op;
-  return cache.getDepths() ? static_cast<int64_t>(*cache.getDepths()) : loops;
+  return cache.getDepths() ? static_cast<int64_t>(*cache.getDepths()) : loops * depthFactor;
 }
 
 int64_t CacheFacts::getNumSlots(int64_t loops) const {
@@ -62,7 +65,7 @@ int64_t CacheFacts::getBytesPerEntry() const {
 int64_t CacheFacts::getBytes(int64_t rows, int64_t loops) const {
   CacheOp cache = op;
   // `depths` is a bound where the loop over depth fills the cache, else the number of slots that are filled.
-  int64_t depths = isLooped ? std::min(getNumDepths(loops), loops) : getNumDepths(loops);
+  int64_t depths = isLooped ? std::min(getNumDepths(loops), loops * depthFactor) : getNumDepths(loops);
   SmallVector<int64_t> rowsPerDepth(depths, rows);
   return cache.getLayers() * cache.getPolicy().getLiveEntries(rowsPerDepth) * getBytesPerEntry();
 }
@@ -72,6 +75,13 @@ bool CacheFacts::distinguishesMissing() const {
   return isLooped && cache.getPolicy().getMissingMode();
 }
 
+SmallVector<WeightOp> ModelFacts::getCheckedWeights() const {
+  SmallVector<WeightOp> checked;
+  llvm::copy_if(depthWeights, std::back_inserter(checked),
+                [](WeightOp weight) { return weight.getBeyond() == Beyond::Error; });
+  return checked;
+}
+
 int64_t ModelFacts::getCapacityDepths() const {
   const Port *port = forward.findInput("capacity");
   return port ? cast<RankedTensorType>(port->type).getDimSize(1) : 0;
@@ -79,11 +89,11 @@ int64_t ModelFacts::getCapacityDepths() const {
 
 RowOrder CacheFacts::getOrder(int64_t loops, bool generated) const {
   CacheOp cache = op;
-  return isLooped ? cache.getPolicy().getForRows(generated).getRowOrder(loops) : RowOrder::Free;
+  return isLooped ? cache.getPolicy().getForRows(generated).getRowOrder(loops * depthFactor) : RowOrder::Free;
 }
 
 RowOrder ModelFacts::getOrder(int64_t steps, bool generated) const {
-  RowOrder order = RowOrder::Free;
+  RowOrder order = cutReason.empty() ? RowOrder::Free : RowOrder::Atomic;
   for (const CacheFacts &cache : caches)
     order = std::max(order, cache.getOrder(steps, generated));
   return order;
@@ -96,7 +106,7 @@ SmallVector<MissingMode> ModelFacts::getAllowedMissing() const {
     return modes;
   for (MissingMode mode :
        {MissingMode::Skip, MissingMode::Slot0, MissingMode::CopyLast, MissingMode::Propagate, MissingMode::Compute}) {
-    if (mode == MissingMode::Compute && !exit)
+    if (mode == MissingMode::Compute && !computeRefusal.empty())
       continue;
     if (llvm::all_of(distinguishing, [&](CacheFacts cache) { return cache.op.getPolicy().allowsMissing(mode); }))
       modes.push_back(mode);
@@ -154,6 +164,48 @@ static llvm::Error verifyEmbed(EmbedOp embed, const ModelFacts &facts) {
                    " rows, but the model looks up " + Twine(needed));
 }
 
+/// Results belong to the rows that callers read them by.
+static llvm::Error verifyResultRows(func::FuncOp forward, const ModelFacts &facts) {
+  RowsType all = cast<RowsType>(forward.getArgumentTypes().front());
+  if (!all.getLabel())
+    return makeError("the rows of @forward have no label, expected !lariat.rows<\"all\">");
+  SmallVector<RowsType> wanted;
+  forward.walk([&](LastOp last) {
+    if (last.getFrom().getType() == all)
+      wanted.push_back(last.getResult().getType());
+  });
+  auto print = [](RowsType rows) {
+    std::string text;
+    llvm::raw_string_ostream(text) << rows;
+    return text;
+  };
+  for (const Port &port : facts.forward.outputs) {
+    RowsType rows = getRowsType(port.type);
+    bool isOfWanted = port.name == "logits";
+    if (isOfWanted ? llvm::is_contained(wanted, rows) : rows == all)
+      continue;
+    return makeError("'" + port.name + "' of @forward belongs to " + print(rows) + ", expected " +
+                     (isOfWanted ? "rows that lariat.last selects from " : "the rows of the call, ") + print(all));
+  }
+  return llvm::Error::success();
+}
+
+/// Why rows that stopped cannot run on for the caches of a model; empty if they can.
+static std::string findComputeRefusal(ModuleOp module, const ModelFacts &facts) {
+  if (llvm::none_of(facts.caches, [](const CacheFacts &cache) { return cache.distinguishesMissing(); }))
+    return "no cache of a loop distinguishes what is missing";
+  OwningOpRef<ModuleOp> copy = cast<ModuleOp>(module->clone());
+  ResolveKVPolicyPassOptions options;
+  options.missing = stringifyMissingMode(MissingMode::Compute).str();
+  return toString(
+      runPipeline(*copy, [&](OpPassManager &manager) { manager.addPass(createResolveKVPolicyPass(options)); }));
+}
+
+void ModelFacts::update(ModuleOp module) {
+  cutReason = findCutDependence(module);
+  computeRefusal = findComputeRefusal(module, *this);
+}
+
 /// The ports of @forward against the contract.
 static llvm::Error verifyPorts(const ModelFacts &facts) {
   auto require = [&](StringRef port, bool there, bool expected, const Twine &because) -> llvm::Error {
@@ -172,8 +224,11 @@ static llvm::Error verifyPorts(const ModelFacts &facts) {
       return error;
   if (llvm::Error error = require("ids", forward.findInput("ids"), true, "every model takes token ids"))
     return error;
-  if (llvm::Error error = require("threshold", forward.findInput("threshold"), bool(facts.exit),
-                                  facts.exit ? "the module has lariat.exit" : "the module has no lariat.exit"))
+  bool hasThreshold = facts.exit && facts.exit.hasThreshold();
+  if (llvm::Error error = require("threshold", forward.findInput("threshold"), hasThreshold,
+                                  hasThreshold ? "the module has lariat.exit"
+                                  : facts.exit ? "its lariat.exit takes no threshold"
+                                               : "the module has no lariat.exit"))
     return error;
   if (forward.findInput("capacity"))
     if (llvm::Error error = require("capacity", true, facts.hasTopK, "the module has no lariat.top_k"))
@@ -193,7 +248,22 @@ static void markLooped(Operation *op, MutableArrayRef<CacheFacts> caches) {
     cache.isLooped |= cache.op.getSymName() == user.getCache();
 }
 
+/// Whether rows are those of a loop step, or some of them.
+static bool areRowsOfStep(Value rows) {
+  while (Operation *op = rows.getDefiningOp()) {
+    if (!isa<SelectOp, LastOp, TopKOp>(op))
+      return false;
+    rows = isa<TopKOp>(op) ? cast<TopKOp>(op).getFrom() : op->getOperand(0);
+  }
+  return isa<RecurOp>(cast<BlockArgument>(rows).getOwner()->getParentOp());
+}
+
 static void inspectOps(ModuleOp module, ModelFacts &facts) {
+  module.walk([&](AppendOp append) {
+    if (append.getSlot() || !areRowsOfStep(append.getAt()))
+      for (CacheFacts &cache : facts.caches)
+        cache.writesAnySlot |= cache.op.getSymName() == append.getCache();
+  });
   module.walk([&](Operation *op) {
     markLooped<AppendOp>(op, facts.caches);
     markLooped<AttendOp>(op, facts.caches);
@@ -260,15 +330,21 @@ llvm::Expected<ModelFacts> lariat::collectFacts(ModuleOp module) {
   facts.forward = getSignature(forward);
   for (auto cache : module.getOps<CacheOp>())
     facts.caches.push_back({cache});
-  llvm::append_range(facts.states, module.getOps<StateOp>());
+  for (auto state : module.getOps<StateOp>())
+    facts.states.push_back({state});
   for (auto weight : module.getOps<WeightOp>())
     if (weight.getDepths())
       facts.depthWeights.push_back(weight);
   inspectOps(module, facts);
+  if (llvm::Error error = findDepthFactors(module, facts))
+    return std::move(error);
   if (llvm::Error error = verifySizes(facts))
     return std::move(error);
   if (llvm::Error error = verifyPorts(facts))
     return std::move(error);
+  if (llvm::Error error = verifyResultRows(forward, facts))
+    return std::move(error);
+  facts.update(module);
   llvm::Error error = llvm::Error::success();
   forward.walk([&](EmbedOp embed) {
     if (!error)
@@ -341,13 +417,13 @@ json::Object lariat::describeModel(const ModelFacts &facts) {
   if (!facts.isDecoder())
     modes = json::Array{"encode"};
   json::Value exit = nullptr;
+  auto orNull = [](FloatAttr value) { return value ? json::Value(value.getValueAsDouble()) : json::Value(nullptr); };
   if (ExitAttr rule = facts.exit)
-    exit = json::Object{
-        {"rule", rule.getRule().getValue()},
-        {"never", rule.getNever().getValueAsDouble()},
-        {"low", rule.getLow().getValueAsDouble()},
-        {"high", rule.getHigh().getValueAsDouble()},
-        {"default", rule.getDeclared() ? json::Value(rule.getDeclared().getValueAsDouble()) : json::Value(nullptr)}};
+    exit = json::Object{{"rule", rule.getRule().getValue()},
+                        {"never", orNull(rule.getNever())},
+                        {"low", orNull(rule.getLow())},
+                        {"high", orNull(rule.getHigh())},
+                        {"default", orNull(rule.getDeclared())}};
   json::Value shape = model.getShape() ? json::Value(model.getShape().getValue()) : json::Value(nullptr);
   json::Value withExit = loops.getStepsWithExit() ? json::Value(loops.getStepsWithExit()) : json::Value(nullptr);
   return json::Object{{"model", json::Object{{"family", model.getFamily().getValue()},
@@ -361,6 +437,7 @@ json::Object lariat::describeModel(const ModelFacts &facts) {
                                              {"max", loops.getMaxSteps()},
                                              {"with_exit", std::move(withExit)}}},
                       {"exit", std::move(exit)},
+                      {"cuts", facts.cutReason.empty() ? json::Value(nullptr) : json::Value(facts.cutReason)},
                       {"caches", std::move(caches)},
                       {"bytes_per_token", bytesPerToken},
                       {"modes", std::move(modes)}};

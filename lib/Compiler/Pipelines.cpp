@@ -37,6 +37,7 @@ using namespace lariat;
 
 void lariat::buildModelPipeline(OpPassManager &manager, const ReferenceOptions &options) {
   manager.addNestedPass<func::FuncOp>(createVerifyRowSetsPass());
+  manager.addNestedPass<func::FuncOp>(createVerifyStatesPass());
   manager.addNestedPass<func::FuncOp>(options.mode == RunMode::Generate ? createApplyDecodeRulePass()
                                                                         : createDropDecodeRulePass());
   ResolveKVPolicyPassOptions policy;

@@ -46,7 +46,8 @@ llvm::Error lariat::reference::verifySequences(const ModelFacts &facts, const Re
 static llvm::Error verifyDepths(const ModelFacts &facts, int64_t loops) {
   for (const CacheFacts &cacheFacts : facts.caches) {
     CacheOp cache = cacheFacts.op;
-    if (cacheFacts.isLooped && cache.getDepths() && loops > static_cast<int64_t>(*cache.getDepths()))
+    if (cacheFacts.isLooped && cache.getDepths() &&
+        loops * cacheFacts.depthFactor > static_cast<int64_t>(*cache.getDepths()))
       return makeError(Twine(loops) + " loop steps are asked for, but cache @" + cache.getSymName() + " has " +
                        Twine(*cache.getDepths()) + " depths");
   }
@@ -81,9 +82,11 @@ llvm::Expected<int64_t> lariat::reference::resolveLoops(const ModelFacts &facts,
 llvm::Expected<float> lariat::reference::resolveThreshold(const ModelFacts &facts, const Request &request) {
   ExitAttr exit = facts.exit;
   if (!request.threshold)
-    return exit ? static_cast<float>(exit.getNever().getValueAsDouble()) : 0.0f;
+    return exit && exit.hasThreshold() ? static_cast<float>(exit.getNever().getValueAsDouble()) : 0.0f;
   if (!exit)
     return makeError("an exit threshold is given, but the model declares no exit rule");
+  if (!exit.hasThreshold())
+    return makeError("an exit threshold is given, but the rule '" + exit.getRule().getValue() + "' takes none");
   double low = exit.getLow().getValueAsDouble(), high = exit.getHigh().getValueAsDouble();
   if (!std::isfinite(*request.threshold) || *request.threshold < low || *request.threshold > high)
     return makeError(llvm::formatv("the exit threshold is {0}, but the rule '{1}' takes {2} to {3}",

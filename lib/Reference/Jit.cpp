@@ -141,7 +141,8 @@ llvm::Expected<std::unique_ptr<Executable>> Jit::compile(const ReferenceOptions 
   executable->entries = collectEntries(*module);
   if (llvm::Error error = runPipeline(*module, buildLowerToTensorsPipeline))
     return std::move(error);
-  size_t numMemoryArguments = kArgumentsPerCache * model.facts.caches.size() + model.facts.states.size();
+  // Those of caches and states, and the words of the first fault.
+  size_t numMemoryArguments = kArgumentsPerCache * model.facts.caches.size() + model.facts.states.size() + 1;
   if (llvm::Error error = completeEntries(*module, numMemoryArguments, executable->entries))
     return std::move(error);
   SmallVector<WeightSymbol> symbols = collectWeightSymbols(*module);

@@ -5,6 +5,7 @@
 
 #include "lariat/Reference/Memory.h"
 
+#include "lariat/Artefact/Fault.h"
 #include "lariat/Conversion/LariatToReference/LariatToReference.h"
 #include "lariat/Support/Error.h"
 #include "llvm/Support/MathExtras.h"
@@ -43,14 +44,39 @@ llvm::Expected<RequestMemory> RequestMemory::allocate(const ModelFacts &facts, c
     if (llvm::Error error = memory.add(cache.getSymName(), {size.numSequences, layers, slots, size.numPositions}, 1))
       return std::move(error);
   }
-  for (StateOp state : facts.states) {
+  for (const StateFacts &stateFacts : facts.states) {
+    StateOp state = stateFacts.op;
     int64_t layers = state.getLayers(), width = state.getWidth();
-    if (llvm::Error error =
-            memory.add(state.getSymName(), {size.numSequences, layers, std::max<int64_t>(1, size.maxDepth), width},
-                       getElementBytes(state.getType())))
+    int64_t depths = std::max<int64_t>(1, size.maxDepth) * stateFacts.depthFactor;
+    if (llvm::Error error = memory.add(state.getSymName(), {size.numSequences, layers, depths, width},
+                                       getElementBytes(state.getType())))
       return std::move(error);
   }
+  if (llvm::Error error = memory.add("faults", {abi::kNumFaultWords}, sizeof(int64_t)))
+    return std::move(error);
   return memory;
+}
+
+/// The name behind the number of a fault.
+static StringRef getFaultName(const ModelFacts &facts, const int64_t *words) {
+  int64_t place = words[abi::kFaultPlace];
+  switch (words[abi::kFaultKind]) {
+  case abi::kSlotFault:
+    return CacheOp(facts.caches[place].op).getSymName();
+  case abi::kStateFault:
+    return StateOp(facts.states[place].op).getSymName();
+  case abi::kWeightFault:
+    return facts.getCheckedWeights()[place].getSymName();
+  default:
+    return {};
+  }
+}
+
+llvm::Error RequestMemory::getFault(const ModelFacts &facts) const {
+  const auto *words = static_cast<const int64_t *>(refs.back().data);
+  if (words[abi::kFaultKind] == abi::kNoFault)
+    return llvm::Error::success();
+  return makeError(abi::describeFault(words, std::string_view(getFaultName(facts, words))));
 }
 
 json::Object RequestMemory::countSlots(const ModelFacts &facts, int64_t sequence) const {

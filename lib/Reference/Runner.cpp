@@ -107,6 +107,8 @@ llvm::Expected<RowResults> ForwardRunner::feed(ArrayRef<Row> rows) {
     inputs.push_back(std::move(*input));
   }
   SmallVector<HostTensor> values = call(*forward, std::move(inputs));
+  if (llvm::Error error = memory.getFault(model.facts))
+    return std::move(error);
   return sortResults(*forward, values, rows.size());
 }
 

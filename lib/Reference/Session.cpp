@@ -140,6 +140,8 @@ static llvm::Error verifyChunk(const ModelFacts &facts, const ScoreRequest &requ
     return makeError("the chunk is " + Twine(*request.chunk) + " rows, expected at least 1");
   if (facts.mixesCallRows || (facts.hasTopK && request.mode == RunMode::Score))
     return makeError("a chunk is given, but rows of this model depend on all rows of a call");
+  if (!facts.cutReason.empty())
+    return makeError("a chunk is given, but results of this model depend on how a prompt is cut: " + facts.cutReason);
   if (request.prefix > *request.chunk)
     return makeError("the chunk is " + Twine(*request.chunk) + " rows, expected at least the " + Twine(request.prefix) +
                      " of the prefix");

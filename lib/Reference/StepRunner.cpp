@@ -245,6 +245,8 @@ llvm::Expected<RowResults> StepRunner::feed(ArrayRef<Row> fed) {
       if (llvm::Error error = enter(groups[time]))
         return std::move(error);
     tick(groups);
+    if (llvm::Error error = memory.getFault(model.facts))
+      return std::move(error);
     for (Group &group : groups) {
       if (!group.finished || !group.results.steps.empty())
         continue;

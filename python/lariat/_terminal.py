@@ -76,7 +76,7 @@ def describe(info: Artefact) -> list[str]:
         ("family", f"{info.family} ({info.kind})"),
         ("loop", info.shape or "not described"),
         ("loops R", _loops(info)),
-        ("order", info.order),
+        ("order", f"{info.order}: {info.cuts}" if info.cuts else info.order),
         *((f"cache @{cache.name}", _cache(cache)) for cache in info.caches),
         ("exit rule", _exit(info)),
         ("KV per token", f"{info.bytes_per_token:,} bytes{_whole_loop(info.loops.default)}"),
@@ -138,4 +138,6 @@ def _exit(info: Artefact) -> str:
     if rule is None:
         return "none declared"
     default = "no exit" if rule.default is None else f"{rule.default:g}"
+    if not rule.takes_threshold:
+        return f"{rule.rule}, without a threshold"
     return f"{rule.rule}, threshold {rule.low:g} to {rule.high:g}, default {default}, never at {rule.never:g}"

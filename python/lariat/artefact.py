@@ -44,13 +44,17 @@ class Loops:
 
 @dataclass(frozen=True)
 class ExitRule:
-    """Declared exit rule: thresholds from `low` to `high`; at `never` no row exits; `default` may be none."""
+    """Declared exit rule: thresholds from `low` to `high`; at `never` no row exits; `default` may be none.
+
+    A rule that takes no threshold, by which rows stop in every request, has zeros there.
+    """
 
     rule: str
     never: float
     low: float
     high: float
     default: float | None
+    takes_threshold: bool = True
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,8 @@ class Artefact:
     num_files: int
     num_bytes: int
     manifest: dict[str, object]
+    cuts: str | None = None
+    """Why results depend on how a prompt is cut into calls, whatever the policies say; none where they do not."""
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Artefact:
@@ -157,12 +163,9 @@ class Artefact:
 
     @property
     def order(self) -> str:
-        """The strictest order of the caches."""
-        return max(
-            (order for cache in self.caches for order in (cache.order, cache.generated_order)),
-            key=_rank,
-            default=ORDERS[0],
-        )
+        """The strictest order of the caches, or what the ops of the model leave of it."""
+        orders = [order for cache in self.caches for order in (cache.order, cache.generated_order)]
+        return max([ORDERS[0], *orders, *(["atomic"] if self.cuts else [])], key=_rank)
 
     @property
     def bytes_per_token(self) -> int:
@@ -231,10 +234,13 @@ def _read_manifest(folder: Path, top: _Object) -> Artefact:
         num_files=len(files),
         num_bytes=sum(entry.get("bytes", int) for entry in files),
         manifest=top.data,
+        cuts=top.optional("cuts", str),
     )
 
 
 def _read_exit(entry: _Object) -> ExitRule:
+    if entry.optional("never", float) is None:
+        return ExitRule(entry.get("rule", str), 0.0, 0.0, 0.0, None, takes_threshold=False)
     never, low, high = (entry.get(key, float) for key in ("never", "low", "high"))
     return ExitRule(entry.get("rule", str), never, low, high, entry.optional("default", float))
 

@@ -134,7 +134,7 @@ def manifest(*, encoder: bool = False) -> Fields:
         "kv_dtype": "f32",
         "targets": ["none"],
         "code": {
-            "abi_version": 2,
+            "abi_version": 3,
             "objects": [{"isa": "none", "file": "code/none.so", "requires": []}],
             "weights": {"file": "weights.bin", "bytes": 64},
             "caches": [] if encoder else [CODE_CACHE],

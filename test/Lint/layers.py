@@ -63,8 +63,8 @@ TABLE: dict[str, Layer] = dict(
             Layer("3", ("/include/lariat/Conversion/Passes.h",), (TO_KERNEL, TO_REFERENCE, TO_VECTOR), "mlir"),
         ),
         _library("3", TO_KERNEL, ("Support", L_IR, K_IR, DESCRIPTION)),
-        _library("3", TO_REFERENCE, ("Support", L_IR, DESCRIPTION)),
         # What compiled code and the runtime agree on is the artefact's.
+        _library("3", TO_REFERENCE, ("Support", L_IR, DESCRIPTION, "Artefact")),
         _library("3", TO_VECTOR, ("Support", K_IR, DESCRIPTION, "Artefact")),
         # 4: code for one family of machines.
         _library("4", "Target/CPU", ("Support", DESCRIPTION, "Artefact")),

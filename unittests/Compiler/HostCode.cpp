@@ -51,8 +51,12 @@ struct HostCode::FakeServices {
     say("last " + at(table) + ", " + text(rows) + ", " + at(out));
     return rows - 1;
   }
-  static void advance(const abi::Call *, const int64_t *table, int64_t rows, int64_t depth, int64_t *out) {
-    say("advance " + at(table) + ", " + text(rows) + ", " + text(depth) + ", " + at(out));
+  static void advance(const abi::Call *, const int64_t *table, int64_t rows, int64_t depth, int64_t next,
+                      int64_t *out) {
+    say("advance " + at(table) + ", " + text(rows) + ", " + (next ? "next" : text(depth)) + ", " + at(out));
+  }
+  static void depths(const abi::Call *, const int64_t *table, int64_t rows, int64_t weight, int64_t end) {
+    say("depths " + at(table) + ", " + text(rows) + ", " + text(weight) + ", " + text(end));
   }
   static void lines(const abi::Call *, const int64_t *from, int64_t fromRows, const int64_t *to, int64_t rows,
                     int64_t *out) {
@@ -94,9 +98,9 @@ HostCode::HostCode() {
     void *function = dlsym(RTLD_DEFAULT, name);
     functions.push_back(function ? function : reinterpret_cast<void *>(FakeServices::missing));
   }
-  services = {abi::kAbiVersion,       FakeServices::launch,  FakeServices::compact, FakeServices::last,
-              FakeServices::advance,  FakeServices::lines,   FakeServices::reserve, FakeServices::view,
-              FakeServices::allocate, FakeServices::release, functions.data()};
+  services = {abi::kAbiVersion,      FakeServices::launch,   FakeServices::compact, FakeServices::last,
+              FakeServices::advance, FakeServices::depths,   FakeServices::lines,   FakeServices::reserve,
+              FakeServices::view,    FakeServices::allocate, FakeServices::release, functions.data()};
 }
 
 HostCode::~HostCode() {

@@ -40,13 +40,21 @@ TEST(Rows, lastKeepsWanted) {
 
 TEST(Rows, advanceGoesToADepthOrOneDeeper) {
   Table table = makeTable({3, 4}), out(table.size());
-  advanceRows(table.data(), 2, 7, out.data());
+  EXPECT_EQ(advanceRows(table.data(), 2, 7, /*end=*/10, out.data()), 0);
   EXPECT_EQ(out[lariat::abi::kDepth], 7);
   EXPECT_EQ(out[6 + lariat::abi::kPosition], 40);
   out[lariat::abi::kDepth] = 1;
-  advanceRows(out.data(), 2, -1, out.data());
+  EXPECT_EQ(advanceRows(out.data(), 2, std::nullopt, /*end=*/10, out.data()), 0);
   EXPECT_EQ(out[lariat::abi::kDepth], 2);
   EXPECT_EQ(out[6 + lariat::abi::kDepth], 8);
+}
+
+TEST(Rows, advanceTellsOfADepthThatThereIsNot) {
+  Table table = makeTable({3, 4}), out(table.size());
+  EXPECT_EQ(advanceRows(table.data(), 2, 10, /*end=*/10, out.data()), 10);
+  EXPECT_EQ(out[lariat::abi::kDepth], 0);
+  EXPECT_EQ(advanceRows(table.data(), 2, -1, /*end=*/10, out.data()), -1);
+  EXPECT_EQ(out[6 + lariat::abi::kDepth], 0);
 }
 
 TEST(Rows, linesAreFoundByRoot) {

@@ -23,7 +23,7 @@
 
 namespace lariat::abi {
 
-inline constexpr int64_t kAbiVersion = 2;
+inline constexpr int64_t kAbiVersion = 3;
 inline constexpr int64_t kPageEntries = 64;    ///< entries of a page of a cache
 inline constexpr int64_t kPanelColumns = 16;   ///< columns of a panel; lines of buffers are filled up to this
 inline constexpr int64_t kRowPadding = 16;     ///< the rows of a call are rounded up to this for addresses
@@ -65,7 +65,14 @@ struct Call {
   std::byte *const *states;   ///< of each lariat.state: [sequence][layer][depth][width]
   const int64_t *stateDepths; ///< third dimension of each
   int64_t numSequences;
-  void *runtime; ///< the runtime's own
+  int64_t *faults; ///< words of Fault.h, which functions of the slow road write
+  void *runtime;   ///< the runtime's own
+};
+
+/// Flags of Services::reserve.
+enum ReserveFlag : int64_t {
+  kFilledRows = 1,  ///< the rows had stopped before
+  kSlotsByHand = 2, ///< every row writes: a slot below 0 is a fault
 };
 
 /// Flags of a record.
@@ -81,12 +88,14 @@ struct Services {
   int64_t (*compact)(const Call *, const int64_t *table, int64_t rows, const uint8_t *bits, int64_t *out);
   /// Lines with kWanted; returns how many.
   int64_t (*last)(const Call *, const int64_t *table, int64_t rows, int64_t *out);
-  /// The same lines at `depth`, or each at its next depth where that is negative.
-  void (*advance)(const Call *, const int64_t *table, int64_t rows, int64_t depth, int64_t *out);
+  /// The same lines at `depth`, or, with `next`, each at the depth behind its own.
+  void (*advance)(const Call *, const int64_t *table, int64_t rows, int64_t depth, int64_t next, int64_t *out);
+  /// Notes a fault where a row's depth is not below `end`, of the depth-indexed weight number `weight`.
+  void (*depths)(const Call *, const int64_t *table, int64_t rows, int64_t weight, int64_t end);
   /// out[i]: the line in `from` that has the root of line i of `at`.
   void (*lines)(const Call *, const int64_t *from, int64_t fromRows, const int64_t *at, int64_t rows, int64_t *out);
-  /// An entry per row in its slot (-1: none, page null).
-  void (*reserve)(const Call *, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots, int64_t filled,
+  /// An entry per row in its slot (-1: none, page null). `flags`: ReserveFlag.
+  void (*reserve)(const Call *, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots, int64_t flags,
                   EntryRef *out);
   /// A view per row. `lookUp`: kernel::LookUpKind. With `generatedSlots`, entries of rows with kGenerated are looked up
   /// from there by `generatedLookUp`. `ahead`: entries of later positions too.

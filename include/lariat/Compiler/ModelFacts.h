@@ -35,6 +35,8 @@ struct EntrySignature {
 struct CacheFacts {
   CacheOp op;
   bool isLooped = false;               ///< a loop over depth chooses its slots
+  bool writesAnySlot = false;          ///< rows write other slots than those of their loop steps
+  int64_t depthFactor = 1;             ///< depths per step of the outermost loop: steps of those inside of it
   KVPolicyAttrInterface declared = {}; ///< the model's policy, where another one takes its place
   /// Depths that occur when loops run `loops` steps.
   int64_t getNumDepths(int64_t loops) const;
@@ -49,27 +51,39 @@ struct CacheFacts {
   RowOrder getOrder(int64_t loops, bool generated) const;
 };
 
+/// Facts about one state.
+struct StateFacts {
+  StateOp op;
+  int64_t depthFactor = 1; ///< as that of a cache
+};
+
 struct ModelFacts {
   ModelAttr model;
   LoopsAttr loops;
   ExitAttr exit; ///< null where none is declared
   EntrySignature forward;
   llvm::SmallVector<CacheFacts> caches;
-  llvm::SmallVector<StateOp> states;
+  llvm::SmallVector<StateFacts> states;
   llvm::SmallVector<WeightOp> depthWeights; ///< the depth-indexed ones
+  std::string computeRefusal;               ///< why `missing = compute` is not on offer; empty: it is
+  std::string cutReason;                    ///< why results depend on cuts, whatever policies say; empty: they do not
   bool mixesCallRows = false;               ///< attends or reduces among the rows of one call
   bool hasPrefixMask = false;
   bool hasTopK = false;
   bool lacksDecodeRule = false;
 
+  /// Finds anew what follows from the policies of the caches, when they have changed.
+  void update(mlir::ModuleOp module);
   bool isDecoder() const { return model.getKind() == "decoder"; }
   bool canGenerate() const { return isDecoder() && !lacksDecodeRule; }
   bool hasFreeLoops() const {
     return loops.getMinSteps() != loops.getMaxSteps() || loops.getMinSteps() != loops.getDefaultSteps();
   }
+  /// The depth-indexed weights of which no depth past the end may be asked for.
+  llvm::SmallVector<WeightOp> getCheckedWeights() const;
   /// Depths for which a caller may say how many rows top_k keeps; 0: it cannot.
   int64_t getCapacityDepths() const;
-  /// The strictest order of the caches, for rows of the prompt or generated ones.
+  /// The strictest order of the caches, or what the ops of the model leave of it, for rows of the prompt or generated ones.
   RowOrder getOrder(int64_t loops, bool generated) const;
   /// The modes a caller may pick.
   llvm::SmallVector<MissingMode> getAllowedMissing() const;
@@ -77,6 +91,9 @@ struct ModelFacts {
 
 /// Fails with one sentence where a module breaks the contract.
 llvm::Expected<ModelFacts> collectFacts(mlir::ModuleOp module);
+
+/// Sets the depth factors of caches and states; fails where loops in each other leave open which place a step has.
+llvm::Error findDepthFactors(mlir::ModuleOp module, ModelFacts &facts);
 
 /// Ports of a function by their names.
 EntrySignature getSignature(mlir::func::FuncOp function);

@@ -26,6 +26,8 @@ public:
 
   /// In the order of the arguments of an entry function.
   llvm::ArrayRef<MemoryRef> getRefs() const { return refs; }
+  /// What code has found out of range so far.
+  llvm::Error getFault(const ModelFacts &facts) const;
   /// Entries of one sequence: {cache: [layer][slot]{computed, filled}}.
   llvm::json::Object countSlots(const ModelFacts &facts, int64_t sequence) const;
 

@@ -78,15 +78,19 @@ LogicalResult vectors::writeKernel(kernel::EmbedOp op, KernelWriter &w) {
       id = w.loadNumber(address);
     else
       id = arith::ExtUIOp::create(w.b, w.loc, w.b.getI64Type(), w.load(idType, address));
-    PackedRow packed(w, data, w.field(kWeight), id);
+    // An id that the weight does not have gives zeros.
+    Value isThere = w.compare(arith::CmpIPredicate::ult, id, w.number(data.getShape()[0]));
+    PackedRow packed(w, data, w.field(kWeight), w.pick(isThere, id, w.number(0)));
+    Value zeros = w.real(0, w.vectorOf(w.b.getF32Type()));
+    auto load = [&](Value column, int64_t count) { return w.pick(isThere, packed.load(column, count), zeros); };
     ColumnRange out{outType.getElementType(), w.line(w.field(kOut), outType, row)};
     w.loop(firstVector, endVector, [&](Value number) {
       Value column = w.multiply(number, kLanes);
-      storeReals(w, packed.load(column, kLanes), skipColumns(w, out, column));
+      storeReals(w, load(column, kLanes), skipColumns(w, out, column));
     });
     if (int64_t rest = width % kLanes) {
       Value column = w.number(whole * kLanes);
-      storeReals(w, packed.load(column, rest), skipColumns(w, out, column),
+      storeReals(w, load(column, rest), skipColumns(w, out, column),
                  rest); // by all threads alike if there is one row
     }
   });

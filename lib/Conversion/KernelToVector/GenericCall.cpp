@@ -7,6 +7,7 @@
 #include "HostWriter.h"
 
 #include "lariat/Artefact/Abi.h"
+#include "lariat/Artefact/Fault.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 #include <cstddef>
@@ -105,6 +106,7 @@ void HostWriter::rewriteGeneric(kernel::GenericOp op) {
                                load(i64, advance(depths, at)), number(state[1])};
       operands.push_back(describe(load(pointer, advance(all, at)), sizes));
     }
+  operands.push_back(describe(load(pointer, advance(call, offsetof(abi::Call, faults))), number(abi::kNumFaultWords)));
   LLVM::CallOp::create(b, loc, getBody(op, operands), operands);
   // Copies of the results.
   int64_t word = 0;

@@ -110,8 +110,13 @@ void HostWriter::rewriteService(Operation *op) {
     last.getCount().replaceAllUsesWith(asIndex(count));
   } else if (auto advanced = dyn_cast<kernel::AdvanceOp>(op)) {
     callService(offsetof(abi::Services, advance), {},
-                {call, getAddress(advanced.getTable()), rows(advanced.getRows()), asNumber(advanced.getDepth()),
+                {call, getAddress(advanced.getTable()), rows(advanced.getRows()),
+                 advanced.getDepth() ? asNumber(advanced.getDepth()) : number(0), number(!advanced.getDepth()),
                  getAddress(advanced.getOut())});
+  } else if (auto check = dyn_cast<kernel::CheckDepthsOp>(op)) {
+    callService(
+        offsetof(abi::Services, depths), {},
+        {call, getAddress(check.getTable()), rows(check.getRows()), number(check.getWeight()), number(check.getEnd())});
   } else if (auto lines = dyn_cast<kernel::LinesOp>(op)) {
     callService(offsetof(abi::Services, lines), {},
                 {call, getAddress(lines.getFrom()), rows(lines.getFromRows()), getAddress(lines.getAt()),
@@ -119,7 +124,8 @@ void HostWriter::rewriteService(Operation *op) {
   } else if (auto reserve = dyn_cast<kernel::ReserveOp>(op)) {
     callService(offsetof(abi::Services, reserve), {},
                 {call, number(getNumber(op, reserve.getCacheAttr())), getAddress(reserve.getTable()),
-                 rows(reserve.getRows()), getAddress(reserve.getSlots()), number(reserve.getFilled()),
+                 rows(reserve.getRows()), getAddress(reserve.getSlots()),
+                 number((reserve.getFilled() ? abi::kFilledRows : 0) | (reserve.getByHand() ? abi::kSlotsByHand : 0)),
                  getAddress(reserve.getOut())});
   } else {
     auto view = cast<kernel::ViewOp>(op);
@@ -306,11 +312,11 @@ LogicalResult HostWriter::rewrite(Operation *op) {
         rewriteAccess(access);
         return success();
       })
-      .Case<kernel::CompactOp, kernel::LastOp, kernel::AdvanceOp, kernel::LinesOp, kernel::ReserveOp, kernel::ViewOp>(
-          [&](auto service) {
-            rewriteService(service);
-            return success();
-          })
+      .Case<kernel::CompactOp, kernel::LastOp, kernel::AdvanceOp, kernel::CheckDepthsOp, kernel::LinesOp,
+            kernel::ReserveOp, kernel::ViewOp>([&](auto service) {
+        rewriteService(service);
+        return success();
+      })
       .Case([&](kernel::ParallelRegionOp region) { return rewriteParallel(region); })
       .Case([&](kernel::GenericOp generic) {
         rewriteGeneric(generic);

@@ -188,8 +188,13 @@ LogicalResult Forming::form(Operation *op) {
     return success();
   }
   // Made again by whoever reads them.
-  if (isa<arith::ConstantOp, tensor::EmptyOp, linalg::FillOp, ValueOfOp>(op) || isStaticArithmetic(op))
+  auto value = dyn_cast<ValueOfOp>(op);
+  if (isa<arith::ConstantOp, tensor::EmptyOp, linalg::FillOp>(op) || (value && !value.getBy()) ||
+      isStaticArithmetic(op))
     return success();
+  for (Value operand : op->getOperands())
+    if (isa<RowsType>(operand.getType()))
+      checkDepths(op, operand);
   if (auto extract = dyn_cast<tensor::ExtractOp>(op); extract && isRowTensor(extract.getTensor().getType())) {
     Value buffer = getBuffer(extract.getTensor());
     SmallVector<Value> indices = llvm::map_to_vector(extract.getIndices(), [&](Value v) { return getScalar(v); });

@@ -49,6 +49,8 @@ public:
   Storage(mlir::ModuleOp source, mlir::ModuleOp target, mlir::Type weightType);
 
   WeightOp getWeight(mlir::FlatSymbolRefAttr name) const { return weights.lookup(name.getValue()); }
+  /// Its number among those of which no depth past the end may be asked for.
+  std::optional<int64_t> getCheckedWeightNumber(mlir::FlatSymbolRefAttr name) const;
   CacheOp getCache(llvm::StringRef name) const { return caches.lookup(name); }
   /// Weights side by side, for gemm and embed.
   mlir::FlatSymbolRefAttr getPanels(llvm::ArrayRef<mlir::FlatSymbolRefAttr> names);
@@ -75,7 +77,7 @@ private:
   mlir::Type weightType;
   llvm::StringMap<WeightOp> weights;
   llvm::StringMap<CacheOp> caches;
-  llvm::StringMap<int64_t> cacheNumbers;
+  llvm::StringMap<int64_t> cacheNumbers, checkedWeights;
   llvm::StringSet<> declaredCaches;
   llvm::DenseMap<std::pair<int64_t, int64_t>, int64_t> transientNumbers;
   llvm::DenseMap<std::pair<int64_t, int64_t>, mlir::FlatSymbolRefAttr> transientCaches;
@@ -171,6 +173,8 @@ private:
   mlir::Value getFact(mlir::Value rows, mlir::Value row, int64_t column);
   /// A host loop over rows.
   void forEachRow(mlir::Value count, mlir::Location loc, llvm::function_ref<void(mlir::Value)> body);
+  /// Sees to it that rows have a depth which the weights have that `op` chooses by it.
+  void checkDepths(mlir::Operation *op, mlir::Value rows);
   /// Whether entries of an append, or the view of an attend, are the same made where their rows are defined.
   bool mayReserveAt(mlir::Value rows, AppendOp op);
   bool mayViewAt(mlir::Value rows, AttendOp op);
@@ -198,6 +202,7 @@ private:
   struct Services {
     llvm::DenseMap<std::pair<mlir::Value, mlir::Value>, mlir::Value> lines;
     llvm::StringMap<mlir::Value> slots, entries, views;
+    llvm::DenseMap<mlir::Value, int64_t> checkedDepths; ///< by row set: end of the depths that it may have
   };
   Services services;
   llvm::StringMap<CacheUse> cacheUses;  ///< of the function

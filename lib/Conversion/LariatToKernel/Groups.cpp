@@ -18,7 +18,10 @@ using namespace lariat::forming;
 /// A fact about each row, read from its line of the row table.
 static bool isFact(Operation *op) { return isa_and_nonnull<PositionOfOp, DepthOfOp, GeneratedOfOp>(op); }
 
-static bool isAlias(Operation *op) { return isa_and_nonnull<TakeOp, SpreadOp>(op) || isFact(op); }
+/// A weight that each row chooses by its depth.
+static bool isChoice(Operation *op) { return isa_and_nonnull<ValueOfOp>(op) && cast<ValueOfOp>(op).getBy(); }
+
+static bool isAlias(Operation *op) { return isa_and_nonnull<TakeOp, SpreadOp>(op) || isFact(op) || isChoice(op); }
 
 static bool isElementwise(Operation *op) {
   return OpTrait::hasElementwiseMappableTraits(op) && op->getNumResults() == 1 && op->getNumOperands() > 0 &&
@@ -106,7 +109,7 @@ bool Groups::canJoin(Group &group, Operation *op) {
     bool throughTake;
     Value source = getSource(operand, throughTake);
     bool namesOther = false;
-    if (Operation *fact = source.getDefiningOp(); isFact(fact))
+    if (Operation *fact = source.getDefiningOp(); isFact(fact) || isChoice(fact))
       namesOther = fact->getOperand(0) != group.rows;
     return (throughTake && find(source) == &group) || namesOther;
   });
@@ -381,6 +384,7 @@ void Groups::emitRowwise(Group &group) {
   if (outputs.empty())
     return;
   KernelOperands operands;
+  operands.rows = group.rows;
   RegionWriter writer(forming, operands);
   for (Operation *member : group.members)
     writer.write(member);
@@ -402,6 +406,7 @@ void Groups::emitGemm(Group &group) {
   Storage &storage = forming.getStorage();
   Location loc = LinearOp(group.linears.front()).getLoc();
   KernelOperands operands;
+  operands.rows = group.rows;
   RegionWriter prologue(forming, operands), epilogue(forming, operands);
   for (Operation *op : group.prologue)
     prologue.write(op);

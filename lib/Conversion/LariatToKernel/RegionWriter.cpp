@@ -60,6 +60,11 @@ Value RegionWriter::constant(double value) {
 
 void RegionWriter::useTable(Value rows) { operands.tableRows = rows; }
 
+bool RegionWriter::isOfOtherDepth(Value rows) const {
+  Value read = operands.rows ? operands.rows : operands.tableRows;
+  return read && read != rows;
+}
+
 Value RegionWriter::getFact(kernel::FactKind kind, Value rows) {
   useTable(rows);
   return kernel::FactOp::create(inner, loc, inner.getIndexType(), kind);
@@ -125,7 +130,11 @@ Value RegionWriter::get(Value value) {
     found = getTaken(take.getValue(), take.getFrom(), take.getAt());
   } else if (auto position = dyn_cast_or_null<PositionOfOp>(op)) {
     found = getFact(kernel::FactKind::Position, position.getRows());
-  } else if (auto depth = dyn_cast_or_null<DepthOfOp>(op)) {
+  } else if (auto choice = dyn_cast_or_null<ValueOfOp>(op); choice && !isOfOtherDepth(choice.getBy())) {
+    useTable(choice.getBy());
+    FlatSymbolRefAttr vector = forming.getStorage().getVector({choice.getWeightAttr()});
+    found = getVector(vector, getElementTypeOrSelf(value.getType()));
+  } else if (auto depth = dyn_cast_or_null<DepthOfOp>(op); depth && !isOfOtherDepth(depth.getRows())) {
     found = getFact(kernel::FactKind::Depth, depth.getRows());
   } else if (auto generated = dyn_cast_or_null<GeneratedOfOp>(op)) {
     Value flag = arith::ConstantIndexOp::create(inner, loc, kGeneratedFlag);

@@ -12,6 +12,7 @@ namespace lariat::forming {
 /// Operands that the regions of one kernel share.
 struct KernelOperands {
   llvm::SmallVector<mlir::Value> indices; ///< index lists
+  mlir::Value rows;                       ///< the row set of the kernel, where its members say which
   mlir::Value tableRows;                  ///< the row set whose table is read, or null
 
   /// The number of an index list, which is added if it is new; -1 for none.
@@ -49,6 +50,8 @@ private:
   mlir::Value getTaken(mlir::Value value, mlir::Value from, mlir::Value at);
   mlir::Value getFact(kernel::FactKind kind, mlir::Value rows);
   void useTable(mlir::Value rows);
+  /// Whether the kernel reads the depth of other rows, so that what depends on that of these comes from a buffer.
+  bool isOfOtherDepth(mlir::Value rows) const;
   void writeNorm(NormOp op);
   void writeDot(LinearOp op);
   mlir::Value reduce(kernel::ReduceKind kind, mlir::Value value);

@@ -78,6 +78,8 @@ void Forming::prepareRows(Value rows) {
     if (auto put = dyn_cast<PutOp>(user); put && put.getFrom() == rows && rowSets.contains(put.getOf()))
       (void)getLines(put.getOf(), rows);
   }
+  for (Operation *user : users)
+    checkDepths(user, rows);
   // Entries first, then views, so that a view has them; the others are made where their op stands.
   for (Operation *user : users)
     if (auto append = dyn_cast<AppendOp>(user); append && !append.getSlot() && mayReserveAt(rows, append))
@@ -85,6 +87,32 @@ void Forming::prepareRows(Value rows) {
   for (Operation *user : users)
     if (auto attend = dyn_cast<AttendOp>(user); attend && !attend.getSlot() && mayViewAt(rows, attend))
       (void)getViews(attend);
+}
+
+/// The weights that an op chooses by the depth of `rows`.
+static SmallVector<FlatSymbolRefAttr> getWeightsBy(Operation *op, Value rows) {
+  if (auto linear = dyn_cast<LinearOp>(op); linear && linear.getBy() == rows)
+    return {linear.getWeightAttr(), linear.getBiasAttr(), linear.getLowRankAAttr(), linear.getLowRankBAttr()};
+  if (auto norm = dyn_cast<NormOp>(op); norm && norm.getBy() == rows)
+    return {norm.getWeightAttr(), norm.getBiasAttr()};
+  if (auto value = dyn_cast<ValueOfOp>(op); value && value.getBy() == rows)
+    return {value.getWeightAttr()};
+  return {};
+}
+
+void Forming::checkDepths(Operation *op, Value rows) {
+  for (FlatSymbolRefAttr name : getWeightsBy(op, rows)) {
+    std::optional<int64_t> number = name ? storage.getCheckedWeightNumber(name) : std::nullopt;
+    if (!number)
+      continue;
+    // What an earlier check lets pass is shallow enough for weights of as many depths.
+    auto end = static_cast<int64_t>(*storage.getWeight(name).getDepths());
+    int64_t &known = services.checkedDepths.try_emplace(rows, end + 1).first->second;
+    if (known <= end)
+      continue;
+    known = end;
+    kernel::CheckDepthsOp::create(b, op->getLoc(), getRows(rows).count, getRows(rows).table, *number, end);
+  }
 }
 
 /// Whether `op` runs between the definition of `rows` and `end`, in their block or inside of an op of it.
@@ -133,7 +161,7 @@ bool Forming::formRowOp(Operation *op) {
   } else if (auto advance = dyn_cast<AdvanceOp>(op)) {
     RowSet from = getRows(advance.getFrom());
     Value table = createWords(kNumRowColumns);
-    Value depth = advance.getTo() ? getScalar(advance.getTo()) : arith::ConstantIndexOp::create(b, loc, -1).getResult();
+    Value depth = advance.getTo() ? getScalar(advance.getTo()) : Value();
     kernel::AdvanceOp::create(b, loc, from.count, from.table, depth, table);
     defineRows(advance.getResult(), table, from.count);
   } else if (auto count = dyn_cast<CountOp>(op)) {
@@ -310,7 +338,8 @@ Value Forming::getEntries(AppendOp op) {
   Value places = getAppendSlots(op);
   Value out = createWords(2);
   kernel::ReserveOp::create(b, op.getLoc(), rows.count, rows.table, places, out,
-                            storage.getCacheDeclaration(op.getCache()), b.getBoolAttr(op.getFilled()));
+                            storage.getCacheDeclaration(op.getCache()), b.getBoolAttr(op.getFilled()),
+                            op.getSlot() ? b.getUnitAttr() : UnitAttr());
   services.entries[key] = out;
   ++numReserved[op.getCache()];
   return out;

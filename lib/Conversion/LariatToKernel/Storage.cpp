@@ -13,8 +13,11 @@ using namespace lariat::forming;
 
 Storage::Storage(ModuleOp source, ModuleOp target, Type weightType)
     : source(source), target(target), weightType(weightType) {
-  for (auto weight : source.getOps<WeightOp>())
+  for (auto weight : source.getOps<WeightOp>()) {
     weights[weight.getSymName()] = weight;
+    if (weight.getDepths() && weight.getBeyond() == Beyond::Error)
+      checkedWeights.try_emplace(weight.getSymName(), static_cast<int64_t>(checkedWeights.size()));
+  }
   for (auto cache : source.getOps<CacheOp>()) {
     cacheNumbers[cache.getSymName()] = static_cast<int64_t>(caches.size());
     caches[cache.getSymName()] = cache;
@@ -31,6 +34,11 @@ std::string Storage::getFreeName(const Twine &wanted) {
   for (unsigned number = 1; target.lookupSymbol(name) || source.lookupSymbol(name); ++number)
     name = (wanted + "_" + Twine(number)).str();
   return name;
+}
+
+std::optional<int64_t> Storage::getCheckedWeightNumber(FlatSymbolRefAttr name) const {
+  auto it = checkedWeights.find(name.getValue());
+  return it == checkedWeights.end() ? std::nullopt : std::optional(it->second);
 }
 
 std::pair<int64_t, int64_t> Storage::getTransientShape(AttentionOp op) {

@@ -200,6 +200,8 @@ struct LowerAppend : ReferencePattern<AppendOp> {
     SmallVector<Value> operands{adaptor.getKey(), adaptor.getValue(), adaptor.getAt(),
                                 arith::ConstantIndexOp::create(rewriter, op.getLoc(), op.getLayer())};
     llvm::append_range(operands, helpers.cacheMemory(op, op.getCache()));
+    operands.append({helpers.faultMemory(op),
+                     arith::ConstantIndexOp::create(rewriter, op.getLoc(), helpers.getCacheNumber(op.getCache()))});
     if (adaptor.getSlot())
       operands.push_back(adaptor.getSlot());
     std::string params;
@@ -215,6 +217,7 @@ struct LowerAppend : ReferencePattern<AppendOp> {
                          : buildAppendSlot(e.builder(), op.getLoc(), cache.getPolicy(), op.getFilled(),
                                            e.column(rows, row, kDepth), [&] { return e.hasFlag(flags, kGenerated); });
         e.when(target.writes, [&] {
+          target.slot = e.checkRange(target.slot, e.dim(keys, 2), args[7], abi::kSlotFault, args[8]);
           Value sequence = e.column(rows, row, kSequence), position = e.column(rows, row, kPosition);
           e.loop(e.dim(key, 1), [&](Value j) {
             e.storeRounded(e.load(key, {row, j}), keys, {sequence, layer, target.slot, position, j});
@@ -289,6 +292,8 @@ struct LowerAttend : ReferencePattern<AttendOp> {
     SmallVector<Value> operands{adaptor.getQuery(), adaptor.getAt(),
                                 arith::ConstantIndexOp::create(rewriter, op.getLoc(), op.getLayer())};
     llvm::append_range(operands, helpers.cacheMemory(op, op.getCache()));
+    operands.append({helpers.faultMemory(op),
+                     arith::ConstantIndexOp::create(rewriter, op.getLoc(), helpers.getCacheNumber(op.getCache()))});
     if (adaptor.getSlot())
       operands.push_back(adaptor.getSlot());
     std::string params = std::to_string(heads) + " " + std::to_string(cache.getHeads()) + " " + rule.params();
@@ -309,9 +314,11 @@ struct LowerAttend : ReferencePattern<AttendOp> {
       e.loop(count, [&](Value row) {
         Value sequence = e.column(rows, row, kSequence), position = e.column(rows, row, kPosition);
         SmallVector<Value> slots;
-        for (const PartLookUp &part : parts)
-          slots.push_back(op.getSlot() ? args[6]
-                                       : buildSlot(e.builder(), op.getLoc(), part.rule, e.column(rows, row, kDepth)));
+        for (const PartLookUp &part : parts) {
+          Value slot =
+              op.getSlot() ? args[8] : buildSlot(e.builder(), op.getLoc(), part.rule, e.column(rows, row, kDepth));
+          slots.push_back(e.checkRange(slot, e.dim(keys, 2), args[6], abi::kSlotFault, args[7]));
+        }
         Value end = looksAhead ? numPositions : e.add(position, e.idx(1));
         e.loop(e.idx(heads), [&](Value head) {
           Value first = e.mul(head, w), kvFirst = e.mul(e.divide(head, e.idx(groups)), w);
@@ -373,16 +380,19 @@ struct LowerStateOp : ReferencePattern<OpT> {
     Value layer = arith::ConstantIndexOp::create(rewriter, op.getLoc(), op.getLayer());
     SmallVector<Value> operands(adaptor.getOperands());
     size_t numInputs = operands.size() - 1; // the row set is last
-    operands.append({layer, this->helpers.stateMemory(op, op.getState())});
+    Value number = arith::ConstantIndexOp::create(rewriter, op.getLoc(), this->helpers.getStateNumber(op.getState()));
+    operands.append({layer, this->helpers.stateMemory(op, op.getState()), this->helpers.faultMemory(op), number});
     auto body = [&](LoopEmitter &e, ValueRange args) -> SmallVector<Value> {
       SmallVector<Value> inputs;
       for (Value arg : args.take_front(numInputs))
         inputs.push_back(e.read(arg));
-      Value rows = e.read(args[numInputs]), layer = args[numInputs + 1], state = args.back();
+      Value rows = e.read(args[numInputs]), layer = args[numInputs + 1], state = args[numInputs + 2];
+      Value faults = args[numInputs + 3], number = args[numInputs + 4];
       Value count = e.dim(rows, 0), out = e.alloc(type, count);
       e.loop(count, [&](Value row) {
+        Value depth = e.checkRange(e.column(rows, row, kDepth), e.dim(state, 2), faults, abi::kStateFault, number);
         e.loop(e.idx(type.getDimSize(1)), [&](Value j) {
-          SmallVector<Value> place{e.column(rows, row, kSequence), layer, e.column(rows, row, kDepth), j};
+          SmallVector<Value> place{e.column(rows, row, kSequence), layer, depth, j};
           SmallVector<Value> entries;
           for (Value input : inputs)
             entries.push_back(e.loadF32(input, {row, j}));

@@ -17,17 +17,22 @@ static MemRefType dynamicMemory(int64_t rank, Type element) {
 }
 
 Helpers::Helpers(ModuleOp module) : module(module) {
-  for (auto weight : module.getOps<WeightOp>())
+  for (auto weight : module.getOps<WeightOp>()) {
     weights[weight.getSymName()] = weight;
+    if (weight.getDepths() && weight.getBeyond() == Beyond::Error)
+      checkedWeights.try_emplace(weight.getSymName(), static_cast<int64_t>(checkedWeights.size()));
+  }
   for (auto cache : module.getOps<CacheOp>()) {
     caches[cache.getSymName()] = {cache, memoryTypes.size()};
     memoryTypes.append(2, dynamicMemory(5, cache.getType()));
     memoryTypes.push_back(dynamicMemory(4, IntegerType::get(module.getContext(), 8)));
   }
+  firstState = memoryTypes.size();
   for (auto state : module.getOps<StateOp>()) {
     states[state.getSymName()] = {state, memoryTypes.size()};
     memoryTypes.push_back(dynamicMemory(4, state.getType()));
   }
+  memoryTypes.push_back(dynamicMemory(1, IndexType::get(module.getContext())));
 }
 
 void Helpers::addMemoryArguments() {
@@ -53,6 +58,15 @@ SmallVector<Value> Helpers::cacheMemory(Operation *op, StringRef name) const {
 
 Value Helpers::stateMemory(Operation *op, StringRef name) const {
   return getMemoryArgument(op, states.lookup(name).second, memoryTypes.size());
+}
+
+Value Helpers::faultMemory(Operation *op) const {
+  return getMemoryArgument(op, memoryTypes.size() - 1, memoryTypes.size());
+}
+
+std::optional<int64_t> Helpers::getCheckedWeightNumber(StringRef name) const {
+  auto it = checkedWeights.find(name);
+  return it == checkedWeights.end() ? std::nullopt : std::optional(it->second);
 }
 
 ValueRange Helpers::call(ConversionPatternRewriter &rewriter, Location loc, StringRef kind, StringRef params,

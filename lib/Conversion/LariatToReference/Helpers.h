@@ -35,6 +35,12 @@ public:
   /// Arguments of the function around `op` that hold a cache (keys, values, present) or a state (values).
   llvm::SmallVector<mlir::Value> cacheMemory(mlir::Operation *op, llvm::StringRef name) const;
   mlir::Value stateMemory(mlir::Operation *op, llvm::StringRef name) const;
+  mlir::Value faultMemory(mlir::Operation *op) const;
+
+  /// Numbers by which faults name caches, states, and weights of which no depth past the end may be asked for.
+  int64_t getCacheNumber(llvm::StringRef name) const { return caches.lookup(name).second / kArgumentsPerCache; }
+  int64_t getStateNumber(llvm::StringRef name) const { return states.lookup(name).second - firstState; }
+  std::optional<int64_t> getCheckedWeightNumber(llvm::StringRef name) const;
 
   /// Adds those arguments to every function of the module.
   void addMemoryArguments();
@@ -44,8 +50,10 @@ private:
   llvm::StringMap<mlir::func::FuncOp> functions;
   llvm::StringMap<unsigned> numOfKind;
   llvm::StringMap<WeightOp> weights;
+  llvm::StringMap<int64_t> checkedWeights;
   llvm::StringMap<std::pair<CacheOp, unsigned>> caches; ///< with the place of the keys among the added arguments
   llvm::StringMap<std::pair<StateOp, unsigned>> states;
+  unsigned firstState = 0;                   ///< its place among the added arguments
   llvm::SmallVector<mlir::Type> memoryTypes; ///< of the added arguments
 };
 

@@ -85,6 +85,18 @@ Value LoopEmitter::choose(Value condition, Value otherwise, llvm::function_ref<V
   return op.getResult(0);
 }
 
+Value LoopEmitter::checkRange(Value value, Value end, Value faults, abi::FaultKind kind, Value place) {
+  Value isInside = compare(arith::CmpIPredicate::ult, value, end);
+  Value isFirst = equal(load(faults, idx(abi::kFaultKind)), idx(abi::kNoFault));
+  when(bitAnd(equal(isInside, bit(false)), isFirst), [&] {
+    store(idx(kind), faults, idx(abi::kFaultKind));
+    store(place, faults, idx(abi::kFaultPlace));
+    store(value, faults, idx(abi::kFaultFound));
+    store(end, faults, idx(abi::kFaultEnd));
+  });
+  return pick(isInside, value, idx(0));
+}
+
 void lariat::reference::forEachColumn(LoopEmitter &e, RankedTensorType type, Value row,
                                       llvm::function_ref<void(ValueRange)> body) {
   SmallVector<Value> indices{row};

@@ -6,6 +6,7 @@
 #ifndef LARIAT_LIB_CONVERSION_LARIATTOREFERENCE_LOOPEMITTER_H
 #define LARIAT_LIB_CONVERSION_LARIATTOREFERENCE_LOOPEMITTER_H
 
+#include "lariat/Artefact/Fault.h"
 #include "lariat/Conversion/LariatToReference/LariatToReference.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -94,6 +95,10 @@ public:
   mlir::Value cast(mlir::Value value, mlir::Type type) {
     return value.getType() == type ? value : mlir::arith::IndexCastOp::create(b, loc, type, value).getResult();
   }
+
+  /// `value` where it is in 0 to end - 1; else 0, and the first fault is noted in `faults`.
+  mlir::Value checkRange(mlir::Value value, mlir::Value end, mlir::Value faults, abi::FaultKind kind,
+                         mlir::Value place);
 
   // Row sets.
   mlir::Value column(mlir::Value rows, mlir::Value row, RowColumn column) { return load(rows, {row, idx(column)}); }

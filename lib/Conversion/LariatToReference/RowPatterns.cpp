@@ -146,7 +146,7 @@ struct LowerAdvance : ReferencePattern<AdvanceOp> {
 
   LogicalResult matchAndRewrite(AdvanceOp op, OpAdaptor adaptor, ConversionPatternRewriter &rewriter) const override {
     RankedTensorType type = convert(op.getType());
-    SmallVector<Value> operands{adaptor.getFrom()};
+    SmallVector<Value> operands{adaptor.getFrom(), helpers.faultMemory(op)};
     if (adaptor.getTo())
       operands.push_back(adaptor.getTo());
     rewriter.replaceOp(
@@ -156,7 +156,8 @@ struct LowerAdvance : ReferencePattern<AdvanceOp> {
                            e.loop(count, [&](Value row) {
                              e.loop(e.idx(kNumRowColumns),
                                     [&](Value column) { e.store(e.load(rows, {row, column}), out, {row, column}); });
-                             Value depth = args.size() == 2 ? args[1] : e.add(e.column(rows, row, kDepth), e.idx(1));
+                             Value depth = args.size() == 3 ? args[2] : e.add(e.column(rows, row, kDepth), e.idx(1));
+                             depth = e.checkRange(depth, e.idx(kMostDepth + 1), args[1], abi::kDepthFault, e.idx(0));
                              e.store(depth, out, {row, e.idx(kDepth)});
                            });
                            return {e.result(out)};

@@ -22,7 +22,7 @@ struct WeightRef {
     SmallVector<Value> all(indices);
     if (indexed) {
       Value last = e.sub(e.dim(memory, 0), e.idx(1));
-      all.insert(all.begin(), e.minimum(depth, last)); // past the end: clamp; an error was refused before the run
+      all.insert(all.begin(), e.minimum(depth, last)); // past the end: clamp; an error is noted as a fault
     }
     return e.load(memory, all);
   }
@@ -45,6 +45,24 @@ public:
     params += indexed.back() ? 'd' : 'w';
     return values.size() - 1;
   }
+  /// Adds what tells of depths past the end of the weights so far; called once, after them.
+  void addChecks(Operation *op, ArrayRef<FlatSymbolRefAttr> names) {
+    for (FlatSymbolRefAttr name : names)
+      if (std::optional<int64_t> number = name ? helpers.getCheckedWeightNumber(name.getValue()) : std::nullopt) {
+        int64_t end = *helpers.getWeight(name.getValue()).getDepths();
+        values.push_back(arith::ConstantIndexOp::create(rewriter, loc, *number));
+        values.push_back(arith::ConstantIndexOp::create(rewriter, loc, end));
+        ++numChecks;
+      }
+    if (numChecks)
+      values.push_back(helpers.faultMemory(op));
+  }
+  /// Notes a fault for a row whose depth a weight does not have.
+  void check(LoopEmitter &e, ValueRange args, Value depth) const {
+    ValueRange checks = args.take_back(2 * numChecks + 1);
+    for (unsigned check = 0; check < numChecks; ++check)
+      e.checkRange(depth, checks[2 * check + 1], args.back(), abi::kWeightFault, checks[2 * check]);
+  }
   WeightRef ref(ValueRange args, unsigned operand) const { return {args[operand], indexed[operand]}; }
 
   SmallVector<Value> values;
@@ -55,16 +73,43 @@ private:
   ConversionPatternRewriter &rewriter;
   Location loc;
   SmallVector<bool> indexed;
+  unsigned numChecks = 0;
 };
 
 struct LowerValueOf : ReferencePattern<ValueOfOp> {
   using ReferencePattern::ReferencePattern;
 
-  LogicalResult matchAndRewrite(ValueOfOp op, OpAdaptor, ConversionPatternRewriter &rewriter) const override {
+  LogicalResult matchAndRewrite(ValueOfOp op, OpAdaptor adaptor, ConversionPatternRewriter &rewriter) const override {
+    if (op.getBy()) {
+      rewriter.replaceOp(op, choose(op, adaptor.getBy(), rewriter));
+      return success();
+    }
     Value memory = helpers.weight(rewriter, op.getLoc(), op.getWeight(), /*transposed=*/false);
     rewriter.replaceOpWithNewOp<bufferization::ToTensorOp>(op, op.getType(), memory, /*restrict=*/true,
                                                            /*writable=*/false);
     return success();
+  }
+
+private:
+  /// The weight of each row's depth.
+  ValueRange choose(ValueOfOp op, Value by, ConversionPatternRewriter &rewriter) const {
+    RankedTensorType type = convert(op.getType());
+    OperandList operands(helpers, rewriter, op.getLoc());
+    operands.add(by);
+    unsigned weight = *operands.add(op.getWeightAttr(), /*transposed=*/false);
+    operands.addChecks(op, op.getWeightAttr());
+    auto body = [&](LoopEmitter &e, ValueRange args) -> SmallVector<Value> {
+      Value rows = e.read(args[0]), count = e.dim(rows, 0), out = e.alloc(type, count);
+      e.loop(count, [&](Value row) {
+        Value depth = e.column(rows, row, kDepth);
+        operands.check(e, args, depth);
+        e.loop(e.idx(type.getDimSize(1)), [&](Value column) {
+          e.storeRounded(operands.ref(args, weight).load(e, depth, column), out, {row, column});
+        });
+      });
+      return {e.result(out)};
+    };
+    return helpers.call(rewriter, op.getLoc(), "value_of", operands.params, operands.values, type, body);
   }
 };
 
@@ -80,8 +125,12 @@ struct LowerEmbed : ReferencePattern<EmbedOp> {
                                                 out = e.alloc(type, count);
                                           e.loop(count, [&](Value row) {
                                             Value id = e.cast(e.load(ids, row), e.builder().getIndexType());
+                                            Value end = e.dim(args[1], 0), last = e.sub(end, e.idx(1));
+                                            Value isThere = e.compare(arith::CmpIPredicate::ult, id, end);
+                                            Value there = e.minimum(id, last);
                                             e.loop(e.idx(type.getDimSize(1)), [&](Value column) {
-                                              e.storeRounded(e.load(args[1], {id, column}), out, {row, column});
+                                              Value entry = e.load(args[1], {there, column});
+                                              e.storeRounded(e.pick(isThere, entry, e.f32(0)), out, {row, column});
                                             });
                                           });
                                           return {e.result(out)};
@@ -120,6 +169,7 @@ struct LowerLinear : ReferencePattern<LinearOp> {
     std::optional<unsigned> bias = operands.add(op.getBiasAttr(), /*transposed=*/false);
     std::optional<unsigned> a = operands.add(op.getLowRankAAttr(), /*transposed=*/true);
     std::optional<unsigned> b = operands.add(op.getLowRankBAttr(), /*transposed=*/true);
+    operands.addChecks(op, {op.getWeightAttr(), op.getBiasAttr(), op.getLowRankAAttr(), op.getLowRankBAttr()});
     double scale = op.getScale() ? op.getScale()->convertToDouble() : 1.0;
     std::string params = operands.params + (bias ? "b" : "");
     if (a)
@@ -136,6 +186,7 @@ struct LowerLinear : ReferencePattern<LinearOp> {
       Value change = a ? e.scratch(e.builder().getF32Type(), numOutputs) : Value();
       e.loop(count, [&](Value row) {
         Value depth = rows ? e.column(rows, row, kDepth) : Value();
+        operands.check(e, args, depth);
         auto entry = [&](Value k) { return e.loadF32(x, {row, k}); };
         auto at = [&](Value n) { return perRow ? SmallVector<Value>{row} : SmallVector<Value>{row, n}; };
         WeightRef w = operands.ref(args, weight);
@@ -179,6 +230,7 @@ struct LowerNorm : ReferencePattern<NormOp> {
       operands.add(adaptor.getBy());
     std::optional<unsigned> weight = operands.add(op.getWeightAttr(), /*transposed=*/false);
     std::optional<unsigned> bias = operands.add(op.getBiasAttr(), /*transposed=*/false);
+    operands.addChecks(op, {op.getWeightAttr(), op.getBiasAttr()});
     NormKind kind = op.getKind();
     double eps = op.getEps().convertToDouble();
     int64_t groups = op.getGroups(), width = type.getDimSize(1) / groups;
@@ -193,6 +245,7 @@ struct LowerNorm : ReferencePattern<NormOp> {
       Value n = e.idx(width), size = e.f32(width);
       e.loop(count, [&](Value row) {
         Value depth = rows ? e.column(rows, row, kDepth) : Value();
+        operands.check(e, args, depth);
         e.loop(e.idx(groups), [&](Value group) {
           Value first = e.mul(group, n);
           auto entry = [&](Value j) { return e.loadF32(x, {row, e.add(first, j)}); };

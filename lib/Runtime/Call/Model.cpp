@@ -37,7 +37,10 @@ static std::vector<CacheFacts> describeCaches(const Manifest &manifest) {
                      cache.transient,
                      cache.looped,
                      cache.prompt,
-                     cache.generated});
+                     cache.generated,
+                     cache.anySlot,
+                     cache.depthFactor,
+                     cache.followsLoops});
   return facts;
 }
 
@@ -77,7 +80,7 @@ Expected<std::unique_ptr<Model>> Model::open(const std::string &path, const Open
   const Manifest &manifest = state->getManifest();
   state->kv = std::make_unique<KVPool>(describeCaches(manifest), options.kvBytes);
   for (const State &entry : manifest.states)
-    state->stateShapes.push_back({entry.layers, entry.width, getElementBytes(entry.type)});
+    state->stateShapes.push_back({entry.layers, entry.width, getElementBytes(entry.type), entry.depthFactor});
   state->declaredMissing = findDeclaredMissing(manifest.json);
   return std::unique_ptr<Model>(new Model(std::move(state)));
 }

@@ -7,11 +7,13 @@
 #define LARIAT_LIB_RUNTIME_CALL_MODELSTATE_H
 
 #include "PrefixCache.h"
+#include "lariat/Artefact/Fault.h"
 #include "lariat/Runtime/Call/Call.h"
 #include "lariat/Runtime/Load/Artefact.h"
 #include "lariat/Runtime/Memory/CallMemory.h"
 #include "lariat/Runtime/Threads/ThreadPool.h"
 
+#include <array>
 #include <mutex>
 #include <set>
 #include <span>
@@ -59,6 +61,7 @@ struct CallContext {
   std::span<SequenceMemory *const> sequences;
   LaunchCounts *launches;         ///< or null
   StopPoll *stop;                 ///< or null
+  int64_t numDepths;              ///< that its rows may reach
   Status status;                  ///< the first thing that went wrong
   StopPoll::Time lastRegion = {}; ///< when it ended; only if there is a question
   bool isSlow = false;            ///< it took so long that the question is to be asked between kernels, too
@@ -70,6 +73,10 @@ struct CallContext {
   /// Whether the rest of the call is of no use: it failed or was stopped. Code then runs to its end without kernels,
   /// with empty row sets, and with entries and views of nothing.
   bool isOver() const { return !status.ok(); }
+  /// As `fail`, in the words of Artefact/Fault.h; `name` is that of the cache or weight.
+  void fault(const std::array<int64_t, abi::kNumFaultWords> &words, std::string_view name) {
+    fail(makeError(abi::describeFault(words.data(), name)));
+  }
 };
 
 /// What compiled code is bound to.

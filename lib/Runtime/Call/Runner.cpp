@@ -11,7 +11,6 @@
 using namespace lariat;
 using namespace lariat::runtime;
 
-static constexpr int64_t kMostLoops = int64_t(1) << 20;
 static constexpr int64_t kMostRows = int64_t(1) << 30;
 static constexpr int64_t kColumns = abi::kNumRowColumns;
 
@@ -51,8 +50,8 @@ Status Runner::verify() {
   if (static_cast<int64_t>(request.inputs.size()) != numInputs)
     return makeError("function '", function.name, "' is called with ", static_cast<int64_t>(request.inputs.size()),
                      " inputs, but it has ", numInputs);
-  if (request.loops < 0 || request.loops > kMostLoops)
-    return makeError("a call runs ", request.loops, " loop steps, expected 0 to ", kMostLoops);
+  if (request.loops < 0 || request.loops > kMostDepth)
+    return makeError("a call runs ", request.loops, " loop steps, expected 0 to ", kMostDepth);
   int64_t most = 0;
   for (int64_t input = 0; input < numInputs; ++input) {
     const Port &port = getInput(input);
@@ -141,8 +140,8 @@ static Status verifyTable(const int64_t *table, int64_t rows, int64_t numSequenc
     if (line[abi::kPosition] < 0 || line[abi::kPosition] >= abi::kPrefixBit)
       return makeError("row ", row, " of '", name, "' is at position ", line[abi::kPosition], ", expected 0 to ",
                        abi::kPrefixBit - 1);
-    if (line[abi::kDepth] < 0 || line[abi::kDepth] > kMostLoops)
-      return makeError("row ", row, " of '", name, "' is at depth ", line[abi::kDepth], ", expected 0 to ", kMostLoops);
+    if (line[abi::kDepth] < 0 || line[abi::kDepth] > kMostDepth)
+      return makeError("row ", row, " of '", name, "' is at depth ", line[abi::kDepth], ", expected 0 to ", kMostDepth);
     if (row == 0)
       continue;
     bool ascends = line[abi::kSequence] != before[abi::kSequence] ? line[abi::kSequence] > before[abi::kSequence]
@@ -221,8 +220,8 @@ Status Runner::loadStates() {
     std::vector<SequenceState *> stored;
     for (SequenceMemory *sequence : sequences)
       stored.push_back(&sequence->states[state]);
-    int64_t depths = maxDepth + std::max<int64_t>(request.loops, 1);
-    if (Status status = model.states[state].load(model.stateShapes[state], stored, depths))
+    const StateShape &shape = model.stateShapes[state];
+    if (Status status = model.states[state].load(shape, stored, getNumDepths() * shape.depthFactor))
       return status;
   }
   return Status::success();
@@ -263,8 +262,17 @@ Status Runner::reserveOnce() {
 // Running
 //===----------------------------------------------------------------------===//
 
+/// The name behind the number of a fault of the slow road, which knows states only.
+std::string_view Runner::getFaultName(const int64_t *words) const {
+  const std::vector<State> &states = model.getManifest().states;
+  bool isState = words[abi::kFaultKind] == abi::kStateFault && words[abi::kFaultPlace] >= 0 &&
+                 words[abi::kFaultPlace] < static_cast<int64_t>(states.size());
+  return isState ? std::string_view(states[words[abi::kFaultPlace]].name) : "?";
+}
+
 Status Runner::execute() {
-  CallContext context{model, sequences, request.launches, request.stop, {}};
+  CallContext context{model, sequences, request.launches, request.stop, getNumDepths(), {}};
+  std::array<int64_t, abi::kNumFaultWords> faults{};
   std::vector<std::byte *> states;
   std::vector<int64_t> stateDepths;
   for (const BatchState &state : model.states) {
@@ -279,8 +287,11 @@ Status Runner::execute() {
                  .states = states.data(),
                  .stateDepths = stateDepths.data(),
                  .numSequences = static_cast<int64_t>(sequences.size()),
+                 .faults = faults.data(),
                  .runtime = &context};
   model.artefact->getEntry(function)(&call);
+  if (faults[abi::kFaultKind] != abi::kNoFault)
+    context.fault(faults, getFaultName(faults.data()));
   return std::move(context.status);
 }
 

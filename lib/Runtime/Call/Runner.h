@@ -8,6 +8,8 @@
 #include "ModelState.h"
 #include "lariat/Runtime/Call/Call.h"
 
+#include <algorithm>
+
 namespace lariat::runtime {
 
 class Runner {
@@ -35,6 +37,9 @@ private:
   /// Rows of an input as the request has them.
   int64_t getNumRows(int64_t input) const;
   const Port &getInput(int64_t input) const { return function.inputs[input]; }
+  /// Depths that rows of the call may reach in its loop steps.
+  int64_t getNumDepths() const { return maxDepth + std::max<int64_t>(request.loops, 1); }
+  std::string_view getFaultName(const int64_t *words) const;
 
   ModelState &model;
   const CallRequest &request;

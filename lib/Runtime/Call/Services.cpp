@@ -91,8 +91,21 @@ static int64_t last(const abi::Call *, const int64_t *table, int64_t rows, int64
   return lastRows(table, rows, out);
 }
 
-static void advance(const abi::Call *, const int64_t *table, int64_t rows, int64_t depth, int64_t *out) {
-  advanceRows(table, rows, depth, out);
+static void advance(const abi::Call *call, const int64_t *table, int64_t rows, int64_t depth, int64_t next,
+                    int64_t *out) {
+  std::optional<int64_t> to = next ? std::nullopt : std::optional(depth);
+  if (int64_t outside = advanceRows(table, rows, to, kMostDepth + 1, out))
+    getContext(call).fault({abi::kDepthFault, 0, outside, kMostDepth + 1}, {});
+}
+
+static void depths(const abi::Call *call, const int64_t *table, int64_t rows, int64_t weight, int64_t end) {
+  CallContext &context = getContext(call);
+  for (int64_t row = 0; row < rows; ++row)
+    if (int64_t depth = table[row * abi::kNumRowColumns + abi::kDepth]; depth >= end) {
+      const std::vector<std::string> &names = context.model.getManifest().checkedWeights;
+      bool isKnown = weight >= 0 && weight < static_cast<int64_t>(names.size());
+      return context.fault({abi::kWeightFault, weight, depth, end}, isKnown ? names[weight] : "?");
+    }
 }
 
 static void lines(const abi::Call *call, const int64_t *from, int64_t fromRows, const int64_t *at, int64_t rows,
@@ -122,18 +135,24 @@ static bool verifyCache(CallContext &context, int64_t cache) {
   return false;
 }
 
-static abi::EntryRef reserveOne(CallContext &context, int64_t cache, const int64_t *line, int64_t slot, bool filled) {
+/// Whether a cache has a slot; its absence is a fault of the call.
+static bool verifySlot(CallContext &context, int64_t cache, int64_t slot) {
+  const CacheFacts &facts = context.model.kv->getFacts(cache);
+  int64_t end = facts.getNumSlots(context.numDepths);
+  if (slot >= 0 && slot < end)
+    return true;
+  context.fault({abi::kSlotFault, cache, slot, end}, facts.name);
+  return false;
+}
+
+static abi::EntryRef reserveOne(CallContext &context, int64_t cache, const int64_t *line, int64_t slot, int64_t flags) {
   SequenceMemory *sequence = findSequence(context, line);
-  if (!sequence || slot < 0)
+  bool writes = slot != -1 || (flags & abi::kSlotsByHand);
+  if (!sequence || !writes || !verifySlot(context, cache, slot))
     return {nullptr, 0};
   const CacheFacts &facts = context.model.kv->getFacts(cache);
-  if (slot >= facts.slotsAtMost) {
-    context.fail(
-        makeError("compiled code writes slot ", slot, " of cache '", facts.name, "', which has ", facts.slotsAtMost));
-    return {nullptr, 0};
-  }
   EntryFacts row{.inPrefix = (line[abi::kFlags] & abi::kPrefix) != 0,
-                 .filled = filled,
+                 .filled = (flags & abi::kFilledRows) != 0,
                  .isGenerated = (line[abi::kFlags] & abi::kGenerated) != 0};
   abi::EntryRef entry = sequence->caches[cache].reserve(slot, static_cast<int32_t>(line[abi::kPosition]), row,
                                                         context.model.kv->getPages(cache), context.model.views);
@@ -155,13 +174,13 @@ static void restartSlots(CallContext &context, int64_t cache, const int64_t *tab
 }
 
 static void reserve(const abi::Call *call, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots,
-                    int64_t filled, abi::EntryRef *out) {
+                    int64_t flags, abi::EntryRef *out) {
   CallContext &context = getContext(call);
   bool known = verifyCache(context, cache) && !context.isOver();
   if (known && context.model.kv->getFacts(cache).transient)
     restartSlots(context, cache, table, rows, slots);
   for (int64_t row = 0; row < rows; ++row)
-    out[row] = known ? reserveOne(context, cache, table + row * abi::kNumRowColumns, slots[row], filled != 0)
+    out[row] = known ? reserveOne(context, cache, table + row * abi::kNumRowColumns, slots[row], flags)
                      : abi::EntryRef{nullptr, 0};
 }
 
@@ -197,7 +216,8 @@ static void view(const abi::Call *call, int64_t cache, const int64_t *table, int
       SequenceCache::Query query{slots[row], static_cast<LookUp>(lookUp)};
       if (generatedSlot)
         query = {query.slot, query.lookUp, true, *generatedSlot, static_cast<LookUp>(generatedLookUp)};
-      bool seesNothing = !sequence || (query.slot < 0 && query.lookUp != LookUp::First);
+      bool seesNothing = !sequence || !verifySlot(context, cache, query.slot) ||
+                         (generatedSlot && !verifySlot(context, cache, *generatedSlot));
       all = seesNothing ? abi::View{} : sequence->caches[cache].view(query, context.model.views);
     }
     out[row] = all;
@@ -213,6 +233,7 @@ const abi::Services &runtime::getServices() {
       .compact = compact,
       .last = last,
       .advance = advance,
+      .depths = depths,
       .lines = lines,
       .reserve = reserve,
       .view = view,

@@ -30,18 +30,21 @@ static int64_t toPages(int64_t entries) {
   return (std::max<int64_t>(entries, 0) + abi::kPageEntries - 1) / abi::kPageEntries;
 }
 
+int64_t CacheFacts::getNumSlots(int64_t numDepths) const {
+  return followsLoops ? std::min(slotsAtMost, std::max<int64_t>(numDepths * depthFactor, 1)) : slotsAtMost;
+}
+
 /// The slots that a row may write, each once.
 template <typename Visit>
 static void visitSlots(const CacheFacts &facts, const int64_t *line, int64_t loops, Visit visit) {
-  if (!facts.looped) {
-    int64_t numSlots = facts.slotsAtMost == kMostSlots ? std::max<int64_t>(loops, 1) : facts.slotsAtMost;
-    for (int64_t slot = 0; slot < numSlots; ++slot)
+  if (!facts.looped || facts.anySlot) {
+    for (int64_t slot = 0, end = facts.getNumSlots(line[abi::kDepth] + loops); slot < end; ++slot)
       visit(slot);
     return;
   }
   const SlotRule &rule = line[abi::kFlags] & abi::kGenerated ? facts.generated : facts.prompt;
   int64_t before = -1;
-  for (int64_t step = 0; step < rule.getNumSlots(loops); ++step)
+  for (int64_t step = 0; step < rule.getNumSlots(loops * facts.depthFactor); ++step)
     if (int64_t slot = rule.getSlot(line[abi::kDepth] + step); slot != before)
       visit(before = slot);
 }

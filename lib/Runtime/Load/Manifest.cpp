@@ -206,6 +206,9 @@ static Cache readCache(const JsonReader &reader) {
     reader.fail(makeError(reader.getPlace(), ": type '", getTypeName(cache.type), "', expected f32 or bf16"));
   cache.looped = reader.boolean("looped");
   cache.slotsAtMost = reader.optionalInteger("slots_at_most", 1, kMostCount);
+  cache.depthFactor = reader.optionalInteger("depth_factor", 1, kMostDepth).value_or(1);
+  cache.anySlot = reader.has("any_slot") && reader.boolean("any_slot");
+  cache.followsLoops = !cache.slotsAtMost || (reader.has("follows_loops") && reader.boolean("follows_loops"));
   cache.prompt = readSlotRule(reader, "prompt");
   cache.generated = readSlotRule(reader, "generated");
   int64_t product = 0;
@@ -220,6 +223,7 @@ static State readState(const JsonReader &reader) {
   state.name = reader.string("name");
   state.layers = reader.integer("layers", 1, kMostCount);
   state.width = reader.integer("width", 1, kMostCount);
+  state.depthFactor = reader.optionalInteger("depth_factor", 1, kMostDepth).value_or(1);
   state.type = readType(reader);
   return state;
 }
@@ -257,6 +261,9 @@ static void readCode(const JsonReader &code, Manifest &manifest) {
   JsonReader weights = code.object("weights");
   manifest.weightsFile = weights.string("file");
   manifest.weightBytes = weights.integer("bytes", 0, kMostBytes);
+  if (code.has("traits") && code.object("traits").has("depth_weights"))
+    for (const JsonReader &weight : code.object("traits").objects("depth_weights"))
+      manifest.checkedWeights.push_back(weight.string("name"));
   verifyListed(weights, manifest, manifest.weightsFile);
   for (const JsonReader &reader : code.objects("caches"))
     manifest.caches.push_back(readCache(reader));

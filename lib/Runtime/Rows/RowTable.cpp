@@ -29,13 +29,21 @@ int64_t runtime::lastRows(const int64_t *table, int64_t rows, int64_t *out) {
                 [&](int64_t row) { return (table[row * kColumns + abi::kFlags] & abi::kWanted) != 0; });
 }
 
-void runtime::advanceRows(const int64_t *table, int64_t rows, int64_t depth, int64_t *out) {
+int64_t runtime::advanceRows(const int64_t *table, int64_t rows, std::optional<int64_t> depth, int64_t end,
+                             int64_t *out) {
   if (out != table)
     std::memmove(out, table, rows * kColumns * sizeof(int64_t));
+  int64_t outside = 0;
   for (int64_t row = 0; row < rows; ++row) {
     int64_t &place = out[row * kColumns + abi::kDepth];
-    place = depth < 0 ? place + 1 : depth;
+    place = depth.value_or(place + 1);
+    if (place >= 0 && place < end)
+      continue;
+    if (outside == 0)
+      outside = place;
+    place = 0;
   }
+  return outside;
 }
 
 bool runtime::findLines(const int64_t *from, int64_t fromRows, const int64_t *at, int64_t rows, int64_t *out) {

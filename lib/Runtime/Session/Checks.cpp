@@ -62,6 +62,8 @@ static Status verifyChunk(const SessionFacts &facts, const ScoreRequest &request
     return makeError("the chunk is ", *request.chunk, " rows, expected at least 1");
   if (facts.dependsOnCall(request.mode))
     return makeError("a chunk is given, but rows of this model depend on all rows of a call");
+  if (!facts.cutReason.empty())
+    return makeError("a chunk is given, but results of this model depend on how a prompt is cut: ", facts.cutReason);
   if (request.prefix > *request.chunk)
     return makeError("the chunk is ", *request.chunk, " rows, expected at least the ", request.prefix,
                      " of the prefix");
@@ -111,7 +113,7 @@ Status lariat::runtime::verifyGenerate(const SessionFacts &facts, const Generate
 /// Depth-indexed memory and weights that the loop reaches must have that many depths.
 static Status verifyDepths(const SessionFacts &facts, int64_t loops) {
   for (const CacheRule &cache : facts.caches)
-    if (cache.looped && cache.depths && loops > *cache.depths)
+    if (cache.looped && cache.depths && loops * cache.depthFactor > *cache.depths)
       return makeError(loops, " loop steps are asked for, but cache @", cache.name, " has ", *cache.depths, " depths");
   for (const DepthWeight &weight : facts.depthWeights)
     if (loops > weight.depths)
@@ -143,9 +145,11 @@ Expected<int64_t> lariat::runtime::resolveLoops(const SessionFacts &facts, const
 Expected<float> lariat::runtime::resolveThreshold(const SessionFacts &facts, const Request &request) {
   const std::optional<ExitRule> &exit = facts.exit;
   if (!request.threshold)
-    return exit ? static_cast<float>(exit->never) : 0.0f;
+    return exit && exit->hasThreshold ? static_cast<float>(exit->never) : 0.0f;
   if (!exit)
     return makeError("an exit threshold is given, but the model declares no exit rule");
+  if (!exit->hasThreshold)
+    return makeError("an exit threshold is given, but the rule '", exit->rule, "' takes none");
   double threshold = *request.threshold;
   if (!std::isfinite(threshold) || threshold < exit->low || threshold > exit->high)
     return makeError("the exit threshold is ", formatNumber(threshold), ", but the rule '", exit->rule, "' takes ",
@@ -193,6 +197,8 @@ Status lariat::runtime::verifySpeculation(const SessionFacts &facts, const Gener
                      ", as rows run ", loops);
   if (request.drafts && *request.drafts < 1)
     return makeError("drafts of ", *request.drafts, " tokens are asked for, expected at least 1");
+  if (!facts.cutReason.empty())
+    return makeError("the model cannot speculate: its results depend on which rows run together: ", facts.cutReason);
   for (const CacheRule &cache : facts.caches)
     for (bool generated : {false, true})
       if (RowOrder order = cache.getOrder(loops, generated); order != RowOrder::Free)

@@ -16,16 +16,17 @@ static constexpr int64_t kMostIndex = std::numeric_limits<int32_t>::max();
 static constexpr int64_t kMostSteps = int64_t(1) << 20;
 
 int64_t CacheRule::getNumSlots(int64_t loops) const {
-  int64_t slots = depths ? slotsAtMost.value_or(*depths) : std::min(loops, slotsAtMost.value_or(loops));
+  int64_t reached = loops * depthFactor;
+  int64_t slots = depths ? slotsAtMost.value_or(*depths) : std::min(reached, slotsAtMost.value_or(reached));
   return std::max<int64_t>(slots, 1);
 }
 
 RowOrder CacheRule::getOrder(int64_t loops, bool generated) const {
-  return looped ? (generated ? this->generated : prompt).getOrder(loops) : RowOrder::Free;
+  return looped ? (generated ? this->generated : prompt).getOrder(loops * depthFactor) : RowOrder::Free;
 }
 
 RowOrder SessionFacts::getOrder(int64_t loopSteps, bool generated) const {
-  RowOrder order = RowOrder::Free;
+  RowOrder order = cutReason.empty() ? RowOrder::Free : RowOrder::Atomic;
   for (const CacheRule &cache : caches)
     order = std::max(order, cache.getOrder(loopSteps, generated));
   return order;
@@ -72,7 +73,9 @@ static void readExit(const JsonReader &top, const nlohmann::json &json, SessionF
   if (it == json.end() || it->is_null())
     return;
   JsonReader exit = top.object("exit");
-  if (it->is_object())
+  if (it->is_object() && !exit.has("never"))
+    facts.exit = {.rule = exit.string("rule"), .hasThreshold = false};
+  else if (it->is_object())
     facts.exit = {exit.string("rule"), readNumber(exit, *it, "never"), readNumber(exit, *it, "low"),
                   readNumber(exit, *it, "high")};
 }
@@ -86,6 +89,7 @@ static void readCaches(const JsonReader &top, const Manifest &manifest, SessionF
     CacheRule rule{.name = cache.string("name"),
                    .layers = cache.integer("layers", 1, kMostSteps),
                    .looped = cache.boolean("looped"),
+                   .depthFactor = rules.depthFactor,
                    .depths = cache.optionalInteger("depths", 1, kMostSteps),
                    .slotsAtMost = cache.optionalInteger("slots_at_most", 1, kMostSteps),
                    .prompt = rules.prompt,
@@ -95,6 +99,7 @@ static void readCaches(const JsonReader &top, const Manifest &manifest, SessionF
 }
 
 static void readTraits(const JsonReader &traits, SessionFacts &facts) {
+  facts.cutReason = traits.optionalString("cuts").value_or("");
   facts.mixesCallRows = traits.boolean("mixes_call_rows");
   facts.hasTopK = traits.boolean("top_k");
   facts.hasPrefixMask = traits.boolean("prefix_mask");

@@ -598,11 +598,13 @@ def value_of(
     *,
     weight: str,
     result_type: Type,
+    by: Value | None = None,
     name: str = "value_of",
 ) -> Value:
     """A weight as a tensor value."""
     (result,) = f.op(
         "lariat.value_of",
+        operands=[by],
         attributes={"weight": attr.symbol(weight)},
         results=[(name, result_type)],
     )

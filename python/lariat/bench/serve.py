@@ -84,7 +84,7 @@ def serve(artefact: Path, load_: Load) -> dict[str, Any]:
 def _threshold(session: Session, load_: Load) -> float | None:
     """Where the model decides: its default, else the middle of the range that it declares."""
     rule = session.info.exit
-    if load_.exits != "model" or load_.engine in ("full", "whole") or rule is None:
+    if load_.exits != "model" or load_.engine in ("full", "whole") or rule is None or not rule.takes_threshold:
         return None
     return rule.default if rule.default is not None else (rule.low + rule.high) / 2
 

@@ -154,6 +154,8 @@ def _notes(info: Artefact) -> list[tuple[str, str]]:
         notes.append(("loop steps R", f"{loops.default}, fixed"))
     if rule is None:
         notes.append(("exit rule", "none declared"))
+    elif not rule.takes_threshold:
+        notes.append(("exit rule", f"{rule.rule}, without a threshold"))
     else:
         notes.append(("exit rule", f"{rule.rule}, threshold {rule.low:g} to {rule.high:g}, never at {rule.never:g}"))
     for cache in info.caches:

@@ -134,18 +134,18 @@ func.func @lariat_elements() {
 
 // The slow road: lines without gaps are read where they are, others are copied; a descriptor each; memory goes at the end.
 // CHECK-LABEL: func.func @lariat_generic(
-// CHECK:           %[[PLACE:.+]] = llvm.getelementptr %{{.+}}[64]
+// CHECK:           %[[PLACE:.+]] = llvm.getelementptr %{{.+}}[72]
 // CHECK:           %[[ALLOCATE:.+]] = llvm.load %[[PLACE]]
 // CHECK:           %[[PACKED:.+]] = llvm.call %[[ALLOCATE]](%{{.+}}) : !llvm.ptr, (i64) -> !llvm.ptr
 // CHECK:           scf.for
 // CHECK:             "llvm.intr.memcpy"(%{{.+}}, %{{.+}}, %c12_i64)
-// CHECK:           llvm.call @_mlir_ciface_generic_0(%{{.+}}, %{{.+}}, %{{.+}}, %{{.+}}) : (!llvm.ptr, !llvm.ptr, !llvm.ptr, i64) -> ()
+// CHECK:           llvm.call @_mlir_ciface_generic_0(%{{.+}}, %{{.+}}, %{{.+}}, %{{.+}}, %{{.+}}) : (!llvm.ptr, !llvm.ptr, !llvm.ptr, i64, !llvm.ptr) -> ()
 // CHECK:           scf.for
 // CHECK:             "llvm.intr.memcpy"(%{{.+}}, %{{.+}}, %c12_i64)
-// CHECK:           %[[PLACE2:.+]] = llvm.getelementptr %{{.+}}[72]
+// CHECK:           %[[PLACE2:.+]] = llvm.getelementptr %{{.+}}[80]
 // CHECK:           %[[RELEASE:.+]] = llvm.load %[[PLACE2]]
 // CHECK:           llvm.call %[[RELEASE]]() : !llvm.ptr, () -> ()
-// CHECK:         llvm.func @_mlir_ciface_generic_0(!llvm.ptr, !llvm.ptr, !llvm.ptr, i64)
+// CHECK:         llvm.func @_mlir_ciface_generic_0(!llvm.ptr, !llvm.ptr, !llvm.ptr, i64, !llvm.ptr)
 func.func private @generic_0(%x: tensor<?x3xf32>, %a: tensor<?x6xindex>, %d: index) -> tensor<?x3xf32> {
   return %x : tensor<?x3xf32>
 }

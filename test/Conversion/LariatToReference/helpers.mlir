@@ -21,13 +21,14 @@ func.func @two_layers(%x: tensor<?x8xf32>) -> (tensor<?x4xf32>, tensor<?x4xf32>)
 
 // -----
 
-// A row set becomes a table; every function receives keys, values and presence of each cache after its own arguments.
+// A row set becomes a table; every function receives keys, values and presence of each cache after
+// its own arguments, and then the words of the first fault.
 // CHECK-LABEL: @cache
 // CHECK-SAME:    %[[rows:.+]]: tensor<?x6xindex>, %[[x:.+]]: tensor<?x4xf32>
-// CHECK-SAME:    %[[keys:.+]]: memref<?x?x?x?x?xbf16>, %[[values:.+]]: memref<?x?x?x?x?xbf16>, %[[present:.+]]: memref<?x?x?x?xi8>
+// CHECK-SAME:    %[[keys:.+]]: memref<?x?x?x?x?xbf16>, %[[values:.+]]: memref<?x?x?x?x?xbf16>, %[[present:.+]]: memref<?x?x?x?xi8>, %[[faults:.+]]: memref<?xindex>
 // CHECK-SAME:    llvm.emit_c_interface
-// CHECK:         call @append_0(%[[x]], %[[x]], %[[rows]], %{{.+}}, %[[keys]], %[[values]], %[[present]])
-// CHECK:         call @attend_0(%[[x]], %[[rows]], %{{.+}}, %[[keys]], %[[values]], %[[present]])
+// CHECK:         call @append_0(%[[x]], %[[x]], %[[rows]], %{{.+}}, %[[keys]], %[[values]], %[[present]], %[[faults]], %{{.+}})
+// CHECK:         call @attend_0(%[[x]], %[[rows]], %{{.+}}, %[[keys]], %[[values]], %[[present]], %[[faults]], %{{.+}})
 // CHECK-NOT:   lariat.
 lariat.cache @kv layers(1) heads(1) dim(4) : bf16 policy(#lariat.own<missing = skip>)
 func.func @cache(%rows: !lariat.rows, %x: tensor<?x4xf32>) -> tensor<?x4xf32> {

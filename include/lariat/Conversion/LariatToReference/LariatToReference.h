@@ -42,6 +42,7 @@ enum Presence : int64_t {
 ///   cache: keys, values  memref<?x?x?x?x?xT>  [sequence][layer][slot][position][heads * dim]
 ///          present       memref<?x?x?x?xi8>   [sequence][layer][slot][position]
 ///   state: values        memref<?x?x?x?xT>    [sequence][layer][depth][width]
+/// and, last, the words of Artefact/Fault.h: memref<?xindex>.
 inline constexpr unsigned kArgumentsPerCache = 3;
 
 /// A weight as lowered code sees it: the external symbol of a memref.global.

@@ -15,7 +15,7 @@
 namespace lariat::runtime {
 
 /// Slots of a cache that sets no bound.
-inline constexpr int64_t kMostSlots = int64_t(1) << 20;
+inline constexpr int64_t kMostSlots = kMostDepth + 1;
 
 /// What the pool knows of a cache.
 struct CacheFacts {
@@ -25,6 +25,12 @@ struct CacheFacts {
   bool transient = false; ///< emptied whenever it is written to anew, and after a call
   bool looped = true;     ///< else a row may write any slot
   SlotRule prompt = {}, generated = {};
+  bool anySlot = false;      ///< a row may write other slots than those of its loop steps
+  int64_t depthFactor = 1;   ///< depths per step of the outermost loop
+  bool followsLoops = false; ///< there are no more slots than depths that rows reach
+
+  /// Slots that there are where rows reach so many depths.
+  int64_t getNumSlots(int64_t numDepths) const;
 };
 
 /// Counts entries of sequences in one cache; on a page that several of them hold, the most that one has there.

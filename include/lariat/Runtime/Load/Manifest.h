@@ -69,6 +69,9 @@ struct CodeObject {
   std::vector<std::string> features; ///< that it requires of the machine
 };
 
+/// The deepest depth of a row.
+inline constexpr int64_t kMostDepth = int64_t(1) << 20;
+
 /// What results depend on besides rows and depths, from the least to the most.
 enum class RowOrder {
   Free,      ///< nothing
@@ -97,6 +100,9 @@ struct Cache {
   ElementType type = ElementType::F32;
   bool looped = false;
   std::optional<int64_t> slotsAtMost;
+  bool anySlot = false;       ///< rows write other slots than those of their loop steps
+  int64_t depthFactor = 1;    ///< depths per step of the outermost loop: steps of those inside of it
+  bool followsLoops = false;  ///< it declares no depths: it has as many as its rows reach
   bool transient = false;     ///< of attention among the rows of one call; numbered behind the model's
   SlotRule prompt, generated; ///< of rows of either kind
 
@@ -110,6 +116,7 @@ struct State {
   std::string name;
   int64_t layers = 0, width = 0;
   ElementType type = ElementType::F32;
+  int64_t depthFactor = 1; ///< as that of a cache
 };
 
 /// Size and checksum of a file.
@@ -129,6 +136,7 @@ struct Manifest {
   std::vector<State> states;
   std::vector<Function> functions;
   std::vector<RefusedVariant> refused;
+  std::vector<std::string> checkedWeights; ///< depth-indexed ones, which rows may not be deeper than
 };
 
 /// Checks the text of a manifest. `place` is its path, for messages.

@@ -16,6 +16,7 @@ namespace lariat::runtime {
 /// [layer][depth][width] of elements.
 struct StateShape {
   int64_t layers = 0, width = 0, elementBytes = 0;
+  int64_t depthFactor = 1; ///< depths per step of the outermost loop
 
   int64_t getLineBytes() const { return width * elementBytes; }
 };

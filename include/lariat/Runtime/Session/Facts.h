@@ -21,6 +21,7 @@ struct LoopRange {
 struct ExitRule {
   std::string rule;
   double never = 0, low = 0, high = 0;
+  bool hasThreshold = true; ///< else rows stop by it whatever a request says
 };
 
 /// What a cache demands of a request.
@@ -28,6 +29,7 @@ struct CacheRule {
   std::string name;
   int64_t layers = 1;
   bool looped = false;
+  int64_t depthFactor = 1;            ///< depths per step of the outermost loop
   std::optional<int64_t> depths;      ///< that it knows, where that is declared
   std::optional<int64_t> slotsAtMost; ///< none: one per loop step
   SlotRule prompt, generated;         ///< of rows of either kind
@@ -53,6 +55,7 @@ struct SessionFacts {
   std::vector<CacheRule> caches;
   std::vector<DepthWeight> depthWeights;
   std::vector<std::string> allowedMissing;
+  std::string cutReason;      ///< why results depend on how a prompt is cut, whatever the policies; empty: they do not
   bool mixesCallRows = false; ///< attends or reduces among the rows of one call
   bool hasTopK = false;
   bool hasPrefixMask = false;

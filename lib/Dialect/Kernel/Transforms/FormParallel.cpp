@@ -55,7 +55,7 @@ struct FormParallelPass : lariat::impl::FormParallelPassBase<FormParallelPass> {
 
 /// Buffers that a row service reads and writes, from its effects.
 static bool collectService(Operation *op, SmallVector<Value> &reads, SmallVector<Value> &writes) {
-  if (!isa<CompactOp, LastOp, AdvanceOp, LinesOp, ReserveOp, ViewOp>(op))
+  if (!isa<CompactOp, LastOp, AdvanceOp, CheckDepthsOp, LinesOp, ReserveOp, ViewOp>(op))
     return false;
   SmallVector<MemoryEffects::EffectInstance> effects;
   cast<MemoryEffectOpInterface>(op).getEffects(effects);

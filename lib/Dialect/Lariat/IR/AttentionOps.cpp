@@ -5,6 +5,8 @@
 
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
 
+#include "mlir/IR/Matchers.h"
+
 using namespace mlir;
 using namespace lariat;
 
@@ -89,11 +91,36 @@ LogicalResult AttentionOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return verifyScoreWeights(*this, symbols, getQueryHeads()); // attention_c2
 }
 
+/// A slot that is known before it runs is one of the cache's.
+template <typename OpT>
+static LogicalResult verifySlot(OpT op, CacheOp cache) {
+  KVPolicyAttrInterface policy = cache.getPolicy();
+  std::optional<int64_t> slot;
+  APInt constant;
+  if (!op.getSlot())
+    slot = isPhased(policy) ? std::nullopt : getConstantDepth(op.getAt());
+  else if (matchPattern(op.getSlot(), m_ConstantInt(&constant)))
+    slot = constant.getSExtValue();
+  if (!slot)
+    return success();
+  if (!op.getSlot())
+    slot = getSlot(policy.getSlotRule(), *slot);
+  int64_t numSlots = cache.getDepths() ? policy.getNumSlots(*cache.getDepths()) : kMostDepth + 1;
+  if (*slot >= 0 && *slot < numSlots)
+    return success();
+  InFlightDiagnostic diag = op.emitOpError()
+                            << "uses slot " << *slot << " of " << op.getCacheAttr() << ", which has " << numSlots;
+  diag.attachNote(cache.getLoc()) << "it is declared here";
+  return diag;
+}
+
 LogicalResult AppendOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto cache = lookupMemory<CacheOp>(*this, symbols, getCacheAttr(), getLayer()); // append_c1
   if (failed(cache))
     return failure();
-  return verifyColumns(*this, getKey().getType(), cache->getHeads() * cache->getDim(), "keys"); // append_c2
+  if (failed(verifyColumns(*this, getKey().getType(), cache->getHeads() * cache->getDim(), "keys"))) // append_c2
+    return failure();
+  return verifySlot(*this, *cache); // append_c3
 }
 
 void AppendOp::getEffects(Effects &effects) { addWrite(effects, getCacheAttr()); }
@@ -107,7 +134,9 @@ LogicalResult AttendOp::verifySymbolUses(SymbolTableCollection &symbols) {
                          << ", expected a multiple";
   if (failed(verifyColumns(*this, getQuery().getType(), getHeads() * cache->getDim(), "queries")))
     return failure();
-  return verifyScoreWeights(*this, symbols, getHeads()); // attend_c3
+  if (failed(verifyScoreWeights(*this, symbols, getHeads()))) // attend_c3
+    return failure();
+  return verifySlot(*this, *cache); // attend_c4
 }
 
 void AttendOp::getEffects(Effects &effects) { addRead(effects, getCacheAttr()); }

@@ -48,6 +48,20 @@ bool lariat::propagates(KVPolicyAttrInterface policy) {
   return propagatesFor(false) || propagatesFor(true);
 }
 
+int64_t lariat::getSlot(SlotRule rule, int64_t depth) {
+  switch (rule.kind) {
+  case SlotRule::Own:
+    return depth;
+  case SlotRule::First:
+    return 0;
+  case SlotRule::Shared:
+    return std::min(depth, rule.slots - 1);
+  case SlotRule::Ring:
+    return depth % rule.slots;
+  }
+  llvm_unreachable("enumeration covered");
+}
+
 Value lariat::buildSlot(OpBuilder &builder, Location loc, SlotRule rule, Value depth) {
   auto constant = [&](int64_t value) { return arith::ConstantIndexOp::create(builder, loc, value).getResult(); };
   switch (rule.kind) {

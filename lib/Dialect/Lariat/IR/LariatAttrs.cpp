@@ -191,6 +191,10 @@ LogicalResult LoopsAttr::verify(function_ref<InFlightDiagnostic()> emitError, in
 
 LogicalResult ExitAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringAttr, FloatAttr never, FloatAttr low,
                                FloatAttr high, FloatAttr declared) {
+  if (!never && !low && !high && !declared)
+    return success();
+  if (!never || !low || !high)
+    return emitError() << "exit rule has some of never, low and high, expected all or none";
   double from = low.getValueAsDouble(), to = high.getValueAsDouble();
   auto inRange = [&](FloatAttr value) { return value.getValueAsDouble() >= from && value.getValueAsDouble() <= to; };
   if (!(from <= to))

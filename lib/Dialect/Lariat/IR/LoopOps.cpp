@@ -6,6 +6,8 @@
 
 #include "mlir/Analysis/SliceAnalysis.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/Matchers.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 
 using namespace mlir;
@@ -132,6 +134,40 @@ Value RecurOp::getFillRows() { return hasFill() ? Value(getFill().front().getArg
 NextOp RecurOp::getNext() { return cast<NextOp>(getBody().front().getTerminator()); }
 
 SmallVector<Region *> RecurOp::getLoopRegions() { return {&getBody()}; }
+
+static std::optional<int64_t> getConstantMax(RecurOp loop) {
+  APInt constant;
+  if (matchPattern(loop.getMax(), m_ConstantInt(&constant)))
+    return std::max<int64_t>(constant.getSExtValue(), 0);
+  return std::nullopt;
+}
+
+/// The function whose input "loops" is the max of a loop, as it is or taken at some rows; null if none is.
+static FunctionOpInterface findLoopsInput(RecurOp loop) {
+  Value max = loop.getMax();
+  while (auto take = max.getDefiningOp<TakeOp>())
+    max = take.getValue();
+  auto argument = dyn_cast<BlockArgument>(max);
+  auto function = argument ? dyn_cast<FunctionOpInterface>(argument.getOwner()->getParentOp()) : FunctionOpInterface();
+  if (!function || !argument.getOwner()->isEntryBlock())
+    return {};
+  auto name = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), kInputAttr);
+  return name && name == "loops" ? function : FunctionOpInterface();
+}
+
+bool lariat::isBoundedByRequest(RecurOp loop) {
+  std::optional<int64_t> constant = getConstantMax(loop);
+  return constant ? *constant <= kMostDepth : static_cast<bool>(findLoopsInput(loop));
+}
+
+std::optional<int64_t> lariat::getStepBound(RecurOp loop) {
+  if (std::optional<int64_t> constant = getConstantMax(loop))
+    return constant;
+  FunctionOpInterface function = findLoopsInput(loop);
+  auto module = function ? function->getParentOfType<ModuleOp>() : ModuleOp();
+  auto loops = module ? module->getAttrOfType<LoopsAttr>(kLoopsAttr) : LoopsAttr();
+  return loops && loops.getMaxSteps() != 0 ? std::optional(loops.getMaxSteps()) : std::nullopt;
+}
 
 //===----------------------------------------------------------------------===//
 // recur: verification

@@ -4,6 +4,7 @@
 
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
 
+#include "mlir/IR/Matchers.h"
 #include "mlir/IR/PatternMatch.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -23,6 +24,45 @@ static LogicalResult verifyNewLabel(Operation *op, Type from, Type result) {
 LogicalResult SelectOp::verify() { return verifyNewLabel(*this, getFrom().getType(), getResult().getType()); }
 
 LogicalResult LastOp::verify() { return verifyNewLabel(*this, getFrom().getType(), getResult().getType()); }
+
+//===----------------------------------------------------------------------===//
+// advance
+//===----------------------------------------------------------------------===//
+
+LogicalResult AdvanceOp::verify() {
+  APInt depth;
+  if (!getTo() || !matchPattern(getTo(), m_ConstantInt(&depth)))
+    return success();
+  int64_t to = depth.getSExtValue();
+  if (to >= 0 && to <= kMostDepth) // advance_c1
+    return success();
+  return emitOpError() << "advances rows to depth " << to << ", expected 0 to " << kMostDepth;
+}
+
+std::optional<int64_t> lariat::getConstantDepth(Value rows) {
+  // Dominance is verified later, so a chain may still run in a circle.
+  SmallPtrSet<Operation *, 8> seen;
+  int64_t steps = 0;
+  for (Operation *op = rows.getDefiningOp(); op && seen.insert(op).second; op = rows.getDefiningOp()) {
+    if (auto advance = dyn_cast<AdvanceOp>(op)) {
+      APInt depth;
+      if (advance.getTo())
+        return matchPattern(advance.getTo(), m_ConstantInt(&depth)) ? std::optional(depth.getSExtValue() + steps)
+                                                                    : std::nullopt;
+      ++steps;
+      rows = advance.getFrom();
+    } else if (auto select = dyn_cast<SelectOp>(op)) {
+      rows = select.getFrom();
+    } else if (auto last = dyn_cast<LastOp>(op)) {
+      rows = last.getFrom();
+    } else if (auto topK = dyn_cast<TopKOp>(op)) {
+      rows = topK.getFrom();
+    } else {
+      break;
+    }
+  }
+  return std::nullopt;
+}
 
 //===----------------------------------------------------------------------===//
 // top_k

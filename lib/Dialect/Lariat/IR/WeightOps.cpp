@@ -56,6 +56,23 @@ static LogicalResult verifyByRows(Operation *op, Value by, Value input) {
                            << getRowsType(input.getType());
 }
 
+/// Rows whose depth is known find it in the weights that they choose from.
+static LogicalResult verifyConstantDepth(Operation *op, SymbolTableCollection &symbols, Value by,
+                                         ArrayRef<FlatSymbolRefAttr> names) {
+  std::optional<int64_t> depth = by ? getConstantDepth(by) : std::nullopt;
+  for (FlatSymbolRefAttr name : names) {
+    auto weight = depth && name ? symbols.lookupNearestSymbolFrom<WeightOp>(op, name) : WeightOp();
+    if (!weight || !weight.getDepths() || weight.getBeyond() == Beyond::Clamp ||
+        *depth < static_cast<int64_t>(*weight.getDepths()))
+      continue;
+    return (op->emitOpError() << "uses " << name << " at depth " << *depth << ", but it has " << *weight.getDepths()
+                              << " depths")
+               .attachNote(weight.getLoc())
+           << "the weight is declared here";
+  }
+  return success();
+}
+
 /// The result is a row tensor of the operand's set with the given columns.
 static LogicalResult verifyResult(Operation *op, Value input, Value result, ArrayRef<int64_t> columns) {
   auto type = cast<RankedTensorType>(result.getType());
@@ -97,13 +114,21 @@ LogicalResult WeightOp::verify() {
 
 LogicalResult ValueOfOp::verifySymbolUses(SymbolTableCollection &symbols) {
   FailureOr<WeightOp> weight = lookupWeight(*this, symbols, getWeightAttr());
-  if (failed(weight))
+  if (failed(weight) || failed(verifyBy(*this, getBy(), weight->getDepths().has_value()))) // value_of_c2
     return failure();
-  if (weight->getDepths()) // value_of_c1
-    return emitOpError() << "uses the depth-indexed weight " << getWeightAttr() << ", expected one without depths";
-  if (weight->getType() == getType())
-    return success();
-  return emitOpError() << "gives " << getType() << ", but " << getWeightAttr() << " is " << weight->getType();
+  if (!getBy()) {
+    if (weight->getType() == getType()) // value_of_c1
+      return success();
+    return emitOpError() << "gives " << getType() << ", but " << getWeightAttr() << " is " << weight->getType();
+  }
+  RankedTensorType type = weight->getTensorType();
+  if (type.getRank() != 1) // value_of_c2
+    return emitOpError() << "chooses by depth from " << getWeightAttr() << " of shape " << shapeText(type.getShape())
+                         << ", expected rank 1";
+  Type expected = getRowTensorType(getBy().getType(), type.getElementType(), type.getShape());
+  if (getType() != expected) // value_of_c2
+    return emitOpError() << "gives " << getType() << ", expected " << expected;
+  return verifyConstantDepth(*this, symbols, getBy(), {getWeightAttr()}); // value_of_c3
 }
 
 //===----------------------------------------------------------------------===//
@@ -147,7 +172,10 @@ LogicalResult LinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
         failed(verifyWeightShape(*this, symbols, getLowRankBAttr(), {numOutputs, rank}, indexed)))
       return failure();
   }
-  return verifyBy(*this, getBy(), indexed); // linear_c4
+  if (failed(verifyBy(*this, getBy(), indexed))) // linear_c4
+    return failure();
+  return verifyConstantDepth(*this, symbols, getBy(),
+                             {getWeightAttr(), getBiasAttr(), getLowRankAAttr(), getLowRankBAttr()}); // linear_c5
 }
 
 //===----------------------------------------------------------------------===//
@@ -183,7 +211,9 @@ LogicalResult NormOp::verifySymbolUses(SymbolTableCollection &symbols) {
   for (FlatSymbolRefAttr name : {getWeightAttr(), getBiasAttr()})
     if (name && failed(verifyWeightShape(*this, symbols, name, {width}, indexed))) // norm_c2
       return failure();
-  return verifyBy(*this, getBy(), indexed); // norm_c3
+  if (failed(verifyBy(*this, getBy(), indexed))) // norm_c3
+    return failure();
+  return verifyConstantDepth(*this, symbols, getBy(), {getWeightAttr(), getBiasAttr()}); // norm_c4
 }
 
 LogicalResult RopeOp::verify() {

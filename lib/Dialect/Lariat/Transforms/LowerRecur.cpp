@@ -8,6 +8,9 @@
 //              a = cur at depth d; body(a, take X at a)
 //              X = put y of k; STEPS = put d + 1 of k; cur = rows of k with not s and d + 1 < max; d = d + 1
 // Equal because a row outside k keeps its line of X and STEPS, which is what recur says it stops with.
+// A loop inside of another one, in step D of that:
+//   shift s at r  becomes  shift s at (advance r to D * m + depth of r), and so do scan, append and attend without slot
+// where m bounds the depths of the loop. So each step of both has places of its own. Outer loops go first.
 // Row sets have no labels any more: cur changes from step to step but keeps its type.
 
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
@@ -32,11 +35,12 @@ namespace {
 /// Lowers one recur.
 class RecurLowering {
 public:
-  RecurLowering(RecurOp op, IRRewriter &rewriter)
-      : op(op), rewriter(rewriter), loc(op.getLoc()), all(op.getOver()),
-        rowsType(cast<RowsType>(op.getOver().getType())) {}
+  /// `outerKeys`: of loops inside of others, the key of the step around; gets those of the loops inside of this one.
+  RecurLowering(RecurOp op, IRRewriter &rewriter, llvm::DenseMap<Operation *, Value> &outerKeys)
+      : op(op), rewriter(rewriter), loc(op.getLoc()), all(op.getOver()), max(op.getMax()),
+        rowsType(cast<RowsType>(op.getOver().getType())), outerKeys(outerKeys), outerKey(outerKeys.lookup(op)) {}
 
-  void run();
+  LogicalResult run();
 
 private:
   Value constant(int64_t value) { return arith::ConstantIndexOp::create(rewriter, loc, value); }
@@ -54,7 +58,15 @@ private:
   /// The largest max of the entering rows.
   Value buildBound();
   Value buildCondition(Value cur, Value depth);
-  void buildStep(ValueRange args);
+  /// Sees to it that a loop of any max comes to an end behind the deepest depth, where it is a fault.
+  void limitMax();
+  LogicalResult buildStep(ValueRange args);
+  /// Notes the memory and the loops of the step before its regions are moved.
+  void collectKeyed();
+  /// Gives memory of a step its places, from the step's depth.
+  LogicalResult keyMemory(Value depth);
+  LogicalResult keyUse(OpOperand &rows, Value firstKey);
+  LogicalResult checkNoMemory();
   void buildFill(Value cur, Value depth, ValueRange carried);
   /// Moves a region's block to the insertion point and returns its terminator.
   Operation *inlineBlock(Region &region, Value rows, ValueRange carried);
@@ -62,9 +74,14 @@ private:
   RecurOp op;
   IRRewriter &rewriter;
   Location loc;
-  Value all;
+  Value all, max;
   RowsType rowsType;
   Value bound; ///< the largest max, only where a fill needs it
+  llvm::DenseMap<Operation *, Value> &outerKeys;
+  Value outerKey;
+  SmallVector<OpOperand *> keyed; ///< row sets by whose depth memory of the step is used
+  SmallVector<Operation *> innerLoops;
+  llvm::DenseMap<Value, Value> keyedRows;
 };
 
 struct LowerRecurPass : lariat::impl::LowerRecurPassBase<LowerRecurPass> {
@@ -74,16 +91,14 @@ struct LowerRecurPass : lariat::impl::LowerRecurPassBase<LowerRecurPass> {
 } // namespace
 
 Value RecurLowering::isBelowMax(Value depth, Value rows) {
-  Value max = op.getMax();
   if (!isa<RankedTensorType>(max.getType())) {
-    Value below = arith::CmpIOp::create(rewriter, loc, arith::CmpIPredicate::ult, depth, max);
+    Value below = arith::CmpIOp::create(rewriter, loc, arith::CmpIPredicate::slt, depth, max);
     return spread(below, rows);
   }
-  return arith::CmpIOp::create(rewriter, loc, arith::CmpIPredicate::ult, spread(depth, rows), take(max, rows));
+  return arith::CmpIOp::create(rewriter, loc, arith::CmpIPredicate::slt, spread(depth, rows), take(max, rows));
 }
 
 Value RecurLowering::buildBound() {
-  Value max = op.getMax();
   if (!isa<RankedTensorType>(max.getType()))
     return max;
   Value zero = constant(0);
@@ -91,7 +106,7 @@ Value RecurLowering::buildBound() {
       rewriter, loc, zero, CountOp::create(rewriter, loc, all), constant(1), ValueRange{zero},
       [&](OpBuilder &builder, Location loc, Value row, ValueRange largest) {
         Value value = tensor::ExtractOp::create(builder, loc, max, row);
-        scf::YieldOp::create(builder, loc, {arith::MaxUIOp::create(builder, loc, largest.front(), value)});
+        scf::YieldOp::create(builder, loc, {arith::MaxSIOp::create(builder, loc, largest.front(), value)});
       });
   return loop.getResult(0);
 }
@@ -101,7 +116,7 @@ Value RecurLowering::buildCondition(Value cur, Value depth) {
   Value active = arith::CmpIOp::create(rewriter, loc, arith::CmpIPredicate::ne, count, constant(0));
   if (!bound)
     return active;
-  Value owed = arith::CmpIOp::create(rewriter, loc, arith::CmpIPredicate::ult, depth, bound);
+  Value owed = arith::CmpIOp::create(rewriter, loc, arith::CmpIPredicate::slt, depth, bound);
   return arith::OrIOp::create(rewriter, loc, active, owed);
 }
 
@@ -128,12 +143,115 @@ void RecurLowering::buildFill(Value cur, Value depth, ValueRange carried) {
   rewriter.eraseOp(inlineBlock(op.getFill(), rows, values));
 }
 
-void RecurLowering::buildStep(ValueRange args) {
+void RecurLowering::limitMax() {
+  if (isBoundedByRequest(op))
+    return;
+  Value limit = constant(kMostDepth + 2);
+  if (isa<RankedTensorType>(max.getType()))
+    limit = spread(limit, all);
+  max = arith::MinSIOp::create(rewriter, loc, max, limit);
+}
+
+/// The row set by whose depth an op uses memory; null for any other.
+static OpOperand *getKeyingRows(Operation *op) {
+  if (auto append = dyn_cast<AppendOp>(op))
+    return append.getSlot() ? nullptr : &append.getAtMutable();
+  if (auto attend = dyn_cast<AttendOp>(op))
+    return attend.getSlot() ? nullptr : &attend.getAtMutable();
+  if (auto shift = dyn_cast<ShiftOp>(op))
+    return &shift.getAtMutable();
+  auto scan = dyn_cast<ScanOp>(op);
+  return scan ? &scan.getAtMutable() : nullptr;
+}
+
+void RecurLowering::collectKeyed() {
+  op->walk([&](Operation *inner) {
+    if (inner == op || inner->getParentOfType<RecurOp>() != op)
+      return;
+    if (isa<RecurOp>(inner))
+      innerLoops.push_back(inner);
+    else if (OpOperand *rows = outerKey ? getKeyingRows(inner) : nullptr)
+      keyed.push_back(rows);
+  });
+}
+
+/// The depth of rows of a step, from selections and advances to some depth; null if it is unknown.
+static Value buildDepth(OpBuilder &builder, Value rows) {
+  Operation *op = rows.getDefiningOp();
+  if (auto advance = dyn_cast_or_null<AdvanceOp>(op)) {
+    if (advance.getTo())
+      return advance.getTo();
+    Value before = buildDepth(builder, advance.getFrom());
+    Value one = before ? arith::ConstantIndexOp::create(builder, advance.getLoc(), 1).getResult() : Value();
+    return before ? arith::AddIOp::create(builder, advance.getLoc(), before, one).getResult() : Value();
+  }
+  if (isa_and_nonnull<SelectOp, LastOp>(op))
+    return buildDepth(builder, op->getOperand(0));
+  auto topK = dyn_cast_or_null<TopKOp>(op);
+  return topK ? buildDepth(builder, topK.getFrom()) : Value();
+}
+
+LogicalResult RecurLowering::keyUse(OpOperand &use, Value firstKey) {
+  Value rows = use.get();
+  Value &known = keyedRows[rows];
+  if (!known) {
+    OpBuilder::InsertionGuard guard(rewriter);
+    rewriter.setInsertionPointAfterValue(rows);
+    Value depth = buildDepth(rewriter, rows);
+    if (!depth)
+      return use.getOwner()->emitError()
+             << "uses memory by the depth of rows that are not selected from a loop step, in a "
+                "loop inside of another one";
+    Value key = arith::AddIOp::create(rewriter, loc, firstKey, depth);
+    known = AdvanceOp::create(rewriter, loc, rowsType, rows, key);
+  }
+  use.set(known);
+  return success();
+}
+
+/// Of a loop whose steps cannot be told apart from those of the loop around.
+LogicalResult RecurLowering::checkNoMemory() {
+  Operation *user = keyed.empty() ? nullptr : keyed.front()->getOwner();
+  for (Operation *loop : innerLoops)
+    loop->walk([&](Operation *inner) {
+      if (!user && getKeyingRows(inner))
+        user = inner;
+    });
+  if (!user)
+    return success();
+  return user->emitError()
+         << "uses memory by depth in a loop inside of another one, whose max is neither constant nor the "
+            "input 'loops' with a limit";
+}
+
+LogicalResult RecurLowering::keyMemory(Value depth) {
+  if (!outerKey) {
+    for (Operation *inner : innerLoops)
+      outerKeys[inner] = depth;
+    return success();
+  }
+  if (keyed.empty() && innerLoops.empty())
+    return success();
+  std::optional<int64_t> steps = getStepBound(op);
+  if (!steps)
+    return checkNoMemory();
+  Value firstKey = arith::MulIOp::create(rewriter, loc, outerKey, constant(*steps));
+  if (!innerLoops.empty()) {
+    Value key = arith::AddIOp::create(rewriter, loc, firstKey, depth);
+    for (Operation *inner : innerLoops)
+      outerKeys[inner] = key;
+  }
+  return failure(llvm::any_of(keyed, [&](OpOperand *use) { return failed(keyUse(*use, firstKey)); }));
+}
+
+LogicalResult RecurLowering::buildStep(ValueRange args) {
   Value depth = args[1], steps = args.back();
   ValueRange carried = args.slice(2, op.getInitial().size());
   // The yield comes first, so that everything else has a place to go before it.
   auto yield = scf::YieldOp::create(rewriter, loc, args);
   rewriter.setInsertionPoint(yield);
+  collectKeyed();
+  Operation *start = constant(0).getDefiningOp(); // keys stand behind it, before what they are for
   if (op.hasFill()) {
     buildFill(args[0], depth, carried);
     rewriter.setInsertionPoint(yield);
@@ -157,10 +275,15 @@ void RecurLowering::buildStep(ValueRange args) {
   results.push_back(put(spread(count, kept), kept, steps));
   rewriter.eraseOp(next);
   yield->setOperands(results);
+  rewriter.setInsertionPoint(start);
+  LogicalResult result = keyMemory(depth);
+  rewriter.eraseOp(start);
+  return result;
 }
 
-void RecurLowering::run() {
+LogicalResult RecurLowering::run() {
   rewriter.setInsertionPoint(op);
+  limitMax();
   Value from = op.getFrom() ? op.getFrom() : constant(0);
   Value entering = select(all, isBelowMax(from, all));
   if (op.hasFill())
@@ -176,20 +299,24 @@ void RecurLowering::run() {
   scf::ConditionOp::create(rewriter, loc, buildCondition(before->getArgument(0), before->getArgument(1)),
                            before->getArguments());
   Block *after = rewriter.createBlock(&loop.getAfter(), {}, types, locs);
-  buildStep(after->getArguments());
+  if (failed(buildStep(after->getArguments())))
+    return failure();
   rewriter.replaceOp(op, loop.getResults().drop_front(2));
+  return success();
 }
 
 void LowerRecurPass::runOnOperation() {
   SmallVector<RecurOp> loops;
-  getOperation().walk([&](RecurOp op) { loops.push_back(op); });
+  getOperation().walk<WalkOrder::PreOrder>([&](RecurOp op) { loops.push_back(op); });
   IRRewriter rewriter(&getContext());
+  llvm::DenseMap<Operation *, Value> outerKeys;
   for (RecurOp op : loops) {
     if (getRowLabel(op.getOver().getType())) {
       op.emitError() << "cannot lower 'lariat.recur' over " << op.getOver().getType()
                      << ": row sets still have labels, run lariat-erase-row-sets first";
       return signalPassFailure();
     }
-    RecurLowering(op, rewriter).run();
+    if (failed(RecurLowering(op, rewriter, outerKeys).run()))
+      return signalPassFailure();
   }
 }

@@ -94,6 +94,10 @@ func.func @services(%n: index, %table: memref<?x6xindex>, %out: memref<?x6xindex
   %l = kernel.last rows(%n) %table to %out : memref<?x6xindex>, memref<?x6xindex>
   // CHECK: kernel.advance rows(%{{.*}}) %{{.*}} depth(%{{.*}}) to %{{.*}}
   kernel.advance rows(%n) %table depth(%l) to %out : memref<?x6xindex>, memref<?x6xindex>
+  // CHECK: kernel.advance rows(%{{.*}}) %{{.*}} to %{{.*}}
+  kernel.advance rows(%n) %table to %out : memref<?x6xindex>, memref<?x6xindex>
+  // CHECK: kernel.check_depths rows(%{{.*}}) at %{{.*}} weight(1) end(4)
+  kernel.check_depths rows(%n) at %table weight(1) end(4) : memref<?x6xindex>
   // CHECK: kernel.lines rows(%{{.*}}) %{{.*}} in %{{.*}} rows(%{{.*}}) to %{{.*}}
   kernel.lines rows(%m) %out in %table rows(%n) to %slots : memref<?x6xindex>, memref<?x6xindex>, memref<?xindex>
   // CHECK: kernel.reserve rows(%{{.*}}) at %{{.*}} slots %{{.*}} of @kv filled true to %{{.*}}

@@ -28,6 +28,10 @@ module attributes {
   lariat.exit = #lariat.exit<"kl", never = 0.0, low = 0.0, high = 0x7FF0000000000000 : f64>} {
 }
 
+// A rule that takes no threshold.
+// CHECK:      lariat.exit = #lariat.exit<"halting-bit">
+module attributes {lariat.exit = #lariat.exit<"halting-bit">} {}
+
 // Roles of inputs and results.
 // CHECK-LABEL: @forward
 // CHECK-SAME:    {lariat.input = "rows"}

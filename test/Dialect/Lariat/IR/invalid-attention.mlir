@@ -271,3 +271,37 @@ func.func @scan_c1_columns(%x: tensor<?x8xf32, #lariat.of<"a">>, %a: !lariat.row
   %y = lariat.scan @s[0] %x, %x at %a : tensor<?x8xf32, #lariat.of<"a">>
   return
 }
+
+// -----
+
+// expected-note@below {{it is declared here}}
+lariat.cache @kv layers(1) heads(1) dim(8) depths(1) : f32 policy(#lariat.own<missing = skip>)
+func.func @append_c3_depth(%x: tensor<?x8xf32, #lariat.of<"a">>, %a: !lariat.rows<"a">) {
+  %one = arith.constant 1 : index
+  %d = lariat.advance %a to %one : !lariat.rows<"a">
+  // expected-error@below {{'lariat.append' op uses slot 1 of @kv, which has 1}}
+  lariat.append @kv[0] %x, %x at %d : tensor<?x8xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+// expected-note@below {{it is declared here}}
+lariat.cache @kv layers(1) heads(1) dim(8) : f32 policy(#lariat.own<missing = skip>)
+func.func @append_c3_negative(%x: tensor<?x8xf32, #lariat.of<"a">>, %a: !lariat.rows<"a">) {
+  %slot = arith.constant -1 : index
+  // expected-error@below {{'lariat.append' op uses slot -1 of @kv, which has 1048577}}
+  lariat.append @kv[0] %x, %x at %a slot(%slot) : tensor<?x8xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+// expected-note@below {{it is declared here}}
+lariat.cache @kv layers(1) heads(1) dim(8) depths(4) : f32 policy(#lariat.ring<2, order = atomic>)
+func.func @attend_c4_slot(%x: tensor<?x8xf32, #lariat.of<"a">>, %a: !lariat.rows<"a">) {
+  %slot = arith.constant 2 : index
+  // expected-error@below {{'lariat.attend' op uses slot 2 of @kv, which has 2}}
+  %o = lariat.attend @kv[0] %x at %a heads(1) mask(<causal>) slot(%slot) : tensor<?x8xf32, #lariat.of<"a">>
+  return
+}

@@ -404,3 +404,21 @@ func.func @sets_do_not_mix(%x: tensor<?xf32, #lariat.of<"a">>,
   %z = arith.addf %x, %y : tensor<?xf32, #lariat.of<"a">>
   return
 }
+
+// -----
+
+func.func @advance_c1_negative(%a: !lariat.rows<"a">) {
+  %to = arith.constant -1 : index
+  // expected-error@below {{'lariat.advance' op advances rows to depth -1, expected 0 to 1048576}}
+  %b = lariat.advance %a to %to : !lariat.rows<"a">
+  return
+}
+
+// -----
+
+func.func @advance_c1_deep(%a: !lariat.rows<"a">) {
+  %to = arith.constant 1048577 : index
+  // expected-error@below {{'lariat.advance' op advances rows to depth 1048577, expected 0 to 1048576}}
+  %b = lariat.advance %a to %to : !lariat.rows<"a">
+  return
+}

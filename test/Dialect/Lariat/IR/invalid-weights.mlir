@@ -66,8 +66,8 @@ func.func @value_of_c1_no_weight() {
 // -----
 
 lariat.weight @z : tensor<2xf32> depths(1) from <"z">
-func.func @value_of_c1_depths() {
-  // expected-error@below {{'lariat.value_of' op uses the depth-indexed weight @z, expected one without depths}}
+func.func @value_of_c2_depths() {
+  // expected-error@below {{'lariat.value_of' op uses a depth-indexed weight without rows, expected 'by' and its rows}}
   %z = lariat.value_of @z : tensor<2xf32>
   return
 }
@@ -403,5 +403,72 @@ func.func @rope_c2(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">)
 func.func @rope_heads(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
   // expected-error@below {{'lariat.rope' op attribute 'heads' failed to satisfy constraint: 64-bit signless integer attribute whose value is positive}}
   %y = lariat.rope %q at %r heads(0) theta(1.0) : tensor<?x64xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+lariat.weight @g : tensor<8xf32> from <"g">
+func.func @value_of_c2_by(%r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.value_of' op names rows with 'by', but none of its weights is depth-indexed}}
+  %y = lariat.value_of @g : tensor<?x8xf32, #lariat.of<"a">> by %r : !lariat.rows<"a">
+  return
+}
+
+// -----
+
+lariat.weight @g : tensor<4x8xf32> depths(2) from <stack = ["g0", "g1"]>
+func.func @value_of_c2_rank(%r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.value_of' op chooses by depth from @g of shape (4, 8), expected rank 1}}
+  %y = lariat.value_of @g : tensor<?x8xf32, #lariat.of<"a">> by %r : !lariat.rows<"a">
+  return
+}
+
+// -----
+
+lariat.weight @g : tensor<8xf32> depths(2) from <stack = ["g0", "g1"]>
+func.func @value_of_c2_type(%r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.value_of' op gives 'tensor<?x8xf32, #lariat.of<"b">>', expected 'tensor<?x8xf32, #lariat.of<"a">>'}}
+  %y = lariat.value_of @g : tensor<?x8xf32, #lariat.of<"b">> by %r : !lariat.rows<"a">
+  return
+}
+
+// -----
+
+// expected-note@below {{the weight is declared here}}
+lariat.weight @g : tensor<8xf32> depths(2) from <stack = ["g0", "g1"]>
+func.func @value_of_c3(%r: !lariat.rows<"a">) {
+  %two = arith.constant 2 : index
+  %d = lariat.advance %r to %two : !lariat.rows<"a">
+  // expected-error@below {{'lariat.value_of' op uses @g at depth 2, but it has 2 depths}}
+  %y = lariat.value_of @g : tensor<?x8xf32, #lariat.of<"a">> by %d : !lariat.rows<"a">
+  return
+}
+
+// -----
+
+lariat.weight @w : tensor<8x8xf32> from <"w">
+// expected-note@below {{the weight is declared here}}
+lariat.weight @b : tensor<8xf32> depths(2) from <stack = ["b0", "b1"]>
+func.func @linear_c5(%x: tensor<?x8xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  %one = arith.constant 1 : index
+  %d = lariat.advance %r to %one : !lariat.rows<"a">
+  %e = lariat.advance %d : !lariat.rows<"a">
+  // expected-error@below {{'lariat.linear' op uses @b at depth 2, but it has 2 depths}}
+  %y = lariat.linear %x, @w bias(@b) : tensor<?x8xf32, #lariat.of<"a">> to tensor<?x8xf32, #lariat.of<"a">> by %e : !lariat.rows<"a">
+  return
+}
+
+// -----
+
+// expected-note@below {{the weight is declared here}}
+lariat.weight @n : tensor<8xf32> depths(2) from <stack = ["n0", "n1"]>
+lariat.weight @last : tensor<8xf32> depths(2, beyond = clamp) from <stack = ["n0", "n1"]>
+func.func @norm_c4(%x: tensor<?x8xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  %nine = arith.constant 9 : index
+  %d = lariat.advance %r to %nine : !lariat.rows<"a">
+  %z = lariat.norm rms %x weight(@last) eps(1.0e-05) : tensor<?x8xf32, #lariat.of<"a">> by %d : !lariat.rows<"a">
+  // expected-error@below {{'lariat.norm' op uses @n at depth 9, but it has 2 depths}}
+  %y = lariat.norm rms %x weight(@n) eps(1.0e-05) : tensor<?x8xf32, #lariat.of<"a">> by %d : !lariat.rows<"a">
   return
 }

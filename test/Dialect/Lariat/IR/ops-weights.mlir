@@ -36,6 +36,13 @@ func.func @value_of() -> tensor<f32> {
   return %s : tensor<f32>
 }
 
+// CHECK-LABEL: @value_of_by
+func.func @value_of_by(%r: !lariat.rows<"a">) -> tensor<?x8xf32, #lariat.of<"a">> {
+  // CHECK: lariat.value_of @router : tensor<?x8xf32, #of_a> by %{{.+}} : !lariat.rows<"a">
+  %s = lariat.value_of @router : tensor<?x8xf32, #lariat.of<"a">> by %r : !lariat.rows<"a">
+  return %s : tensor<?x8xf32, #lariat.of<"a">>
+}
+
 // CHECK-LABEL: @linear
 func.func @linear(%x: tensor<?x8xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
   // CHECK: lariat.linear %{{.+}}, @w : tensor<?x8xf32, #of_a> to tensor<?x16xf32, #of_a>

@@ -1,9 +1,9 @@
-// RUN: lariat-opt %s --lariat-lower-recur --split-input-file | FileCheck %s
+// RUN: lariat-opt %s --lariat-lower-recur --split-input-file --allow-unregistered-dialect | FileCheck %s
 
 // Rows below their own max enter; values and steps are kept for all rows, the active ones shrink.
 // CHECK-LABEL: @per_row_max
 // CHECK-SAME:    %[[all:.+]]: !lariat.rows, %[[x0:.+]]: tensor<?x4xf32>, %[[max:.+]]: tensor<?xindex>
-// CHECK:         %[[below:.+]] = arith.cmpi ult
+// CHECK:         %[[below:.+]] = arith.cmpi slt
 // CHECK:         %[[entering:.+]] = lariat.select %[[all]] where %[[below]]
 // CHECK:         %[[loop:.+]]:4 = scf.while (%[[cur:.+]] = %[[entering]], %[[d:.+]] = %{{.+}}, %[[x:.+]] = %[[x0]], %[[steps:.+]] = %{{.+}})
 // CHECK:           %[[count:.+]] = lariat.count %[[cur]]
@@ -14,7 +14,7 @@
 // CHECK:           %[[rows:.+]] = lariat.advance %[[cur]] to %[[d]]
 // CHECK:           %[[h:.+]] = lariat.take %[[x]] of %[[all]] at %[[rows]]
 // CHECK:           %[[y:.+]] = arith.addf %[[h]], %[[h]]
-// CHECK:           %[[goes:.+]] = arith.cmpi ult
+// CHECK:           %[[goes:.+]] = arith.cmpi slt
 // CHECK:           %[[next:.+]] = lariat.select %[[rows]] where %[[goes]]
 // CHECK:           %[[x1:.+]] = lariat.put %[[y]] of %[[rows]] into %[[x]] of %[[all]]
 // CHECK:           %[[steps1:.+]] = lariat.put %{{.+}} of %[[rows]] into %[[steps]] of %[[all]]
@@ -63,7 +63,7 @@ func.func @stop(%all: !lariat.rows, %x0: tensor<?xf32>, %max: index, %limit: f32
 // CHECK-LABEL: @fill
 // CHECK:         scf.while
 // CHECK:           %[[active:.+]] = arith.cmpi ne
-// CHECK:           %[[owed:.+]] = arith.cmpi ult
+// CHECK:           %[[owed:.+]] = arith.cmpi slt
 // CHECK:           arith.ori %[[active]], %[[owed]]
 // CHECK:         } do {
 // CHECK:           %[[stopped:.+]] = lariat.advance %{{.+}} to
@@ -81,6 +81,38 @@ func.func @fill(%all: !lariat.rows, %x0: tensor<?x4xf32>, %max: index, %done: te
   } fill(%s : !lariat.rows, %f) {
     lariat.append @kv[0] %f, %f at %s : tensor<?x4xf32>
     lariat.end
+  }
+  return %x : tensor<?x4xf32>
+}
+
+// -----
+
+// A loop in a loop: memory goes by the steps of both, arithmetic by those of the inner one.
+// CHECK-LABEL: @nested
+// CHECK:         ^bb0(%{{.+}}: !lariat.rows, %[[outer:[^:]+]]: index, %{{.+}}: tensor<?x4xf32>, %{{.+}}: tensor<?xi32>):
+// CHECK:         ^bb0(%{{.+}}: !lariat.rows, %[[inner:[^:]+]]: index, %{{.+}}: tensor<?x4xf32>, %{{.+}}: tensor<?xi32>):
+// CHECK:           %[[first:.+]] = arith.muli %[[outer]], %c3
+// CHECK:           %[[rows:.+]] = lariat.advance %{{.+}} to %[[inner]]
+// CHECK-NEXT:      %[[key:.+]] = arith.addi %[[first]], %[[inner]]
+// CHECK-NEXT:      %[[keyed:.+]] = lariat.advance %[[rows]] to %[[key]]
+// CHECK:           lariat.shift @s[0] %{{.+}} at %[[keyed]]
+// CHECK:           lariat.depth_of %[[rows]]
+// CHECK:           lariat.append @kv[0] %{{.+}}, %{{.+}} at %[[keyed]]
+lariat.state @s layers(1) width(4) : f32
+lariat.cache @kv layers(1) heads(1) dim(4) : f32 policy(#lariat.own<missing = skip>)
+func.func @nested(%all: !lariat.rows, %x0: tensor<?x4xf32>, %max: index) -> tensor<?x4xf32> {
+  %three = arith.constant 3 : index
+  %x, %steps = lariat.recur max(%max : index) over %all : !lariat.rows as %a : !lariat.rows
+      carry(%h = %x0 : tensor<?x4xf32>) {
+    %y, %inner = lariat.recur max(%three : index) over %a : !lariat.rows as %b : !lariat.rows
+        carry(%g = %h : tensor<?x4xf32>) {
+      %before = lariat.shift @s[0] %g at %b : tensor<?x4xf32>
+      %d = lariat.depth_of %b : !lariat.rows
+      "test.use"(%d) : (tensor<?xindex>) -> ()
+      lariat.append @kv[0] %before, %before at %b : tensor<?x4xf32>
+      lariat.next keep %b : !lariat.rows carry(%before : tensor<?x4xf32>)
+    }
+    lariat.next keep %a : !lariat.rows carry(%y : tensor<?x4xf32>)
   }
   return %x : tensor<?x4xf32>
 }

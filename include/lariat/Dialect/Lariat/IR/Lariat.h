@@ -46,6 +46,7 @@ struct SlotRule {
 };
 
 class NextOp;
+class RecurOp;
 class RowsType;
 
 /// The row set a row tensor belongs to, from its encoding; null for a plain tensor, which belongs to a set without
@@ -64,8 +65,21 @@ mlir::RankedTensorType withRows(mlir::RankedTensorType type, RowsType rows);
 /// One `element` (that of `type` if null) per row of the row tensor type `type`; null if it is none.
 mlir::RankedTensorType getOnePerRowType(mlir::Type type, mlir::Type element);
 
+/// The deepest depth of a row.
+inline constexpr int64_t kMostDepth = int64_t(1) << 20;
+
+/// The depth of a row set that was advanced to a constant one, or selected from such rows; nothing for any other.
+std::optional<int64_t> getConstantDepth(mlir::Value rows);
+
 /// Whether a value is a row set or a row tensor of a labelled set.
 bool isRowValue(mlir::Value value);
+
+/// The most steps of a loop in any request: its constant max, or what `lariat.loops` allows where its max is the input
+/// "loops"; nothing where neither says.
+std::optional<int64_t> getStepBound(RecurOp loop);
+
+/// Whether the steps of a loop are constant or what a request asks for, so that they are in range before it runs.
+bool isBoundedByRequest(RecurOp loop);
 
 /// Whether `op` is row-local in `operand`; ops that do not say are not.
 bool isRowLocal(mlir::Operation *op, mlir::OpOperand &operand);
@@ -99,7 +113,10 @@ bool isPhased(KVPolicyAttrInterface policy);
 /// Whether some rows have what they did not reach filled by the loop.
 bool propagates(KVPolicyAttrInterface policy);
 
-/// The slot that a row at `depth` looks up from, and writes if it writes. Emits `arith` on index values.
+/// The slot that a row at `depth` looks up from, and writes if it writes.
+int64_t getSlot(SlotRule rule, int64_t depth);
+
+/// As `getSlot`, of a depth that is known when it runs. Emits `arith` on index values.
 mlir::Value buildSlot(mlir::OpBuilder &builder, mlir::Location loc, SlotRule rule, mlir::Value depth);
 
 /// Values that `append` needs for one row.
