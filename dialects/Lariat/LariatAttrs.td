@@ -246,8 +246,7 @@ def Lariat_KVPolicy : Attr<CPred<"::llvm::isa<::lariat::KVPolicyAttrInterface>($
 def Lariat_LoopsAttr : Lariat_Attr<"Loops", "loops"> {
   let summary = "how many loop steps a caller may ask for";
   let description = [{
-    `default` steps unless the caller says otherwise, `with_exit` when an exit threshold is given; a caller may ask for
-    `min` to `max` steps, max = 0 meaning any number. `min` = `max` = `default` is a loop count that is not free.
+    `default` steps unless the caller says otherwise, `with_exit` where rows may exit; a caller may ask for `min` to `max` steps, max = 0 meaning any number. `min` = `max` = `default` is a loop count that is not free.
     Example: `#lariat.loops<default = 4, min = 1, max = 8, with_exit = 8>`
   }];
   let parameters = (ins "int64_t":$defaultSteps, "int64_t":$minSteps, "int64_t":$maxSteps,
@@ -260,16 +259,18 @@ def Lariat_LoopsAttr : Lariat_Attr<"Loops", "loops"> {
 def Lariat_ExitAttr : Lariat_Attr<"Exit", "exit"> {
   let summary = "the exit rule a model declares";
   let description = [{
-    `rule` names it for people; `never` is the threshold at which no row stops early, passed when the caller gives
-    none; `default` the declared threshold, where there is one; `low` and `high` bound the thresholds accepted. A rule
+    `rule` names it for people; `low` and `high` bound the thresholds accepted; at `never` no row stops early. A caller
+    who gives no threshold gets `default`, the one that the model declares, and `never` where it declares none or the
+    caller switches exits off. `usual` is one that the rule's source names: people read it, nothing applies it. A rule
     that compares with nothing of a request is declared by its name alone, and rows stop by it in every request.
     Example: `#lariat.exit<"cumulative-hazard", never = 1.0, low = 0.0, high = 1.0>`, `#lariat.exit<"halting-bit">`
   }];
   let parameters = (ins "::mlir::StringAttr":$rule, OptionalParameter<"::mlir::FloatAttr">:$never,
                         OptionalParameter<"::mlir::FloatAttr">:$low, OptionalParameter<"::mlir::FloatAttr">:$high,
-                        OptionalParameter<"::mlir::FloatAttr">:$declared);
+                        OptionalParameter<"::mlir::FloatAttr">:$declared,
+                        OptionalParameter<"::mlir::FloatAttr">:$usual);
   let assemblyFormat = "`<` $rule (`,` `never` `=` $never^ `,` `low` `=` $low `,` `high` `=` $high "
-                       "(`,` `default` `=` $declared^)?)? `>`";
+                       "`` custom<Suggested>($declared, $usual))? `>`";
   let extraClassDeclaration = [{
     bool hasThreshold() const { return static_cast<bool>(getNever()); }
   }];

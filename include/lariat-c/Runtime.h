@@ -123,11 +123,12 @@ typedef struct lariat_batch {
   const int64_t *lengths; /* of each sequence */
   int64_t num_sequences;
   const int64_t *loops;            /* most loop steps; null: the default */
-  const double *threshold;         /* of the exit rule; null: no row exits */
+  const double *threshold;         /* of the exit rule; null: as declared, without a declaration no row exits */
   const char *missing;             /* what later rows see of a row that exited; null: as declared */
   int64_t prefix;                  /* rows at the start of each sequence that see each other in both directions */
   lariat_stop_callback wants_stop; /* null: never; called on the thread of the request */
   void *user;                      /* for wants_stop */
+  int32_t no_exit;                 /* anything but 0: no row exits, whatever is declared; `threshold` is null */
 } lariat_batch;
 
 void lariat_batch_init(lariat_batch *batch, size_t struct_size);

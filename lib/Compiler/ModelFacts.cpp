@@ -416,14 +416,12 @@ json::Object lariat::describeModel(const ModelFacts &facts) {
     modes.push_back("generate");
   if (!facts.isDecoder())
     modes = json::Array{"encode"};
+  auto numberOf = [](FloatAttr value) { return value ? json::Value(value.getValueAsDouble()) : json::Value(nullptr); };
   json::Value exit = nullptr;
-  auto orNull = [](FloatAttr value) { return value ? json::Value(value.getValueAsDouble()) : json::Value(nullptr); };
   if (ExitAttr rule = facts.exit)
-    exit = json::Object{{"rule", rule.getRule().getValue()},
-                        {"never", orNull(rule.getNever())},
-                        {"low", orNull(rule.getLow())},
-                        {"high", orNull(rule.getHigh())},
-                        {"default", orNull(rule.getDeclared())}};
+    exit = json::Object{{"rule", rule.getRule().getValue()},       {"never", numberOf(rule.getNever())},
+                        {"low", numberOf(rule.getLow())},          {"high", numberOf(rule.getHigh())},
+                        {"default", numberOf(rule.getDeclared())}, {"usual", numberOf(rule.getUsual())}};
   json::Value shape = model.getShape() ? json::Value(model.getShape().getValue()) : json::Value(nullptr);
   json::Value withExit = loops.getStepsWithExit() ? json::Value(loops.getStepsWithExit()) : json::Value(nullptr);
   return json::Object{{"model", json::Object{{"family", model.getFamily().getValue()},

@@ -58,10 +58,18 @@ static llvm::Error verifyDepths(const ModelFacts &facts, int64_t loops) {
   return llvm::Error::success();
 }
 
+/// What a request and its model come to: the threshold that decides, or none where no row may exit.
+static std::optional<double> getThreshold(const ModelFacts &facts, const Request &request) {
+  if (request.noExit || request.threshold || !facts.exit || !facts.exit.getDeclared())
+    return request.threshold;
+  double declared = facts.exit.getDeclared().getValueAsDouble();
+  return declared == facts.exit.getNever().getValueAsDouble() ? std::nullopt : std::optional(declared);
+}
+
 llvm::Expected<int64_t> lariat::reference::resolveLoops(const ModelFacts &facts, const Request &request) {
   LoopsAttr range = facts.loops;
   int64_t loops = range.getDefaultSteps();
-  if (request.threshold && range.getStepsWithExit())
+  if (getThreshold(facts, request) && range.getStepsWithExit())
     loops = range.getStepsWithExit();
   if (request.loops) {
     loops = *request.loops;
@@ -81,19 +89,28 @@ llvm::Expected<int64_t> lariat::reference::resolveLoops(const ModelFacts &facts,
 
 llvm::Expected<float> lariat::reference::resolveThreshold(const ModelFacts &facts, const Request &request) {
   ExitAttr exit = facts.exit;
-  if (!request.threshold)
-    return exit && exit.hasThreshold() ? static_cast<float>(exit.getNever().getValueAsDouble()) : 0.0f;
-  if (!exit)
+  if (request.threshold && request.noExit)
+    return makeError("an exit threshold is given, and exits are switched off: expected one of both");
+  if (request.threshold && !exit)
     return makeError("an exit threshold is given, but the model declares no exit rule");
-  if (!exit.hasThreshold())
-    return makeError("an exit threshold is given, but the rule '" + exit.getRule().getValue() + "' takes none");
+  if (!exit)
+    return 0.0f;
+  if (!exit.hasThreshold()) {
+    if (request.threshold)
+      return makeError("an exit threshold is given, but the rule '" + exit.getRule().getValue() + "' takes none");
+    if (request.noExit)
+      return makeError("exits are switched off, but rows stop by the rule '" + exit.getRule().getValue() +
+                       "' in every request");
+    return 0.0f;
+  }
+  double threshold = getThreshold(facts, request).value_or(exit.getNever().getValueAsDouble());
   double low = exit.getLow().getValueAsDouble(), high = exit.getHigh().getValueAsDouble();
-  if (!std::isfinite(*request.threshold) || *request.threshold < low || *request.threshold > high)
+  if (!std::isfinite(threshold) || threshold < low || threshold > high)
     return makeError(llvm::formatv("the exit threshold is {0}, but the rule '{1}' takes {2} to {3}",
-                                   llvm::json::Value(*request.threshold), exit.getRule().getValue(),
-                                   llvm::json::Value(low), llvm::json::Value(high))
+                                   llvm::json::Value(threshold), exit.getRule().getValue(), llvm::json::Value(low),
+                                   llvm::json::Value(high))
                          .str());
-  return static_cast<float>(*request.threshold);
+  return static_cast<float>(threshold);
 }
 
 llvm::Expected<std::optional<MissingMode>> lariat::reference::resolveMissing(const ModelFacts &facts,

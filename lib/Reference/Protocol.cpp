@@ -159,10 +159,14 @@ llvm::Error Reader::finish() {
 // Calls
 //===----------------------------------------------------------------------===//
 
-static void readCommon(Reader &reader, Request &request) {
+static void readCommon(Reader &reader, const json::Object &object, Request &request) {
   reader.require("sequences", request.sequences);
   reader.read("loops", request.loops);
-  reader.read("threshold", request.threshold);
+  request.noExit = object.getString("threshold") == "off";
+  if (request.noExit)
+    reader.acknowledge("threshold");
+  else
+    reader.read("threshold", request.threshold);
   reader.read("missing", request.missing);
   reader.read("prefix", request.prefix);
 }
@@ -213,7 +217,7 @@ static llvm::Expected<json::Object> answerScore(Session &session, const json::Ob
   Reader reader(object);
   ScoreRequest request;
   std::string output, mode = "score";
-  readCommon(reader, request);
+  readCommon(reader, object, request);
   reader.require("output", output);
   reader.read("mode", mode);
   reader.read("initial_state", request.initialState);
@@ -248,7 +252,7 @@ static llvm::Expected<json::Object> answerEncode(Session &session, const json::O
 static llvm::Expected<json::Object> answerGenerate(Session &session, const json::Object &object, LineCallback write) {
   Reader reader(object);
   GenerateRequest request;
-  readCommon(reader, request);
+  readCommon(reader, object, request);
   reader.require("max_new_tokens", request.maxNewTokens);
   reader.read("temperature", request.temperature);
   reader.read("seed", request.seed);

@@ -7,7 +7,7 @@ import argparse
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lariat._streams import text_argument
 
@@ -52,6 +52,10 @@ def _fraction(text: str) -> float:
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"'{text}' is not a finite number")
     return value
+
+
+def _threshold(text: str) -> float | Literal["off"]:
+    return "off" if text == "off" else _fraction(text)
 
 
 def _not_negative(text: str) -> float:
@@ -102,7 +106,12 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
 def add_run(parser: argparse.ArgumentParser) -> None:
     """How rows run through the loop."""
     parser.add_argument("--loops", metavar="R", type=number(0), help="most loop steps, where the model leaves it free")
-    parser.add_argument("--exit-threshold", metavar="Q", type=_fraction, help="threshold of the declared exit rule")
+    parser.add_argument(
+        "--exit-threshold",
+        metavar="Q",
+        type=_threshold,
+        help="threshold of the declared exit rule, or off: no token exits (default: as the model declares)",
+    )
     parser.add_argument(
         "--missing", metavar="MODE", help="what later rows see of a row that exited, one that 'lariat info' lists"
     )

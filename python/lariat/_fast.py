@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lariat._files import reason
 from lariat._reference import read_slots
-from lariat._runner import Ids, NewToken, SequenceEnd, Settings, capacity_shares, missing_word
+from lariat._runner import Ids, NewToken, SequenceEnd, Settings, capacity_shares, missing_word, split_threshold
 from lariat.artefact import Artefact
 from lariat.errors import ArtefactError, RuntimeFault
 from lariat.requests import CacheUse, Encoded, GenerateOptions, Score, ScoreOptions
@@ -47,6 +47,7 @@ class FastRunner:
         session = self._open()
         if options.derived not in FORMS:
             raise RuntimeFault('\'derived\' of the request is not false, "lockstep" or "staggered"')
+        threshold, no_exit = split_threshold(options.exit_threshold)
         states = None
         if options.initial_state is not None:
             if session.state_columns == 0:
@@ -56,7 +57,8 @@ class FastRunner:
             *to_arrays(sequences, self._artefact),
             mode=options.mode,
             loops=optional(options.loops, "loops"),
-            threshold=options.exit_threshold,
+            threshold=threshold,
+            no_exit=no_exit,
             missing=missing_word(options.missing),
             prefix=integer(options.prefix or 0, "prefix"),
             initial_states=states,
@@ -84,10 +86,12 @@ class FastRunner:
         )
 
     def generate(self, sequences: Ids, options: GenerateOptions) -> FastRun:
+        threshold, no_exit = split_threshold(options.exit_threshold)
         generation = self._open().generate(
             *to_arrays(sequences, self._artefact),
             loops=optional(options.loops, "loops"),
-            threshold=options.exit_threshold,
+            threshold=threshold,
+            no_exit=no_exit,
             missing=missing_word(options.missing),
             prefix=integer(options.prefix or 0, "prefix"),
             **sampling_values(options),

@@ -59,6 +59,7 @@ class Session:
         mode: str,
         loops: int | None,
         threshold: float | None,
+        no_exit: bool,
         missing: str | None,
         prefix: int,
         initial_states: Sequence[
@@ -99,6 +100,7 @@ class Session:
         *,
         loops: int | None,
         threshold: float | None,
+        no_exit: bool,
         missing: str | None,
         prefix: int,
         **options,
@@ -128,6 +130,7 @@ class Engine:
         *,
         loops: int | None,
         threshold: float | None,
+        no_exit: bool,
         prefix: int,
         depths: Sequence[int] | None,
         **options,

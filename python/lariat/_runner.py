@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from lariat._values import read_fields
 from lariat.errors import RuntimeFault
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from lariat.profile import Profile
 
-__all__ = ["Ids", "NewToken", "Run", "Runner", "SequenceEnd", "Settings", "capacity_shares", "missing_word"]
+__all__ = ["Ids", "NewToken", "Run", "Runner", "SequenceEnd", "Settings", "capacity_shares", "missing_word",
+           "split_threshold"]  # fmt: skip
 
 Ids = list[list[int]]
 
@@ -131,3 +132,16 @@ def capacity_shares(capacity: Sequence[Fraction | float | str] | None) -> list[t
 def missing_word(missing: str | None) -> str | None:
     """A missing mode as the compiler spells it."""
     return None if missing is None else missing.replace("-", "_")
+
+
+def split_threshold(threshold: float | Literal["off"] | None) -> tuple[float | None, bool]:
+    """An exit threshold as requests to the runtime have it: a number, and whether exits are switched off.
+
+    Raises:
+        RuntimeFault: if it is another word.
+    """
+    if isinstance(threshold, str):
+        if threshold != "off":
+            raise RuntimeFault(f"the exit threshold is '{threshold}', expected a number or off")
+        return None, True
+    return threshold, False

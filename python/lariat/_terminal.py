@@ -114,7 +114,7 @@ def _loops(info: Artefact) -> str:
     loops = info.loops
     if not loops.free:
         return f"{loops.default}, fixed"
-    beyond = f", {loops.with_exit} with an exit threshold" if loops.with_exit != loops.default else ""
+    beyond = f", {loops.with_exit} where tokens may exit" if loops.with_exit != loops.default else ""
     return (
         f"{loops.default} by default{beyond}; --loops takes {loops.min} {f'to {loops.max}' if loops.max else 'or more'}"
     )
@@ -137,7 +137,8 @@ def _exit(info: Artefact) -> str:
     rule = info.exit
     if rule is None:
         return "none declared"
-    default = "no exit" if rule.default is None else f"{rule.default:g}"
     if not rule.takes_threshold:
         return f"{rule.rule}, without a threshold"
-    return f"{rule.rule}, threshold {rule.low:g} to {rule.high:g}, default {default}, never at {rule.never:g}"
+    default = "no exit" if rule.default in (None, rule.never) else f"{rule.default:g}"
+    usual = "" if rule.usual is None else f", usual {rule.usual:g}"
+    return f"{rule.rule}, threshold {rule.low:g} to {rule.high:g}, default {default}, never at {rule.never:g}{usual}"

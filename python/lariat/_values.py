@@ -95,6 +95,13 @@ def _flag_or_all(value: Any, name: str) -> Any:
     return bool(value)
 
 
+def _threshold(value: Any, name: str) -> Any:
+    try:
+        return "off" if isinstance(value, str) and value == "off" else _real(value, name)
+    except Unfit as failure:
+        raise Unfit(f"{failure} or 'off'") from None
+
+
 def _callback(value: Any, name: str) -> Any:
     if not callable(value):
         raise Unfit("a function")
@@ -165,6 +172,7 @@ def _biases(value: Any, name: str) -> tuple[tuple[int, float], ...]:
 READERS: dict[str, Callable[[Any, str], Any]] = {
     "int": _whole,
     "float": _real,
+    "float | Literal['off']": _threshold,
     "bool": _flag,
     "bool | Literal['all']": _flag_or_all,
     "str": _text,

@@ -7,7 +7,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from lariat._files import reason
 from lariat._values import read_path
@@ -26,7 +26,7 @@ ORDERS = ("free", "atomic", "sequential")
 
 @dataclass(frozen=True)
 class Loops:
-    """Loop steps a call may ask for: `default`, `with_exit` where an exit threshold is given, or `min` to `max`.
+    """Loop steps a call may ask for: `default`, `with_exit` where tokens may exit, or `min` to `max`.
 
     A `max` of 0 means no upper limit.
     """
@@ -44,9 +44,12 @@ class Loops:
 
 @dataclass(frozen=True)
 class ExitRule:
-    """Declared exit rule: thresholds from `low` to `high`; at `never` no row exits; `default` may be none.
+    """Declared exit rule: thresholds from `low` to `high`; at `never` no row exits.
 
-    A rule that takes no threshold, by which rows stop in every request, has zeros there.
+    Attributes:
+        default: the declared threshold, which a run uses that gives none; none: no row exits then.
+        usual: one that the rule's source names; nothing applies it.
+        takes_threshold: false for a rule by which rows stop in every request; it has zeros for the thresholds.
     """
 
     rule: str
@@ -54,6 +57,7 @@ class ExitRule:
     low: float
     high: float
     default: float | None
+    usual: float | None = None
     takes_threshold: bool = True
 
 
@@ -125,6 +129,12 @@ class Artefact:
     manifest: dict[str, object]
     cuts: str | None = None
     """Why results depend on how a prompt is cut into calls, whatever the policies say; none where they do not."""
+
+    def default_steps(self, exit_threshold: float | Literal["off"] | None = None) -> int:
+        """Most loop steps of a run with this threshold that asks for no number of them."""
+        if exit_threshold is None and self.exit is not None and self.exit.default != self.exit.never:
+            exit_threshold = self.exit.default
+        return self.loops.default if exit_threshold in (None, "off") else self.loops.with_exit
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Artefact:
@@ -242,7 +252,8 @@ def _read_exit(entry: _Object) -> ExitRule:
     if entry.optional("never", float) is None:
         return ExitRule(entry.get("rule", str), 0.0, 0.0, 0.0, None, takes_threshold=False)
     never, low, high = (entry.get(key, float) for key in ("never", "low", "high"))
-    return ExitRule(entry.get("rule", str), never, low, high, entry.optional("default", float))
+    default, usual = (entry.optional(key, float) for key in ("default", "usual"))
+    return ExitRule(entry.get("rule", str), never, low, high, default, usual)
 
 
 def _read_cache(entry: _Object, loops: int) -> Cache:

@@ -213,8 +213,7 @@ def _generate_text(options: argparse.Namespace, chosen: GenerateOptions) -> None
     from lariat.session import load
 
     with load(options.artefact, **load_options(options)) as session, _profile_file(options.profile) as profile:
-        loops = session.info.loops
-        most = chosen.loops or (loops.default if chosen.exit_threshold is None else loops.with_exit)
+        most = chosen.loops or session.info.default_steps(chosen.exit_threshold)
         colored = wants_color(options.color, sys.stdout)
         palette = Palette(most, enabled=colored)
         done = print_stream(session, options.prompt, chosen, palette)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lariat._values import read_fields
 
@@ -28,7 +28,8 @@ class ScoreOptions:
     Attributes:
         mode: `score` runs a non-causal router as trained, `generate` replaces it by its decode rule.
         loops: most loop steps, in the range the model allows; its default where none is given.
-        exit_threshold: threshold of the declared exit rule; no row exits where none is given.
+        exit_threshold: threshold of the declared exit rule, or `off`: no row exits. Where none is given it is the one
+            that the model declares, `Artefact.exit.default`, and without a declaration no row exits.
         missing: what later rows see of a row that exited; the model's declaration where none is given.
         prefix: rows at the start of each sequence that see each other in both directions.
         initial_state: safetensors file with the state before the loop, for families that leave it free:
@@ -42,7 +43,7 @@ class ScoreOptions:
 
     mode: str = "score"
     loops: int | None = None
-    exit_threshold: float | None = None
+    exit_threshold: float | Literal["off"] | None = None
     missing: str | None = None
     prefix: int | None = None
     initial_state: Path | None = None
@@ -97,7 +98,7 @@ class GenerateOptions:
     ignore_eos: bool = False
     stop: tuple[str, ...] = ()
     loops: int | None = None
-    exit_threshold: float | None = None
+    exit_threshold: float | Literal["off"] | None = None
     missing: str | None = None
     prefix: int | None = None
     top_k: int = 0

@@ -87,7 +87,7 @@ namespace {
 /// What all requests have; borrows from its arguments.
 struct Request {
   Request(const Ids &tokens, const Ids &lengths, std::optional<int64_t> loops, std::optional<double> threshold,
-          const std::optional<std::string> &missing, int64_t prefix)
+          bool noExit, const std::optional<std::string> &missing, int64_t prefix)
       : loops(loops), threshold(threshold) {
     int64_t total = 0;
     for (size_t index = 0; index < lengths.shape(0); ++index)
@@ -100,6 +100,7 @@ struct Request {
     batch.num_sequences = static_cast<int64_t>(lengths.shape(0));
     batch.loops = this->loops ? &*this->loops : nullptr;
     batch.threshold = this->threshold ? &*this->threshold : nullptr;
+    batch.no_exit = noExit;
     batch.missing = missing ? missing->c_str() : nullptr;
     batch.prefix = prefix;
     batch.wants_stop = wasInterrupted;
@@ -292,12 +293,12 @@ public:
   }
 
   std::vector<ScoreResult> score(const Ids &tokens, const Ids &lengths, const std::string &mode,
-                                 std::optional<int64_t> loops, std::optional<double> threshold,
+                                 std::optional<int64_t> loops, std::optional<double> threshold, bool noExit,
                                  const std::optional<std::string> &missing, int64_t prefix,
                                  const std::optional<std::vector<State>> &initialStates, std::optional<int64_t> chunk,
                                  int64_t form,
                                  const std::optional<std::vector<std::pair<int64_t, int64_t>>> &capacity) const {
-    Request request(tokens, lengths, loops, threshold, missing, prefix);
+    Request request(tokens, lengths, loops, threshold, noExit, missing, prefix);
     lariat_score_options options;
     lariat_score_options_init(&options, sizeof options);
     options.mode = mode.c_str();
@@ -316,16 +317,16 @@ public:
   }
 
   std::vector<ScoreResult> encode(const Ids &tokens, const Ids &lengths) const {
-    Request request(tokens, lengths, {}, {}, {}, 0);
+    Request request(tokens, lengths, {}, {}, false, {}, 0);
     lariat_scores *scores = nullptr;
     run([&](char **text) { return lariat_encode(handle, &request.batch, &scores, text); });
     return Scores(scores).getAll(lengths);
   }
 
   Generation *generate(const Ids &tokens, const Ids &lengths, std::optional<int64_t> loops,
-                       std::optional<double> threshold, const std::optional<std::string> &missing, int64_t prefix,
-                       const nb::kwargs &given) const {
-    Request request(tokens, lengths, loops, threshold, missing, prefix);
+                       std::optional<double> threshold, bool noExit, const std::optional<std::string> &missing,
+                       int64_t prefix, const nb::kwargs &given) const {
+    Request request(tokens, lengths, loops, threshold, noExit, missing, prefix);
     GenerateValues values(given);
     lariat_generation *generation = nullptr;
     run([&](char **text) {
@@ -389,8 +390,9 @@ public:
   ~Engine() { lariat_engine_destroy(handle); }
 
   int64_t submit(const Ids &tokens, const Ids &lengths, std::optional<int64_t> loops, std::optional<double> threshold,
-                 int64_t prefix, const std::optional<std::vector<int64_t>> &depths, const nb::kwargs &given) {
-    Request request(tokens, lengths, loops, threshold, std::nullopt, prefix);
+                 bool noExit, int64_t prefix, const std::optional<std::vector<int64_t>> &depths,
+                 const nb::kwargs &given) {
+    Request request(tokens, lengths, loops, threshold, noExit, std::nullopt, prefix);
     request.batch.wants_stop = nullptr;
     GenerateValues values(given);
     int64_t first = 0;
@@ -480,11 +482,11 @@ NB_MODULE(_native, module) {
       .def_prop_ro("state_columns", [](const Session &session) { return session.getInfo().state_columns; })
       .def("memory", &Session::getMemory, "Bytes by what holds them.")
       .def("score", &Session::score, "tokens"_a, "lengths"_a, nb::kw_only(), "mode"_a, "loops"_a.none(),
-           "threshold"_a.none(), "missing"_a.none(), "prefix"_a, "initial_states"_a.none(), "chunk"_a.none(), "form"_a,
-           "capacity"_a.none(), "Logits of every row of every sequence.")
+           "threshold"_a.none(), "no_exit"_a, "missing"_a.none(), "prefix"_a, "initial_states"_a.none(),
+           "chunk"_a.none(), "form"_a, "capacity"_a.none(), "Logits of every row of every sequence.")
       .def("encode", &Session::encode, "tokens"_a, "lengths"_a, "Last state of every row of every sequence.")
       .def("generate", &Session::generate, "tokens"_a, "lengths"_a, nb::kw_only(), "loops"_a.none(),
-           "threshold"_a.none(), "missing"_a.none(), "prefix"_a, "options"_a, "Start to generate.");
+           "threshold"_a.none(), "no_exit"_a, "missing"_a.none(), "prefix"_a, "options"_a, "Start to generate.");
 
   nb::class_<Engine>(module, "Engine", "Requests that come at any time.")
       .def(nb::init<const Session &, int64_t, int64_t, int64_t, bool, int64_t, bool, const std::optional<std::string> &,
@@ -492,7 +494,8 @@ NB_MODULE(_native, module) {
            "session"_a, nb::kw_only(), "max_rows"_a, "chunk_rows"_a, "order"_a, "refills"_a, "loop"_a, "prefix_cache"_a,
            "missing"_a.none(), "profile"_a)
       .def("submit", &Engine::submit, "tokens"_a, "lengths"_a, nb::kw_only(), "loops"_a.none(), "threshold"_a.none(),
-           "prefix"_a, "depths"_a.none(), "options"_a, "Queue a request per sequence; the number of the first.")
+           "no_exit"_a, "prefix"_a, "depths"_a.none(), "options"_a,
+           "Queue a request per sequence; the number of the first.")
       .def("cancel", &Engine::cancel, "request"_a, "End a request before the next tick.")
       .def("tick", &Engine::tick, "Run one tick: new tokens, requests that ended, how many have not.")
       .def("counts", &Engine::getCounts, "Calls, rows and seconds by function.")

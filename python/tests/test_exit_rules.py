@@ -57,7 +57,7 @@ def test_config_json_names_the_criterion_of_huginn(tmp_path: Path) -> None:
     values, shapes = fixture("huginn")
     path = write(tmp_path / "model", {**values, "exit_rule": "cosine"}, shapes)
     assert declared(import_checkpoint(path)) == (
-        '#lariat.exit<"cosine", never = 0.0, low = 0.0, high = 2.0, default = 0.001>'
+        '#lariat.exit<"cosine", never = 0.0, low = 0.0, high = 2.0, usual = 0.001>'
     )
 
 
@@ -114,6 +114,6 @@ def test_ir_has_its_rule(tmp_path: Path) -> None:
 def test_the_page_lists_every_rule_with_its_range() -> None:
     page = (ROOT / "docs" / "exit-rules.md").read_text()
     rows = re.findall(r"^\| `([\w-]+)` \|.*\| 0 to (\S+) \| (\S+) \| [^|]*\|$", page, re.M)
-    found = [(name, float(high), None if default == "-" else float(default)) for name, high, default in rows]
-    assert found == [(rule.name, rule.high, rule.default) for rule in RULES.values()]
+    found = [(name, float(high), None if usual == "-" else float(usual)) for name, high, usual in rows]
+    assert found == [(rule.name, rule.high, rule.usual) for rule in RULES.values()]
     assert all(rule.low == 0 for rule in RULES.values())

@@ -15,7 +15,7 @@ llvm::Error verifySequences(const ModelFacts &facts, const Request &request, int
 /// Loop steps of a request: what it asks for, else the default, with or without an exit.
 llvm::Expected<int64_t> resolveLoops(const ModelFacts &facts, const Request &request);
 
-/// The threshold, `never` where none is given.
+/// The threshold: the request's, else the declared one, else `never`.
 llvm::Expected<float> resolveThreshold(const ModelFacts &facts, const Request &request);
 
 /// The mode for missing entries, nothing for the declared one.

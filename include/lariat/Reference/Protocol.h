@@ -19,6 +19,7 @@ using LineCallback = llvm::function_ref<void(llvm::json::Value)>;
 ///   {"call": "encode", "sequences", "output"}
 ///   {"call": "generate", "sequences", "max_new_tokens", "temperature", "seed", "ignore_eos", "loops", "threshold",
 ///    "missing", "prefix"}
+/// `threshold` is a number, or "off" where no row may exit.
 void answerLine(Session &session, llvm::StringRef line, LineCallback write);
 
 } // namespace lariat::reference

@@ -24,7 +24,7 @@ struct Row {
 /// What holds for all rows of a request.
 struct RunSettings {
   int64_t loops;
-  float threshold;                            ///< `never` of the exit rule unless one is given
+  float threshold;                            ///< of the exit rule
   std::vector<HostTensor> initialState;       ///< per sequence (rows, width); empty for zeros
   std::vector<std::vector<int32_t>> capacity; ///< per sequence, rows that each depth keeps; empty: as declared
 };

@@ -26,7 +26,8 @@ struct Share {
 struct Request {
   std::vector<std::vector<int64_t>> sequences;
   std::optional<int64_t> loops;
-  std::optional<double> threshold;
+  std::optional<double> threshold; ///< of the exit rule; as declared without
+  bool noExit = false;             ///< no row exits, whatever is declared
   std::optional<std::string> missing;
   int64_t prefix = 0; ///< rows at the start of each sequence that see each other in both directions
 };

@@ -113,6 +113,7 @@ runtime::Request runtime_c::readBatch(const lariat_batch *given, const std::shar
     request.loops = *batch.loops;
   if (batch.threshold)
     request.threshold = *batch.threshold;
+  request.noExit = batch.no_exit != 0;
   if (batch.missing)
     request.missing = batch.missing;
   request.prefix = batch.prefix;

@@ -122,10 +122,18 @@ static Status verifyDepths(const SessionFacts &facts, int64_t loops) {
   return Status::success();
 }
 
+/// What a request and its model come to: the threshold that decides, or none where no row may exit.
+static std::optional<double> getThreshold(const SessionFacts &facts, const Request &request) {
+  if (request.noExit || request.threshold || !facts.exit)
+    return request.threshold;
+  const ExitRule &exit = *facts.exit;
+  return !exit.hasThreshold || exit.declared == exit.never ? std::nullopt : exit.declared;
+}
+
 Expected<int64_t> lariat::runtime::resolveLoops(const SessionFacts &facts, const Request &request, bool usesLoops) {
   const LoopRange &range = facts.loops;
   int64_t loops = range.defaultSteps;
-  if (request.threshold && range.stepsWithExit)
+  if (getThreshold(facts, request) && range.stepsWithExit)
     loops = range.stepsWithExit;
   if (request.loops) {
     loops = *request.loops;
@@ -144,13 +152,20 @@ Expected<int64_t> lariat::runtime::resolveLoops(const SessionFacts &facts, const
 
 Expected<float> lariat::runtime::resolveThreshold(const SessionFacts &facts, const Request &request) {
   const std::optional<ExitRule> &exit = facts.exit;
-  if (!request.threshold)
-    return exit && exit->hasThreshold ? static_cast<float>(exit->never) : 0.0f;
-  if (!exit)
+  if (request.threshold && request.noExit)
+    return makeError("an exit threshold is given, and exits are switched off: expected one of both");
+  if (request.threshold && !exit)
     return makeError("an exit threshold is given, but the model declares no exit rule");
-  if (!exit->hasThreshold)
-    return makeError("an exit threshold is given, but the rule '", exit->rule, "' takes none");
-  double threshold = *request.threshold;
+  if (!exit)
+    return 0.0f;
+  if (!exit->hasThreshold) {
+    if (request.threshold)
+      return makeError("an exit threshold is given, but the rule '", exit->rule, "' takes none");
+    if (request.noExit)
+      return makeError("exits are switched off, but rows stop by the rule '", exit->rule, "' in every request");
+    return 0.0f;
+  }
+  double threshold = getThreshold(facts, request).value_or(exit->never);
   if (!std::isfinite(threshold) || threshold < exit->low || threshold > exit->high)
     return makeError("the exit threshold is ", formatNumber(threshold), ", but the rule '", exit->rule, "' takes ",
                      formatNumber(exit->low), " to ", formatNumber(exit->high));

@@ -73,11 +73,18 @@ static void readExit(const JsonReader &top, const nlohmann::json &json, SessionF
   if (it == json.end() || it->is_null())
     return;
   JsonReader exit = top.object("exit");
-  if (it->is_object() && !exit.has("never"))
+  if (!it->is_object())
+    return;
+  if (!exit.has("never")) {
     facts.exit = {.rule = exit.string("rule"), .hasThreshold = false};
-  else if (it->is_object())
-    facts.exit = {exit.string("rule"), readNumber(exit, *it, "never"), readNumber(exit, *it, "low"),
-                  readNumber(exit, *it, "high")};
+    return;
+  }
+  facts.exit = {.rule = exit.string("rule"),
+                .never = readNumber(exit, *it, "never"),
+                .low = readNumber(exit, *it, "low"),
+                .high = readNumber(exit, *it, "high")};
+  if (exit.has("default"))
+    facts.exit->declared = readNumber(exit, *it, "default");
 }
 
 static void readCaches(const JsonReader &top, const Manifest &manifest, SessionFacts &facts) {

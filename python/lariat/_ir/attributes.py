@@ -62,6 +62,11 @@ def dense(values: Sequence[int], type: object) -> Attribute:
     return Attribute(f"dense<[{', '.join(map(str, values))}]> : {type}")
 
 
+def numbers(values: Sequence[float]) -> Attribute:
+    """A list of f64."""
+    return Attribute(f"array<f64: {', '.join(map(decimal, values))}>")
+
+
 def array(values: Sequence[Attribute]) -> Attribute:
     return Attribute(f"[{', '.join(values)}]")
 
@@ -121,8 +126,11 @@ def loops(default: int, minimum: int, maximum: int, with_exit: int | None = None
     return Attribute(f"#lariat.loops<default = {default}, min = {minimum}, max = {maximum}{more}>")
 
 
-def exit(rule: str, never: float, low: float, high: float, default: float | None = None) -> Attribute:
+def exit(
+    rule: str, never: float, low: float, high: float, default: float | None = None, usual: float | None = None
+) -> Attribute:
     more = "" if default is None else f", default = {decimal(default)}"
+    more += "" if usual is None else f", usual = {decimal(usual)}"
     bounds = f"never = {decimal(never)}, low = {decimal(low)}, high = {decimal(high)}"
     return Attribute(f"#lariat.exit<{quote(rule)}, {bounds}{more}>")
 

@@ -40,13 +40,12 @@ class ExitRule:
         return self.rule.output
 
     def declare(self, default: float | None = None) -> Attribute:
-        """`#lariat.exit`; `default` is the checkpoint's own threshold."""
+        """`#lariat.exit`; `default` is the checkpoint's own threshold, which a run uses that gives none."""
         known = {"min_steps": MIN_STEPS, **self.rule.options}
         changed = [f"{name}={value}" for name, value in self.options.items() if value != known[name].default]
         text = self.rule.name + (f":{','.join(changed)}" if changed else "")
         text += f" instead of {self.instead_of}" if self.instead_of else ""
-        default = self.rule.default if default is None else default
-        return attr.exit(text, self.rule.never, self.rule.low, self.rule.high, default)
+        return attr.exit(text, self.rule.never, self.rule.low, self.rule.high, default, self.rule.usual)
 
     def start(self, model: Model, entry: Entry, sizes: Sizes) -> dict[str, Value]:
         """What rows carry before the first step."""

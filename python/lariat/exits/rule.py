@@ -90,7 +90,7 @@ class Rule:
     Attributes:
         write: writes the rule into the loop body and gives the stop bit of each row, by `Step.above` or its like.
         never, low, high: thresholds: at `never` no row stops early, the others bound what a request may ask for.
-        default: threshold of the source, where it names one. A request that gives none stops nowhere.
+        usual: threshold of the source, where it names one, for people: nothing applies it.
         options: by name, besides `min_steps`.
         records: what rows carry for it.
         output: the record that is the result of the loop, in place of the state.
@@ -101,7 +101,7 @@ class Rule:
     never: float
     low: float
     high: float
-    default: float | None = None
+    usual: float | None = None
     options: Mapping[str, Option] = field(default_factory=dict)
     records: Callable[[Sizes], Sequence[Record]] = lambda sizes: ()
     output: str = ""

@@ -62,7 +62,7 @@ def cumulative_hazard(step: Step) -> Value:
     return step.reaching(reached)
 
 
-@_rule("direct", never=1.0, low=0.0, high=1.0, default=0.9)
+@_rule("direct", never=1.0, low=0.0, high=1.0, usual=0.9)
 def direct(step: Step) -> Value:
     """sigmoid(w y + b) > threshold.
 
@@ -94,7 +94,7 @@ def _act_records(sizes: Sizes) -> list[Record]:
     return [Record("accumulated", 0.0), Record("output", 0.0, sizes.width)]
 
 
-@_rule("act", never=1.0, low=0.0, high=1.0, default=0.99, options={"form": one_of("lerp", "sum")},
+@_rule("act", never=1.0, low=0.0, high=1.0, usual=0.99, options={"form": one_of("lerp", "sum")},
        records=_act_records, output="output")  # fmt: skip
 def act(step: Step) -> Value:
     """accumulated + h > threshold, h = sigmoid(w x + b), accumulated the sum of h before.
@@ -193,7 +193,7 @@ def _entropy(step: Step) -> Value:
 # --- from successive steps: the criteria of Huginn, https://arxiv.org/abs/2502.05171 --------------------------------
 
 
-@_rule("entropy-diff", never=0.0, low=0.0, high=100.0, default=1e-3, records=lambda sizes: [Record("entropy", 100.0)])
+@_rule("entropy-diff", never=0.0, low=0.0, high=100.0, usual=1e-3, records=lambda sizes: [Record("entropy", 100.0)])
 def entropy_diff(step: Step) -> Value:
     """|entropy of p - entropy of q| < threshold, in nats; before the first step the entropy counts as 100."""
     f = step.f
@@ -202,7 +202,7 @@ def entropy_diff(step: Step) -> Value:
     return step.below(math.absolute(f, math.subtract(f, entropy, step.record("entropy")), "difference"))
 
 
-@_rule("latent-diff", never=0.0, low=0.0, high=_LARGEST, default=0.03)
+@_rule("latent-diff", never=0.0, low=0.0, high=_LARGEST, usual=0.03)
 def latent_diff(step: Step) -> Value:
     """|y - x| / |y| < threshold, Euclidean lengths."""
     f = step.f
@@ -210,7 +210,7 @@ def latent_diff(step: Step) -> Value:
     return step.below(math.divide(f, change, _length(step, step.after), "difference"))
 
 
-@_rule("cosine", never=0.0, low=0.0, high=2.0, default=1e-3)
+@_rule("cosine", never=0.0, low=0.0, high=2.0, usual=1e-3)
 def cosine(step: Step) -> Value:
     """1 - x y / (|x| |y|) < threshold; 1 where a state is all zeros."""
     f = step.f
@@ -226,13 +226,13 @@ def _log_share_records(sizes: Sizes) -> list[Record]:
     return [Record("log_shares", -numbers.log(sizes.vocab), sizes.vocab)]
 
 
-@_rule("kl", never=0.0, low=0.0, high=_LARGEST, default=1e-3, records=_log_share_records)
+@_rule("kl", never=0.0, low=0.0, high=_LARGEST, usual=1e-3, records=_log_share_records)
 def kl(step: Step) -> Value:
     """sum q log(q / p) < threshold; before the first step q is 1 / V everywhere."""
     return _divergence(step, _log_shares(step))
 
 
-@_rule("minp-kl", never=0.0, low=0.0, high=_LARGEST, default=1e-5, records=_log_share_records)
+@_rule("minp-kl", never=0.0, low=0.0, high=_LARGEST, usual=1e-5, records=_log_share_records)
 def minp_kl(step: Step) -> Value:
     """As kl, of p in which shares below a tenth of the largest are replaced by 1 / V, scaled to the sum 1."""
     f, shares = step.f, _log_shares(step)
@@ -247,7 +247,7 @@ def _stability_records(sizes: Sizes) -> list[Record]:
     return [Record("last", -1, element="i32"), Record("stable", 0.0)]
 
 
-@_rule("argmax-stability", never=_LARGEST, low=0.0, high=_LARGEST, default=5.0, records=_stability_records)
+@_rule("argmax-stability", never=_LARGEST, low=0.0, high=_LARGEST, usual=5.0, records=_stability_records)
 def argmax_stability(step: Step) -> Value:
     """The number of steps since which the token with the largest logit is the same >= threshold."""
     f, logits = step.f, step.logits()

@@ -228,6 +228,8 @@ TEST_F(EngineInterface, RequestsThatAreRefused) {
   refuses([&](auto &b, auto &) { b.lengths = &zero; }, LARIAT_STATUS_REQUEST, "sequence 0 has no tokens");
   refuses([&](auto &b, auto &) { b.loops = &many; }, LARIAT_STATUS_REQUEST, "1000 loop steps");
   refuses([&](auto &b, auto &) { b.threshold = &half; }, LARIAT_STATUS_REQUEST, "the exit threshold is 1.5");
+  refuses([&](auto &b, auto &) { b.threshold = &half, b.no_exit = 1; }, LARIAT_STATUS_REQUEST,
+          "exits are switched off: expected one of both");
   refuses([](auto &, auto &o) { o.max_new_tokens = -1; }, LARIAT_STATUS_REQUEST, "max_new_tokens is -1");
   refuses([](auto &, auto &o) { o.max_new_tokens = 255; }, LARIAT_STATUS_REQUEST, "the context of the model is 256");
   refuses([](auto &, auto &o) { o.num_stop_tokens = 1; }, LARIAT_STATUS_MISUSE, "'stop_tokens' is null");

@@ -3,6 +3,7 @@
 // Requests on the counting model, whose next token is the sum of the tokens so far.
 
 #include "lariat/Runtime/Session/Session.h"
+#include "lariat/Runtime/Session/Checks.h"
 
 #include <gtest/gtest.h>
 #include <numeric>
@@ -136,6 +137,30 @@ TEST(Session, LoopsAndThreshold) {
   EXPECT_EQ(slots[1].filled, 1);
   request.threshold = 1.0;
   EXPECT_EQ((*session->score(request))[0].steps, (std::vector<int32_t>{2, 2}));
+}
+
+TEST(Session, ADeclaredThresholdIsTheDefault) {
+  SessionFacts facts;
+  facts.loops = {.defaultSteps = 3, .minSteps = 1, .maxSteps = 8, .stepsWithExit = 8};
+  auto resolve = [&](std::optional<double> given, bool noExit = false) {
+    Request request;
+    request.threshold = given;
+    request.noExit = noExit;
+    return std::pair(*resolveThreshold(facts, request), *resolveLoops(facts, request, /*usesLoops=*/false));
+  };
+  facts.exit = ExitRule{"rule", /*never=*/1, /*low=*/0, /*high=*/1, /*declared=*/std::nullopt};
+  EXPECT_EQ(resolve(std::nullopt), std::pair(1.0F, int64_t(3)));
+  facts.exit->declared = 0.25;
+  EXPECT_EQ(resolve(std::nullopt), std::pair(0.25F, int64_t(8)));
+  EXPECT_EQ(resolve(0.5), std::pair(0.5F, int64_t(8)));
+  EXPECT_EQ(resolve(std::nullopt, /*noExit=*/true), std::pair(1.0F, int64_t(3)));
+  facts.exit->declared = 1;
+  EXPECT_EQ(resolve(std::nullopt), std::pair(1.0F, int64_t(3)));
+  Request both;
+  both.threshold = 0.5;
+  both.noExit = true;
+  EXPECT_EQ(resolveThreshold(facts, both).text(),
+            "an exit threshold is given, and exits are switched off: expected one of both");
 }
 
 TEST(Session, PrefixRowsSeeEachOther) {

@@ -19,7 +19,7 @@ Status verifyGenerate(const SessionFacts &facts, const GenerateRequest &request)
 /// a number of loop steps.
 Expected<int64_t> resolveLoops(const SessionFacts &facts, const Request &request, bool usesLoops);
 
-/// The threshold, `never` where none is given.
+/// The threshold: the request's, else the declared one, else `never`.
 Expected<float> resolveThreshold(const SessionFacts &facts, const Request &request);
 
 /// Whether the mode for missing entries, where one is given, is a choice.

@@ -12,7 +12,7 @@ namespace lariat::runtime {
 /// Loop steps that a request may ask for; `max` 0: no limit.
 struct LoopRange {
   int64_t defaultSteps = 1, minSteps = 1, maxSteps = 1;
-  int64_t stepsWithExit = 0; ///< the default where a threshold is given; 0: `defaultSteps`
+  int64_t stepsWithExit = 0; ///< the default where rows may exit; 0: `defaultSteps`
 
   bool isFree() const { return minSteps != maxSteps || minSteps != defaultSteps; }
 };
@@ -21,7 +21,8 @@ struct LoopRange {
 struct ExitRule {
   std::string rule;
   double never = 0, low = 0, high = 0;
-  bool hasThreshold = true; ///< else rows stop by it whatever a request says
+  std::optional<double> declared; ///< of a request that gives none; `never` without
+  bool hasThreshold = true;       ///< else rows stop by it whatever a request says
 };
 
 /// What a cache demands of a request.

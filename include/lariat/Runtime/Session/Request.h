@@ -22,7 +22,8 @@ enum class Form { Forward, Lockstep, Staggered };
 struct Request {
   std::vector<std::vector<int64_t>> sequences;
   std::optional<int64_t> loops;
-  std::optional<double> threshold;
+  std::optional<double> threshold; ///< of the exit rule; as declared without
+  bool noExit = false;             ///< no row exits, whatever is declared
   std::optional<std::string> missing;
   int64_t prefix = 0;     ///< rows at the start of each sequence that see each other in both directions
   StopQuestion wantsStop; ///< asked between calls of compiled code, and now and then within one

@@ -28,6 +28,26 @@ static void printBracketed(AsmPrinter &printer, ArrayRef<T> list) {
   printer << ']';
 }
 
+/// custom<Suggested>: `, default = 0.5, usual = 0.9`, either or both of them.
+static ParseResult parseSuggested(AsmParser &parser, FloatAttr &declared, FloatAttr &usual) {
+  while (succeeded(parser.parseOptionalComma())) {
+    bool isDefault = succeeded(parser.parseOptionalKeyword("default"));
+    FloatAttr &value = isDefault ? declared : usual;
+    if (value)
+      return parser.emitError(parser.getCurrentLocation(), "a threshold is there twice");
+    if ((!isDefault && parser.parseKeyword("usual")) || parser.parseEqual() || parser.parseAttribute(value))
+      return failure();
+  }
+  return success();
+}
+
+static void printSuggested(AsmPrinter &printer, FloatAttr declared, FloatAttr usual) {
+  if (declared)
+    printer << ", default = " << declared;
+  if (usual)
+    printer << ", usual = " << usual;
+}
+
 #include "lariat/Dialect/Lariat/LariatAttrInterfaces.cpp.inc"
 #include "lariat/Dialect/Lariat/LariatEnums.cpp.inc"
 
@@ -190,8 +210,8 @@ LogicalResult LoopsAttr::verify(function_ref<InFlightDiagnostic()> emitError, in
 }
 
 LogicalResult ExitAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringAttr, FloatAttr never, FloatAttr low,
-                               FloatAttr high, FloatAttr declared) {
-  if (!never && !low && !high && !declared)
+                               FloatAttr high, FloatAttr declared, FloatAttr usual) {
+  if (!never && !low && !high && !declared && !usual)
     return success();
   if (!never || !low || !high)
     return emitError() << "exit rule has some of never, low and high, expected all or none";
@@ -199,7 +219,7 @@ LogicalResult ExitAttr::verify(function_ref<InFlightDiagnostic()> emitError, Str
   auto inRange = [&](FloatAttr value) { return value.getValueAsDouble() >= from && value.getValueAsDouble() <= to; };
   if (!(from <= to))
     return emitError() << "exit thresholds range from " << from << " to " << to << ", expected an ascending range";
-  if (!inRange(never) || (declared && !inRange(declared)))
+  if (!inRange(never) || (declared && !inRange(declared)) || (usual && !inRange(usual)))
     return emitError() << "exit threshold outside the range " << from << " to " << to;
   return success();
 }

@@ -5,7 +5,7 @@
 // Every attribute and type of the dialect: printed, generic and bytecode form read back the same.
 
 // The facts of a model. `never` may be infinite, hints are anything.
-// CHECK:      lariat.exit = #lariat.exit<"cumulative-hazard", never = 1.000000e+00 : f64, low = 0.000000e+00 : f64, high = 1.000000e+00 : f64, default = 5.000000e-01 : f64>
+// CHECK:      lariat.exit = #lariat.exit<"cumulative-hazard", never = 1.000000e+00 : f64, low = 0.000000e+00 : f64, high = 1.000000e+00 : f64, default = 5.000000e-01 : f64, usual = 9.000000e-01 : f64>
 // CHECK-SAME: lariat.hint.note = 1 : i64
 // CHECK-SAME: lariat.loops = #lariat.loops<default = 4, min = 1, max = 8, with_exit = 8>
 // CHECK-SAME: lariat.model = #lariat.model<"ouro", kind = "decoder", vocab = 320, context = 512, eos = [257, 258], shape = "4 layers x 4 loops">
@@ -14,7 +14,7 @@ module attributes {
   lariat.model = #lariat.model<"ouro", kind = "decoder", vocab = 320, context = 512, eos = [257, 258],
                                shape = "4 layers x 4 loops">,
   lariat.loops = #lariat.loops<default = 4, min = 1, max = 8, with_exit = 8>,
-  lariat.exit = #lariat.exit<"cumulative-hazard", never = 1.0, low = 0.0, high = 1.0, default = 0.5>,
+  lariat.exit = #lariat.exit<"cumulative-hazard", never = 1.0, low = 0.0, high = 1.0, default = 0.5, usual = 0.9>,
   lariat.weights = "test/models/ouro", lariat.hint.note = 1} {
 }
 

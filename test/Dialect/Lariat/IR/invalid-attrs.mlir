@@ -235,3 +235,13 @@ func.func private @output_name() -> (index {lariat.input = "rows"})
 
 // expected-error@below {{'func.func' op result 0 has 'lariat.output' "probabilities", expected one of "logits", "hidden", "steps"}}
 func.func private @output_role() -> (index {lariat.output = "probabilities"})
+
+// -----
+
+// expected-error@below {{exit threshold outside the range 0.000000e+00 to 1.000000e+00}}
+module attributes {lariat.exit = #lariat.exit<"h", never = 1.0, low = 0.0, high = 1.0, usual = 2.0>} {}
+
+// -----
+
+// expected-error@below {{a threshold is there twice}}
+module attributes {lariat.exit = #lariat.exit<"h", never = 1.0, low = 0.0, high = 1.0, usual = 0.1, usual = 0.2>} {}
