@@ -64,23 +64,33 @@ def Kernel_PackedOp : Kernel_Op<"packed", [Symbol]> {
 }
 
 def Kernel_RopeTableOp : Kernel_Op<"rope_table", [Symbol]> {
-  let summary = "cosines and sines in weights.bin";
+  let summary = "cosines and sines, which the runtime computes as far as positions are reached";
   let description = [{
-    f32 [positions][frequencies][2], cosine then sine of position * frequency, computed in f64, rounded to `angles`, then
-    to f32. The lines are filled up to a multiple of 64 bytes: line `p` starts at `p * line_bytes`.
+    f32 [positions][pairs][2], cosine then sine of position * frequency, computed in f64, multiplied by `magnitude`,
+    rounded to `angles`, then to f32. The lines are filled up to a multiple of 64 bytes: line `p` starts at
+    `p * line_bytes`, from `offset` among the tables on.
+
+    The frequencies are listed, or come from the weight `source` of the model, `pairs` of them; either way they lie in
+    weights.bin, f64 from `stored` on.
 
     ```mlir
     kernel.rope_table @r [1.0, 0.5] positions(64) angles(f32)
+    kernel.rope_table @s [] source("frequencies") pairs(2) positions(64) angles(f32)
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, DenseF64ArrayAttr:$frequencies, I64Attr:$positions, TypeAttr:$angles,
-    OptionalAttr<I64Attr>:$offset);
+  let arguments = (ins SymbolNameAttr:$sym_name, DenseF64ArrayAttr:$frequencies, OptionalAttr<StrAttr>:$source,
+    OptionalAttr<I64Attr>:$pairs, I64Attr:$positions, TypeAttr:$angles, OptionalAttr<F64Attr>:$magnitude,
+    OptionalAttr<I64Attr>:$offset, OptionalAttr<I64Attr>:$stored);
   let assemblyFormat = [{
-    $sym_name $frequencies `positions` `(` $positions `)` `angles` `(` $angles `)` (`offset` `(` $offset^ `)`)? attr-dict
+    $sym_name $frequencies (`source` `(` $source^ `)`)? (`pairs` `(` $pairs^ `)`)? `positions` `(` $positions `)`
+    `angles` `(` $angles `)` (`magnitude` `(` $magnitude^ `)`)? (`offset` `(` $offset^ `)`)?
+    (`stored` `(` $stored^ `)`)? attr-dict
   }];
   let extraClassDeclaration = [{
-    int64_t getLineBytes() { return (getFrequencies().size() * 8 + 63) / 64 * 64; }
+    int64_t getNumPairs() { return getPairs() ? static_cast<int64_t>(*getPairs()) : getFrequencies().size(); }
+    int64_t getLineBytes() { return (getNumPairs() * 8 + 63) / 64 * 64; }
     int64_t getBytes() { return getLineBytes() * getPositions(); }
+    int64_t getStoredBytes() { return getNumPairs() * 8; }
   }];
 }
 

@@ -161,7 +161,8 @@ def Lariat_NormOp : Lariat_RowLocalOp<"norm", [AllTypesMatch<["input", "result"]
   let hasVerifier = 1;
 }
 
-def Lariat_RopeOp : Lariat_RowLocalOp<"rope", [AllTypesMatch<["input", "result"]>, RowsOf<"input", "at">]> {
+def Lariat_RopeOp : Lariat_RowLocalOp<"rope", [AllTypesMatch<["input", "result"]>, RowsOf<"input", "at">,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "rotate the pairs of each head by the row's position";
   let description = [{
     For each head of width w, with the first `dims` columns rotated (all of them unless given), pair i < dims / 2 and
@@ -169,26 +170,39 @@ def Lariat_RopeOp : Lariat_RowLocalOp<"rope", [AllTypesMatch<["input", "result"]
 
         (x, y) -> (x cos - y sin, y cos + x sin)
 
-    `half` pairs columns (i, i + dims / 2), `interleaved` pairs (2 i, 2 i + 1). `scaling` stretches the frequencies.
-    `angles` is the type to which cosine and sine are rounded before use.
+    `half` pairs columns (i, i + dims / 2), `interleaved` pairs (2 i, 2 i + 1). `scaling` stretches the frequencies
+    theta^(-2 i / dims); in place of both, `frequencies` gives them: a list, or a weight of shape (dims / 2), which is
+    never rounded to bf16. Angles, cosines and sines are computed in f64; the latter are multiplied by `magnitude` (1
+    unless given) and rounded once, to the type `angles` (f32 unless given).
 
     - `rope_c1`: the columns are a multiple of `heads`, the rotated width is even and fits the head.
-    - `rope_c2`: theta is positive.
+    - `rope_c2`: theta is positive, the magnitude and listed frequencies are finite.
+    - `rope_c3`: either theta or frequencies are given, of a list one per pair; scaling goes with theta.
+    - `rope_c4`: a weight of frequencies has shape (dims / 2) and no depths.
 
     ```mlir
     func.func @rope(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) -> tensor<?x64xf32, #lariat.of<"a">> {
       %y = lariat.rope %q at %r heads(2) theta(10000.0) : tensor<?x64xf32, #lariat.of<"a">>
       return %y : tensor<?x64xf32, #lariat.of<"a">>
     }
+    lariat.weight @frequencies : tensor<16xf32> from #lariat.source<"model.rotary_emb.inv_freq">
+    func.func @learned(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">)
+        -> tensor<?x64xf32, #lariat.of<"a">> {
+      %y = lariat.rope %q at %r heads(2) frequencies(@frequencies) magnitude(1.1) : tensor<?x64xf32, #lariat.of<"a">>
+      return %y : tensor<?x64xf32, #lariat.of<"a">>
+    }
     ```
   }];
   let arguments = (ins Arg<Lariat_FloatRowTensor, "heads * w columns per row">:$input,
                        Arg<Lariat_Rows, "rows of the operand">:$at, ConfinedAttr<I64Attr, [IntPositive]>:$heads,
-                       F64Attr:$theta, OptionalAttr<ConfinedAttr<I64Attr, [IntPositive]>>:$dims,
+                       OptionalAttr<F64Attr>:$theta,
+                       OptionalAttr<AnyAttrOf<[FlatSymbolRefAttr, DenseF64ArrayAttr]>>:$frequencies,
+                       OptionalAttr<F64Attr>:$magnitude, OptionalAttr<ConfinedAttr<I64Attr, [IntPositive]>>:$dims,
                        DefaultValuedAttr<Lariat_RopeStyleAttr, "::lariat::RopeStyle::Half">:$style,
                        OptionalAttr<Lariat_RopeScalingAttr>:$scaling, OptionalAttr<TypeAttrOf<AnyFloat>>:$angles);
   let results = (outs Res<Lariat_FloatRowTensor, "the rotated rows">:$result);
-  let assemblyFormat = "$input `at` $at `heads` `(` $heads `)` `theta` `(` $theta `)` (`dims` `(` $dims^ `)`)? "
+  let assemblyFormat = "$input `at` $at `heads` `(` $heads `)` (`theta` `(` $theta^ `)`)? "
+                       "(`frequencies` `(` $frequencies^ `)`)? (`magnitude` `(` $magnitude^ `)`)? (`dims` `(` $dims^ `)`)? "
                        "(`style` `(` custom<Keyword>($style)^ `)`)? (`scaling` `(` $scaling^ `)`)? (`angles` `(` $angles^ `)`)? "
                        "attr-dict `:` type($input)";
   let hasVerifier = 1;

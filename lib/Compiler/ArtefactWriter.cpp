@@ -8,6 +8,7 @@
 #include "lariat/Compiler/Compile.h"
 #include "lariat/Compiler/FastPath.h"
 #include "lariat/Compiler/Packing.h"
+#include "lariat/Dialect/Lariat/IR/Rope.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Support/Files.h"
 #include "lariat/Support/Interruption.h"
@@ -77,16 +78,27 @@ static llvm::SetVector<StringRef> listKeys(const Model &model) {
   return keys;
 }
 
+/// Those that no dtype rounds.
+static llvm::StringSet<> listExactKeys(const Model &model) {
+  llvm::StringSet<> keys;
+  for (Operation *op : findFrequencyWeights(*model.module))
+    if (auto source = cast<WeightOp>(op).getSource())
+      for (StringAttr key : source->getKeys())
+        keys.insert(key.getValue());
+  return keys;
+}
+
 static llvm::Error writeWeights(const Model &model, StringRef dtype, StringRef directory, FileSums &sums,
                                 Progress &progress) {
   if (!model.checkpoint)
     return llvm::Error::success();
-  bool toBF16 = dtype == "bf16";
+  llvm::StringSet<> exactKeys = listExactKeys(model);
   SafetensorsWriter writer;
   HashedFile *stream = nullptr;
   for (StringRef key : listKeys(model)) {
     const StoredTensor *tensor = model.checkpoint->find(key);
-    writer.add(key, toBF16 ? "BF16" : "F32", tensor->shape, [&, tensor](llvm::raw_ostream &) {
+    bool toBF16 = dtype == "bf16" && !exactKeys.contains(key);
+    writer.add(key, toBF16 ? "BF16" : "F32", tensor->shape, [&, tensor, toBF16](llvm::raw_ostream &) {
       progress.reach(stream->tell());
       return stream->hasFailed() ? llvm::Error::success() : convertTensor(*tensor, toBF16, *stream);
     });

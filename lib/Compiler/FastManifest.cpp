@@ -138,6 +138,19 @@ static json::Object describeState(const StateFacts &facts) {
                       {"type", printType(state.getType())}};
 }
 
+/// Where a rotary table lies, and what the runtime computes it from.
+static json::Object describeRopeTable(kernel::RopeTableOp table) {
+  const llvm::fltSemantics &angles = cast<FloatType>(table.getAngles()).getFloatSemantics();
+  return json::Object{{"offset", table.getOffset().value_or(0)},
+                      {"line_bytes", table.getLineBytes()},
+                      {"positions", table.getPositions()},
+                      {"pairs", table.getNumPairs()},
+                      {"frequencies", table.getStored().value_or(0)},
+                      {"magnitude", table.getMagnitude() ? table.getMagnitude()->convertToDouble() : 1.0},
+                      {"angle_digits", llvm::APFloat::semanticsPrecision(angles)},
+                      {"angle_min_exponent", llvm::APFloat::semanticsMinExponent(angles)}};
+}
+
 /// What decides which requests the model answers, beyond what every manifest says.
 static json::Object describeTraits(const ModelFacts &facts) {
   json::Array depthWeights;
@@ -174,15 +187,18 @@ static json::Array describeCallCaches(ModuleOp module) {
 }
 
 json::Object lariat::describeFast(const FastProgram &program, const ModelFacts &facts) {
-  json::Array objects, caches, states, functions, refused;
+  json::Array objects, caches, states, ropeTables, functions, refused;
   for (const CodeObject &object : program.objects)
     objects.push_back(json::Object{
         {"isa", object.isa}, {"file", "code/" + object.isa + ".so"}, {"requires", json::Array(object.features)}});
   for (const CacheFacts &cache : facts.caches)
     caches.push_back(describeCache(cache, facts));
-  json::Array callCaches = describeCallCaches(*program.kernels.module);
+  ModuleOp kernelModule = *program.kernels.module;
+  json::Array callCaches = describeCallCaches(kernelModule);
   for (const StateFacts &state : facts.states)
     states.push_back(describeState(state));
+  for (auto table : kernelModule.getOps<kernel::RopeTableOp>())
+    ropeTables.push_back(describeRopeTable(table));
   for (const EntryFacts &entry : program.kernels.entries)
     functions.push_back(describeEntry(entry, getSizes(program, entry)));
   for (const RefusedVariant &variant : program.kernels.refused) {
@@ -196,6 +212,7 @@ json::Object lariat::describeFast(const FastProgram &program, const ModelFacts &
                       {"caches", std::move(caches)},
                       {"call_caches", std::move(callCaches)},
                       {"states", std::move(states)},
+                      {"rope_tables", std::move(ropeTables)},
                       {"functions", std::move(functions)},
                       {"refused", std::move(refused)},
                       {"traits", describeTraits(facts)}};
@@ -224,6 +241,12 @@ std::string lariat::formatFastMemory(const FastProgram &program, const ModelFact
   }
   os << "page pool: at most " << pool << " bytes for a sequence of " << context << " tokens\n";
   os << "weights: " << program.weightBytes << " bytes, mapped from " << kWeightsFile << "\n";
+  int64_t lineBytes = 0;
+  ModuleOp kernelModule = *program.kernels.module;
+  for (auto table : kernelModule.getOps<kernel::RopeTableOp>())
+    lineBytes += table.getLineBytes();
+  if (lineBytes > 0)
+    os << "rotary tables: " << lineBytes << " bytes per position, as far as positions are reached\n";
   // One line per function of the contract, whatever modes and missing modes it is compiled for.
   llvm::MapVector<StringRef, EntrySizes> largest;
   for (const EntryFacts &entry : program.kernels.entries) {

@@ -6,6 +6,7 @@
 #include "lariat/Compiler/Packing.h"
 
 #include "lariat/Compiler/Weights.h"
+#include "lariat/Dialect/Lariat/IR/Rope.h"
 #include "lariat/Support/Error.h"
 #include "llvm/ADT/STLExtras.h"
 
@@ -91,31 +92,6 @@ void lariat::writeVectors(llvm::raw_ostream &stream, const RowSource &source) {
   }
 }
 
-/// Rounded once from f64 to `angles`, then to f32, which holds every type of angles that models use.
-static float roundAngle(double value, const llvm::fltSemantics &angles) {
-  bool inexact = false;
-  APFloat rounded(value);
-  rounded.convert(angles, APFloat::rmNearestTiesToEven, &inexact);
-  rounded.convert(APFloat::IEEEsingle(), APFloat::rmNearestTiesToEven, &inexact);
-  return rounded.convertToFloat();
-}
-
-void lariat::writeRopeTable(llvm::raw_ostream &stream, ArrayRef<double> frequencies, int64_t positions, Type angles,
-                            int64_t lineBytes) {
-  const llvm::fltSemantics &semantics = cast<FloatType>(angles).getFloatSemantics();
-  bool isSingle = angles.isF32();
-  auto round = [&](double value) { return isSingle ? static_cast<float>(value) : roundAngle(value, semantics); };
-  std::vector<float> line(lineBytes / sizeof(float));
-  for (int64_t position = 0; position < positions; ++position) {
-    for (auto [index, frequency] : llvm::enumerate(frequencies)) {
-      double angle = static_cast<double>(position) * frequency;
-      line[2 * index] = round(std::cos(angle));
-      line[2 * index + 1] = round(std::sin(angle));
-    }
-    writeRaw(stream, ArrayRef(line));
-  }
-}
-
 void lariat::writeInline(llvm::raw_ostream &stream, DenseElementsAttr value) {
   Type type = value.getElementType();
   int64_t bytes = kernel::getElementBytes(type), count = value.getNumElements();
@@ -138,10 +114,14 @@ void lariat::writeInline(llvm::raw_ostream &stream, DenseElementsAttr value) {
 
 namespace {
 
+/// Weights that are never rounded.
+using ExactWeights = llvm::SmallPtrSet<Operation *, 2>;
+
 /// The weights behind one op, whose rows lie one behind the other within each depth.
 class PackedValues {
 public:
-  static llvm::Expected<PackedValues> open(kernel::PackedOp op, const PackingSource &source);
+  static llvm::Expected<PackedValues> open(kernel::PackedOp op, const PackingSource &source,
+                                           const ExactWeights &exactWeights);
 
   int64_t getNumDepths() const { return numDepths; }
   /// Row `row` of a depth, where rows have `width` values.
@@ -158,9 +138,11 @@ private:
 class Packer {
 public:
   Packer(const PackingSource &source, HashedFile &file, Progress &progress)
-      : source(source), file(file), progress(progress) {}
+      : source(source), file(file), progress(progress), exactWeights(findFrequencyWeights(source.model)) {}
 
   llvm::Error write(kernel::PackedOp op);
+  /// The frequencies of a table, in f64.
+  llvm::Error write(kernel::RopeTableOp op);
 
 private:
   void writeDepth(kernel::PackedOp op, PackedValues &values, int64_t depth);
@@ -168,11 +150,13 @@ private:
   PackingSource source;
   HashedFile &file;
   Progress &progress;
+  ExactWeights exactWeights;
 };
 
 } // namespace
 
-llvm::Expected<PackedValues> PackedValues::open(kernel::PackedOp op, const PackingSource &source) {
+llvm::Expected<PackedValues> PackedValues::open(kernel::PackedOp op, const PackingSource &source,
+                                                const ExactWeights &exactWeights) {
   PackedValues values;
   values.numDepths = op.getDepths().value_or(1);
   int64_t total = 0, expected = values.numDepths;
@@ -183,7 +167,8 @@ llvm::Expected<PackedValues> PackedValues::open(kernel::PackedOp op, const Packi
     if (!weight)
       return makeError("packed data @" + op.getSymName() + " comes from the weight @" + name.getValue() +
                        ", which the module does not declare");
-    llvm::Expected<WeightReader> reader = WeightReader::open(weight, source.checkpoint, source.roundWeights);
+    bool round = source.roundWeights && !exactWeights.contains(weight);
+    llvm::Expected<WeightReader> reader = WeightReader::open(weight, source.checkpoint, round);
     if (!reader)
       return reader.takeError();
     total += reader->getNumElements();
@@ -243,7 +228,7 @@ llvm::Error Packer::write(kernel::PackedOp op) {
     writeInline(file, dense);
     return llvm::Error::success();
   }
-  llvm::Expected<PackedValues> values = PackedValues::open(op, source);
+  llvm::Expected<PackedValues> values = PackedValues::open(op, source, exactWeights);
   if (!values)
     return values.takeError();
   for (int64_t depth = 0; depth < values->getNumDepths() && !file.hasFailed(); ++depth)
@@ -251,7 +236,29 @@ llvm::Error Packer::write(kernel::PackedOp op) {
   return llvm::Error::success();
 }
 
-static int64_t getOffset(Operation *op) { return op->getAttrOfType<IntegerAttr>("offset").getInt(); }
+llvm::Error Packer::write(kernel::RopeTableOp op) {
+  if (!op.getSource()) {
+    writeRaw(file, op.getFrequencies());
+    return llvm::Error::success();
+  }
+  auto weight = source.model.lookupSymbol<WeightOp>(*op.getSource());
+  if (!weight)
+    return makeError("rotary table @" + op.getSymName() + " comes from the weight @" + *op.getSource() +
+                     ", which the module does not declare");
+  llvm::Expected<std::vector<float>> values = loadWeight(weight, source.checkpoint, /*round=*/false);
+  if (!values)
+    return values.takeError();
+  for (float value : *values)
+    if (!std::isfinite(value))
+      return makeError("weight @" + weight.getSymName() + " holds a rotary frequency that is not finite");
+  writeRaw(file, ArrayRef(std::vector<double>(values->begin(), values->end())));
+  return llvm::Error::success();
+}
+
+/// The byte of weights.bin at which the data of an op begins.
+static int64_t getPlace(Operation *op) {
+  return op->getAttrOfType<IntegerAttr>(isa<kernel::PackedOp>(op) ? "offset" : "stored").getInt();
+}
 
 static llvm::Error fillUpTo(llvm::raw_ostream &stream, int64_t offset) {
   auto place = static_cast<int64_t>(stream.tell());
@@ -270,7 +277,7 @@ static SmallVector<Operation *> listPacked(ModuleOp kernels) {
   for (Operation &op : kernels.getOps())
     if (isa<kernel::PackedOp, kernel::RopeTableOp>(op))
       ops.push_back(&op);
-  llvm::sort(ops, [](Operation *a, Operation *b) { return getOffset(a) < getOffset(b); });
+  llvm::sort(ops, [](Operation *a, Operation *b) { return getPlace(a) < getPlace(b); });
   return ops;
 }
 
@@ -284,11 +291,10 @@ llvm::Expected<FileSum> lariat::writePackedWeights(ModuleOp kernels, const Packi
   progress.begin("weights", size);
   Packer packer(source, file, progress);
   for (Operation *op : listPacked(kernels)) {
-    if (llvm::Error error = fillUpTo(file, getOffset(op)))
+    if (llvm::Error error = fillUpTo(file, getPlace(op)))
       return std::move(error);
-    if (auto table = dyn_cast<kernel::RopeTableOp>(op))
-      writeRopeTable(file, table.getFrequencies(), table.getPositions(), table.getAngles(), table.getLineBytes());
-    else if (llvm::Error error = packer.write(cast<kernel::PackedOp>(op)))
+    auto packed = dyn_cast<kernel::PackedOp>(op);
+    if (llvm::Error error = packed ? packer.write(packed) : packer.write(cast<kernel::RopeTableOp>(op)))
       return std::move(error);
     progress.reach(file.tell());
     if (file.hasFailed())

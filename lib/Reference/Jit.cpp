@@ -8,6 +8,7 @@
 #include "lariat/Compiler/Modules.h"
 #include "lariat/Compiler/Weights.h"
 #include "lariat/Conversion/LariatToReference/LariatToReference.h"
+#include "lariat/Dialect/Lariat/IR/Rope.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Target/CPU/Narrowing.h"
 #include "mlir/ExecutionEngine/ExecutionEngine.h"
@@ -57,7 +58,8 @@ llvm::Expected<const float *> Jit::getWeight(StringRef name, bool transposed) {
   if (!values)
     return values.takeError();
   // Stored values are in the artefact's dtype already; inline ones are rounded here.
-  if (weight.getValue() && model.manifest.getString("dtype") == StringRef("bf16"))
+  if (weight.getValue() && model.manifest.getString("dtype") == StringRef("bf16") &&
+      !findFrequencyWeights(*model.module).contains(weight))
     for (float &value : *values)
       value = roundToBFloat(value);
   it->second = transposed ? transposeLast(*values, getDataShape(weight)) : std::move(*values);

@@ -83,7 +83,7 @@ KernelObject test::compileObject(StringRef text, const CPUTarget &target) {
         return;
       first = symbol;
       for (RecordField &field : getRecordFields(op)) {
-        if (field.kind == RecordField::Kind::Packed) {
+        if (field.kind == RecordField::Kind::Packed || field.kind == RecordField::Kind::Table) {
           auto offset = SymbolTable::lookupNearestSymbolFrom(op, field.symbol)->getAttrOfType<IntegerAttr>("offset");
           object.packedOffsets.push_back(offset ? offset.getInt() : 0);
         }
@@ -143,6 +143,7 @@ CompiledKernel::Prepared CompiledKernel::prepare(std::vector<Operand> operands, 
       cells.push_back(operands[next++].value);
       break;
     case RecordField::Kind::Packed:
+    case RecordField::Kind::Table:
       record.push_back(object.packedOffsets[nextPacked++]);
       break;
     case RecordField::Kind::Literal:
@@ -153,7 +154,7 @@ CompiledKernel::Prepared CompiledKernel::prepare(std::vector<Operand> operands, 
   if (next != operands.size())
     llvm::report_fatal_error("a kernel is called with another number of operands than it has");
   cells.push_back(0);
-  bases[abi::kWeights] = static_cast<std::byte *>(weights);
+  bases[abi::kWeights] = prepared.call.tables = static_cast<std::byte *>(weights);
   bases[abi::kCells] = reinterpret_cast<std::byte *>(cells.data());
   prepared.call.scratchBytes = scratchBytes;
   prepared.function = function;

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,7 @@ def one_of(*values: object) -> Check:
 
 
 BOOLEAN: Check = ("true or false", lambda value: isinstance(value, bool))
+OPTIONAL_BOOLEAN: Check = ("true, false or null", or_null(lambda value: isinstance(value, bool)))
 TEXT: Check = ("a string", _is_text)
 OPTIONAL_TEXT: Check = ("a string or null", or_null(_is_text))
 COUNT: Check = ("a non-negative integer", lambda value: is_integer(value) and 0 <= value <= LARGEST)
@@ -114,9 +115,28 @@ class Config:
         self._ignore: Collection[str] = within._ignore if within else ignore
         self._unsupported: list[str] = within._unsupported if within else []
         self._unknown: list[tuple[str, object]] = within._unknown if within else []
+        self.rope_length: int | None = None  # that the caller asks for, `_rope.py`
 
     def __contains__(self, key: str) -> bool:
         return key in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def has_value(self, key: str) -> bool:
+        """Whether a key is there and not null, which marks it as known."""
+        return self.get(key, ("a value", lambda value: True), None) is not None
+
+    def is_nested(self) -> bool:
+        """Whether all values are objects or null, and some are objects."""
+        objects = [isinstance(value, dict) for value in self._values.values() if value is not None]
+        return bool(objects) and all(objects)
+
+    def merge(self, other: Config) -> Config | None:
+        """The keys of both, under the name of this one; none where they hold different values for a key."""
+        if any(self._values[key] != other._values[key] for key in self if key in other):
+            return None
+        return Config({**other._values, **self._values}, self._path, within=self)
 
     def get(self, key: str, check: Check, default: Any = _NOTHING) -> Any:
         """The value of a key that passes `check`."""
@@ -124,7 +144,7 @@ class Config:
         words, passes = check
         if key not in self._values:
             if default is _NOTHING:
-                raise self.error(f"{self._name(key)} is missing, expected {words}")
+                raise self.error(f"{self.name(key)} is missing, expected {words}")
             return default
         value = self._values[key]
         if not passes(value):
@@ -190,7 +210,7 @@ class Config:
         """A key whose other values the importer does not build: they are collected for one error."""
         value = self.get(key, check, allowed[0])
         if value not in allowed:
-            self._unsupported.append(f"{self._name(key)} is {self._show(value)}")
+            self._unsupported.append(f"{self.name(key)} is {self._show(value)}")
 
     def reject(self, what: str) -> None:
         """Something else the importer does not build."""
@@ -217,14 +237,14 @@ class Config:
             elif not self._path and key in VALUES:
                 self.unsupported(key, ("a value", lambda value: True), VALUES[key])
             elif f"{self._path}{key}" not in self._ignore and (self._path or not decides_nothing(key)):
-                self._unknown.append((self._name(key), self._values[key]))
+                self._unknown.append((self.name(key), self._values[key]))
         if not self._path:
             self._raise_collected()
 
     def _refuse_to_ignore(self, key: str) -> None:
         if f"{self._path}{key}" in self._ignore:
             raise self.error(
-                f"{self._name(key)} decides what the model computes: --ignore-config-key cannot pass over it"
+                f"{self.name(key)} decides what the model computes: --ignore-config-key cannot pass over it"
             )
 
     def _raise_collected(self) -> None:
@@ -242,12 +262,13 @@ class Config:
         return f"{found} are not keys of this family"
 
     def wrong(self, key: str, expected: str) -> ConfigError:
-        return self.error(f"{self._name(key)} is {self._show(self._values.get(key))}, expected {expected}")
+        return self.error(f"{self.name(key)} is {self._show(self._values.get(key))}, expected {expected}")
 
     def error(self, message: str) -> ConfigError:
         return ConfigError(f"config.json: {message}")
 
-    def _name(self, key: str) -> str:
+    def name(self, key: str) -> str:
+        """A key as messages name it."""
         return f"'{self._path}{key}'"
 
     @staticmethod

@@ -116,7 +116,11 @@ def _import(options: argparse.Namespace) -> None:
     if not options.source.is_dir():
         raise RuntimeFault(f"{options.source}: no such checkpoint directory")
     import_to_file(
-        options.source, options.output, exit_rule=options.exit_rule, ignore_config_keys=options.ignore_config_keys
+        options.source,
+        options.output,
+        exit_rule=options.exit_rule,
+        ignore_config_keys=options.ignore_config_keys,
+        rope_length=options.rope_length,
     )
 
 
@@ -130,6 +134,7 @@ def _compile(options: argparse.Namespace) -> None:
         kv_dtype=options.kv_dtype,
         exit_rule=options.exit_rule,
         ignore_config_keys=options.ignore_config_keys,
+        rope_length=options.rope_length,
         override_kv_policy=options.override_kv_policy,
         pipeline=options.pipeline,
         target=options.target,
@@ -388,6 +393,12 @@ def _add_import_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="key of config.json to pass over that is not known; may be repeated",
+    )
+    parser.add_argument(
+        "--rope-length",
+        metavar="N",
+        type=number(1),
+        help="longest sequence, where rotary frequencies depend on it (rope dynamic and longrope)",
     )
 
 

@@ -46,6 +46,8 @@ class CompileOptions:
             that run on machines of this kind where none is given.
         print_memory: print bytes of keys and values, and of the fast pipeline's weights and calls, on standard output;
             `"all"` prints calls of every mode that a request may pick, not only the largest.
+        rope_length: longest sequence of a checkpoint whose rotary frequencies depend on the length of a sequence
+            (`dynamic`, `longrope`; docs/checkpoints.md).
         report: JSON file to write with seconds per stage and bytes of code.
         force: replace an artefact that is there.
         progress: is called with how far compiling is, some ten times a second, on another thread. What it raises is
@@ -60,6 +62,7 @@ class CompileOptions:
     override_kv_policy: str | None = None
     pipeline: str = DEFAULT_PIPELINE
     target: str | None = None
+    rope_length: int | None = None
     report: Path | None = None
     print_memory: bool | Literal["all"] = False
     force: bool = False
@@ -106,7 +109,12 @@ def compile(
     from lariat.importer import import_text
 
     # By a pipe: a file would stay behind where this process is killed.
-    text = import_text(path, exit_rule=options.exit_rule, ignore_config_keys=options.ignore_config_keys)
+    text = import_text(
+        path,
+        exit_rule=options.exit_rule,
+        ignore_config_keys=options.ignore_config_keys,
+        rope_length=options.rope_length,
+    )
     _run("-", target, options, options.weights or path, text)
     return Artefact.open(target)
 

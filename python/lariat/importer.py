@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 
 from lariat._checkpoint import Checkpoint, read_checkpoint
-from lariat._config import TEXT, Config, one_of, read_config
+from lariat._config import LARGEST, TEXT, Config, one_of, read_config
 from lariat._names import is_quantised, is_unmerged, resolve_names
 from lariat._process import find_tool, read_diagnostics, run_tool
 from lariat._values import read_path
@@ -39,7 +39,11 @@ ROOTS = {"albert": "", "huginn_raven": "transformer"}
 
 
 def import_checkpoint(
-    directory: str | os.PathLike[str], *, exit_rule: str | None = None, ignore_config_keys: Sequence[str] = ()
+    directory: str | os.PathLike[str],
+    *,
+    exit_rule: str | None = None,
+    ignore_config_keys: Sequence[str] = (),
+    rope_length: int | None = None,
 ) -> str:
     """IR text of the model in a checkpoint directory, in generic form.
 
@@ -50,6 +54,8 @@ def import_checkpoint(
             docs/exit-rules.md lists them. A warning says that this changes the model, where it does.
         ignore_config_keys: keys of config.json to pass over, `OBJECT.KEY` inside of an object. Keys that decide nothing
             are passed over without.
+        rope_length: longest sequence of a model whose rotary frequencies depend on the length of a sequence (`dynamic`,
+            `longrope`); docs/checkpoints.md says what each length means.
 
     Raises:
         ConfigError: a key of config.json is missing, unknown, of the wrong type, or inconsistent with another.
@@ -60,6 +66,7 @@ def import_checkpoint(
     path = read_path(directory, "directory", ImportFailure).resolve()
     ignored = [ignore_config_keys] if isinstance(ignore_config_keys, str) else list(ignore_config_keys)
     config = read_config(path, ignored)
+    config.rope_length = _read_rope_length(rope_length)
     family = config.get("model_type", TEXT)
     if family not in FAMILIES:
         known = ", ".join(FAMILIES)
@@ -73,10 +80,20 @@ def import_checkpoint(
             f"{', '.join(EXIT_FAMILIES)}",
             [exit_rule],
         )
+    if rope_length is not None and module == "albert":
+        raise UnsupportedError(
+            f"rope length {rope_length} is asked for, but family '{module}' has no rotary position", [family]
+        )
     stored = read_checkpoint(path)
     _refuse_other_forms(stored, config)
     checkpoint = resolve_names(stored, ROOTS.get(family, "model"))
     return str(build(config, checkpoint) if exit_rule is None else build(config, checkpoint, exit_rule))
+
+
+def _read_rope_length(length: int | None) -> int | None:
+    if length is None or (isinstance(length, int) and not isinstance(length, bool) and 0 < length <= LARGEST):
+        return length
+    raise ImportFailure(f"the rope length is {length!r}, expected an integer from 1 to {LARGEST}")
 
 
 def _refuse_other_forms(checkpoint: Checkpoint, config: Config) -> None:
@@ -104,6 +121,7 @@ def import_to_file(
     *,
     exit_rule: str | None = None,
     ignore_config_keys: Sequence[str] = (),
+    rope_length: int | None = None,
 ) -> None:
     """Import a checkpoint directory, verify the IR with `lariat-opt` and write it in its readable form.
 
@@ -112,7 +130,7 @@ def import_to_file(
         CompileError: if `lariat-opt` refuses the IR or cannot be run.
         RuntimeFault: if `lariat-opt` is not built.
     """
-    text = import_text(directory, exit_rule=exit_rule, ignore_config_keys=ignore_config_keys)
+    text = import_text(directory, exit_rule=exit_rule, ignore_config_keys=ignore_config_keys, rope_length=rope_length)
     target = read_path(output, "output", CompileError)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -125,14 +143,22 @@ def import_to_file(
 
 
 def import_text(
-    directory: str | os.PathLike[str], *, exit_rule: str | None = None, ignore_config_keys: Sequence[str] = ()
+    directory: str | os.PathLike[str],
+    *,
+    exit_rule: str | None = None,
+    ignore_config_keys: Sequence[str] = (),
+    rope_length: int | None = None,
 ) -> str:
     """What `import_to_file` writes.
 
     Raises:
         LariatError: as `import_to_file`.
     """
-    return _pretty(import_checkpoint(directory, exit_rule=exit_rule, ignore_config_keys=ignore_config_keys))
+    return _pretty(
+        import_checkpoint(
+            directory, exit_rule=exit_rule, ignore_config_keys=ignore_config_keys, rope_length=rope_length
+        )
+    )
 
 
 def _pretty(text: str) -> str:

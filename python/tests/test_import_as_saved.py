@@ -183,6 +183,18 @@ def test_keys_of_the_base_class_that_change_the_function_are_refused(tmp_path: P
         import_checkpoint(write(tmp_path, llama_values(**{key: value}), SMALL_LLAMA))
 
 
+@pytest.mark.parametrize("name", ["ouro", "mor-expert", "rrt", "hrm"])
+def test_switches_that_are_off_are_passed_over(tmp_path: Path, name: str) -> None:
+    values, shapes = fixture(name)
+    off = {"attention_bias": False, "mlp_bias": None, "use_sliding_window": False, "sliding_window": 4096,
+           "max_window_layers": 2, "layer_types": ["full_attention"] * 2}  # fmt: skip
+    expected = without_sources(import_checkpoint(write(tmp_path / "plain", values, shapes)))
+    assert without_sources(import_checkpoint(write(tmp_path / "more", {**values, **off}, shapes))) == expected
+    with pytest.raises(UnsupportedError, match="'mlp_bias' is true; 'layer_types' is .*; 'sliding_window' is 4096"):
+        on = {**off, "mlp_bias": True, "use_sliding_window": True, "layer_types": ["sliding_attention"]}
+        import_checkpoint(write(tmp_path / "on", {**values, **on}, shapes))
+
+
 def test_unknown_keys_are_reported_at_once_and_can_be_ignored(tmp_path: Path) -> None:
     rope = {"rope_theta": 10000.0, "spokes": 12}
     path = write(tmp_path / "m", llama_values(num_wheels=4, rope_parameters=rope, has_bell=True), SMALL_LLAMA)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lariat.errors import CheckpointError, ConfigError, RuntimeFault
+from lariat.errors import CheckpointError, ConfigError, RuntimeFault, UnsupportedError
 from lariat.importer import import_checkpoint, import_to_file
 from tests.checkpoints import (
     FIXTURES,
@@ -358,6 +358,34 @@ def test_huginn_as_released(tmp_path: Path) -> None:
         assert word in text
     values, shapes = fixture("huginn")
     assert count_ops(text) > count_ops(import_checkpoint(write(tmp_path / "other", values, shapes)))
+
+
+def retrofit() -> tuple[Values, Shapes]:
+    """The same with layers of a Llama, whose queries are grouped."""
+    values, shapes = raven()
+    values |= {"num_key_value_heads": 1, "head_dim": 8, "qk_bias": False, "tie_embeddings": False,
+               "max_position_embeddings": 128, "rope_theta": 500000.0}  # fmt: skip
+    kept = {
+        name: shape for name, shape in shapes.items() if not name.endswith(("norm_3.weight", "norm_4.weight", "bias"))
+    }
+    for name in kept:
+        if name.endswith("Wqkv.weight"):
+            kept[name] = (40, 24)
+    return values, {**kept, "lm_head.weight": (32, 24)}
+
+
+def test_huginn_made_from_layers_of_a_llama(tmp_path: Path) -> None:
+    text = imported(tmp_path, *retrofit())
+    for word in ("rows = 0 to 24", "rows = 24 to 32", "rows = 32 to 40", "theta = 500000.0", "rope_style half",
+                 "context = 128"):  # fmt: skip
+        assert word in text
+    assert "bias" not in text
+
+
+def test_a_bias_of_grouped_queries_is_not_built(tmp_path: Path) -> None:
+    values, shapes = retrofit()
+    with pytest.raises(UnsupportedError, match="'qk_bias' is true with 'num_key_value_heads' 1"):
+        imported(tmp_path, {**values, "qk_bias": True}, shapes)
 
 
 def test_albert_without_prefix_and_head(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@
 // MEMORY: call of core (score, derived):
 
 // MANIFEST:      "code": {
-// MANIFEST-NEXT:   "abi_version": 2,
+// MANIFEST-NEXT:   "abi_version": 3,
 // MANIFEST:        "caches": [
 // MANIFEST:          "depths": 4,
 // MANIFEST-NEXT:     "dim": 4,

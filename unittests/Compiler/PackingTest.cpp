@@ -118,26 +118,19 @@ TEST(Vectors, AreFilledUp) {
     EXPECT_EQ(packed[i], i < 17 ? values[i] : 0.0f);
 }
 
-TEST(RopeTable, CosinesAndSinesInLines) {
-  MLIRContext context;
-  Builder builder(&context);
-  std::vector<double> frequencies{1.0, 0.1, 0.01};
-  for (Type angles : {Type(builder.getF32Type()), Type(builder.getBF16Type())}) {
-    std::string bytes;
-    llvm::raw_string_ostream stream(bytes);
-    writeRopeTable(stream, frequencies, /*positions=*/40, angles, /*lineBytes=*/64);
-    std::vector<float> table = readAs<float>(bytes);
-    ASSERT_EQ(table.size(), 40u * 16);
-    for (size_t p = 0; p < 40; ++p)
-      for (size_t f = 0; f < 3; ++f) {
-        auto cosine = static_cast<float>(std::cos(p * frequencies[f]));
-        auto sine = static_cast<float>(std::sin(p * frequencies[f]));
-        bool isHalf = angles.isBF16();
-        EXPECT_EQ(table[p * 16 + 2 * f], isHalf ? roundToBFloat(cosine) : cosine);
-        EXPECT_EQ(table[p * 16 + 2 * f + 1], isHalf ? roundToBFloat(sine) : sine);
-        EXPECT_EQ(table[p * 16 + 6], 0.0f);
-      }
-  }
+TEST_F(PackedFile, FrequenciesOfRotaryTables) {
+  std::string bytes = write(R"(module attributes {kernel.weight_bytes = 128 : i64} {
+    lariat.weight @w : tensor<2xf32> value dense<[0.5, 1.0000001]> : tensor<2xf32>
+    kernel.rope_table @r [1.0, 0.1] positions(40) angles(f32) offset(0) stored(0)
+    kernel.rope_table @s [] source("w") pairs(2) positions(40) angles(f32) offset(4096) stored(64)
+  })",
+                            /*round=*/true);
+  std::vector<double> stored = readAs<double>(bytes);
+  ASSERT_EQ(stored.size(), 16u);
+  EXPECT_EQ(stored[0], 1.0);
+  EXPECT_EQ(stored[1], 0.1);
+  EXPECT_EQ(stored[8], 0.5);
+  EXPECT_EQ(stored[9], 1.0000001F); // no dtype rounds frequencies
 }
 
 TEST_F(PackedFile, InlineValuesByType) {

@@ -79,10 +79,28 @@ TEST(Load, versionsAreNamed) {
   artefact.manifest["format_version"] = 1;
   artefact.manifest["code"]["abi_version"] = 99;
   artefact.writeManifest();
-  EXPECT_CONTAINS(artefact.openError(), "has code of version 99, this version runs 2");
+  EXPECT_CONTAINS(artefact.openError(), "has code of version 99, this version runs 3");
   artefact.manifest["pipeline"] = "reference";
   artefact.writeManifest();
   EXPECT_CONTAINS(artefact.openError(), "compiled with pipeline 'reference', which only lariat-reference runs");
+}
+
+TEST(Load, frequenciesLieInTheWeights) {
+  FakeArtefact artefact;
+  nlohmann::json table{{"offset", 0},         {"line_bytes", 64},   {"positions", 10'000'000},
+                       {"pairs", 2},          {"frequencies", 0},   {"magnitude", 1.0},
+                       {"angle_digits", 24},  {"angle_min_exponent", -126}};
+  auto errorWith = [&](const char *key, const nlohmann::json &value) {
+    nlohmann::json changed = table;
+    changed[key] = value;
+    artefact.manifest["code"]["rope_tables"] = nlohmann::json::array({changed});
+    artefact.writeManifest();
+    return artefact.openError();
+  };
+  EXPECT_CONTAINS(errorWith("frequencies", int64_t(1) << 40), "2 numbers from 1099511627776 on do not lie in a file of");
+  EXPECT_CONTAINS(errorWith("frequencies", 4), "2 numbers from 4 on do not lie in a file of");
+  EXPECT_CONTAINS(errorWith("line_bytes", 8), "lines of 8 bytes from 0 on do not hold 2 pairs");
+  EXPECT_CONTAINS(errorWith("magnitude", "x"), "'magnitude': expected a finite number, found");
 }
 
 TEST(Load, damagedFiles) {

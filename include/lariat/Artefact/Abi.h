@@ -65,8 +65,9 @@ struct Call {
   std::byte *const *states;   ///< of each lariat.state: [sequence][layer][depth][width]
   const int64_t *stateDepths; ///< third dimension of each
   int64_t numSequences;
-  int64_t *faults; ///< words of Fault.h, which functions of the slow road write
-  void *runtime;   ///< the runtime's own
+  int64_t *faults;   ///< words of Fault.h, which functions of the slow road write
+  void *runtime;     ///< the runtime's own
+  std::byte *tables; ///< rotary tables, of all positions that a row of the call has
 };
 
 /// Flags of Services::reserve.

@@ -28,10 +28,6 @@ void writePanels(llvm::raw_ostream &stream, const RowSource &source, bool isHalf
 /// Rows as vectors, each filled up to a multiple of 16 values with zeros.
 void writeVectors(llvm::raw_ostream &stream, const RowSource &source);
 
-/// Cosine and sine of position * frequency for each frequency, rounded to `angles`; lines start `lineBytes` apart.
-void writeRopeTable(llvm::raw_ostream &stream, llvm::ArrayRef<double> frequencies, int64_t positions, mlir::Type angles,
-                    int64_t lineBytes);
-
 /// Elements of an inline value as a buffer has them, filled up to a multiple of 16.
 void writeInline(llvm::raw_ostream &stream, mlir::DenseElementsAttr value);
 

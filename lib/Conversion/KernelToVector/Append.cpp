@@ -19,7 +19,7 @@ void vectors::addFields(kernel::AppendOp op, SmallVectorImpl<RecordField> &field
   CachePage page{lookUp<kernel::CacheOp>(op, op.getCacheAttr())};
   addLiteral(fields, page.getLayerOffset(op.getLayer()));
   if (op.getRope())
-    addPacked(fields, op.getRope()->getTable());
+    addTable(fields, op.getRope()->getTable());
 }
 
 void vectors::addKey(kernel::AppendOp op, KeyWriter &key) {

@@ -18,7 +18,7 @@ void vectors::addFields(kernel::AttendOp op, SmallVectorImpl<RecordField> &field
   if (op.getDistanceBias())
     addPacked(fields, op.getDistanceBiasAttr());
   if (op.getRope())
-    addPacked(fields, op.getRope()->getTable());
+    addTable(fields, op.getRope()->getTable());
 }
 
 static int64_t getBits(std::optional<APFloat> value) {

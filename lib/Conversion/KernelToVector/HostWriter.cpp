@@ -181,10 +181,9 @@ LogicalResult HostWriter::addBuffer(Value buffer, SmallVectorImpl<int64_t> &word
   return success();
 }
 
+template <typename OpT>
 static int64_t getOffset(Operation *from, FlatSymbolRefAttr symbol) {
-  if (auto packed = SymbolTable::lookupNearestSymbolFrom<kernel::PackedOp>(from, symbol))
-    return packed.getOffset().value_or(0);
-  return SymbolTable::lookupNearestSymbolFrom<kernel::RopeTableOp>(from, symbol).getOffset().value_or(0);
+  return SymbolTable::lookupNearestSymbolFrom<OpT>(from, symbol).getOffset().value_or(0);
 }
 
 LogicalResult HostWriter::addWords(const RecordField &field, SmallVectorImpl<int64_t> &words) {
@@ -195,7 +194,10 @@ LogicalResult HostWriter::addWords(const RecordField &field, SmallVectorImpl<int
     words.push_back(getCell(field.value));
     break;
   case RecordField::Kind::Packed:
-    words.push_back(getOffset(function, field.symbol));
+    words.push_back(getOffset<kernel::PackedOp>(function, field.symbol));
+    break;
+  case RecordField::Kind::Table:
+    words.push_back(getOffset<kernel::RopeTableOp>(function, field.symbol));
     break;
   case RecordField::Kind::Literal:
     words.push_back(field.literal);

@@ -45,6 +45,10 @@ void vectors::addPacked(SmallVectorImpl<RecordField> &fields, ArrayAttr symbols)
     addPacked(fields, symbol);
 }
 
+void vectors::addTable(SmallVectorImpl<RecordField> &fields, FlatSymbolRefAttr symbol) {
+  fields.push_back({RecordField::Kind::Table, Value(), symbol, 0});
+}
+
 void vectors::addLiteral(SmallVectorImpl<RecordField> &fields, int64_t value) {
   fields.push_back({RecordField::Kind::Literal, Value(), FlatSymbolRefAttr(), value});
 }
@@ -124,7 +128,7 @@ void KeyWriter::packed(ArrayAttr symbols) {
 
 void KeyWriter::ropeTable(FlatSymbolRefAttr symbol) {
   if (auto table = lookUp<kernel::RopeTableOp>(op, symbol))
-    os << table.getFrequencies().size() << 'x' << table.getPositions() << ',';
+    os << table.getNumPairs() << 'x' << table.getPositions() << ',';
 }
 
 void KeyWriter::cache(FlatSymbolRefAttr symbol) {

@@ -282,6 +282,9 @@ KernelWriter::KernelWriter(KernelEmitter &emitter, func::FuncOp function, ArrayR
     case RecordField::Kind::Packed:
       decoded.push_back(advance(weights, first));
       break;
+    case RecordField::Kind::Table:
+      decoded.push_back(advance(loadPointer(member(offsetof(abi::Call, tables))), first));
+      break;
     case RecordField::Kind::Literal:
       decoded.push_back(first);
       break;

@@ -166,6 +166,7 @@ OpT lookUp(mlir::Operation *op, mlir::FlatSymbolRefAttr symbol) {
 void addOperands(llvm::SmallVectorImpl<RecordField> &fields, mlir::Operation *op);
 void addPacked(llvm::SmallVectorImpl<RecordField> &fields, mlir::ArrayAttr symbols);
 void addPacked(llvm::SmallVectorImpl<RecordField> &fields, mlir::FlatSymbolRefAttr symbol);
+void addTable(llvm::SmallVectorImpl<RecordField> &fields, mlir::FlatSymbolRefAttr symbol);
 void addLiteral(llvm::SmallVectorImpl<RecordField> &fields, int64_t value);
 
 // Per kind of kernel: what its record has after the operands, what its key has besides operand types, and its code.

@@ -15,7 +15,7 @@ using namespace lariat::vectors;
 enum { kRows, kTable, kInput, kOut, kAngles };
 
 void vectors::addFields(kernel::RotateOp op, SmallVectorImpl<RecordField> &fields) {
-  addPacked(fields, op.getRope().getTable());
+  addTable(fields, op.getRope().getTable());
 }
 
 void vectors::addKey(kernel::RotateOp op, KeyWriter &key) {

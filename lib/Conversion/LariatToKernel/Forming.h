@@ -85,7 +85,7 @@ private:
   // Declarations by what they hold.
   llvm::DenseMap<std::pair<mlir::Attribute, int>, mlir::FlatSymbolRefAttr> declared; ///< sources and kind
   llvm::DenseMap<mlir::Attribute, mlir::FlatSymbolRefAttr> constants;
-  llvm::DenseMap<std::pair<mlir::Attribute, mlir::Type>, mlir::FlatSymbolRefAttr> ropeTables;
+  llvm::DenseMap<mlir::Attribute, mlir::FlatSymbolRefAttr> ropeTables;
 };
 
 class Groups;

@@ -127,16 +127,24 @@ FlatSymbolRefAttr Storage::getConstant(DenseElementsAttr value) {
 
 FlatSymbolRefAttr Storage::getRopeTable(RopeOp op) {
   OpBuilder builder = atEnd();
-  auto frequencies = builder.getDenseF64ArrayAttr(getRopeFrequencies(op));
-  Type angles = op.getAngles() ? *op.getAngles() : Float32Type::get(op.getContext());
-  FlatSymbolRefAttr &symbol = ropeTables[{frequencies, angles}];
+  FlatSymbolRefAttr weight = getFrequencyWeight(op);
+  auto frequencies = builder.getDenseF64ArrayAttr(weight ? SmallVector<double>() : getRopeFrequencies(op));
+  auto name = weight ? builder.getStringAttr(weight.getValue()) : StringAttr();
+  auto numPairs = weight ? builder.getI64IntegerAttr(getRotatedColumns(op) / 2) : IntegerAttr();
+  auto angles = TypeAttr::get(getAngleType(op));
+  // What a table holds, as one attribute: tables are told apart by it.
+  SmallVector<Attribute> held{frequencies, angles};
+  for (Attribute other : {Attribute(name), Attribute(numPairs), Attribute(op.getMagnitudeAttr())})
+    held.push_back(other ? other : builder.getUnitAttr());
+  FlatSymbolRefAttr &symbol = ropeTables[builder.getArrayAttr(held)];
   if (symbol)
     return symbol;
-  std::string name = getFreeName("rope:" + Twine(ropeTables.size() - 1));
-  symbol = FlatSymbolRefAttr::get(target.getContext(), name);
+  std::string wanted = getFreeName("rope:" + Twine(ropeTables.size() - 1));
+  symbol = FlatSymbolRefAttr::get(target.getContext(), wanted);
   auto model = source->getAttrOfType<ModelAttr>(kModelAttr);
-  kernel::RopeTableOp::create(builder, op.getLoc(), name, frequencies, model ? model.getContextSize() : 1, angles,
-                              IntegerAttr());
+  kernel::RopeTableOp::create(builder, op.getLoc(), wanted, frequencies.asArrayRef(), name, numPairs,
+                              model ? model.getContextSize() : 1, getAngleType(op), op.getMagnitudeAttr(),
+                              /*offset=*/IntegerAttr(), /*stored=*/IntegerAttr());
   return symbol;
 }
 

@@ -285,27 +285,45 @@ struct LowerRope : ReferencePattern<RopeOp> {
     int64_t heads = op.getHeads(), width = type.getDimSize(1) / heads;
     int64_t dims = getRotatedColumns(op);
     bool interleaved = op.getStyle() == RopeStyle::Interleaved;
-    Type angles = op.getAngles() ? *op.getAngles() : rewriter.getF32Type();
-    SmallVector<double> frequencies = getRopeFrequencies(op);
+    Type angles = getAngleType(op);
+    double magnitude = getMagnitude(op);
+    SmallVector<Value> operands{adaptor.getInput(), adaptor.getAt()};
+    SmallVector<double> frequencies;
     std::string params;
-    llvm::raw_string_ostream(params) << heads << ' ' << dims << ' ' << interleaved << ' ' << angles << ' '
-                                     << llvm::format("%.17g", op.getTheta().convertToDouble()) << ' '
-                                     << op.getScalingAttr();
+    llvm::raw_string_ostream os(params);
+    os << heads << ' ' << dims << ' ' << interleaved << ' ' << angles << ' ' << llvm::format("%.17g", magnitude);
+    if (FlatSymbolRefAttr weight = getFrequencyWeight(op)) {
+      operands.push_back(helpers.weight(rewriter, op.getLoc(), weight.getValue(), /*transposed=*/false));
+    } else {
+      frequencies = getRopeFrequencies(op);
+      for (double frequency : frequencies)
+        os << ' ' << llvm::format("%.17g", frequency);
+    }
 
     auto body = [&](LoopEmitter &e, ValueRange args) -> SmallVector<Value> {
       OpBuilder &b = e.builder();
       Location loc = op.getLoc();
       Type f64 = b.getF64Type();
       auto tableType = RankedTensorType::get({dims / 2}, f64);
-      Value table = e.read(arith::ConstantOp::create(b, loc, DenseElementsAttr::get(tableType, ArrayRef(frequencies))));
+      Value table =
+          args.size() > 2
+              ? args[2]
+              : e.read(arith::ConstantOp::create(b, loc, DenseElementsAttr::get(tableType, ArrayRef(frequencies))));
       Value x = e.read(args[0]), rows = e.read(args[1]), count = e.dim(x, 0), out = e.alloc(type, count);
       e.loop(count, [&](Value row) {
         e.loop(e.idx(type.getDimSize(1)), [&](Value j) { e.store(e.load(x, {row, j}), out, {row, j}); });
         Value whole = e.cast(e.column(rows, row, kPosition), b.getI64Type());
         Value position = arith::SIToFPOp::create(b, loc, f64, whole);
         e.loop(e.idx(dims / 2), [&](Value i) {
-          Value angle = e.mulF(position, e.load(table, i));
-          auto rounded = [&](Value value) { return e.toF32(e.roundTo(value, angles)); };
+          Value frequency = e.load(table, i);
+          if (!frequency.getType().isF64())
+            frequency = arith::ExtFOp::create(b, loc, f64, frequency);
+          Value angle = e.mulF(position, frequency);
+          auto rounded = [&](Value value) {
+            if (magnitude != 1)
+              value = e.mulF(value, arith::ConstantOp::create(b, loc, b.getF64FloatAttr(magnitude)));
+            return e.toF32(e.roundTo(value, angles));
+          };
           Value cosine = rounded(math::CosOp::create(b, loc, angle)),
                 sine = rounded(math::SinOp::create(b, loc, angle));
           e.loop(e.idx(heads), [&](Value head) {
@@ -320,8 +338,7 @@ struct LowerRope : ReferencePattern<RopeOp> {
       });
       return {e.result(out)};
     };
-    rewriter.replaceOp(
-        op, helpers.call(rewriter, op.getLoc(), "rope", params, {adaptor.getInput(), adaptor.getAt()}, type, body));
+    rewriter.replaceOp(op, helpers.call(rewriter, op.getLoc(), "rope", params, operands, type, body));
     return success();
   }
 };

@@ -44,6 +44,21 @@ static std::vector<CacheFacts> describeCaches(const Manifest &manifest) {
   return facts;
 }
 
+/// The tables of a loaded artefact, whose weights hold the frequencies.
+static std::vector<RopeFacts> describeRopeTables(const Artefact &artefact) {
+  std::vector<RopeFacts> facts;
+  for (const RopeTable &table : artefact.getManifest().ropeTables) {
+    const auto *frequencies = reinterpret_cast<const double *>(artefact.getWeights() + table.frequencies);
+    facts.push_back({table.offset,
+                     table.positions,
+                     table.lineBytes,
+                     {frequencies, static_cast<size_t>(table.pairs)},
+                     table.magnitude,
+                     {table.angleDigits, table.angleMinExponent}});
+  }
+  return facts;
+}
+
 /// The missing mode that the model declares: that of its first cache with one.
 static std::optional<std::string> findDeclaredMissing(const nlohmann::json &manifest) {
   auto caches = manifest.find("caches");
@@ -81,6 +96,8 @@ Expected<std::unique_ptr<Model>> Model::open(const std::string &path, const Open
   state->kv = std::make_unique<KVPool>(describeCaches(manifest), options.kvBytes);
   for (const State &entry : manifest.states)
     state->stateShapes.push_back({entry.layers, entry.width, getElementBytes(entry.type), entry.depthFactor});
+  if (Status status = state->ropeTables.reserve(describeRopeTables(*state->artefact)))
+    return status.takeError();
   state->declaredMissing = findDeclaredMissing(manifest.json);
   return std::unique_ptr<Model>(new Model(std::move(state)));
 }
@@ -92,6 +109,7 @@ void Model::close() {
     return;
   std::lock_guard lock(state->mutex);
   state->closed = true;
+  state->ropeTables.release();
   state->artefact->unload();
   state->prefixes.forget();
   state->kv.reset();
@@ -118,6 +136,7 @@ MemoryUse Model::getMemoryUse() const {
   use.limitBytes = state->kv->getBudget().limit;
   use.weightBytes = state->artefact->getWeightBytes();
   use.arenaBytes = state->memory.getArenaBytes();
+  use.tableBytes = state->ropeTables.getBytes();
   use.cellBytes = state->memory.getCellBytes();
   use.scratchBytes = state->memory.getScratchBytes();
   use.pageBytes = state->kv->getBudget().used;

@@ -11,6 +11,7 @@
 #include "lariat/Runtime/Call/Call.h"
 #include "lariat/Runtime/Load/Artefact.h"
 #include "lariat/Runtime/Memory/CallMemory.h"
+#include "lariat/Runtime/Memory/RopeTables.h"
 #include "lariat/Runtime/Threads/ThreadPool.h"
 
 #include <array>
@@ -39,6 +40,7 @@ struct ModelState {
   bool closed = false;
   std::unique_ptr<KVPool> kv;
   CallMemory memory;
+  RopeTables ropeTables;
   std::vector<BatchState> states;
   ViewMemory views;
   std::set<SequenceMemory *> sequences; ///< all that callers hold

@@ -26,6 +26,8 @@ Status Runner::run() {
            reinterpret_cast<std::byte *>(model.memory.getCells())};
   if (Status status = fillInputs())
     return status;
+  if (Status status = model.ropeTables.cover(maxPosition + 1))
+    return status;
   if (Status status = prepareOutputs())
     return status;
   if (Status status = loadStates())
@@ -165,8 +167,10 @@ Status Runner::fillTable(int64_t input) {
       return status;
   if (Status status = verifyTable(lines, rows, static_cast<int64_t>(sequences.size()), getInput(input).name))
     return status;
-  for (int64_t row = 0; row < rows; ++row)
+  for (int64_t row = 0; row < rows; ++row) {
     maxDepth = std::max(maxDepth, lines[row * kColumns + abi::kDepth]);
+    maxPosition = std::max(maxPosition, lines[row * kColumns + abi::kPosition]);
+  }
   if (rows > numTableRows) {
     table = lines;
     numTableRows = rows;
@@ -288,7 +292,8 @@ Status Runner::execute() {
                  .stateDepths = stateDepths.data(),
                  .numSequences = static_cast<int64_t>(sequences.size()),
                  .faults = faults.data(),
-                 .runtime = &context};
+                 .runtime = &context,
+                 .tables = model.ropeTables.data()};
   model.artefact->getEntry(function)(&call);
   if (faults[abi::kFaultKind] != abi::kNoFault)
     context.fault(faults, getFaultName(faults.data()));

@@ -50,6 +50,7 @@ private:
   std::vector<std::byte *> bases; ///< abi::Call::bases
   int64_t paddedRows = 0;
   int64_t maxDepth = 0;           ///< of any row, at the start
+  int64_t maxPosition = 0;        ///< of any row
   const int64_t *table = nullptr; ///< the largest row set
   int64_t numTableRows = 0;
 };

@@ -4,6 +4,7 @@
 
 #include "JsonReader.h"
 
+#include <cmath>
 #include <limits>
 
 using namespace lariat::runtime;
@@ -58,6 +59,14 @@ int64_t JsonReader::integer(const char *key, int64_t low, int64_t high) const {
 
 std::optional<int64_t> JsonReader::optionalInteger(const char *key, int64_t low, int64_t high) const {
   return has(key) ? std::optional(integer(key, low, high)) : std::nullopt;
+}
+
+double JsonReader::number(const char *key) const {
+  const json &found = get(key);
+  if (found.is_number() && std::isfinite(found.get<double>()))
+    return found.get<double>();
+  failKind(key, "a finite number", found);
+  return 0;
 }
 
 std::string JsonReader::string(const char *key) const {

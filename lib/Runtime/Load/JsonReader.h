@@ -24,6 +24,8 @@ public:
   int64_t integer(const char *key, int64_t low, int64_t high) const;
   /// The same; nothing where the key is absent or null.
   std::optional<int64_t> optionalInteger(const char *key, int64_t low, int64_t high) const;
+  /// A finite number.
+  double number(const char *key) const;
   std::string string(const char *key) const;
   std::optional<std::string> optionalString(const char *key) const;
   std::vector<std::string> strings(const char *key) const;

@@ -17,6 +17,8 @@ using namespace lariat;
 using namespace lariat::runtime;
 using nlohmann::json;
 
+static constexpr int64_t kMostPositions = int64_t(1) << 31;
+static constexpr int64_t kLineBytes = 64;               // of rotary tables
 static constexpr int64_t kMostCount = int64_t(1) << 20; // layers, heads, slots
 static constexpr int64_t kMostWidth = int64_t(1) << 32; // columns of a line
 static constexpr int64_t kMostBytes = int64_t(1) << 46; // of a file, a page, a row
@@ -228,6 +230,25 @@ static State readState(const JsonReader &reader) {
   return state;
 }
 
+static RopeTable readRopeTable(const JsonReader &reader, int64_t weightBytes) {
+  RopeTable table;
+  table.offset = reader.integer("offset", 0, kMostBytes);
+  table.lineBytes = reader.integer("line_bytes", 8, kMostCount);
+  table.positions = reader.integer("positions", 1, kMostPositions);
+  table.pairs = reader.integer("pairs", 1, kMostCount);
+  table.frequencies = reader.integer("frequencies", 0, kMostBytes);
+  table.magnitude = reader.number("magnitude");
+  table.angleDigits = reader.integer("angle_digits", 1, 53);
+  table.angleMinExponent = reader.integer("angle_min_exponent", -1022, 0);
+  if (table.lineBytes % kLineBytes != 0 || table.offset % kLineBytes != 0 || table.pairs * 8 > table.lineBytes)
+    reader.fail(makeError(reader.getPlace(), ": lines of ", table.lineBytes, " bytes from ", table.offset,
+                          " on do not hold ", table.pairs, " pairs in multiples of ", kLineBytes, " bytes"));
+  if (table.frequencies % 8 != 0 || table.frequencies + table.pairs * 8 > weightBytes)
+    reader.fail(makeError(reader.getPlace(), ": 'frequencies': ", table.pairs, " numbers from ", table.frequencies,
+                          " on do not lie in a file of ", weightBytes, " bytes"));
+  return table;
+}
+
 static RefusedVariant readRefused(const JsonReader &reader) {
   return {reader.string("mode"), reader.optionalString("missing"), reader.boolean("derived"), reader.string("error")};
 }
@@ -273,6 +294,8 @@ static void readCode(const JsonReader &code, Manifest &manifest) {
   }
   for (const JsonReader &reader : code.objects("states"))
     manifest.states.push_back(readState(reader));
+  for (const JsonReader &reader : code.objects("rope_tables", /*required=*/false))
+    manifest.ropeTables.push_back(readRopeTable(reader, manifest.weightBytes));
   for (const JsonReader &reader : code.objects("functions"))
     manifest.functions.push_back(readFunction(reader, static_cast<int64_t>(manifest.functions.size())));
   for (const JsonReader &reader : code.objects("refused", /*required=*/false))

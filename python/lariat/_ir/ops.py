@@ -412,7 +412,9 @@ def rope(
     at: Value,
     *,
     heads: int,
-    theta: float,
+    theta: float | None = None,
+    frequencies: Attribute | None = None,
+    magnitude: float | None = None,
     dims: int | None = None,
     style: RopeStyle | None = None,
     scaling: Attribute | None = None,
@@ -423,7 +425,7 @@ def rope(
     (result,) = f.op(
         "lariat.rope",
         operands=[input, at],
-        attributes={"heads": attr.i64(heads), "theta": attr.f64(theta), "dims": None if dims is None else attr.i64(dims), "style": None if style is None else attr.enum("rope_style", style), "scaling": scaling, "angles": None if angles is None else attr.type(angles)},
+        attributes={"heads": attr.i64(heads), "theta": None if theta is None else attr.f64(theta), "frequencies": frequencies, "magnitude": None if magnitude is None else attr.f64(magnitude), "dims": None if dims is None else attr.i64(dims), "style": None if style is None else attr.enum("rope_style", style), "scaling": scaling, "angles": None if angles is None else attr.type(angles)},
         results=[(name, input.type)],
     )
     return result

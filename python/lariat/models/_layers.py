@@ -6,16 +6,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lariat._config import NUMBER, Config, Size, is_integer, one_of
+from lariat._config import OPTIONAL_BOOLEAN, OPTIONAL_COUNT, OPTIONAL_TEXTS, Config, Size, is_integer
 from lariat._ir import arithmetic as math
 from lariat._ir import attributes as attr
 from lariat._ir import ops
 from lariat._ir.attributes import Attribute
 from lariat._ir.builder import Value
+from lariat._rope import Rope, limit, read_rope
 from lariat.models._model import Model
 
 __all__ = ["AttentionShape", "LayerShape", "Place", "Project", "attend", "keys_and_values", "llama_layer",
-           "own_cache", "read_layer_shape", "read_rope", "swiglu"]  # fmt: skip
+           "own_cache", "read_layer_shape", "swiglu"]  # fmt: skip
 
 Project = Callable[[Value, str, int, str], Value]
 """Multiply rows by the projection of the given name: (x, name, width, suggested name of the result)."""
@@ -28,8 +29,7 @@ class AttentionShape:
     heads: Size
     kv_heads: Size
     head_dim: Size
-    theta: float
-    scaling: Attribute | None = None
+    rope: Rope
     style: ops.RopeStyle | None = None
 
     @property
@@ -43,12 +43,13 @@ class AttentionShape:
 
 @dataclass(frozen=True)
 class LayerShape:
-    """Sizes of a layer."""
+    """Sizes of a layer, and the positions of a sequence that its rotations are for."""
 
     width: Size
     inner: Size
     eps: float
     attention: AttentionShape
+    context: Size
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,14 @@ class Place:
     mask: Attribute = attr.mask("causal")
 
 
-def read_layer_shape(config: Config, *, eps: float = 1e-6) -> LayerShape:
-    """Sizes under the keys of Llama and its descendants."""
+def read_layer_shape(
+    config: Config, *, eps: float = 1e-6, context: int | None = None, may_have_bias: bool = False
+) -> LayerShape:
+    """Sizes under the keys of Llama and its descendants; `context` where config.json has none.
+
+    Biases, unless the family has them, and windows are refused.
+    """
+    _refuse_other_layers(config, may_have_bias)
     width = config.size("hidden_size")
     heads = config.size("num_attention_heads")
     kv_heads = config.size("num_key_value_heads", heads, nullable=True)
@@ -78,53 +85,26 @@ def read_layer_shape(config: Config, *, eps: float = 1e-6) -> LayerShape:
         head_dim = config.size("head_dim")
     if head_dim % 2:
         raise config.error(f"'head_dim' is {head_dim}, expected an even number for rotary positions")
-    config.unsupported("hidden_act", ("a string", lambda v: isinstance(v, str)), ["silu"])
-    theta, scaling = read_rope(config)
-    attention = AttentionShape(heads, kv_heads, head_dim, theta, scaling)
-    return LayerShape(width, config.size("intermediate_size"), config.number("rms_norm_eps", eps), attention)
+    config.unsupported("hidden_act", ("a string", lambda v: isinstance(v, str)), ["silu", "swish"])
+    key = "max_position_embeddings"
+    declared = config.size(key) if context is None else config.size(key, context)
+    attention = AttentionShape(heads, kv_heads, head_dim, read_rope(config, head_dim, declared))
+    longest = limit(declared, attention.rope)
+    return LayerShape(width, config.size("intermediate_size"), config.number("rms_norm_eps", eps), attention, longest)
 
 
-def read_rope(config: Config) -> tuple[float, Attribute | None]:
-    """Theta and scaling, from `rope_theta` and `rope_scaling` or from `rope_parameters`."""
-    theta = config.number("rope_theta", 10000.0)
-    config.get("partial_rotary_factor", one_of(1, 1.0, None), None)
-    scaling: Attribute | None = None
-    for key in ("rope_parameters", "rope_scaling"):
-        inner = config.inner(key)
-        if inner is None:
-            continue
-        if "rope_theta" in inner:
-            inside = inner.number("rope_theta")
-            if "rope_theta" in config and inside != theta:
-                raise config.error(f"'rope_theta' is {theta:g}, but '{key}.rope_theta' is {inside:g}")
-            theta = inside
-        scaling = _read_scaling(inner) or scaling
-    return theta, scaling
-
-
-def _read_scaling(inner: Config) -> Attribute | None:
-    text = ("a string", lambda value: isinstance(value, str))
-    key = "rope_type" if "rope_type" in inner else "type"
-    kind = inner.get(key, text, "default")
-    inner.same("type", text)
-    inner.get("partial_rotary_factor", one_of(1, 1.0, None), None)
-    scaling = None
-    if kind == "linear":
-        scaling = attr.rope_scaling("linear", inner.number("factor"))
-    elif kind == "llama3":
-        low, high = inner.number("low_freq_factor"), inner.number("high_freq_factor")
-        if low >= high:
-            raise inner.error(f"'low_freq_factor' is {low:g}, expected less than 'high_freq_factor', {high:g}")
-        original = inner.size("original_max_position_embeddings")
-        scaling = attr.rope_scaling("llama3", inner.number("factor"), (low, high, original))
-    elif kind != "default":
-        inner.unsupported(key, text, ["default", "linear", "llama3"])
-        for other in ("factor", "original_max_position_embeddings", "attention_factor", "beta_fast", "beta_slow",
-                      "short_factor", "long_factor", "mscale", "mscale_all_dim", "truncate"):  # fmt: skip
-            inner.same(other, ("a value", lambda value: True))
-        return None
-    inner.finish({"factor": NUMBER})
-    return scaling
+def _refuse_other_layers(config: Config, may_have_bias: bool) -> None:
+    for key in () if may_have_bias else ("attention_bias", "mlp_bias"):
+        config.unsupported(key, OPTIONAL_BOOLEAN, [False, None])
+    types = config.get("layer_types", OPTIONAL_TEXTS, None)
+    if any(one != "full_attention" for one in types or []):
+        config.unsupported("layer_types", OPTIONAL_TEXTS, [None])
+    # A window that is switched off is none, whatever its size.
+    config.same("max_window_layers", OPTIONAL_COUNT)
+    if config.get("use_sliding_window", OPTIONAL_BOOLEAN, None) is False:
+        config.same("sliding_window", OPTIONAL_COUNT)
+    else:
+        config.unsupported("sliding_window", OPTIONAL_COUNT, [None])
 
 
 def own_cache(model: Model, name: str, layers: int, shape: AttentionShape) -> str:
@@ -133,9 +113,11 @@ def own_cache(model: Model, name: str, layers: int, shape: AttentionShape) -> st
 
 
 def rotate(model: Model, x: Value, heads: int, shape: AttentionShape, name: str) -> Value:
-    f = model.f
-    return ops.rope(f, x, f.rows_of(x), heads=heads, theta=shape.theta, scaling=shape.scaling,
-                    style=shape.style, name=name)  # fmt: skip
+    f, rope = model.f, shape.rope
+    frequencies = None if rope.frequencies is None else attr.numbers(rope.frequencies)
+    return ops.rope(f, x, f.rows_of(x), heads=heads, theta=rope.theta, frequencies=frequencies,
+                    magnitude=rope.magnitude, dims=rope.dims, scaling=rope.scaling, style=shape.style,
+                    name=name)  # fmt: skip
 
 
 def keys_and_values(

@@ -8,7 +8,7 @@ v; `mlp.gate_up_proj`, rows gate, up) and the split names of the class.
 from __future__ import annotations
 
 from lariat._checkpoint import Checkpoint
-from lariat._config import BOOLEAN, COUNTS, MOST_LAYERS, Config, Size, is_number
+from lariat._config import COUNTS, MOST_LAYERS, Config, Size, is_number
 from lariat._ir import arithmetic as math
 from lariat._ir import attributes as attr
 from lariat._ir import ops
@@ -30,7 +30,7 @@ def build(config: Config, checkpoint: Checkpoint) -> str:
     # Config.
     model = Model(config, checkpoint)
     shape = read_layer_shape(config)
-    vocab, context = config.size("vocab_size"), config.size("max_position_embeddings")
+    vocab, context = config.size("vocab_size"), shape.context
     h_cycles, l_cycles = config.layers("H_cycles"), config.layers("L_cycles")
     num_layers = _read_num_layers(config, h_cycles, l_cycles)
     if shape.attention.kv_heads != shape.attention.heads:
@@ -38,8 +38,6 @@ def build(config: Config, checkpoint: Checkpoint) -> str:
     scale = _read_embedding_scale(config)
     prefix_mask = config.flag("prefix_lm", True)
     tied = config.flag("tie_word_embeddings", False)
-    for key in ("attention_bias", "mlp_bias"):
-        config.unsupported(key, BOOLEAN, [False])
     summary = f"{h_cycles} x ({l_cycles} x L + H), {num_layers} layers each"
     model.describe("hrm_text", "decoder", vocab, context, config.eos(), summary)
     config.finish({"L_bp_cycles": COUNTS})

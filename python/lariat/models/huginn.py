@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Huginn: prelude, a core with the prelude's output injected at every loop step, coda; six exit rules.
 
-Source: https://arxiv.org/abs/2502.05171. Reads the fixtures' format and that of the released `huginn_raven`, whose
-projections are fused, whose queries and keys have a bias and whose rotary pairs are neighbouring columns.
+Source: https://arxiv.org/abs/2502.05171. Reads the fixtures' format and two of `huginn_raven`. That of the released
+model has fused projections, a bias of queries and keys and rotary pairs of neighbouring columns. Models made from
+layers of a Llama (https://arxiv.org/abs/2511.07384) have its layers, with two norms instead of four, grouped queries,
+rotary pairs of half a head, and no norm between loop and coda; their config.json still names the blocks of the former,
+so what is stored tells them apart.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from lariat._ir import arithmetic as math
 from lariat._ir import attributes as attr
 from lariat._ir import ops
 from lariat._ir.builder import Value
+from lariat._rope import limit, read_rope
 from lariat.exits import ignore_heads, pick
 from lariat.models._exit import exit_loop, exit_policy
 from lariat.models._layers import (
@@ -55,7 +59,7 @@ class _Facts:
     most: int
     scale: float
     tied: bool
-    raven: bool
+    layer: type[_FixtureLayer]
     qk_bias: bool
     rule: str
 
@@ -64,7 +68,8 @@ def build(config: Config, checkpoint: Checkpoint, exit_rule: str | None = None) 
     """IR text of a Huginn model."""
     # Config.
     model = Model(config, checkpoint)
-    facts = _read_raven(config) if config.get("model_type", TEXT) == "huginn_raven" else _read_fixture(config)
+    is_raven = config.get("model_type", TEXT) == "huginn_raven"
+    facts = _read_raven(config, model) if is_raven else _read_fixture(config)
     policy = exit_policy(config, "copy-last")
     shape, heads = facts.shape, facts.shape.attention
     num_prelude, num_core, num_coda = facts.num_layers
@@ -75,7 +80,7 @@ def build(config: Config, checkpoint: Checkpoint, exit_rule: str | None = None) 
     rule = pick(exit_rule, [facts.rule, *_RULES], None)
     model.attributes["lariat.exit"] = rule.declare()
     ignore_heads(model)
-    layer = (_RavenLayer if facts.raven else _FixtureLayer)(model, facts)
+    layer = facts.layer(model, facts)
     before = own_cache(model, "kv_prelude", num_prelude, heads) if num_prelude else ""
     after = own_cache(model, "kv_coda", num_coda, heads) if num_coda else ""
     cache = model.cache("kv", num_core, heads.kv_heads, heads.head_dim, None, policy)
@@ -108,9 +113,10 @@ def build(config: Config, checkpoint: Checkpoint, exit_rule: str | None = None) 
         for index in range(num_core):
             layer.fill(x, f"{layer.root}.{layer.core}.{index}", Place(cache, index))
 
-    # Coda: the same norm before and after its layers.
+    # Coda: the same norm before, where the format has that, and after its layers.
     def finish(x: Value, after: str) -> Value:
-        x = model.norm(x, layer.final_norm, shape.eps)
+        if layer.norm_before_coda:
+            x = model.norm(x, layer.final_norm, shape.eps)
         for index in range(num_coda):
             x = layer(x, f"{layer.root}.coda.{index}", Place(after, index))
         return x
@@ -135,6 +141,7 @@ class _FixtureLayer:
 
     root, core, embedding, final_norm = "model", "core", "model.embed_tokens", "model.norm"
     attention, mlp = "self_attn", "mlp"
+    norm_before_coda = True
 
     def __init__(self, model: Model, facts: _Facts) -> None:
         self.model = model
@@ -171,13 +178,17 @@ class _RavenLayer(_FixtureLayer):
 
     def project(self, x: Value, name: str, width: int, as_: str) -> Value:
         part, _, projection = name.rpartition(".")
-        fused, index, count = {"q_proj": ("Wqkv", 0, 3), "k_proj": ("Wqkv", 1, 3), "v_proj": ("Wqkv", 2, 3),
-                               "o_proj": ("proj", 0, 1), "gate_proj": ("fc", 0, 2), "up_proj": ("fc", 1, 2),
-                               "down_proj": ("proj", 0, 1)}[projection]  # fmt: skip
+        fused, index = {"q_proj": ("Wqkv", 0), "k_proj": ("Wqkv", 1), "v_proj": ("Wqkv", 2), "o_proj": ("proj", 0),
+                        "gate_proj": ("fc", 0), "up_proj": ("fc", 1), "down_proj": ("proj", 0)}[projection]  # fmt: skip
+        heads = self.shape.attention
+        widths = {"Wqkv": [heads.query_width, heads.kv_width, heads.kv_width], "fc": [self.shape.inner] * 2}
+        pieces = widths.get(fused, [width])
+        key = " + ".join(dict.fromkeys(piece.key for piece in pieces if isinstance(piece, Size)))
+        stored = (Size(sum(map(int, pieces)), key), x.width)
+        begin = sum(map(int, pieces[:index]))
+        rows = (begin, begin + width) if len(pieces) > 1 else None
         model = self.model
         symbol = name.removeprefix("transformer.")
-        stored = (Size(count * width, getattr(width, "key", "")), x.width)
-        rows = (index * width, (index + 1) * width) if count > 1 else None
         weight = model.weight(f"{part}.{fused}.weight", (width, x.width), symbol=symbol, stored=stored, rows=rows)
         bias = self._bias(part, index, width, symbol) if fused == "Wqkv" and index < 2 and self.qk_bias else None
         with model.f.part(name):
@@ -191,6 +202,24 @@ class _RavenLayer(_FixtureLayer):
                                  rows=(index, index + 1), reshape=True)  # fmt: skip
 
 
+class _RetrofitLayer(_RavenLayer):
+    """Layers of a Llama, under the names of the released model."""
+
+    norm_before_coda = False
+
+    def __call__(self, x: Value, prefix: str, place: Place) -> Value:
+        """Both norms act on the branch."""
+        model, shape = self.model, self.shape
+        n = model.norm(x, f"{prefix}.norm_1", shape.eps)
+        attended = self_attention(model, n, f"{prefix}.{self.attention}", shape, place, self.project)
+        with model.f.part(prefix):
+            y = math.add(model.f, x, attended, "x")
+        n = model.norm(y, f"{prefix}.norm_2", shape.eps)
+        fed = swiglu(model, n, f"{prefix}.{self.mlp}", shape, self.project)
+        with model.f.part(prefix):
+            return math.add(model.f, y, fed, "x")
+
+
 def _read_fixture(config: Config) -> _Facts:
     shape = read_layer_shape(config)
     mean = config.layers("mean_recurrence")
@@ -198,49 +227,85 @@ def _read_fixture(config: Config) -> _Facts:
     return _Facts(
         shape=shape,
         vocab=config.size("vocab_size"),
-        context=config.size("max_position_embeddings"),
+        context=shape.context,
         num_layers=(config.count("num_prelude_layers"), config.layers("num_core_layers"),
                     config.count("num_coda_layers")),
         mean=mean,
         most=most,
         scale=config.number("embedding_scale"),
         tied=config.flag("tie_word_embeddings"),
-        raven=False,
+        layer=_FixtureLayer,
         qk_bias=False,
         rule=config.choice("exit_rule", _RULES),
     )  # fmt: skip
 
 
-def _read_raven(config: Config) -> _Facts:
-    width, heads = config.size("n_embd"), config.size("n_heads")
-    if width % heads or width // heads % 2:
-        raise config.wrong("n_heads", f"a divisor of 'n_embd', {width}, that gives heads of even width")
-    for key in ("num_attention_heads", "num_key_value_heads"):
-        config.get(key, one_of(int(heads)), heads)
-    head_dim = Size(width // heads, "n_embd / n_heads")
-    config.get("head_dim", one_of(int(head_dim)), head_dim)
+def _read_raven(config: Config, model: Model) -> _Facts:
+    is_retrofit = _has_two_norms(model)
     for key, value in _RAVEN_CHOICES.items():
         config.unsupported(key, ("a string", lambda v: isinstance(v, str)), [value])
     config.unsupported("bias", BOOLEAN, [False])
     config.unsupported("test_time_noise", NUMBER, [0])
-    attention = AttentionShape(heads, heads, head_dim, config.number("rope_base", 50000.0), style="interleaved")
+    shape = _read_raven_shape(config, is_retrofit)
+    heads = shape.attention
+    qk_bias = config.flag("qk_bias", True)
+    if qk_bias and heads.kv_heads != heads.heads:
+        config.reject(f"'qk_bias' is true with 'num_key_value_heads' {heads.kv_heads}, fewer than 'n_heads'")
     vocab = config.size("vocab_size")
     mean = config.layers("mean_recurrence")
     initial = config.inner("init_values")
-    scale = initial.number("embed_scale", float(width) ** 0.5) if initial else float(width) ** 0.5
-    tied = config.flag("tie_embeddings", True)
-    config.get("tie_word_embeddings", one_of(tied), tied)
+    width = shape.width
     return _Facts(
-        shape=LayerShape(width, config.size("intermediate_size"), config.number("norm_eps", 1e-6), attention),
+        shape=shape,
         vocab=config.size("padded_vocab_size", vocab),
-        context=config.size("block_size"),
+        context=shape.context,
         num_layers=(config.count("n_layers_in_prelude"), config.layers("n_layers_in_recurrent_block"),
                     config.count("n_layers_in_coda")),
         mean=mean,
         most=mean,
-        scale=scale,
-        tied=tied,
-        raven=True,
-        qk_bias=config.flag("qk_bias", True),
+        scale=initial.number("embed_scale", float(width) ** 0.5) if initial else float(width) ** 0.5,
+        tied=_is_tied(config, model),
+        layer=_RetrofitLayer if is_retrofit else _RavenLayer,
+        qk_bias=qk_bias,
         rule=_RULES[0],
     )  # fmt: skip
+
+
+def _has_two_norms(model: Model) -> bool:
+    """Whether layers are those of a Llama. A checkpoint without any norms is missing those of the released model."""
+    norms = {name.rpartition(".norm_")[2] for name in model.checkpoint.tensors if ".norm_" in name}
+    return norms == {"1.weight", "2.weight"}
+
+
+def _read_raven_shape(config: Config, is_retrofit: bool) -> LayerShape:
+    width, heads = config.size("n_embd"), config.size("n_heads")
+    config.get("num_attention_heads", one_of(int(heads)), heads)
+    kv_heads = config.size("num_key_value_heads", heads, nullable=True)
+    if heads % kv_heads:
+        raise config.error(f"'n_heads' is {heads}, expected a multiple of 'num_key_value_heads', {kv_heads}")
+    if config.has_value("head_dim"):
+        head_dim = config.size("head_dim")
+    elif width % heads:
+        raise config.wrong("n_heads", f"a divisor of 'n_embd', {width}")
+    else:
+        head_dim = Size(width // heads, "n_embd / n_heads")
+    if head_dim % 2:
+        raise config.error(
+            f"heads have {head_dim} columns from {head_dim.key}, expected an even number for rotary positions"
+        )
+    # What config.json has of a Llama's positions besides counts where the layers are a Llama's.
+    theirs = [key for key in ("max_position_embeddings", "block_size") if config.has_value(key)]
+    context = config.size(theirs[0 if is_retrofit else -1] if theirs else "block_size")
+    keys = [key for key in ("rope_theta", "rope_base") if config.has_value(key)]
+    rope = read_rope(config, head_dim, context, keys[0 if is_retrofit else -1] if keys else "rope_base", 50000.0)
+    style: ops.RopeStyle = "half" if is_retrofit else "interleaved"
+    attention = AttentionShape(heads, kv_heads, head_dim, rope, style)
+    eps = config.number("norm_eps", 1e-6)
+    return LayerShape(width, config.size("intermediate_size"), eps, attention, limit(context, rope))
+
+
+def _is_tied(config: Config, model: Model) -> bool:
+    """Two keys say it; where they differ, one of them is a leftover, and a head that is stored is used."""
+    keys = [key for key in ("tie_embeddings", "tie_word_embeddings") if config.has_value(key)]
+    said = {config.flag(key) for key in keys}
+    return not model.has("lm_head.weight") if len(said) > 1 else said != {False}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Llama: an ordinary transformer, which is a loop of one step.
 
-Source: transformers' LlamaForCausalLM; rotary scaling `linear` and `llama3`, optional biases, tied head.
+Source: transformers' LlamaForCausalLM; all kinds of rotary scaling, optional biases, tied head.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lariat._checkpoint import Checkpoint
-from lariat._config import OBJECT, OPTIONAL_COUNT, Config, one_of
+from lariat._config import OBJECT, Config, one_of
 from lariat._ir import attributes as attr
 from lariat._ir.builder import Value
 from lariat.models._exit import loop
@@ -24,12 +24,11 @@ def build(config: Config, checkpoint: Checkpoint) -> str:
     """IR text of a Llama model."""
     # Config.
     model = Model(config, checkpoint)
-    shape = read_layer_shape(config)
-    vocab, context = config.size("vocab_size"), config.size("max_position_embeddings", 2048)
+    shape = read_layer_shape(config, context=2048, may_have_bias=True)
+    vocab, context = config.size("vocab_size"), shape.context
     num_layers = config.layers("num_hidden_layers")
     attention_bias, mlp_bias = config.flag("attention_bias", False), config.flag("mlp_bias", False)
     tied = config.flag("tie_word_embeddings", False)
-    config.unsupported("sliding_window", OPTIONAL_COUNT, [None])
     model.describe("llama", "decoder", vocab, context, config.eos(), f"{num_layers} layers x 1 loop step")
     config.finish(_OTHER_KEYS)
     model.attributes["lariat.loops"] = attr.loops(1, 1, 1)

@@ -18,7 +18,7 @@ Tensors of routed layer N: model.layers.N.mod_router.weight; model.layers.N.mod_
 from __future__ import annotations
 
 from lariat._checkpoint import Checkpoint
-from lariat._config import BOOLEAN, Config, Size, is_integer, one_of
+from lariat._config import Config, Size, is_integer, one_of
 from lariat._ir import arithmetic as math
 from lariat._ir import attributes as attr
 from lariat._ir import ops
@@ -33,8 +33,8 @@ def build(config: Config, checkpoint: Checkpoint) -> str:
     # Config.
     model = Model(config, checkpoint)
     f = model.f
-    shape = read_layer_shape(config)
-    vocab, context = config.size("vocab_size"), config.size("max_position_embeddings", 2048)
+    shape = read_layer_shape(config, context=2048)
+    vocab, context = config.size("vocab_size"), shape.context
     num_layers = config.layers("num_hidden_layers")
     routed = _read_layers(config, num_layers)
     share = config.get("mod_capacity", ('a share like "1/8"', is_share), "1/8")
@@ -42,8 +42,6 @@ def build(config: Config, checkpoint: Checkpoint) -> str:
     tied = config.flag("tie_word_embeddings", False)
     summary = f"{num_layers} layers, {len(routed)} of them for {share} of the rows"
     model.describe("mod", "decoder", vocab, context, config.eos(), summary)
-    for key in ("attention_bias", "mlp_bias"):
-        config.unsupported(key, BOOLEAN, [False])
     config.finish()
     capacity = capacity_of(config, "mod_capacity", [share])
     model.attributes["lariat.loops"] = attr.loops(1, 1, 1)

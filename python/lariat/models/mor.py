@@ -54,7 +54,7 @@ def build(config: Config, checkpoint: Checkpoint) -> str:
     # Config.
     model = Model(config, checkpoint)
     shape = read_layer_shape(config)
-    vocab, context = config.size("vocab_size"), config.size("max_position_embeddings")
+    vocab, context = config.size("vocab_size"), shape.context
     num_shared, max_depth = config.layers("num_shared_layers"), config.layers("num_recursions")
     config.get("sharing", one_of("middle_cycle"), "middle_cycle")
     router = config.choice("router_type", ["expert", "token"])

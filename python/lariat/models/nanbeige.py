@@ -19,11 +19,11 @@ _ANY = ("a value", lambda value: True)
 _SWITCHES = (
     "qk_layernorm", "enable_double_loop_split", "loop_share_kv", "enable_hyper_connection", "enable_mhc",
     "enable_h_res_identity", "mhc_identity_nohresparam", "mhc_diff_for_loop", "enable_depth_attention",
-    "ngram_insert_all_layers", "attention_bias", "mlp_bias",
+    "ngram_insert_all_layers",
 )  # fmt: skip
 _ABSENT = (
     "emb_neighbor_num", "emb_split_num", "ngram_vocab_size_ratio", "insert_ngram_layer_idx",
-    "mhc_double_stream_position_for_loop", "sliding_window",
+    "mhc_double_stream_position_for_loop",
 )  # fmt: skip
 # Sizes that only mean something where a switch above is on.
 _SIZES = (
@@ -38,7 +38,7 @@ def build(config: Config, checkpoint: Checkpoint, exit_rule: str | None = None) 
     # Config.
     model = Model(config, checkpoint)
     shape = read_layer_shape(config, eps=1e-5)
-    vocab, context = config.size("vocab_size"), config.size("max_position_embeddings")
+    vocab, context = config.size("vocab_size"), shape.context
     num_layers = config.layers("num_hidden_layers")
     max_depth = _read_max_depth(config)
     norm_last = config.flag("skip_loop_final_norm", False)

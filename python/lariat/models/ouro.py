@@ -7,7 +7,7 @@ Source: ByteDance's Ouro, https://arxiv.org/abs/2510.25741. Reads the keys of th
 from __future__ import annotations
 
 from lariat._checkpoint import Checkpoint
-from lariat._config import BOOLEAN, COUNT, NUMBERS, OPTIONAL_COUNT, OPTIONAL_TEXTS, SHARE, Config, one_of
+from lariat._config import COUNT, NUMBERS, OPTIONAL_COUNT, SHARE, Config, one_of
 from lariat._ir import arithmetic as math
 from lariat._ir import attributes as attr
 from lariat._ir.builder import Value
@@ -19,8 +19,6 @@ from lariat.models._model import Model
 _OTHER_KEYS = {
     "chunk_size": COUNT,
     "exit_thresholds": NUMBERS,
-    "max_window_layers": COUNT,
-    "use_sliding_window": BOOLEAN,
 }
 _RULE = "cumulative-hazard"
 
@@ -30,15 +28,12 @@ def build(config: Config, checkpoint: Checkpoint, exit_rule: str | None = None) 
     # Config.
     model = Model(config, checkpoint)
     shape = read_layer_shape(config)
-    vocab, context = config.size("vocab_size"), config.size("max_position_embeddings")
+    vocab, context = config.size("vocab_size"), shape.context
     num_layers = config.layers("num_hidden_layers")
     max_depth = config.layers("total_ut_steps" if "total_ut_steps" in config else "num_loops")
     config.get("exit_rule", one_of(_RULE), _RULE)
     declared = config.get("early_exit_threshold", SHARE, None)
     config.unsupported("early_exit_step", OPTIONAL_COUNT, [None])
-    config.unsupported("sliding_window", OPTIONAL_COUNT, [None])
-    config.unsupported("attention_bias", BOOLEAN, [False])
-    config.unsupported("layer_types", OPTIONAL_TEXTS, [None, ["full_attention"] * num_layers])
     policy = exit_policy(config, "copy-last")
     tied = config.flag("tie_word_embeddings", False)
     summary = f"{num_layers} layers x {max_depth} loop steps"

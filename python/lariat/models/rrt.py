@@ -22,7 +22,7 @@ def build(config: Config, checkpoint: Checkpoint, exit_rule: str | None = None) 
     # Config.
     model = Model(config, checkpoint)
     shape = read_layer_shape(config)
-    vocab, context = config.size("vocab_size"), config.size("max_position_embeddings")
+    vocab, context = config.size("vocab_size"), shape.context
     num_layers, max_depth = config.layers("num_shared_layers"), config.layers("num_loops")
     rank, alpha = config.size("lora_rank", smallest=0), config.number("lora_alpha")
     config.get("exit_rule", one_of("top2-margin"))

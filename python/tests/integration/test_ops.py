@@ -552,6 +552,23 @@ def test_rope(rng: Generator, style: str, dims: int | None, scaling: str) -> Non
     assert_near(execute(Program(body, 16, {"x": x}), batch, chunk=7), expected, 2e-6)
 
 
+@pytest.mark.parametrize("source", ["weight", "list"])
+@pytest.mark.parametrize("style", ["half", "interleaved"])
+def test_rope_takes_frequencies_and_a_magnitude(rng: Generator, source: str, style: str) -> None:
+    x, batch = table(rng, 16), ragged(rng, (40, 3))
+    values = np.array([1.0, 0.3, 0.0], np.float32)
+    given = "@frequencies" if source == "weight" else f"array<f64: {', '.join(repr(float(one)) for one in values)}>"
+    clauses = f"frequencies({given}) magnitude(1.25) dims(6) style({style})"
+    body = f"{embed(16)}%y = lariat.rope %x at %all heads(2) {clauses} : !all:16\n"
+    weights = {"x": x, **({"frequencies": values} if source == "weight" else {})}
+    expected = []
+    for ids in batch:
+        turned = rotate(x[ids], np.arange(len(ids)), 2, 6, values.astype(np.float64), style == "interleaved")
+        turned[..., :6] *= 1.25
+        expected.append(turned.reshape(len(ids), -1))
+    assert_near(execute(Program(body, 16, weights), batch, chunk=7), expected, 2e-6)
+
+
 def test_rope_rotates_by_position_however_few_rows_are_left(rng: Generator) -> None:
     x, batch = table(rng, 4), ragged(rng, (12, 5))
     body = f"""{embed(4)}{EVEN}

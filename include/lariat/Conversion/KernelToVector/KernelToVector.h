@@ -22,7 +22,8 @@ struct RecordField {
   enum class Kind {
     Buffer,  ///< `value`, a memref
     Cell,    ///< `value`, an index or another scalar: the number of the cell that holds it, in its low bytes
-    Packed,  ///< `symbol`, a kernel.packed or kernel.rope_table: its byte in weights.bin
+    Packed,  ///< `symbol`, a kernel.packed: its byte in weights.bin
+    Table,   ///< `symbol`, a kernel.rope_table: its byte among the tables
     Literal, ///< `literal`
   };
   Kind kind;

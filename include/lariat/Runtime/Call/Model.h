@@ -54,6 +54,7 @@ struct MemoryUse {
   int64_t pageBytes = 0;    ///< pages that tables hold
   int64_t limitBytes = 0;   ///< of pages; 0: none
   int64_t weightBytes = 0;  ///< mapped from their file
+  int64_t tableBytes = 0;   ///< of rotary tables, as far as positions were reached
   int64_t arenaBytes = 0;   ///< of the largest call so far
   int64_t cellBytes = 0;    ///< the same
   int64_t scratchBytes = 0; ///< the same, of all threads

@@ -119,6 +119,16 @@ struct State {
   int64_t depthFactor = 1; ///< as that of a cache
 };
 
+/// A rotary table that the runtime computes: f32 [positions][pairs][2].
+struct RopeTable {
+  int64_t offset = 0;    ///< its first byte among the tables
+  int64_t lineBytes = 0; ///< from one position to the next
+  int64_t positions = 0, pairs = 0;
+  int64_t frequencies = 0;                           ///< the byte of the weights' file where they begin, f64
+  double magnitude = 1;                              ///< of cosines and sines
+  int64_t angleDigits = 24, angleMinExponent = -126; ///< of the type to which they are rounded
+};
+
 /// Size and checksum of a file.
 struct FileFacts {
   int64_t bytes = 0;
@@ -134,6 +144,7 @@ struct Manifest {
   int64_t weightBytes = 0;
   std::vector<Cache> caches;
   std::vector<State> states;
+  std::vector<RopeTable> ropeTables;
   std::vector<Function> functions;
   std::vector<RefusedVariant> refused;
   std::vector<std::string> checkedWeights; ///< depth-indexed ones, which rows may not be deeper than

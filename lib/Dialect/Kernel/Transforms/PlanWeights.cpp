@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Places packed data in weights.bin, and tells what caches hold from what comes from memory at each use.
+// Places packed data in weights.bin and rotary tables among the tables, and tells what caches hold from what comes from memory at each use.
 
 #include "lariat/Dialect/Kernel/Transforms/Passes.h"
 
@@ -40,15 +40,19 @@ struct PlanWeightsPass : lariat::impl::PlanWeightsPassBase<PlanWeightsPass> {
   void runOnOperation() override {
     Builder builder(&getContext());
     bool isFar = getProductBytes(getOperation()) >= kCachedBytes;
-    int64_t offset = 0;
+    int64_t offset = 0, tableOffset = 0;
     for (Operation &op : getOperation().getOps()) {
       auto packed = dyn_cast<PackedOp>(op);
       auto table = dyn_cast<RopeTableOp>(op);
       if (!packed && !table)
         continue;
-      int64_t bytes = packed ? packed.getBytes() : table.getBytes();
+      int64_t bytes = packed ? packed.getBytes() : table.getStoredBytes();
       offset = roundUp(offset, bytes >= kPageBytes ? kPageBytes : kLineBytes);
-      op.setAttr("offset", builder.getI64IntegerAttr(offset));
+      op.setAttr(packed ? "offset" : "stored", builder.getI64IntegerAttr(offset));
+      if (table) {
+        table.setOffset(tableOffset);
+        tableOffset = roundUp(tableOffset + table.getBytes(), kPageBytes);
+      }
       if (packed && packed.getKind() == PackKind::Panels)
         packed.setFar(isFar);
       offset += bytes;

@@ -4,6 +4,8 @@
 
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace lariat;
 
@@ -226,7 +228,36 @@ LogicalResult RopeOp::verify() {
   if (dims % 2 != 0 || dims > width) // rope_c1
     return emitOpError() << "rotates " << dims << " columns of a head of " << width
                          << ", expected an even number that fits";
-  if (!(getTheta().convertToDouble() > 0)) // rope_c2
-    return emitOpError() << "has theta " << getTheta().convertToDouble() << ", expected a positive one";
+  if (getTheta() && !(getTheta()->convertToDouble() > 0)) // rope_c2
+    return emitOpError() << "has theta " << getTheta()->convertToDouble() << ", expected a positive one";
+  if (getMagnitude() && !getMagnitude()->isFinite()) // rope_c2
+    return emitOpError() << "has magnitude " << getMagnitude()->convertToDouble() << ", expected a finite one";
+  if (getTheta().has_value() == getFrequencies().has_value()) // rope_c3
+    return emitOpError() << "has " << (getTheta() ? "both" : "neither")
+                         << " theta and frequencies, expected one of them";
+  if (getScaling() && !getTheta()) // rope_c3
+    return emitOpError("has scaling without theta: frequencies are given as they are");
+  auto listed = dyn_cast_if_present<DenseF64ArrayAttr>(getFrequenciesAttr());
+  if (!listed)
+    return success();
+  if (listed.size() != dims / 2) // rope_c3
+    return emitOpError() << "lists " << listed.size() << " frequencies for " << dims / 2 << " pairs";
+  for (double frequency : listed.asArrayRef())
+    if (!std::isfinite(frequency)) // rope_c2
+      return emitOpError() << "lists the frequency " << frequency << ", expected finite ones";
+  return success();
+}
+
+LogicalResult RopeOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto name = dyn_cast_if_present<FlatSymbolRefAttr>(getFrequenciesAttr());
+  if (!name)
+    return success();
+  bool indexed = false;
+  int64_t width = getNumColumns(getInput()) / static_cast<int64_t>(getHeads());
+  int64_t dims = getDims() ? static_cast<int64_t>(*getDims()) : width;
+  if (failed(verifyWeightShape(*this, symbols, name, {dims / 2}, indexed))) // rope_c4
+    return failure();
+  if (indexed) // rope_c4
+    return emitOpError() << "uses the depth-indexed weight " << name << ", expected one without depths";
   return success();
 }

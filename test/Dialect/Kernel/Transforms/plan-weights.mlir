@@ -1,7 +1,7 @@
 // RUN: lariat-opt %s --kernel-plan-weights | FileCheck %s
 // Small pieces share a page, large ones start at one; the whole is a number of pages.
 
-// CHECK: module attributes {kernel.weight_bytes = 20480 : i64}
+// CHECK: module attributes {kernel.weight_bytes = 16384 : i64}
 // CHECK: kernel.packed @a vector {{.*}} offset(0)
 kernel.packed @a vector ["a"] shape [3] : f32
 // CHECK: kernel.packed @b vector {{.*}} offset(64)
@@ -10,5 +10,8 @@ kernel.packed @b vector ["b"] shape [17] : f32
 kernel.packed @c panels ["c"] shape [33, 32] : f32
 // CHECK: kernel.packed @d panels {{.*}} depths(3) offset(10240)
 kernel.packed @d panels ["d"] shape [16, 31] depths(3) : bf16
-// CHECK: kernel.rope_table @r {{.*}} offset(16384)
-kernel.rope_table @r [1.0, 0.5] positions(64) angles(f32)
+// Of rotary tables the frequencies are stored; their lines have addresses of their own, whatever their number.
+// CHECK: kernel.rope_table @r {{.*}} offset(0) stored(13312)
+kernel.rope_table @r [1.0, 0.5] positions(10000000) angles(f32)
+// CHECK: kernel.rope_table @s [] source("b") pairs(9) {{.*}} offset(640000000) stored(13376)
+kernel.rope_table @s [] source("b") pairs(9) positions(64) angles(bf16) magnitude(1.5)

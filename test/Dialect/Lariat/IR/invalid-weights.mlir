@@ -472,3 +472,70 @@ func.func @norm_c4(%x: tensor<?x8xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) 
   %y = lariat.norm rms %x weight(@n) eps(1.0e-05) : tensor<?x8xf32, #lariat.of<"a">> by %d : !lariat.rows<"a">
   return
 }
+
+// -----
+
+func.func @rope_c2_magnitude(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.rope' op has magnitude INF, expected a finite one}}
+  %y = lariat.rope %q at %r heads(2) theta(1.0) magnitude(0x7FF0000000000000) : tensor<?x64xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @rope_c3_neither(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.rope' op has neither theta and frequencies, expected one of them}}
+  %y = lariat.rope %q at %r heads(2) dims(2) : tensor<?x64xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @rope_c3_both(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.rope' op has both theta and frequencies, expected one of them}}
+  %y = lariat.rope %q at %r heads(2) theta(1.0) frequencies(array<f64: 1.0>) dims(2) : tensor<?x64xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @rope_c3_scaling(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.rope' op has scaling without theta: frequencies are given as they are}}
+  %y = lariat.rope %q at %r heads(2) frequencies(array<f64: 1.0>) dims(2) scaling(<linear, factor = 4.0>) : tensor<?x64xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @rope_c3_count(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.rope' op lists 2 frequencies for 1 pairs}}
+  %y = lariat.rope %q at %r heads(2) frequencies(array<f64: 1.0, 0.5>) dims(2) : tensor<?x64xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+func.func @rope_c4_no_weight(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.rope' op uses @f, which is not a weight}}
+  %y = lariat.rope %q at %r heads(2) frequencies(@f) : tensor<?x64xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+// expected-note@below {{the weight is declared here}}
+lariat.weight @f : tensor<32xf32> from <"f">
+func.func @rope_c4_shape(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.rope' op uses @f of shape (32), expected (16)}}
+  %y = lariat.rope %q at %r heads(2) frequencies(@f) : tensor<?x64xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+lariat.weight @f : tensor<16xf32> depths(1) from <"f">
+func.func @rope_c4_depths(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.rope' op uses the depth-indexed weight @f, expected one without depths}}
+  %y = lariat.rope %q at %r heads(2) frequencies(@f) : tensor<?x64xf32, #lariat.of<"a">>
+  return
+}

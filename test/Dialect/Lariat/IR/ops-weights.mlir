@@ -95,5 +95,12 @@ func.func @rope(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
   // CHECK-SAME:   scaling(<linear, factor = 4.000000e+00 : f64>) angles(bf16) : tensor<?x64xf32, #of_a>
   %1 = lariat.rope %q at %r heads(2) theta(500000.0) dims(16) style(interleaved) scaling(<linear, factor = 4.0>)
       angles(bf16) : tensor<?x64xf32, #lariat.of<"a">>
+  // CHECK: lariat.rope %{{.+}} at %{{.+}} heads(2) frequencies(@frequencies) : tensor<?x64xf32, #of_a>
+  %2 = lariat.rope %q at %r heads(2) frequencies(@frequencies) : tensor<?x64xf32, #lariat.of<"a">>
+  // CHECK:      lariat.rope %{{.+}} at %{{.+}} heads(2) frequencies(array<f64: 1.000000e+00, 5.000000e-01>)
+  // CHECK-SAME:   magnitude(1.250000e+00) dims(4) : tensor<?x64xf32, #of_a>
+  %3 = lariat.rope %q at %r heads(2) frequencies(array<f64: 1.0, 0.5>) magnitude(1.25) dims(4)
+      : tensor<?x64xf32, #lariat.of<"a">>
   return
 }
+lariat.weight @frequencies : tensor<16xf32> from <"frequencies">

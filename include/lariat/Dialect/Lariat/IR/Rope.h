@@ -6,14 +6,28 @@
 #define LARIAT_DIALECT_LARIAT_IR_ROPE_H
 
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/SmallPtrSet.h"
 
 namespace lariat {
 
 /// Columns of a head that `op` rotates.
 int64_t getRotatedColumns(RopeOp op);
 
-/// Angle per position of each rotated pair, with the op's scaling applied.
+/// The weight that holds the frequencies of `op`; null where the op gives them itself.
+mlir::FlatSymbolRefAttr getFrequencyWeight(RopeOp op);
+
+/// Angle per position of each rotated pair, with the op's scaling applied. Not of an op whose frequencies are a weight.
 llvm::SmallVector<double> getRopeFrequencies(RopeOp op);
+
+/// The weights of `module` that hold frequencies, which no dtype rounds.
+llvm::SmallPtrSet<mlir::Operation *, 2> findFrequencyWeights(mlir::ModuleOp module);
+
+/// By what cosines and sines are multiplied.
+double getMagnitude(RopeOp op);
+
+/// The type to which they are rounded.
+mlir::Type getAngleType(RopeOp op);
 
 } // namespace lariat
 
