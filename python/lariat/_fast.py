@@ -129,6 +129,11 @@ class FastRunner:
     def memory(self) -> dict[str, int]:
         return self._open().memory()
 
+    def cancel(self) -> None:
+        native = self._native
+        if native is not None:
+            native.cancel()
+
     def close(self) -> None:
         with self._opening:
             native, self._native = self._native, None

@@ -42,6 +42,9 @@ class Session:
     def close(self) -> None:
         """Give memory and threads back."""
 
+    def cancel(self) -> None:
+        """End the requests that have begun."""
+
     @property
     def threads(self) -> int: ...
     @property

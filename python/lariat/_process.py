@@ -139,6 +139,7 @@ class ReferenceProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._messages: IO[bytes] | None = None
         self._owner = os.getpid()
+        self._cancelled: subprocess.Popen[bytes] | None = None
 
     def request(self, call: str, **arguments: object) -> Json:
         """Send a request and return its last answer.
@@ -167,6 +168,13 @@ class ReferenceProcess:
         finally:
             if not complete:
                 self.stop()
+
+    def cancel(self) -> None:
+        """End the request that another thread waits for."""
+        process = self._process
+        if process is not None and not self._is_inherited():
+            self._cancelled = process
+            process.kill()
 
     def stop(self) -> None:
         """End the process now, whatever it is doing."""
@@ -250,6 +258,8 @@ class ReferenceProcess:
             process.kill()
             process.wait()
             return RuntimeFault("lariat-reference closed its output without an answer")
+        if process is self._cancelled:
+            return RuntimeFault("the request was stopped")
         said = ""
         if self._messages is not None:
             self._messages.seek(0)

@@ -89,6 +89,9 @@ class ReferenceRunner:
     def memory(self) -> dict[str, int]:
         raise RuntimeFault("the reference path is a process of its own and does not count its memory")
 
+    def cancel(self) -> None:
+        self._process.cancel()
+
     def close(self) -> None:
         self._process.close()
 

@@ -96,6 +96,9 @@ class Runner(Protocol):
     def memory(self) -> dict[str, int]:
         """Bytes by what holds them."""
 
+    def cancel(self) -> None:
+        """End the requests that run, from another thread; they raise a RuntimeFault."""
+
     def close(self) -> None:
         """Give memory and threads back; the next request starts again."""
 

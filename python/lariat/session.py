@@ -111,6 +111,13 @@ class Session:
         """
         self._runner.start()
 
+    def cancel(self) -> None:
+        """End the requests that run in other threads, within a moment; each raises a RuntimeFault.
+
+        Requests that begin later are not affected. Of an engine, those of the call that a tick runs fail.
+        """
+        self._runner.cancel()
+
     def close(self) -> None:
         """Give back memory and threads. The next call would start again."""
         self._runner.close()

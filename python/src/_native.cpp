@@ -277,6 +277,8 @@ public:
     run([&](char **text) { return lariat_session_close(handle, text); });
   }
 
+  void cancel() const { lariat_session_cancel(handle); }
+
   lariat_session *getHandle() const { return handle; }
 
   lariat_session_info getInfo() const {
@@ -477,6 +479,7 @@ NB_MODULE(_native, module) {
           "path"_a, nb::kw_only(), "threads"_a = 0, "max_rows"_a = 512, "kv_bytes"_a = 0, "isa"_a = nb::none(),
           "order"_a = 0, "verify_weights"_a = true)
       .def("close", &Session::close, "Give memory and threads back.")
+      .def("cancel", &Session::cancel, "End the requests that have begun.")
       .def_prop_ro("threads", [](const Session &session) { return session.getInfo().threads; })
       .def_prop_ro("isa", [](const Session &session) { return std::string(session.getInfo().isa); })
       .def_prop_ro("state_columns", [](const Session &session) { return session.getInfo().state_columns; })

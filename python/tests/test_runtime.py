@@ -76,7 +76,7 @@ def test_the_stub_is_that_of_the_module(folder: Path, tmp_path: Path) -> None:
 def test_the_version(folder: Path) -> None:
     from lariat import _native
 
-    assert _native.version() == (1, 1)
+    assert _native.version() == (1, 2)
 
 
 def test_importing_the_package_does_not_load_it() -> None:

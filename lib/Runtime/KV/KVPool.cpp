@@ -78,6 +78,8 @@ int64_t KVPool::countPages(const CacheFacts &facts, const SequenceCache &cache, 
 }
 
 Status KVPool::verifyRoom(int64_t rows, int64_t loops) const {
+  if (loops > kMostSlots)
+    return makeError(loops, " loop steps are asked for, expected at most ", kMostSlots);
   int64_t total = 0;
   for (size_t cache = 0; cache < facts.size(); ++cache) {
     // As countPages, of rows that enter the loop and of an empty cache.

@@ -101,6 +101,27 @@ def test_a_cancelled_request_ends_inside_a_call(session: lariat.Session) -> None
     assert [(end.request, end.finish) for end in tick.ends] == [(number, "stop")]
 
 
+def test_another_thread_cancels(session: lariat.Session) -> None:
+    timer = threading.Timer(0.3, session.cancel)
+    timer.start()
+    with pytest.raises(RuntimeFault, match="^the request was stopped$"):
+        session.score([[65, 66, 67]], ScoreOptions(loops=MANY // 2))
+    timer.join()
+    assert len(session.generate([[65, 66]], GenerateOptions(max_new_tokens=4))[0].tokens) == 4
+
+
+def test_another_thread_cancels_on_the_reference_path(compiled: Path) -> None:
+    with lariat.load(compiled / "reference.lariat") as session:
+        expected = session.score([[72]])[0].logits
+        timer = threading.Timer(0.1, session.cancel)
+        timer.start()
+        with pytest.raises(RuntimeFault, match="^the request was stopped$"):
+            while True:
+                session.score([[72] * 100])
+        timer.join()
+        assert (session.score([[72]])[0].logits == expected).all()
+
+
 @pytest.mark.parametrize(
     "call",
     [
