@@ -156,11 +156,13 @@ static json::Object describeTraits(const ModelFacts &facts) {
   json::Array depthWeights;
   for (WeightOp weight : facts.getCheckedWeights())
     depthWeights.push_back(json::Object{{"name", weight.getSymName()}, {"depths", *weight.getDepths()}});
-  return json::Object{{"mixes_call_rows", facts.mixesCallRows},
-                      {"cuts", facts.cutReason.empty() ? json::Value(nullptr) : json::Value(facts.cutReason)},
-                      {"top_k", facts.hasTopK},
-                      {"prefix_mask", facts.hasPrefixMask},
-                      {"depth_weights", std::move(depthWeights)}};
+  return json::Object{
+      {"mixes_call_rows", facts.mixesCallRows},
+      {"compute_refused", facts.computeRefusal.empty() ? json::Value(nullptr) : json::Value(facts.computeRefusal)},
+      {"cuts", facts.cutReason.empty() ? json::Value(nullptr) : json::Value(facts.cutReason)},
+      {"top_k", facts.hasTopK},
+      {"prefix_mask", facts.hasPrefixMask},
+      {"depth_weights", std::move(depthWeights)}};
 }
 
 //===----------------------------------------------------------------------===//

@@ -121,6 +121,8 @@ llvm::Expected<std::optional<MissingMode>> lariat::reference::resolveMissing(con
   std::optional<MissingMode> mode = symbolizeMissingMode(*request.missing);
   if (mode && llvm::is_contained(allowed, *mode))
     return mode;
+  if (mode == MissingMode::Compute)
+    return makeError("the missing mode 'compute' is not one the model allows: " + facts.computeRefusal);
   std::string list;
   for (MissingMode word : allowed)
     list += (list.empty() ? "" : ", ") + stringifyMissingMode(word).str();

@@ -96,7 +96,8 @@ extern "C" void lariat_double(const Call *call) {
     bits[row] = getPort<int32_t>(call, 1)[row] & 1;
   call->cells[3] = rows;
   call->cells[4] = services->compact(call, table, rows, bits, getPort<int64_t>(call, 4));
-  services->advance(call, getPort<int64_t>(call, 4), call->cells[4], /*depth=*/-1, getPort<int64_t>(call, 4));
+  services->advance(call, getPort<int64_t>(call, 4), call->cells[4], /*depth=*/0, /*next=*/1,
+                    getPort<int64_t>(call, 4));
   call->cells[5] = services->last(call, table, rows, getPort<int64_t>(call, 5));
   services->release();
 }

@@ -176,6 +176,8 @@ Status lariat::runtime::verifyMissing(const SessionFacts &facts, const Request &
   const std::vector<std::string> &allowed = facts.allowedMissing;
   if (!request.missing || std::ranges::find(allowed, *request.missing) != allowed.end())
     return Status::success();
+  if (*request.missing == "compute" && !facts.computeRefusal.empty())
+    return makeError("the missing mode 'compute' is not one the model allows: ", facts.computeRefusal);
   std::string list;
   for (const std::string &word : allowed)
     list += (list.empty() ? "" : ", ") + word;

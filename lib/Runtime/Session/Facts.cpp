@@ -106,6 +106,7 @@ static void readCaches(const JsonReader &top, const Manifest &manifest, SessionF
 }
 
 static void readTraits(const JsonReader &traits, SessionFacts &facts) {
+  facts.computeRefusal = traits.optionalString("compute_refused").value_or("");
   facts.cutReason = traits.optionalString("cuts").value_or("");
   facts.mixesCallRows = traits.boolean("mixes_call_rows");
   facts.hasTopK = traits.boolean("top_k");

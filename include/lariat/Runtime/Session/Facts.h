@@ -56,6 +56,7 @@ struct SessionFacts {
   std::vector<CacheRule> caches;
   std::vector<DepthWeight> depthWeights;
   std::vector<std::string> allowedMissing;
+  std::string computeRefusal; ///< why `missing = compute` is not among them; empty: it is
   std::string cutReason;      ///< why results depend on how a prompt is cut, whatever the policies; empty: they do not
   bool mixesCallRows = false; ///< attends or reduces among the rows of one call
   bool hasTopK = false;
