@@ -202,9 +202,9 @@ TEST_F(CallTest, aheadSeesLaterRows) {
   EXPECT_EQ(call.counts, (std::vector<int64_t>{3, 3, 3}));
 }
 
-TEST_F(CallTest, aRowWithoutSlotWritesAndSeesNothing) {
+TEST_F(CallTest, aRowWithoutSlotWritesNothing) {
   Sequence *sequence = create();
-  CacheCall call{.rows = makeRows(0, 2), .slots = {-1, 0}, .values = {1, 2}};
+  CacheCall call{.rows = makeRows(0, 2), .slots = {-1, 0}, .values = {1, 2}, .lookUp = 3};
   ASSERT_TRUE(call.run(*model, {sequence}).ok());
   EXPECT_EQ(call.counts, (std::vector<int64_t>{0, 1}));
   CacheCall first{.rows = makeRows(2, 3), .slots = {-1}, .values = {0}, .lookUp = 3};
@@ -271,9 +271,11 @@ TEST_F(CallTest, aFullPoolIsAnErrorBeforeAnythingIsWritten) {
 TEST_F(CallTest, misuseByCodeEndsTheCallAndItsSequencesOnly) {
   Sequence *bad = create(), *good = create();
   CacheCall call{.rows = makeRows(0, 1), .slots = {9}, .values = {1}};
-  EXPECT_CONTAINS(call.run(*model, {bad}).text(), "compiled code writes slot 9 of cache 'kv', which has 4");
+  EXPECT_CONTAINS(call.run(*model, {bad}).text(), "rows use slot 9 of cache @kv, which has 4");
   CacheCall retry{.rows = makeRows(0, 1), .slots = {0}, .values = {1}};
-  EXPECT_CONTAINS(retry.run(*model, {bad}).text(), "the sequence was in a call that failed, which said: compiled code");
+  EXPECT_CONTAINS(retry.run(*model, {bad}).text(), "the sequence was in a call that failed, which said: rows use slot 9");
+  CacheCall looks{.rows = makeRows(0, 1), .slots = {-1}, .values = {1}};
+  EXPECT_CONTAINS(looks.run(*model, {create()}).text(), "rows use slot -1 of cache @kv, which has 4");
   EXPECT_TRUE(retry.run(*model, {good}).ok());
   EXPECT_TRUE(bad->truncate(0).ok());
   EXPECT_TRUE(retry.run(*model, {bad}).ok());

@@ -216,8 +216,11 @@ static void view(const abi::Call *call, int64_t cache, const int64_t *table, int
       SequenceCache::Query query{slots[row], static_cast<LookUp>(lookUp)};
       if (generatedSlot)
         query = {query.slot, query.lookUp, true, *generatedSlot, static_cast<LookUp>(generatedLookUp)};
-      bool seesNothing = !sequence || !verifySlot(context, cache, query.slot) ||
-                         (generatedSlot && !verifySlot(context, cache, *generatedSlot));
+      auto isThere = [&](LookUp kind, int64_t slot) {
+        return kind == LookUp::First || verifySlot(context, cache, slot);
+      };
+      bool seesNothing = !sequence || !isThere(query.lookUp, query.slot) ||
+                         (generatedSlot && !isThere(query.generatedLookUp, query.generatedSlot));
       all = seesNothing ? abi::View{} : sequence->caches[cache].view(query, context.model.views);
     }
     out[row] = all;
