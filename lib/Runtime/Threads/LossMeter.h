@@ -42,7 +42,8 @@ private:
   pthread_t caller = {};
   std::vector<Totals> atOpening;
   Nanoseconds openedAt{}, lastEnd{};
-  Nanoseconds gaps{}; ///< between tasks
+  Nanoseconds gaps{};    ///< between tasks
+  int64_t pageReads = 0; ///< when it was opened
 };
 
 } // namespace lariat::runtime

@@ -75,7 +75,8 @@ struct WaitTally {
 /// lost and no lock is taken.
 struct WaitWord {
   alignas(64) std::atomic<uint32_t> value = 0;
-  std::atomic<uint32_t> numAsleep = 0;
+  /// Apart from the value, whose line belongs to those that spin on it: looking here costs nothing while nobody sleeps.
+  alignas(64) std::atomic<uint32_t> numAsleep = 0;
   std::atomic<int64_t> wokenAt = 0; ///< by readClock
 
   /// To be called after a change of the value by a sequentially consistent operation.
