@@ -166,4 +166,6 @@ TEST_F(Groups, memoryThatIsLeft) {
   EXPECT_EQ(left(), 600);
   write("mounts/a/memory.current", "1400\n");
   EXPECT_EQ(left(), 0);
+  write("mounts/a/memory.stat", "anon 500\nfile 900\nshmem 100\n"); // pages of files can be taken away
+  EXPECT_EQ(left(), 400);
 }

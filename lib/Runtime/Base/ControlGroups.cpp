@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <optional>
 
 using namespace lariat::runtime;
@@ -43,6 +44,18 @@ static std::optional<int64_t> readNumber(const std::string &path) {
   return std::nullopt;
 }
 
+/// What a group's pages of files come to, which the system takes away when it needs memory: weights that are mapped, too.
+static int64_t readReclaimable(const std::string &stat) {
+  std::ifstream file(stat); // lines as "file 4096"; of version 1 those that count groups inside
+  std::map<std::string, int64_t> values;
+  int64_t value = 0;
+  for (std::string key; file >> key >> value;)
+    values[key] = value;
+  bool isVersion1 = values.contains("total_cache");
+  int64_t files = isVersion1 ? values["total_cache"] : values["file"];
+  return std::max<int64_t>(files - (isVersion1 ? values["total_shmem"] : values["shmem"]), 0);
+}
+
 static std::optional<int64_t> readAvailable(const std::string &meminfo) {
   std::ifstream file(meminfo);
   for (std::string key; file >> key; file.ignore(std::numeric_limits<std::streamsize>::max(), '\n'))
@@ -56,7 +69,7 @@ int64_t lariat::runtime::readAvailableMemory(const ControlGroupFiles &files, con
   auto limit = [&](const std::string &folder, const char *most, const char *now) {
     std::optional<int64_t> bytes = readNumber(folder + most), used = readNumber(folder + now);
     if (bytes && used)
-      least = std::min(least, std::max<int64_t>(*bytes - *used, 0));
+      least = std::min(least, std::max<int64_t>(*bytes - *used + readReclaimable(folder + "/memory.stat"), 0));
   };
   for (const std::string &folder : listGroupFolders("memory", files)) {
     limit(folder, "/memory.max", "/memory.current");
