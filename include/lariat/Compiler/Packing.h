@@ -22,7 +22,7 @@ struct RowSource {
 };
 
 /// Rows as panels of 16: [rows / 16][width][16] in f32, or [rows / 16][(width + 1) / 2][16][2] in bf16. What is missing in
-/// the last panel and pair is zero. Holds some 100 KiB, whatever the matrix.
+/// the last panel and pair is zero. Holds some 200 KiB, whatever the matrix.
 void writePanels(llvm::raw_ostream &stream, const RowSource &source, bool isHalf);
 
 /// Rows as vectors, each filled up to a multiple of 16 values with zeros.
