@@ -79,6 +79,12 @@ def test_what_a_template_may_not_do(source: str) -> None:
         ChatTemplate(source).render(HELLO)
 
 
+@pytest.mark.parametrize("source", ["{{" + "(" * 5000, "{{ " + "[" * 200 + "1" + "]" * 200 + " }}"])
+def test_a_template_nested_too_deep_is_refused(source: str) -> None:
+    with pytest.raises(lariat.LariatError, match="^the template"):
+        ChatTemplate(source).render(HELLO)
+
+
 def test_no_template(tmp_path: Path) -> None:
     for fields in ({}, {"chat_template": None}, {"chat_template": [{"name": "tool_use", "template": "x"}]}):
         write_config(tmp_path, **fields)

@@ -110,6 +110,7 @@ def fuzz(target: Target, arguments: list[str]) -> int:
     with atheris.instrument_imports(include=["lariat", "jinja2"]):
         import lariat.chat
         import lariat.importer
+        import lariat.models.ouro
         import lariat.text  # noqa: F401
     atheris.Setup([sys.argv[0], *arguments], target)
     atheris.Fuzz()

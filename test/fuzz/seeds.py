@@ -90,11 +90,11 @@ def capi_seeds() -> Iterator[Seed]:
     """Sessions of both models, and each kind of call after them."""
     batch = bytes([0, 2, 2, 1, 2, 0, 1, 5, 0, 0, 1, 1])
     for kind in range(20):
-        yield f"call-{kind}", bytes([0, 0, 0, 0, kind, 0]) + batch + bytes(12) + bytes([(kind + 1) % 20, 0, 0, 0])
+        yield f"call-{kind}", bytes([kind, 0]) + batch + bytes(12) + bytes([(kind + 1) % 20, 0, 0, 0])
     generate = bytes([9, 0, 0, 1, 5, 1, 0]) + batch + bytes([1, 0, 0])
-    yield "generation", bytes(4) + generate + bytes([10, 0, 0] * 4 + [12, 0, 0, 0, 14, 0])
+    yield "generation", generate + bytes([10, 0, 0] * 4 + [12, 0, 0, 0, 14, 0])
     submit = bytes([16, 0, 0, 1, 5, 1, 0]) + batch + bytes(5)
-    yield "engine", bytes(4) + bytes([15, 0, 0, 0, 0]) + submit + bytes([17, 0, 0, 0] * 6 + [18, 0, 0, 0])
+    yield "engine", bytes([15, 0, 0, 0, 0]) + submit + bytes([17, 0, 0, 0] * 6 + [18, 0, 0, 0])
 
 
 def config_seeds() -> Iterator[Seed]:
