@@ -132,11 +132,15 @@ class Config:
         objects = [isinstance(value, dict) for value in self._values.values() if value is not None]
         return bool(objects) and all(objects)
 
-    def merge(self, other: Config) -> Config | None:
-        """The keys of both, under the name of this one; none where they hold different values for a key."""
-        if any(self._values[key] != other._values[key] for key in self if key in other):
+    def merge(self, other: Config, *, apart: Collection[str] = ()) -> Config | None:
+        """The keys of both, under the name of this one; none where they hold different values for a key.
+
+        Keys to keep apart are those of this one alone.
+        """
+        added = {key: value for key, value in other._values.items() if key not in apart}
+        if any(self._values[key] != value for key, value in added.items() if key in self):
             return None
-        return Config({**other._values, **self._values}, self._path, within=self)
+        return Config({**added, **self._values}, self._path, within=self)
 
     def get(self, key: str, check: Check, default: Any = _NOTHING) -> Any:
         """The value of a key that passes `check`."""

@@ -142,8 +142,10 @@ def _find_parameters(config: Config) -> Config | None:
         new = full
     if new is None or old is None:
         return old if new is None else new
-    both = new.merge(old)
-    if both is None:
+    # transformers goes by `rope_scaling` where it finds both.
+    kind, other = _read_kind(old), _read_kind(new)
+    both = old.merge(new, apart=("rope_type", "type"))
+    if both is None or other not in ("default", kind):
         raise config.error("'rope_parameters' and 'rope_scaling' differ, expected one of them")
     return both
 

@@ -87,8 +87,11 @@ def test_both_forms_at_once_have_to_agree() -> None:
     scaling = {"type": "linear", "factor": 4.0}
     rope = read({"rope_scaling": scaling, "rope_parameters": {"factor": 4.0, "rope_theta": 1e6}}, None)
     assert rope == read({"rope_scaling": scaling, "rope_theta": 1e6}, None)
-    with pytest.raises(ConfigError, match="'rope_parameters' and 'rope_scaling' differ"):
-        read({"rope_scaling": scaling, "rope_parameters": {"factor": 2.0}}, None)
+    default = {"rope_type": "default", "rope_theta": 1e6}
+    assert read({"rope_scaling": scaling, "rope_parameters": default}, None) == rope
+    for other in ({"factor": 2.0}, {"rope_type": "yarn", "factor": 4.0}):
+        with pytest.raises(ConfigError, match="'rope_parameters' and 'rope_scaling' differ"):
+            read({"rope_scaling": scaling, "rope_parameters": other}, None)
     with pytest.raises(ConfigError, match="'rope_theta' is 10000, but 'rope_parameters.rope_theta' is 500"):
         read({"rope_theta": 1e4, "rope_parameters": {"rope_theta": 500.0}}, None)
 
