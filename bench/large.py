@@ -242,7 +242,8 @@ def render(result: dict[str, Any]) -> str:
         f"{compared['same_argmax']} of {compared['rows']} rows",
     }
     for one in generated["alone"]:
-        rows[f"{NEW_TOKENS} tokens, {one['loops']} loop steps"] = f"{spent(one)}, {speed(NEW_TOKENS, one)}"
+        steps = f"{one['loops']} loop step{'s' if one['loops'] != 1 else ''}"
+        rows[f"{NEW_TOKENS} tokens, {steps}"] = f"{spent(one)}, {speed(NEW_TOKENS, one)}"
     rows[f"{requests['count']} requests at once"] = (
         f"{spent(requests)}, {speed(requests['tokens'], requests)}, {requests['steps']:.2f} steps per token "
         f"({requests['fewest']} to {requests['most']}){threshold}, {mib(requests['memory'])}"
