@@ -5,15 +5,17 @@
 #include "lariat/Compiler/Modules.h"
 
 #include "lariat/Support/Error.h"
+#include "lariat/Support/Guard.h"
 #include "mlir/Parser/Parser.h"
+#include "mlir/Support/FileUtilities.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
 using namespace lariat;
 
-/// `file:line:column: ` or nothing.
-static std::string formatPlace(Location location) {
+std::string lariat::formatPlace(Location location) {
   std::string text;
   if (auto place = location->findInstanceOf<FileLineColLoc>())
     llvm::raw_string_ostream(text) << place.getFilename().getValue() << ':' << place.getLine() << ':'
@@ -42,8 +44,16 @@ llvm::Expected<OwningOpRef<ModuleOp>> lariat::readModule(StringRef path, MLIRCon
     return makeError(path + " does not exist");
   if (!isStandardInput && llvm::sys::fs::is_directory(path))
     return makeError(path + " is a directory, expected an .mlir file");
+  std::string said;
+  std::unique_ptr<llvm::MemoryBuffer> file = openInputFile(path, &said);
+  if (!file)
+    return makeError(said);
+  if (llvm::Error error = verifyNesting(file->getBuffer(), path))
+    return std::move(error);
   DiagnosticRecorder recorder(context);
-  OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(path, ParserConfig(context));
+  llvm::SourceMgr sources;
+  sources.AddNewSourceBuffer(std::move(file), llvm::SMLoc());
+  OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(sources, ParserConfig(context));
   if (!module)
     return recorder.takeError(path + " is not valid IR");
   return module;

@@ -5,6 +5,7 @@
 #include "lariat/Artefact/Version.h"
 #include "lariat/Compiler/Compile.h"
 #include "lariat/Compiler/Dialects.h"
+#include "lariat/Support/Guard.h"
 #include "lariat/Support/Interruption.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
@@ -63,13 +64,7 @@ static lariat::Progress listenTo(int descriptor) {
   });
 }
 
-int main(int argc, char **argv) {
-  llvm::InitLLVM init(argc, argv);
-  lariat::endWhenAsked();
-  std::signal(SIGXFSZ, SIG_IGN); // a limit of file sizes is an error of the write that meets it
-  cl::HideUnrelatedOptions(category);
-  cl::SetVersionPrinter([](llvm::raw_ostream &os) { os << "lariat-compile " << lariat::kLariatVersion << '\n'; });
-  cl::ParseCommandLineOptions(argc, argv, "Lariat compiler\n");
+static int compile() {
   std::optional<std::string> policy;
   if (overrideKVPolicy.getNumOccurrences())
     policy = overrideKVPolicy;
@@ -104,4 +99,14 @@ int main(int argc, char **argv) {
   if (table == MemoryTable::All)
     llvm::outs() << report.calls;
   return 0;
+}
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  lariat::endWhenAsked();
+  std::signal(SIGXFSZ, SIG_IGN); // a limit of file sizes is an error of the write that meets it
+  cl::HideUnrelatedOptions(category);
+  cl::SetVersionPrinter([](llvm::raw_ostream &os) { os << "lariat-compile " << lariat::kLariatVersion << '\n'; });
+  cl::ParseCommandLineOptions(argc, argv, "Lariat compiler\n");
+  return lariat::runGuarded("lariat-compile", compile);
 }

@@ -4,6 +4,7 @@
 
 #include "lariat/Artefact/Version.h"
 #include "lariat/Reference/Protocol.h"
+#include "lariat/Support/Guard.h"
 #include "lariat/Support/Interruption.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
@@ -19,12 +20,7 @@ static cl::opt<std::string> input(cl::Positional, cl::Required, cl::desc("NAME.l
 static cl::opt<std::string> weights("weights", cl::value_desc("DIR"), cl::desc("checkpoint of an .mlir file"),
                                     cl::cat(category));
 
-int main(int argc, char **argv) {
-  llvm::InitLLVM init(argc, argv);
-  lariat::endWhenAsked();
-  cl::HideUnrelatedOptions(category);
-  cl::SetVersionPrinter([](llvm::raw_ostream &os) { os << "lariat-reference " << lariat::kLariatVersion << '\n'; });
-  cl::ParseCommandLineOptions(argc, argv, "Lariat reference path: one JSON request a line\n");
+static int serve() {
   auto session = lariat::reference::Session::open(input, weights);
   if (!session) {
     llvm::errs() << "error: " << toString(session.takeError()) << '\n';
@@ -38,4 +34,13 @@ int main(int argc, char **argv) {
     if (!llvm::StringRef(line).trim().empty())
       lariat::reference::answerLine(**session, line, write);
   return 0;
+}
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  lariat::endWhenAsked();
+  cl::HideUnrelatedOptions(category);
+  cl::SetVersionPrinter([](llvm::raw_ostream &os) { os << "lariat-reference " << lariat::kLariatVersion << '\n'; });
+  cl::ParseCommandLineOptions(argc, argv, "Lariat reference path: one JSON request a line\n");
+  return lariat::runGuarded("lariat-reference", serve);
 }

@@ -28,6 +28,9 @@ private:
   mlir::ScopedDiagnosticHandler handler;
 };
 
+/// `file:line:column: `, or nothing where a location names no file.
+std::string formatPlace(mlir::Location location);
+
 /// Parses and verifies a file.
 llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> readModule(llvm::StringRef path, mlir::MLIRContext *context);
 
