@@ -24,6 +24,16 @@ def ConvertLariatToReference : Pass<"convert-lariat-to-reference", "::mlir::Modu
     "::mlir::tensor::TensorDialect", "::mlir::bufferization::BufferizationDialect"];
 }
 
+def ExpandStridedCopies : Pass<"lariat-expand-strided-copies", "::mlir::func::FuncOp"> {
+  let summary = "copy memory that is not contiguous by loops";
+  let description = [{
+    A `memref.copy` from or to a layout of its own becomes a `linalg.generic` that copies. Upstream lowers it to a call of
+    `memrefCopy`, a function of a library that compiled models do not have. Contiguous copies stay.
+    Rounding: unchanged. Example: test/Conversion/LariatToReference/expand-strided-copies.mlir
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
 def ConvertLariatToKernel : Pass<"convert-lariat-to-kernel", "::mlir::ModuleOp"> {
   let summary = "form fused row kernels on buffers from the model level";
   let description = [{

@@ -697,7 +697,8 @@ def Kernel_GenericOp : Kernel_Op<"generic", [AttrSizedOperandSegments]> {
   let description = [{
     Calls `callee`, a function on tensors, with the first `rows` lines of each input (operand i of `ins` has ins_rows[i] of
     them; index operands go as they are), and copies its tensor results to `outs`. Its other results, `counts`, are the
-    number of rows of each out. Correct, not fast: one thread, buffers of its own.
+    number of rows of each out. Vectors named by `packed` follow the inputs, each a tensor of one dimension. Correct, not
+    fast: one thread, buffers of its own.
 
     ```mlir
     func.func private @body(%x: tensor<?x16xf32>) -> tensor<?x16xf32>
@@ -708,11 +709,11 @@ def Kernel_GenericOp : Kernel_Op<"generic", [AttrSizedOperandSegments]> {
     ```
   }];
   let arguments = (ins Arg<Variadic<AnyType>, "buffers, values per row, or scalars">:$inputs, Arg<Variadic<Index>, "lines of each input">:$input_rows, Arg<Variadic<Buffer>, "buffers to write">:$outs,
-    FlatSymbolRefAttr:$callee);
+    FlatSymbolRefAttr:$callee, OptionalAttr<FlatSymbolRefArrayAttr>:$packed);
   let results = (outs Res<Variadic<Index>, "rows of each out">:$counts);
   let assemblyFormat = [{
-    $callee `ins` `(` ($inputs^ `:` type($inputs))? `)` `rows` `(` $input_rows `)` `outs` `(` ($outs^ `:` type($outs))? `)`
-    attr-dict `:` type($counts)
+    $callee `ins` `(` ($inputs^ `:` type($inputs))? `)` `rows` `(` $input_rows `)` (`packed` $packed^)?
+    `outs` `(` ($outs^ `:` type($outs))? `)` attr-dict `:` type($counts)
   }];
 }
 

@@ -10,8 +10,60 @@
 include "mlir/Pass/PassBase.td"
 
 //===----------------------------------------------------------------------===//
-// Check
+// Bring into one form, and check
 //===----------------------------------------------------------------------===//
+
+def InlineHelpersPass : Pass<"lariat-inline-helpers", "::mlir::ModuleOp"> {
+  let summary = "put the bodies of helper functions in place of their calls";
+  let description = [{
+    Every `func.call` that the entry function reaches, in regions too, becomes the body of the function it names. Row
+    sets that a helper selects get labels of their own for each call. Other functions of the module go, whether they
+    were called or not, so that only the entry function is left; without one nothing changes. Refused, at the call: a
+    function that is only declared, one of several blocks, functions that call each other in a circle (with the names
+    on it), calls nested more than 256 deep, and a body of more than a million ops.
+    Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/inline-helpers.mlir
+  }];
+  let options = [Option<"entry", "entry", "std::string", /*default=*/"\"forward\"", "function to keep">];
+  let statistics = [Statistic<"numInlined", "inlined", "calls inlined">];
+}
+
+def NormalizeRowOpsPass : Pass<"lariat-normalize-row-ops", "::mlir::func::FuncOp"> {
+  let summary = "write upstream ops on row tensors as ops of the dialect, elementwise ops and linalg.generic";
+  let description = [{
+    Later passes and both lowerings know row-local work in three forms: ops of the dialect, elementwise ops of `arith`
+    and `math`, and `linalg.generic`. Upstream has more ways to say it:
+
+    | before | after |
+    |---|---|
+    | `tensor.empty`, `linalg.fill` | `spread` of zero, of the scalar |
+    | `tensor.extract_slice`, `expand_shape`, `collapse_shape` that keep rows | a `linalg.generic` that copies columns |
+    | `tensor.insert_slice`, `tensor.concat` of columns | `concat` of the parts |
+    | `linalg.softmax` over columns | `row_reduce`, `spread`, `subf`, `exp`, `divf` |
+    | other structured ops that are row-local | `linalg.generic` |
+    | `linalg.generic` without reduction, on columns in their order | elementwise ops |
+
+    The number of rows need not be named any more, so `lariat.count` and `tensor.dim` that only gave sizes go. What is
+    not row-local, or not known to be, stays as it is, and so does work on sets without labels.
+    Rounding: that of the op; sums of a softmax over columns are those of `row_reduce`.
+    Example: test/Dialect/Lariat/Transforms/normalize-row-ops.mlir
+  }];
+  let statistics = [Statistic<"numRewritten", "rewritten", "ops written in another form">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect"];
+}
+
+def VerifyRowMixingPass : Pass<"lariat-verify-row-mixing", "::mlir::func::FuncOp"> {
+  let summary = "check that only ops of the dialect relate rows";
+  let description = [{
+    Attention, caches, states, `top_k` and `seq_reduce` relate rows, and only rows of one sequence; `select`, `take`,
+    `put` and `recur` move them. Everything else has to keep rows apart, or a row's bits would follow from its company.
+    Refused, by name and at its place: an op of another dialect than lariat, arith, math, tensor, linalg, scf and func;
+    an upstream op on row tensors that is not row-local (`RowLocalOpInterface`) or joins several sets; a use of
+    `lariat.count` or of the number of rows that `tensor.dim` gives (sizes are gone by `lariat-normalize-row-ops`); sets
+    without labels, tensors of another dynamic size and values of types that no op of a model works on; functions of
+    several blocks. Changes nothing.
+    Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/verify-row-mixing.mlir
+  }];
+}
 
 def VerifyRowSetsPass : Pass<"lariat-verify-row-sets", "::mlir::func::FuncOp"> {
   let summary = "check that a label names one row set and that rows move only where they may";

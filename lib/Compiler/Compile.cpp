@@ -184,6 +184,15 @@ static llvm::Error verifyWeights(const Model &model) {
   return llvm::Error::success();
 }
 
+/// What stands beside functions is what the dialect declares; anything else would be passed over in silence.
+static llvm::Error verifyDeclarations(ModuleOp module) {
+  for (Operation &op : module.getOps())
+    if (!isa<func::FuncOp, WeightOp, CacheOp, StateOp>(op))
+      return makeError(formatPlace(op.getLoc()) + "'" + op.getName().getStringRef() +
+                       "' stands beside the functions of the module, expected weights, caches and states");
+  return llvm::Error::success();
+}
+
 /// Rows that run one by one cannot depend on the rows of a call.
 static llvm::Error verifyOrder(const ModelFacts &facts) {
   int64_t loops = facts.loops.getDefaultSteps();
@@ -215,6 +224,10 @@ llvm::Expected<Model> lariat::readModel(const CompileOptions &options, MLIRConte
     return module.takeError();
   Model model;
   model.module = std::move(*module);
+  if (llvm::Error error = verifyDeclarations(*model.module))
+    return std::move(error);
+  if (llvm::Error error = runPipeline(*model.module, buildEntryPipeline))
+    return std::move(error);
   if (!options.kvDtype.empty())
     setKVDtype(*model.module, options.kvDtype);
   if (llvm::Error error = openCheckpoint(model, options))
@@ -252,6 +265,8 @@ llvm::Error lariat::verifyLowering(const Model &model) {
     options.mode = mode;
     if (llvm::Error error =
             runPipeline(*copy, [&](OpPassManager &manager) { buildReferencePipeline(manager, options); }))
+      return error;
+    if (llvm::Error error = verifyLLVMDialect(*copy))
       return error;
   }
   return llvm::Error::success();

@@ -26,7 +26,7 @@ static PortFacts describePort(const Port &port, ArrayRef<Port> inputs) {
   if (!facts.isRows) {
     auto tensor = cast<RankedTensorType>(port.type);
     facts.type = tensor.getElementType();
-    facts.width = tensor.getRank() == 1 ? 0 : tensor.getDimSize(1);
+    facts.width = tensor.getRank() == 1 ? 0 : ShapedType::getNumElements(tensor.getShape().drop_front());
   }
   for (auto [number, input] : llvm::enumerate(inputs))
     if (rows && input.type == rows)

@@ -8,6 +8,7 @@
 
 #include "lariat/Compiler/Pipelines.h"
 
+#include "lariat/Compiler/Modules.h"
 #include "lariat/Conversion/Passes.h"
 #include "lariat/Dialect/Kernel/Transforms/Passes.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
@@ -34,6 +35,13 @@
 
 using namespace mlir;
 using namespace lariat;
+
+void lariat::buildEntryPipeline(OpPassManager &manager) {
+  manager.addPass(createInlineHelpersPass());
+  manager.addNestedPass<func::FuncOp>(createVerifyRowSetsPass());
+  manager.addNestedPass<func::FuncOp>(createNormalizeRowOpsPass());
+  manager.addNestedPass<func::FuncOp>(createVerifyRowMixingPass());
+}
 
 void lariat::buildModelPipeline(OpPassManager &manager, const ReferenceOptions &options) {
   manager.addNestedPass<func::FuncOp>(createVerifyRowSetsPass());
@@ -72,6 +80,7 @@ static void addBuffers(OpPassManager &manager) {
 static void addBuffersToLLVM(OpPassManager &manager) {
   manager.addPass(createConvertBufferizationToMemRefPass());
   manager.addPass(createCanonicalizerPass());
+  manager.addNestedPass<func::FuncOp>(createExpandStridedCopies());
   manager.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
   manager.addPass(createSCFToControlFlowPass());
   manager.addPass(memref::createExpandStridedMetadataPass());
@@ -119,7 +128,7 @@ llvm::Error lariat::verifyLLVMDialect(ModuleOp module) {
   });
   if (!left)
     return llvm::Error::success();
-  return makeError("'" + left->getName().getStringRef() + "' has no code on a CPU");
+  return makeError(formatPlace(left->getLoc()) + "'" + left->getName().getStringRef() + "' has no code on a CPU");
 }
 
 void lariat::buildReferencePipeline(OpPassManager &manager, const ReferenceOptions &options) {

@@ -23,6 +23,9 @@ struct ReferenceOptions {
   bool derived = false;               ///< split @forward into prelude, core, fill and coda
 };
 
+/// What is read: one function in the forms that later passes know, checked.
+void buildEntryPipeline(mlir::OpPassManager &manager);
+
 /// Model level: check, put declarations in place, make the loop cheaper, split. The result is still `lariat`.
 void buildModelPipeline(mlir::OpPassManager &manager, const ReferenceOptions &options);
 

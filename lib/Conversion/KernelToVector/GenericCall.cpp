@@ -73,7 +73,7 @@ LLVM::LLVMFuncOp HostWriter::getBody(kernel::GenericOp op, ValueRange operands) 
   return LLVM::LLVMFuncOp::create(atEnd, loc, name, type);
 }
 
-void HostWriter::rewriteGeneric(kernel::GenericOp op) {
+LogicalResult HostWriter::rewriteGeneric(kernel::GenericOp op) {
   SmallVector<Value> operands;
   // Results.
   int64_t numWords = 0;
@@ -95,6 +95,15 @@ void HostWriter::rewriteGeneric(kernel::GenericOp op) {
       sizes.push_back(number(type.getDimSize(1)));
     operands.push_back(describe(packLines(input, rows), sizes));
   }
+  // Data of weights.bin.
+  if (ArrayAttr packed = op.getPackedAttr())
+    for (auto symbol : packed.getAsRange<FlatSymbolRefAttr>()) {
+      auto data = SymbolTable::lookupNearestSymbolFrom<kernel::PackedOp>(op, symbol);
+      if (!data)
+        return op.emitOpError() << "names " << symbol << ", which is no packed data of the module";
+      Value weights = load(pointer, advance(bases, abi::kWeights * kWordBytes));
+      operands.push_back(describe(advance(weights, data.getOffset().value_or(0)), {number(data.getShape().front())}));
+    }
   // States, in the order of the module.
   if (auto states = module->getAttrOfType<ArrayAttr>(kStatesAttr))
     for (auto [index, attr] : llvm::enumerate(states)) {
@@ -125,4 +134,5 @@ void HostWriter::rewriteGeneric(kernel::GenericOp op) {
   }
   callService(offsetof(abi::Services, release), {}, {});
   op.erase();
+  return success();
 }

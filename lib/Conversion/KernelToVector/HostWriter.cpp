@@ -320,10 +320,7 @@ LogicalResult HostWriter::rewrite(Operation *op) {
         return success();
       })
       .Case([&](kernel::ParallelRegionOp region) { return rewriteParallel(region); })
-      .Case([&](kernel::GenericOp generic) {
-        rewriteGeneric(generic);
-        return success();
-      })
+      .Case([&](kernel::GenericOp generic) { return rewriteGeneric(generic); })
       .Default([](Operation *other) {
         return other->emitError() << "'" << other->getName() << "' has no host code"
                                   << (isa<kernel::ParallelKernelInterface>(other) ? " outside kernel.parallel" : "");

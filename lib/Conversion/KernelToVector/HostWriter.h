@@ -37,7 +37,7 @@ private:
   void rewriteAccess(mlir::Operation *op);
   void rewriteService(mlir::Operation *op);
   mlir::LogicalResult rewriteParallel(kernel::ParallelRegionOp op);
-  void rewriteGeneric(kernel::GenericOp op);
+  mlir::LogicalResult rewriteGeneric(kernel::GenericOp op);
 
   // Services.
   mlir::Value callService(int64_t offset, mlir::Type result, mlir::ValueRange operands);

@@ -13,6 +13,15 @@ static bool canAdopt(Value initial, Value buffer) {
   return initial.hasOneUse() && buffer.getDefiningOp<kernel::BufferOp>();
 }
 
+/// Fails for what neither buffers nor host values hold.
+static LogicalResult checkVariables(Operation *op, TypeRange types) {
+  for (Type type : types)
+    if (isa<TensorType, MemRefType>(type) && !isRowTensor(type))
+      return op->emitError() << "'" << op->getName() << "' gives " << type
+                             << ", a tensor without rows, which has no form on the kernel level";
+  return success();
+}
+
 void Forming::openVariable(Value variable, Value initial, SmallVectorImpl<Value> &hostInits) {
   Location loc = variable.getLoc();
   if (isa<RowsType>(variable.getType())) {
@@ -92,6 +101,8 @@ void Forming::assignVariables(ValueRange variables, ValueRange values, SmallVect
 }
 
 LogicalResult Forming::formWhile(scf::WhileOp op) {
+  if (failed(checkVariables(op, ValueRange(op.getBeforeArguments()).getTypes())))
+    return failure();
   SmallVector<Value> inits;
   for (auto [argument, initial] : llvm::zip(op.getBeforeArguments(), op.getInits()))
     openVariable(argument, initial, inits);
@@ -130,6 +141,8 @@ LogicalResult Forming::formWhile(scf::WhileOp op) {
 }
 
 LogicalResult Forming::formFor(scf::ForOp op) {
+  if (failed(checkVariables(op, op.getResultTypes())))
+    return failure();
   SmallVector<Value> inits;
   for (auto [argument, initial] : llvm::zip(op.getRegionIterArgs(), op.getInitArgs()))
     openVariable(argument, initial, inits);
@@ -156,6 +169,8 @@ LogicalResult Forming::formFor(scf::ForOp op) {
 }
 
 LogicalResult Forming::formIf(scf::IfOp op) {
+  if (failed(checkVariables(op, op.getResultTypes())))
+    return failure();
   SmallVector<Type> types;
   for (Value result : op.getResults()) {
     if (isa<RowsType>(result.getType())) {

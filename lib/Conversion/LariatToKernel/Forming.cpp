@@ -14,13 +14,12 @@ using namespace lariat::forming;
 
 bool lariat::forming::isRowTensor(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
-  return tensor && (tensor.getRank() == 1 || tensor.getRank() == 2) && tensor.getNumDynamicDims() == 1 &&
-         tensor.isDynamicDim(0);
+  return tensor && tensor.getRank() >= 1 && tensor.getNumDynamicDims() == 1 && tensor.isDynamicDim(0);
 }
 
 int64_t lariat::forming::getWidth(Type type) {
   auto tensor = cast<RankedTensorType>(type);
-  return tensor.getRank() == 1 ? 0 : tensor.getDimSize(1);
+  return tensor.getRank() == 1 ? 0 : ShapedType::getNumElements(tensor.getShape().drop_front());
 }
 
 Value lariat::forming::skipAdvance(Value rows) {
@@ -62,16 +61,40 @@ Value Forming::getBuffer(Value tensor) {
   groups->close(tensor);
   if (Value known = buffers.lookup(tensor))
     return known;
-  // Lines of something else: make a copy of its own.
   Value buffer = createBuffer(tensor);
-  groups->copy(tensor, buffer);
   setBuffer(tensor, buffer);
+  // Lines of something else: make a copy of its own.
+  if (isReadThrough(tensor.getDefiningOp()) && getRowsOf(tensor)) {
+    buffers.erase(tensor);
+    groups->copy(tensor, buffer);
+    setBuffer(tensor, buffer);
+  } else if (!hasFailed) {
+    hasFailed = true;
+    emitError(tensor.getLoc()) << "a value of type " << tensor.getType() << " has no form on the kernel level";
+  }
   return buffer;
 }
 
 //===----------------------------------------------------------------------===//
 // Signature
 //===----------------------------------------------------------------------===//
+
+/// What an entry function has to be, whatever wrote it.
+LogicalResult Forming::checkFunction() {
+  auto refuse = [&](const Twine &found) {
+    return function.emitError() << "@" << function.getSymName() << " " << found;
+  };
+  if (function.isExternal() || !llvm::hasSingleElement(function.getBody()))
+    return refuse("has no body of one block, which an entry function of the kernel level has");
+  bool hasRows = false;
+  for (Type type : llvm::concat<const Type>(function.getArgumentTypes(), function.getResultTypes())) {
+    hasRows |= isa<RowsType>(type);
+    if (!isa<RowsType>(type) && !isRowTensor(type))
+      return function.emitError() << "@" << function.getSymName() << " takes or gives a value of type " << type
+                                  << ", expected row sets and row tensors";
+  }
+  return hasRows ? success() : LogicalResult(refuse("takes no row set"));
+}
 
 void Forming::bindArguments() {
   Location loc = function.getLoc();
@@ -140,6 +163,12 @@ static Value findRowsOf(Operation *op, Forming &forming) {
     return take.getAt();
   if (auto put = dyn_cast<PutOp>(op))
     return put.getOf();
+  if (isa<tensor::EmptyOp>(op) && op->getNumOperands() == 1) {
+    if (auto count = op->getOperand(0).getDefiningOp<CountOp>())
+      return count.getRows();
+    if (auto dimension = op->getOperand(0).getDefiningOp<tensor::DimOp>())
+      return forming.getRowsOf(dimension.getSource());
+  }
   for (Value operand : op->getOperands())
     if (isa<RowsType>(operand.getType()))
       return operand;
@@ -150,17 +179,34 @@ static Value findRowsOf(Operation *op, Forming &forming) {
   return {};
 }
 
+bool lariat::forming::isChoice(Operation *op) { return isa_and_nonnull<ValueOfOp>(op) && cast<ValueOfOp>(op).getBy(); }
+
+bool lariat::forming::isReadThrough(Operation *op) {
+  return isChoice(op) ||
+         isa_and_nonnull<TakeOp, SpreadOp, PositionOfOp, DepthOfOp, GeneratedOfOp, tensor::EmptyOp, linalg::FillOp>(op);
+}
+
 static bool isHostOp(Operation *op) {
   auto isHost = [](Type type) { return !isa<RowsType, TensorType, MemRefType>(type); };
   return op->getNumRegions() == 0 && llvm::all_of(op->getOperandTypes(), isHost) &&
          llvm::all_of(op->getResultTypes(), isHost);
 }
 
-/// Arithmetic on tensors without rows, such as the sum of two weights.
-static bool isStaticArithmetic(Operation *op) {
+bool lariat::forming::isStaticOp(Operation *op) {
   auto isStatic = [](Type type) { return isa<RankedTensorType>(type) && !isRowTensor(type); };
-  return OpTrait::hasElementwiseMappableTraits(op) && kernel::canStandInRowRegion(op) &&
-         llvm::all_of(op->getOperandTypes(), isStatic) && llvm::all_of(op->getResultTypes(), isStatic);
+  return op && op->getNumResults() && llvm::all_of(op->getResultTypes(), isStatic) && isMemoryEffectFree(op) &&
+         !isa<scf::SCFDialect>(op->getDialect()) &&
+         llvm::none_of(op->getOperandTypes(), [](Type type) { return isRowTensor(type) || isa<RowsType>(type); });
+}
+
+bool lariat::forming::isStaticColumn(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (isa_and_nonnull<ValueOfOp, arith::ConstantOp>(op))
+    return !isChoice(op);
+  return isStaticOp(op) && OpTrait::hasElementwiseMappableTraits(op) && kernel::canStandInRowRegion(op) &&
+         llvm::all_of(op->getOperands(), [](Value operand) {
+           return isa<RankedTensorType>(operand.getType()) && isStaticColumn(operand);
+         });
 }
 
 LogicalResult Forming::formControlFlow(Operation *op) {
@@ -183,14 +229,19 @@ LogicalResult Forming::form(Operation *op) {
     return formControlFlow(op);
   if (auto ret = dyn_cast<func::ReturnOp>(op))
     return formReturn(ret);
+  if (isa<CallOpInterface>(op))
+    return op->emitError() << "'" << op->getName()
+                           << "' has no form on the kernel level: run lariat-inline-helpers first";
   if (isHostOp(op)) {
     b.clone(*op, scalars);
     return success();
   }
+  for (Value result : op->getResults())
+    if (isRowTensor(result.getType()))
+      setRowsOf(result, findRowsOf(op, *this));
   // Made again by whoever reads them.
   auto value = dyn_cast<ValueOfOp>(op);
-  if (isa<arith::ConstantOp, tensor::EmptyOp, linalg::FillOp>(op) || (value && !value.getBy()) ||
-      isStaticArithmetic(op))
+  if (isa<arith::ConstantOp, tensor::EmptyOp, linalg::FillOp>(op) || (value && !value.getBy()) || isStaticOp(op))
     return success();
   for (Value operand : op->getOperands())
     if (isa<RowsType>(operand.getType()))
@@ -209,9 +260,10 @@ LogicalResult Forming::form(Operation *op) {
     }
   }
   for (Value result : op->getResults())
-    if (isRowTensor(result.getType()))
-      setRowsOf(result, findRowsOf(op, *this));
-  if (groups->take(op) || formRowOp(op))
+    if (isRowTensor(result.getType()) && !getRowsOf(result))
+      return op->emitError() << "'" << op->getName() << "' gives " << result.getType()
+                             << ", but no operand says of which rows";
+  if (groups->take(op) || formRowOp(op) || formColumnCopy(op))
     return success();
   return formGeneric(op);
 }
@@ -241,7 +293,7 @@ static LogicalResult checkLayers(ModuleOp module, const Storage &storage) {
 }
 
 LogicalResult Forming::run(StringRef name) {
-  if (failed(checkLayers(function->getParentOfType<ModuleOp>(), storage)))
+  if (failed(checkFunction()) || failed(checkLayers(function->getParentOfType<ModuleOp>(), storage)))
     return failure();
   cacheUses = collectCacheUses(function);
   OpBuilder atEnd = OpBuilder::atBlockEnd(target.getBody());
@@ -251,5 +303,5 @@ LogicalResult Forming::run(StringRef name) {
   b.setInsertionPointToEnd(entry.addEntryBlock());
   bindArguments();
   bindResults();
-  return form(function.getBody().front());
+  return failure(failed(form(function.getBody().front())) || hasFailed);
 }

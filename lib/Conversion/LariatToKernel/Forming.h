@@ -23,8 +23,20 @@ namespace lariat::forming {
 /// Whether a type is a row tensor after labels are erased: its first dimension, and no other, is dynamic.
 bool isRowTensor(mlir::Type type);
 
-/// Columns of a row tensor; 0 for one value per row.
+/// Columns of a row tensor, whose static dimensions are one in buffers; 0 for one value per row.
 int64_t getWidth(mlir::Type type);
+
+/// A weight that each row chooses by its depth.
+bool isChoice(mlir::Operation *op);
+
+/// Whether what an op gives is read through it, never written where it stands.
+bool isReadThrough(mlir::Operation *op);
+
+/// Whether an op computes tensors without rows from others: it is done again by whoever reads them.
+bool isStaticOp(mlir::Operation *op);
+
+/// Whether a tensor without rows can be read column by column: a weight, a constant, or arithmetic on those.
+bool isStaticColumn(mlir::Value value);
 
 /// Words of a line of a row table.
 inline constexpr int64_t kNumRowColumns = 6;
@@ -51,6 +63,7 @@ public:
   WeightOp getWeight(mlir::FlatSymbolRefAttr name) const { return weights.lookup(name.getValue()); }
   /// Its number among those of which no depth past the end may be asked for.
   std::optional<int64_t> getCheckedWeightNumber(mlir::FlatSymbolRefAttr name) const;
+  bool hasWeight(llvm::StringRef name) const { return weights.contains(name); }
   CacheOp getCache(llvm::StringRef name) const { return caches.lookup(name); }
   /// Weights side by side, for gemm and embed.
   mlir::FlatSymbolRefAttr getPanels(llvm::ArrayRef<mlir::FlatSymbolRefAttr> names);
@@ -129,6 +142,7 @@ public:
 private:
   friend class Groups;
 
+  mlir::LogicalResult checkFunction();
   void bindArguments();
   void bindResults();
   mlir::LogicalResult form(mlir::Block &block);
@@ -185,6 +199,8 @@ private:
   mlir::Value getViews(AttendOp op);
 
   // The slow road (Generic.cpp).
+  /// False where an op does more than copy columns that start at a panel.
+  bool formColumnCopy(mlir::Operation *op);
   mlir::LogicalResult formGeneric(mlir::Operation *op);
 
   mlir::func::FuncOp function;
@@ -197,6 +213,7 @@ private:
   llvm::DenseMap<mlir::Value, mlir::Value> rowsOf, buffers;
   mlir::IRMapping scalars;
   llvm::DenseMap<mlir::Value, mlir::Value> resultPorts; ///< value returned -> the caller's memory
+  bool hasFailed = false;                               ///< an error was emitted where none could be returned
 
   /// Services written so far, by what they depend on. They hold in the block they stand in and in those below it.
   struct Services {

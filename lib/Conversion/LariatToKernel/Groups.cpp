@@ -18,15 +18,18 @@ using namespace lariat::forming;
 /// A fact about each row, read from its line of the row table.
 static bool isFact(Operation *op) { return isa_and_nonnull<PositionOfOp, DepthOfOp, GeneratedOfOp>(op); }
 
-/// A weight that each row chooses by its depth.
-static bool isChoice(Operation *op) { return isa_and_nonnull<ValueOfOp>(op) && cast<ValueOfOp>(op).getBy(); }
-
-static bool isAlias(Operation *op) { return isa_and_nonnull<TakeOp, SpreadOp>(op) || isFact(op) || isChoice(op); }
+/// What whoever reads it reads through. A spread of what cannot be read column by column has a kernel of its own.
+static bool isAlias(Operation *op) {
+  auto spread = dyn_cast<SpreadOp>(op);
+  if (!spread)
+    return isReadThrough(op);
+  Value value = spread.getValue();
+  return !isa<RankedTensorType>(value.getType()) || isRowTensor(value.getType()) || isStaticColumn(value);
+}
 
 static bool isElementwise(Operation *op) {
   return OpTrait::hasElementwiseMappableTraits(op) && op->getNumResults() == 1 && op->getNumOperands() > 0 &&
-         isRowTensor(op->getResult(0).getType()) && cast<RankedTensorType>(op->getResult(0).getType()).getRank() <= 2 &&
-         kernel::canStandInRowRegion(op);
+         isRowTensor(op->getResult(0).getType()) && kernel::canStandInRowRegion(op);
 }
 
 static bool isDot(Operation *op) {

@@ -4,7 +4,9 @@
 
 #include "RegionWriter.h"
 
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
 
 #include <limits>
@@ -101,7 +103,16 @@ Value RegionWriter::getSpread(SpreadOp op) {
   return get(source);
 }
 
+Value RegionWriter::getFilled(Value value) {
+  if (auto fill = value.getDefiningOp<linalg::FillOp>())
+    return get(fill.getInputs().front());
+  Type element = getElementTypeOrSelf(value.getType());
+  return arith::ConstantOp::create(inner, loc, inner.getZeroAttr(element));
+}
+
 Value RegionWriter::getTaken(Value value, Value from, Value at) {
+  if (isa_and_nonnull<tensor::EmptyOp, linalg::FillOp>(value.getDefiningOp()) && !forming.hasBuffer(value))
+    return getFilled(value);
   if (auto spread = value.getDefiningOp<SpreadOp>(); spread && !forming.hasBuffer(value)) {
     if (!isRowTensor(spread.getValue().getType()))
       return getSpread(spread);
@@ -126,6 +137,8 @@ Value RegionWriter::get(Value value) {
     found = addInput(forming.getBuffer(value), getElementTypeOrSelf(value.getType()), Value());
   } else if (auto spread = dyn_cast_or_null<SpreadOp>(op)) {
     found = getSpread(spread);
+  } else if (isa_and_nonnull<tensor::EmptyOp, linalg::FillOp>(op)) {
+    found = getFilled(value);
   } else if (auto take = dyn_cast_or_null<TakeOp>(op)) {
     found = getTaken(take.getValue(), take.getFrom(), take.getAt());
   } else if (auto position = dyn_cast_or_null<PositionOfOp>(op)) {

@@ -48,6 +48,8 @@ private:
   mlir::Value getSpread(SpreadOp op);
   mlir::Value getStatic(mlir::Value value);
   mlir::Value getTaken(mlir::Value value, mlir::Value from, mlir::Value at);
+  /// Of a tensor that holds one number everywhere; zero where nobody wrote one.
+  mlir::Value getFilled(mlir::Value value);
   mlir::Value getFact(kernel::FactKind kind, mlir::Value rows);
   void useTable(mlir::Value rows);
   /// Whether the kernel reads the depth of other rows, so that what depends on that of these comes from a buffer.

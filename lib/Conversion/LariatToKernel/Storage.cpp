@@ -121,7 +121,8 @@ FlatSymbolRefAttr Storage::getConstant(DenseElementsAttr value) {
   symbol = FlatSymbolRefAttr::get(target.getContext(), name);
   OpBuilder builder = atEnd();
   kernel::PackedOp::create(builder, target.getLoc(), name, kernel::PackKind::Vector, builder.getArrayAttr({}),
-                           value.getType().getShape(), value.getElementType(), IntegerAttr(), value, IntegerAttr());
+                           ArrayRef<int64_t>{value.getNumElements()}, value.getElementType(), IntegerAttr(), value,
+                           IntegerAttr());
   return symbol;
 }
 

@@ -189,17 +189,18 @@ def test_advance_changes_the_depth(to: str, depth: int) -> None:
     assert_equal(execute(Program(body, None), [[1, 2]]), [np.full(2, depth)])
 
 
-def test_count_is_the_size_of_the_set_over_all_sequences(rng: Generator) -> None:
+def test_count_is_the_size_of_a_tensor_of_the_set(rng: Generator) -> None:
     body = f"""{EVEN}
 %k = lariat.select %all where %even : !all to !k
 %n = lariat.count %k : !k
-%i = arith.index_cast %n : index to i32
-%f = arith.sitofp %i : i32 to f32
-%y = lariat.spread %f at %all : f32 at !all to !all:f32
+%e = tensor.empty(%n) : !k:f32
+%one = arith.constant 1.0 : f32
+%ones = linalg.fill ins(%one : f32) outs(%e : !k:f32) -> !k:f32
+{full("%none", -1, "f32")}
+%y = lariat.put %ones of %k into %none of %all : !k:f32 into !all:f32
 """
     batch = ragged(rng)
-    size = sum(int(is_even(ids).sum()) for ids in batch)
-    assert_equal(execute(Program(body, None), batch), [np.full(len(ids), size) for ids in batch])
+    assert_equal(execute(Program(body, None), batch), [np.where(is_even(ids), 1, -1) for ids in batch])
 
 
 # Reductions.

@@ -9,6 +9,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
+#include "mlir/Transforms/InliningUtils.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -54,6 +55,14 @@ struct AliasInterface : OpAsmDialectInterface {
   }
 };
 
+/// Every op may be inlined, and into every region: what a region may hold is verified where it stands.
+struct InlineAnywhere : DialectInlinerInterface {
+  using DialectInlinerInterface::DialectInlinerInterface;
+
+  bool isLegalToInline(Operation *, Region *, bool, IRMapping &) const final { return true; }
+  bool isLegalToInline(Region *, Region *, bool, IRMapping &) const final { return true; }
+};
+
 } // namespace
 
 static bool isOneOf(StringRef value, ArrayRef<StringRef> choices) { return llvm::is_contained(choices, value); }
@@ -86,7 +95,7 @@ void LariatDialect::initialize() {
 #define GET_OP_LIST
 #include "lariat/Dialect/Lariat/LariatOps.cpp.inc"
       >();
-  addInterfaces<AliasInterface>();
+  addInterfaces<AliasInterface, InlineAnywhere>();
 }
 
 LogicalResult LariatDialect::verifyOperationAttribute(Operation *op, NamedAttribute attr) {

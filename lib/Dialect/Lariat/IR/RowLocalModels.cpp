@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Row-locality of upstream ops. Elementwise ops of `arith` and `math` are row-local; `linalg.generic` is if dimension 0
-// is parallel and row operands are read at d0 only. Whatever says nothing counts as mixing rows.
+// Row-locality of upstream ops. Elementwise ops of `arith` and `math` are row-local; `linalg.generic` is if one parallel
+// loop runs over the rows of all its row tensors and over nothing else. Whatever says nothing counts as mixing rows.
 
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
 
@@ -21,24 +21,7 @@ struct ElementwiseModel : RowLocalOpInterface::ExternalModel<ElementwiseModel<Op
 };
 
 struct GenericModel : RowLocalOpInterface::ExternalModel<GenericModel, linalg::GenericOp> {
-  bool isRowLocalIn(Operation *op, OpOperand &operand) const {
-    auto generic = cast<linalg::GenericOp>(op);
-    if (generic.getNumLoops() == 0 || generic.getIteratorTypesArray().front() != utils::IteratorType::parallel)
-      return false;
-    AffineMap map = generic.getMatchingIndexingMap(&operand);
-    if (map.getNumResults() == 0 || map.getResult(0) != getAffineDimExpr(0, op->getContext()))
-      return false;
-    if (llvm::any_of(map.getResults().drop_front(), [](AffineExpr expr) { return expr.isFunctionOfDim(0); }))
-      return false;
-    // A row tensor read from inside the region could be read at any row.
-    SetVector<Value> captured;
-    getUsedValuesDefinedAbove(generic.getRegion(), captured);
-    if (llvm::any_of(captured, isRowValue))
-      return false;
-    bool readsRowIndex = false;
-    generic.getRegion().walk([&](linalg::IndexOp index) { readsRowIndex |= index.getDim() == 0; });
-    return !readsRowIndex;
-  }
+  bool isRowLocalIn(Operation *op, OpOperand &) const { return findRowLoop(op).has_value(); }
 };
 
 template <typename... Ops>
@@ -64,6 +47,52 @@ void lariat::registerRowLocalModels(DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, linalg::LinalgDialect *) {
     linalg::GenericOp::attachInterface<GenericModel>(*context);
   });
+}
+
+/// Whether the body of a structured op looks at nothing but the elements it is handed: neither at the row's number nor at
+/// rows of its own choice.
+static bool bodyIgnoresRows(linalg::LinalgOp op, unsigned rowLoop) {
+  SetVector<Value> captured;
+  getUsedValuesDefinedAbove(op->getRegions(), captured);
+  if (llvm::any_of(captured, isRowValue))
+    return false;
+  WalkResult result = op->getRegion(0).walk([&](linalg::IndexOp index) {
+    return index.getDim() == rowLoop ? WalkResult::interrupt() : WalkResult::advance();
+  });
+  return !result.wasInterrupted();
+}
+
+std::optional<unsigned> lariat::findRowLoop(Operation *op) {
+  auto structured = dyn_cast<linalg::LinalgOp>(op);
+  if (!structured || !structured.hasPureTensorSemantics() || structured.getNumDpsInits() == 0 ||
+      op->getNumRegions() != 1)
+    return std::nullopt;
+  // Results are row tensors, and the first dimension of the first one says which loop runs over rows.
+  OpOperand *first = structured.getDpsInitOperand(0);
+  StringAttr label = getRowLabel(first->get().getType());
+  AffineMap firstMap = structured.getMatchingIndexingMap(first);
+  if (!label || firstMap.getNumResults() == 0)
+    return std::nullopt;
+  auto row = dyn_cast<AffineDimExpr>(firstMap.getResult(0));
+  if (!row || structured.getIteratorTypesArray()[row.getPosition()] != utils::IteratorType::parallel)
+    return std::nullopt;
+  for (OpOperand &operand : op->getOpOperands()) {
+    if (!isa<RankedTensorType>(operand.get().getType()) && !isRowValue(operand.get()))
+      continue;
+    ArrayRef<AffineExpr> places = structured.getMatchingIndexingMap(&operand).getResults();
+    if (isRowValue(operand.get())) {
+      if (getRowLabel(operand.get().getType()) != label || places.empty() || places.front() != row)
+        return std::nullopt;
+      places = places.drop_front();
+    } else if (structured.isDpsInit(&operand)) {
+      return std::nullopt;
+    }
+    if (llvm::any_of(places, [&](AffineExpr place) { return place.isFunctionOfDim(row.getPosition()); }))
+      return std::nullopt;
+  }
+  if (!bodyIgnoresRows(structured, row.getPosition()))
+    return std::nullopt;
+  return row.getPosition();
 }
 
 bool lariat::isRowLocal(Operation *op, OpOperand &operand) {

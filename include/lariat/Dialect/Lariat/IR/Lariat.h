@@ -87,6 +87,10 @@ bool isRowLocal(mlir::Operation *op, mlir::OpOperand &operand);
 /// Whether `op` is free of effects and row-local in every row operand it has.
 bool isRowLocal(mlir::Operation *op);
 
+/// The loop of a structured op, named or generic, that runs over the rows of its row tensors, all of one set, so that
+/// row t is read and written at row t only; nothing for another op, or one that mixes rows.
+std::optional<unsigned> findRowLoop(mlir::Operation *op);
+
 /// Gives upstream ops `RowLocalOpInterface`.
 void registerRowLocalModels(mlir::DialectRegistry &registry);
 

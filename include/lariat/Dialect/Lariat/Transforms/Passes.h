@@ -13,6 +13,12 @@ namespace mlir {
 namespace arith {
 class ArithDialect;
 }
+namespace linalg {
+class LinalgDialect;
+}
+namespace math {
+class MathDialect;
+}
 namespace scf {
 class SCFDialect;
 }
