@@ -117,6 +117,8 @@ def Lariat_AdvanceOp : Lariat_Op<"advance", [Pure, AllTypesMatch<["from", "resul
 def Lariat_CountOp : Lariat_Op<"count", [Pure]> {
   let summary = "number of rows in a set";
   let description = [{
+    Of all sequences of a call, so no value of a row may follow from it: it is the size of a row tensor
+    (`tensor.empty`, slices of columns), and `lariat-verify-row-mixing` refuses every other use in an entry function.
     No constraints beyond the types.
 
     ```mlir
