@@ -212,51 +212,73 @@ def measure(shape: str, folder: Path, threads: int, *, keep: bool) -> dict[str, 
 
 
 def render(result: dict[str, Any]) -> str:
-    """A table of one shape."""
-    made, compiled, ran, compared, generated = (result[stage] for stage in STAGES)
-    opened, scored, requests = ran["open"], ran["score"], generated["requests"]
+    """A table of one shape, of the stages that ran."""
+    tables = {"make": _made, "compile": _compiled, "score": _scored, "compare": _compared, "generate": _generated}
+    rows = [row for stage, table in tables.items() if stage in result for row in table(result[stage])]
+    lines = [f"## {result['shape']}", "", *run_lines(result["about"]), "", "| | |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {name} | {text} |" for name, text in rows), ""])
 
-    def gib(count: int) -> str:
-        return f"{count / 2**30:.2f} GiB"
 
-    def mib(memory: dict[str, int]) -> str:
-        return f"{memory['RssAnon'] >> 20:,} MiB own, {memory['RssFile'] >> 20:,} MiB of files"
+Rows = list[tuple[str, str]]
 
-    def spent(lap: dict[str, float]) -> str:
-        return f"{lap['seconds']:.1f} s ({lap['cpu_seconds']:.1f} s of processors)"
 
-    def speed(tokens: int, lap: dict[str, float]) -> str:
-        return f"{tokens / lap['seconds']:.2f} tokens/s ({tokens / lap['cpu_seconds']:.2f} per second of processors)"
+def _made(stage: dict[str, Any]) -> Rows:
+    weights = f"{stage['weights'] / 1e9:.2f} G weights"
+    return [("make", f"{stage['wall_seconds']:.0f} s, {_gib(stage['bytes'])}, {weights}, {_peak(stage)}")]
 
-    threshold = "" if requests["threshold"] is None else f", threshold {requests['threshold']:g}"
-    packing = compiled["stages"]["seconds"]["write weights"]
-    rows = {
-        "make": f"{made['wall_seconds']:.0f} s, {gib(made['bytes'])}, {made['weights'] / 1e9:.2f} G weights, "
-        f"peak {made['peak_bytes'] >> 20} MiB",
-        "compile": f"{compiled['wall_seconds']:.0f} s ({compiled['cpu_seconds']:.0f} s of processors, "
-        f"{packing:.0f} s packing), {gib(compiled['bytes'])}, peak {compiled['peak_bytes'] >> 20} MiB",
-        "open": f"{spent(opened)}, {mib(opened['memory'])}",
-        f"score {scored['rows']} rows": f"{spent(scored)}, {mib(scored['memory'])}",
-        "against the oracle": f"largest difference {compared['error']:.1e} of the largest logit, "
-        f"{compared['largest']:.2f} (deviation {compared['deviation']:.2f}); same first token in "
-        f"{compared['same_argmax']} of {compared['rows']} rows",
-    }
-    for one in generated["alone"]:
-        steps = f"{one['loops']} loop step{'s' if one['loops'] != 1 else ''}"
-        rows[f"{NEW_TOKENS} tokens, {steps}"] = f"{spent(one)}, {speed(NEW_TOKENS, one)}"
-    rows[f"{requests['count']} requests at once"] = (
-        f"{spent(requests)}, {speed(requests['tokens'], requests)}, {requests['steps']:.2f} steps per token "
-        f"({requests['fewest']} to {requests['most']}){threshold}, {mib(requests['memory'])}"
-    )
-    lines = [
-        f"## {result['shape']}",
-        "",
-        *run_lines(result["about"]),
-        "",
-        "| | |",
-        "|---|---|",
+
+def _compiled(stage: dict[str, Any]) -> Rows:
+    spent = f"{stage['wall_seconds']:.0f} s ({stage['cpu_seconds']:.0f} s of processors)"
+    packing = f"{stage['stages']['seconds']['write weights']:.0f} s of it packing"
+    return [("compile", f"{spent}, {packing}, {_gib(stage['bytes'])}, {_peak(stage)}")]
+
+
+def _scored(stage: dict[str, Any]) -> Rows:
+    opened, scored = stage["open"], stage["score"]
+    return [
+        ("open", f"{_spent(opened)}, {_resident(opened['memory'])}"),
+        (f"score {scored['rows']} rows", f"{_spent(scored)}, {_resident(scored['memory'])}"),
     ]
-    return "\n".join([*lines, *(f"| {name} | {text} |" for name, text in rows.items()), ""])
+
+
+def _compared(stage: dict[str, Any]) -> Rows:
+    difference = f"largest difference {stage['error']:.1e} of the largest logit"
+    logits = f"{stage['largest']:.2f} (deviation {stage['deviation']:.2f})"
+    same = f"same first token in {stage['same_argmax']} of {stage['rows']} rows"
+    return [("against the oracle", f"{difference}, {logits}; {same}")]
+
+
+def _generated(stage: dict[str, Any]) -> Rows:
+    rows = []
+    for one in stage["alone"]:
+        steps = f"{one['loops']} loop step{'s' if one['loops'] != 1 else ''}"
+        rows.append((f"{NEW_TOKENS} tokens, {steps}", f"{_spent(one)}, {_speed(NEW_TOKENS, one)}"))
+    requests = stage["requests"]
+    steps = f"{requests['steps']:.2f} steps per token ({requests['fewest']} to {requests['most']})"
+    threshold = "" if requests["threshold"] is None else f", threshold {requests['threshold']:g}"
+    speed = f"{_spent(requests)}, {_speed(requests['tokens'], requests)}"
+    memory = _resident(requests["memory"])
+    return [*rows, (f"{requests['count']} requests at once", f"{speed}, {steps}{threshold}, {memory}")]
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB"
+
+
+def _peak(stage: dict[str, Any]) -> str:
+    return f"peak {stage['peak_bytes'] >> 20} MiB"
+
+
+def _resident(memory: dict[str, int]) -> str:
+    return f"{memory['RssAnon'] >> 20:,} MiB own, {memory['RssFile'] >> 20:,} MiB of files"
+
+
+def _spent(lap: dict[str, float]) -> str:
+    return f"{lap['seconds']:.1f} s ({lap['cpu_seconds']:.1f} s of processors)"
+
+
+def _speed(tokens: int, lap: dict[str, float]) -> str:
+    return f"{tokens / lap['seconds']:.2f} tokens/s ({tokens / lap['cpu_seconds']:.2f} per second of processors)"
 
 
 def main() -> None:
