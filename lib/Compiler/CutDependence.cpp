@@ -165,7 +165,7 @@ std::optional<int64_t> Events::evaluate(Value value) const {
 bool Events::run(size_t level) {
   Operation *op = path[level];
   time.push_back(std::distance(op->getBlock()->begin(), op->getIterator()));
-  auto restore = llvm::make_scope_exit([&] { time.pop_back(); });
+  llvm::scope_exit restore([&] { time.pop_back(); });
   if (level + 1 == path.size()) {
     std::optional<int64_t> at = evaluate(slot);
     if (!at || events.size() == kMostEvents)
