@@ -79,8 +79,11 @@ def test_what_a_template_may_not_do(source: str) -> None:
         ChatTemplate(source).render(HELLO)
 
 
-@pytest.mark.parametrize("source", ["{{" + "(" * 5000, "{{ " + "[" * 200 + "1" + "]" * 200 + " }}"])
-def test_a_template_nested_too_deep_is_refused(source: str) -> None:
+@pytest.mark.parametrize(
+    "source",
+    ["{{" + "(" * 5000, "{{ " + "[" * 200 + "1" + "]" * 200 + " }}", "{{ messages | tojson(indent=244444444444444) }}"],
+)
+def test_a_template_that_takes_too_much_is_refused(source: str) -> None:
     with pytest.raises(lariat.LariatError, match="^the template"):
         ChatTemplate(source).render(HELLO)
 
