@@ -263,7 +263,7 @@ def Lariat_ExitAttr : Lariat_Attr<"Exit", "exit"> {
     who gives no threshold gets `default`, the one that the model declares, and `never` where it declares none or the
     caller switches exits off. `usual` is one that the rule's source names: people read it, nothing applies it. A rule
     that compares with nothing of a request is declared by its name alone, and rows stop by it in every request.
-    Example: `#lariat.exit<"cumulative-hazard", never = 1.0, low = 0.0, high = 1.0>`, `#lariat.exit<"halting-bit">`
+    Example: `#lariat.exit<"cumulative-hazard", never = 1.0, low = 0.0, high = 1.0>`, `#lariat.exit<"stop-bit">`
   }];
   let parameters = (ins "::mlir::StringAttr":$rule, OptionalParameter<"::mlir::FloatAttr">:$never,
                         OptionalParameter<"::mlir::FloatAttr">:$low, OptionalParameter<"::mlir::FloatAttr">:$high,

@@ -27,6 +27,18 @@ def InlineHelpersPass : Pass<"lariat-inline-helpers", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numInlined", "inlined", "calls inlined">];
 }
 
+def VerifyRowSetsPass : Pass<"lariat-verify-row-sets", "::mlir::func::FuncOp"> {
+  let summary = "check that a label names one row set and that rows move only where they may";
+  let description = [{
+    Checks what no single op can: each label is introduced once in a function (`advance` keeps its label, and so do
+    the row sets that an upstream loop or a decode region passes on), a `tensor.cast` does not change or drop the label
+    of a row tensor, and the rows named by `take`'s `at` and `put`'s `from` were selected from the set they are taken
+    from or put into: by `select`, `top_k`, `last`, or as the rows of a loop step. Changes nothing. Sets without labels
+    are not checked.
+    Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/verify-row-sets.mlir
+  }];
+}
+
 def NormalizeRowOpsPass : Pass<"lariat-normalize-row-ops", "::mlir::func::FuncOp"> {
   let summary = "write upstream ops on row tensors as ops of the dialect, elementwise ops and linalg.generic";
   let description = [{
@@ -65,16 +77,16 @@ def VerifyRowMixingPass : Pass<"lariat-verify-row-mixing", "::mlir::func::FuncOp
   }];
 }
 
-def VerifyRowSetsPass : Pass<"lariat-verify-row-sets", "::mlir::func::FuncOp"> {
-  let summary = "check that a label names one row set and that rows move only where they may";
+def SplitCachesPass : Pass<"lariat-split-caches", "::mlir::ModuleOp"> {
+  let summary = "give layers of a cache that are not written together caches of their own";
   let description = [{
-    Checks what no single op can: each label is introduced once in a function (`advance` keeps its label, and so do
-    the row sets that an upstream loop or a decode region passes on), a `tensor.cast` does not change or drop the label
-    of a row tensor, and the rows named by `take`'s `at` and `put`'s `from` were selected from the set they are taken
-    from or put into: by `select`, `top_k`, `last`, or as the rows of a loop step. Changes nothing. Sets without labels
-    are not checked.
-    Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/verify-row-sets.mlir
+    The layers of a cache share one list of entries: what a row appends to a slot is there for all of them. That is right
+    where each group of appends (the same rows, slot and block, one per layer) is complete before any layer is attended
+    to that the group has not written yet. A cache of which that does not hold becomes one of a layer each, `@kv.0`,
+    `@kv.1` and so on, with the same policy. Rounding: unchanged.
+    Example: test/Dialect/Lariat/Transforms/split-caches.mlir
   }];
+  let statistics = [Statistic<"numSplit", "split", "caches split">];
 }
 
 def VerifyStatesPass : Pass<"lariat-verify-states", "::mlir::func::FuncOp"> {
@@ -90,18 +102,6 @@ def VerifyStatesPass : Pass<"lariat-verify-states", "::mlir::func::FuncOp"> {
 //===----------------------------------------------------------------------===//
 // Put declarations in place
 //===----------------------------------------------------------------------===//
-
-def SplitCachesPass : Pass<"lariat-split-caches", "::mlir::ModuleOp"> {
-  let summary = "give layers of a cache that are not written together caches of their own";
-  let description = [{
-    The layers of a cache share one list of entries: what a row appends to a slot is there for all of them. That is right
-    where each group of appends (the same rows, slot and block, one per layer) is complete before any layer is attended
-    to that the group has not written yet. A cache of which that does not hold becomes one of a layer each, `@kv.0`,
-    `@kv.1` and so on, with the same policy. Rounding: unchanged.
-    Example: test/Dialect/Lariat/Transforms/split-caches.mlir
-  }];
-  let statistics = [Statistic<"numSplit", "split", "caches split">];
-}
 
 def ApplyDecodeRulePass : Pass<"lariat-apply-decode-rule", "::mlir::func::FuncOp"> {
   let summary = "replace top_k by the causal rule the model declares";

@@ -9,7 +9,6 @@
 #include "lariat/Compiler/Modules.h"
 #include "lariat/Compiler/Pipelines.h"
 #include "lariat/Compiler/Weights.h"
-#include "lariat/Dialect/Lariat/Transforms/Passes.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Support/Json.h"
 #include "mlir/AsmParser/AsmParser.h"
@@ -233,9 +232,6 @@ llvm::Expected<Model> lariat::readModel(const CompileOptions &options, MLIRConte
   if (llvm::Error error = openCheckpoint(model, options))
     return std::move(error);
   if (llvm::Error error = applyEos(*model.module, model.checkpointDir))
-    return std::move(error);
-  if (llvm::Error error =
-          runPipeline(*model.module, [](OpPassManager &manager) { manager.addPass(createSplitCachesPass()); }))
     return std::move(error);
   llvm::Expected<ModelFacts> facts = collectFacts(*model.module);
   if (!facts)

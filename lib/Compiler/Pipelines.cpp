@@ -41,6 +41,7 @@ void lariat::buildEntryPipeline(OpPassManager &manager) {
   manager.addNestedPass<func::FuncOp>(createVerifyRowSetsPass());
   manager.addNestedPass<func::FuncOp>(createNormalizeRowOpsPass());
   manager.addNestedPass<func::FuncOp>(createVerifyRowMixingPass());
+  manager.addPass(createSplitCachesPass());
 }
 
 void lariat::buildModelPipeline(OpPassManager &manager, const ReferenceOptions &options) {

@@ -50,6 +50,7 @@
 // MANIFEST:        "caches": [
 // MANIFEST:          "depths": 4,
 // MANIFEST-NEXT:     "dim": 4,
+// MANIFEST-NEXT:     "follows_loops": false,
 // MANIFEST-NEXT:     "generated": {
 // MANIFEST-NEXT:       "order": "free",
 // MANIFEST-NEXT:       "slot": "own",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Request lines to lariat-reference, answered for model.mlir of this folder.
+// Request lines to lariat-reference, answered for Inputs/model.mlir.
 
 #include "Scratch.h"
 #include "lariat/Reference/Protocol.h"

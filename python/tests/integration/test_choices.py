@@ -82,7 +82,7 @@ def test_a_choice_as_operand_result_and_source() -> None:
 # Exits without a threshold.
 
 
-def halting(rule: str = '#lariat.exit<"halting-bit">', missing: str = "skip") -> str:
+def stopping(rule: str = '#lariat.exit<"stop-bit">', missing: str = "skip") -> str:
     """A row stops where a column passes 2; each step adds what it sees through a cache."""
     body = f"""
 {embed(4)}
@@ -123,30 +123,30 @@ def run_on(values: Array, ids: list[int]) -> tuple[Array, list[int]]:
 @both
 def test_a_rule_that_takes_no_threshold() -> None:
     ids = ragged(np.random.default_rng(4))
-    with open_text(halting()) as opened, open_text(halting(rule="")) as plain:
+    with open_text(stopping()) as opened, open_text(stopping(rule="")) as plain:
         found, expected = opened.score(ids), plain.score(ids)
         for one, other in zip(found, expected, strict=True):
             assert one.same_bits(other)
         assert {step for one in found for step in one.steps} >= {1, 2}
-        with pytest.raises((LariatError, AssertionError), match="the rule 'halting-bit' takes none"):
+        with pytest.raises((LariatError, AssertionError), match="the rule 'stop-bit' takes none"):
             opened.score(ids, threshold=0.5)
         assert len(opened.generate([[1, 2]], 3)[0].tokens) == 3
 
 
 def test_info_says_that_a_rule_takes_no_threshold() -> None:
-    with Fast(halting()) as fast:
+    with Fast(stopping()) as fast:
         rule = fast.session.info.exit
         assert rule is not None
-        assert (rule.rule, rule.takes_threshold) == ("halting-bit", False)
+        assert (rule.rule, rule.takes_threshold) == ("stop-bit", False)
 
 
 @both
-@pytest.mark.parametrize("rule", ['#lariat.exit<"halting-bit">', ""])
+@pytest.mark.parametrize("rule", ['#lariat.exit<"stop-bit">', ""])
 def test_rows_run_on_where_the_module_declares_no_threshold(rule: str) -> None:
     """`missing = compute` needs rows that stop, not a threshold."""
     values = table(np.random.default_rng(3), 4)
     ids = ragged(np.random.default_rng(5))
-    with open_text(halting(rule)) as opened:
+    with open_text(stopping(rule)) as opened:
         found = opened.score(ids, missing="compute")
     expected = [run_on(values, sequence) for sequence in ids]
     assert [one.steps for one in found] == [steps for _, steps in expected]
@@ -156,7 +156,7 @@ def test_rows_run_on_where_the_module_declares_no_threshold(rule: str) -> None:
 @both
 def test_rows_that_never_stop_have_nothing_to_run_on_for() -> None:
     said = "cannot apply missing = compute: no loop that appends to a cache with missing entries stops rows"
-    text = halting("").replace(" stop(%stop)", "")
+    text = stopping("").replace(" stop(%stop)", "")
     with open_text(text) as opened, pytest.raises((LariatError, AssertionError), match=said):
         opened.score([[1]], missing="compute")
 

@@ -29,8 +29,8 @@ module attributes {
 }
 
 // A rule that takes no threshold.
-// CHECK:      lariat.exit = #lariat.exit<"halting-bit">
-module attributes {lariat.exit = #lariat.exit<"halting-bit">} {}
+// CHECK:      lariat.exit = #lariat.exit<"stop-bit">
+module attributes {lariat.exit = #lariat.exit<"stop-bit">} {}
 
 // Roles of inputs and results.
 // CHECK-LABEL: @forward
