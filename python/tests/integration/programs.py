@@ -128,6 +128,21 @@ def full(name: str, value: float, type: str, rows: str = "all") -> str:
     )
 
 
+def computed(value: int, name: str = "far") -> str:
+    """An index that a loop counts up to `value`: code has it, and no fold of constants."""
+    return (
+        f"%{name}_0 = arith.constant 0 : index\n"
+        f"%{name}_1 = arith.constant 1 : index\n"
+        f"%{name}_3 = arith.constant 3 : index\n"
+        f"%{name}_from = arith.constant {value - 3} : index\n"
+        f"%{name} = scf.for %{name}_i = %{name}_0 to %{name}_3 step %{name}_1 iter_args(%{name}_so_far = %{name}_from)"
+        " -> (index) {\n"
+        f"  %{name}_next = arith.addi %{name}_so_far, %{name}_1 : index\n"
+        f"  scf.yield %{name}_next : index\n"
+        "}\n"
+    )
+
+
 def declare_weight(name: str, value: Array | PerDepth) -> str:
     depths = ""
     array = np.asarray(value.values if isinstance(value, PerDepth) else value, dtype="<f4")

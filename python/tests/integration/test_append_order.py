@@ -12,6 +12,7 @@ from tests.integration.programs import (
     Program,
     Reference,
     assert_near,
+    computed,
     embed,
     execute,
     is_even,
@@ -228,10 +229,10 @@ class Drawn:
         return f"{head}{body}scf.yield {last} : !all:4\n}}\n", result
 
     def branch(self, sets: dict[str, str], y: str) -> tuple[str, str]:
-        result, count, bit = self.name(), self.name(), self.name()
+        result, bit = self.name(), self.name()
         one, then = self.ops(sets, y, 3)
         other, otherwise = self.ops(sets, y, 3)
-        head = f"{count} = lariat.count %few : !few\n{bit} = arith.cmpi ugt, {count}, %c2 : index\n"
+        head = computed(int(self.g.integers(1, 5)), "number") + f"{bit} = arith.cmpi ugt, %number, %c2 : index\n"
         head += f"{result} = scf.if {bit} -> (!all:4) {{\n"
         return f"{head}{one}scf.yield {then} : !all:4\n}} else {{\n{other}scf.yield {otherwise} : !all:4\n}}\n", result
 

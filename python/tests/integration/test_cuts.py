@@ -82,7 +82,8 @@ CUT = {
                                   loop(FOR, NEXT_SLOT + FOR_APPEND.format(slot=SLOT) +
                                        FOR_ATTEND.format(slot=" slot(%j)") + YIELD)),
     "before a loop that appends": ("union", attend().replace("%seen", "%early") +
-                                   recur(STEP_APPEND.format(at="s") + STEP_ATTEND.format(at="s"))),
+                                   recur(STEP_APPEND.format(at="s") + STEP_ATTEND.format(at="s"))
+                                   .replace("%seen", "%late") + "%seen = arith.addf %early, %late : !all:4\n"),
     "rows behind the own": ("own<missing = skip>", append() + attend(mask="full")),
 }  # fmt: skip
 

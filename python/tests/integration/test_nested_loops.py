@@ -15,6 +15,7 @@ from tests.integration.programs import (
     Program,
     Reference,
     assert_near,
+    computed,
     embed,
     execute,
     expand,
@@ -155,10 +156,7 @@ def test_an_inner_loop_without_a_bound_has_no_places() -> None:
     """Its steps could not be told apart from those of the next outer step."""
     inner = "%n = lariat.shift @s[0] %g at %b : !b:4"
     text = nested(inner, STATE, {"x": table(np.random.default_rng(4), WIDTH)}).text()
-    many = expand("""%zero = arith.constant 0 : index
-%i = arith.index_cast %ids : !all:i32 to !all:index
-%many = tensor.extract %i[%zero] : !all:index
-%y, %steps =""")
+    many = expand(computed(4, "many") + "%y, %steps =")
     free = text.replace("max(%m : index)", "max(%many : index)").replace("%y, %steps =", many)
     said = "state @s is used in a loop inside of another one"
     with pytest.raises(LariatError, match=said):

@@ -15,6 +15,7 @@ from tests.integration.programs import (
     Reference,
     assert_equal,
     assert_near,
+    computed,
     embed,
     execute,
     full,
@@ -42,18 +43,6 @@ def refusal(program: Program, ids: list[Ids]) -> str:
             except LariatError as error:
                 said = str(error)
         return said
-
-
-def computed(value: int, name: str = "far") -> str:
-    """An index that folds to no constant: `value` plus the smaller of 0 and the first id."""
-    return (
-        f"%{name}_0 = arith.constant 0 : index\n"
-        f"%{name}_c = arith.constant {value} : index\n"
-        f"%{name}_ids = arith.index_cast %ids : !all:i32 to !all:index\n"
-        f"%{name}_first = tensor.extract %{name}_ids[%{name}_0] : !all:index\n"
-        f"%{name}_none = arith.minsi %{name}_first, %{name}_0 : index\n"
-        f"%{name} = arith.addi %{name}_c, %{name}_none : index\n"
-    )
 
 
 @pytest.mark.parametrize("columns", [3, 16, 37])

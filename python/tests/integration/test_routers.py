@@ -228,7 +228,7 @@ def test_capacity_of_a_request_is_that_of_a_model_that_declares_it(
         ([1, 1, "1/2147483648"], "the capacity of depth 2 is 1/2147483648, expected .* denominator below 2.31"),
         ([1, "1/99999999999999999999", 1], "the capacity of depth 1 is 1/9+, expected a fraction of smaller numbers"),
         ([1, "half", 1], "the capacity of depth 1 is 'half', expected a share such as 2/3"),
-        ([1, float("nan"), 1], "the capacity of depth 1 is nan, expected a share"),
+        ([1, float("nan"), 1], r"'capacity\[1\]' is nan \(float\), expected a finite number"),
         ([1, "1/0", 1], "the capacity of depth 1 is '1/0', expected a share"),
     ],
 )
