@@ -273,7 +273,8 @@ TEST_F(CallTest, misuseByCodeEndsTheCallAndItsSequencesOnly) {
   CacheCall call{.rows = makeRows(0, 1), .slots = {9}, .values = {1}};
   EXPECT_CONTAINS(call.run(*model, {bad}).text(), "rows use slot 9 of cache @kv, which has 4");
   CacheCall retry{.rows = makeRows(0, 1), .slots = {0}, .values = {1}};
-  EXPECT_CONTAINS(retry.run(*model, {bad}).text(), "the sequence was in a call that failed, which said: rows use slot 9");
+  EXPECT_CONTAINS(retry.run(*model, {bad}).text(),
+                  "the sequence was in a call that failed, which said: rows use slot 9");
   CacheCall looks{.rows = makeRows(0, 1), .slots = {-1}, .values = {1}};
   EXPECT_CONTAINS(looks.run(*model, {create()}).text(), "rows use slot -1 of cache @kv, which has 4");
   EXPECT_TRUE(retry.run(*model, {good}).ok());

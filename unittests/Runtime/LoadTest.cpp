@@ -87,9 +87,8 @@ TEST(Load, versionsAreNamed) {
 
 TEST(Load, frequenciesLieInTheWeights) {
   FakeArtefact artefact;
-  nlohmann::json table{{"offset", 0},         {"line_bytes", 64},   {"positions", 10'000'000},
-                       {"pairs", 2},          {"frequencies", 0},   {"magnitude", 1.0},
-                       {"angle_digits", 24},  {"angle_min_exponent", -126}};
+  nlohmann::json table{{"offset", 0},      {"line_bytes", 64}, {"positions", 10'000'000}, {"pairs", 2},
+                       {"frequencies", 0}, {"magnitude", 1.0}, {"angle_digits", 24},      {"angle_min_exponent", -126}};
   auto errorWith = [&](const char *key, const nlohmann::json &value) {
     nlohmann::json changed = table;
     changed[key] = value;
@@ -97,7 +96,8 @@ TEST(Load, frequenciesLieInTheWeights) {
     artefact.writeManifest();
     return artefact.openError();
   };
-  EXPECT_CONTAINS(errorWith("frequencies", int64_t(1) << 40), "2 numbers from 1099511627776 on do not lie in a file of");
+  EXPECT_CONTAINS(errorWith("frequencies", int64_t(1) << 40),
+                  "2 numbers from 1099511627776 on do not lie in a file of");
   EXPECT_CONTAINS(errorWith("frequencies", 4), "2 numbers from 4 on do not lie in a file of");
   EXPECT_CONTAINS(errorWith("line_bytes", 8), "lines of 8 bytes from 0 on do not hold 2 pairs");
   EXPECT_CONTAINS(errorWith("magnitude", "x"), "'magnitude': expected a finite number, found");
