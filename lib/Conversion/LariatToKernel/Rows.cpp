@@ -16,9 +16,10 @@ using namespace lariat::forming;
 static constexpr int64_t kDepthColumn = 3, kFlagsColumn = 4;
 
 /// A key for services that depend on values and names.
-static std::string getKey(StringRef name, ValueRange values) {
-  std::string key = name.str();
+static std::string getKey(StringRef cache, const Twine &use, ValueRange values) {
+  std::string key;
   llvm::raw_string_ostream os(key);
+  os << cache.size() << ':' << cache << ' ' << use; // a name may hold any character
   for (Value value : values)
     os << ' ' << value.getAsOpaquePointer();
   return key;
@@ -302,8 +303,8 @@ Value Forming::getAppendSlots(AppendOp op) {
   CacheOp cache = storage.getCache(op.getCache());
   Value rows = op.getAt(), fixed = op.getSlot() ? getScalar(op.getSlot()) : Value();
   Value none = arith::ConstantIndexOp::create(b, loc, -1);
-  std::string key = op.getCache().str() + (op.getFilled() ? " fill" : " append");
-  return getSlots(rows, getKey(key, {rows, op.getSlot()}), [&](Value row) -> Value {
+  std::string key = getKey(op.getCache(), op.getFilled() ? "fill" : "append", {rows, op.getSlot()});
+  return getSlots(rows, key, [&](Value row) -> Value {
     if (fixed)
       return fixed;
     auto isGenerated = [&]() -> Value {
@@ -320,14 +321,14 @@ Value Forming::getAppendSlots(AppendOp op) {
 Value Forming::getAttendSlots(AttendOp op, bool generated) {
   Value rows = op.getAt(), fixed = op.getSlot() ? getScalar(op.getSlot()) : Value();
   SlotRule rule = storage.getCache(op.getCache()).getPolicy().getForRows(generated).getSlotRule();
-  std::string key = op.getCache().str() + (generated ? " attend generated" : " attend");
-  return getSlots(rows, getKey(key, {rows, op.getSlot()}), [&](Value row) {
+  std::string key = getKey(op.getCache(), generated ? "attend generated" : "attend", {rows, op.getSlot()});
+  return getSlots(rows, key, [&](Value row) {
     return fixed ? fixed : buildSlot(b, function.getLoc(), rule, getFact(rows, row, kDepthColumn));
   });
 }
 
 std::string Forming::getEntryKey(AppendOp op) {
-  return getKey(op.getCache().str() + (op.getFilled() ? " filled" : ""), {op.getAt(), op.getSlot()});
+  return getKey(op.getCache(), op.getFilled() ? "filled" : "", {op.getAt(), op.getSlot()});
 }
 
 Value Forming::getEntries(AppendOp op) {
@@ -388,8 +389,8 @@ Value Forming::getViews(AttendOp op) {
   };
   bool ahead = looksAhead(op.getMask());
   // A view has what was reserved before it was made.
-  std::string name = op.getCache().str() + (ahead ? " ahead " : " ") + std::to_string(numReserved[op.getCache()]);
-  std::string key = getKey(name, {op.getAt(), op.getSlot()});
+  std::string use = (ahead ? "ahead " : "") + std::to_string(numReserved[op.getCache()]);
+  std::string key = getKey(op.getCache(), use, {op.getAt(), op.getSlot()});
   if (Value known = services.views.lookup(key))
     return known;
   RowSet rows = getRows(op.getAt());
@@ -447,7 +448,7 @@ void Forming::formAttention(AttentionOp op) {
   RowSet rows = getRows(op.getAt());
   // What rows of another set leave there is over, and so is what is known of it.
   int64_t &number = numReserved[cache.getValue()];
-  auto name = [&] { return getKey((cache.getValue() + " " + Twine(number)).str(), {op.getAt()}); };
+  auto name = [&] { return getKey(cache.getValue(), Twine(number), {op.getAt()}); };
   Value places = services.entries.lookup(name());
   if (!places) {
     ++number;

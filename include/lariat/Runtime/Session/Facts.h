@@ -21,8 +21,8 @@ struct LoopRange {
 struct ExitRule {
   std::string rule;
   double never = 0, low = 0, high = 0;
-  std::optional<double> declared; ///< of a request that gives none; `never` without
-  bool hasThreshold = true;       ///< else rows stop by it whatever a request says
+  std::optional<double> declared = std::nullopt; ///< of a request that gives none; `never` without
+  bool hasThreshold = true;                      ///< else rows stop by it whatever a request says
 };
 
 /// What a cache demands of a request.

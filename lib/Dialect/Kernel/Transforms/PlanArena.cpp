@@ -84,10 +84,15 @@ static SmallVector<Interval> findIntervals(func::FuncOp function) {
 
 void PlanArenaPass::runOnOperation() {
   SmallVector<Interval> intervals = findIntervals(getOperation());
-  llvm::stable_sort(intervals, [](const Interval &a, const Interval &b) { return a.bytes > b.bytes; });
+  // Largest first; equal ones in the order of the function.
+  SmallVector<std::pair<int64_t, size_t>> order;
+  for (auto [index, interval] : llvm::enumerate(intervals))
+    order.push_back({-interval.bytes, index});
+  llvm::sort(order);
   SmallVector<std::pair<Interval, int64_t>> placed;
   int64_t size = 0;
-  for (const Interval &interval : intervals) {
+  for (size_t index : llvm::make_second_range(order)) {
+    const Interval &interval = intervals[index];
     // Lowest gap among those placed that are alive at the same time.
     SmallVector<std::pair<int64_t, int64_t>> taken;
     for (const auto &[other, offset] : placed)
