@@ -138,13 +138,5 @@ def missing_word(missing: str | None) -> str | None:
 
 
 def split_threshold(threshold: float | Literal["off"] | None) -> tuple[float | None, bool]:
-    """An exit threshold as requests to the runtime have it: a number, and whether exits are switched off.
-
-    Raises:
-        RuntimeFault: if it is another word.
-    """
-    if isinstance(threshold, str):
-        if threshold != "off":
-            raise RuntimeFault(f"the exit threshold is '{threshold}', expected a number or off")
-        return None, True
-    return threshold, False
+    """An exit threshold as requests to the runtime have it: a number, and whether exits are switched off."""
+    return (None, True) if isinstance(threshold, str) else (threshold, False)

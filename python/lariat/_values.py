@@ -26,6 +26,7 @@ __all__ = [
     "read_prompts",
     "read_sequence",
     "read_text",
+    "read_texts",
     "read_tokens",
     "read_whole",
     "read_wholes",
@@ -239,6 +240,11 @@ def read_text(value: Any, name: str, error: type[LariatError] = RuntimeFault) ->
 
 def read_path(value: Any, name: str, error: type[LariatError] = RuntimeFault) -> Path:
     return _take(value, name, _path, error)
+
+
+def read_texts(value: Any, name: str, error: type[LariatError] = RuntimeFault) -> tuple[str, ...]:
+    """Texts, of which one stands for itself."""
+    return _take(value, name, _texts, error)
 
 
 def read_wholes(value: Any, name: str) -> tuple[int, ...]:

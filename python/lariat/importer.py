@@ -11,7 +11,7 @@ from lariat._checkpoint import Checkpoint, read_checkpoint
 from lariat._config import LARGEST, TEXT, Config, one_of, read_config
 from lariat._names import is_quantised, is_unmerged, resolve_names
 from lariat._process import find_tool, read_diagnostics, run_tool
-from lariat._values import read_path
+from lariat._values import read_path, read_texts
 from lariat.errors import CompileError, ImportFailure, UnsupportedError
 
 __all__ = ["FAMILIES", "import_checkpoint", "import_text", "import_to_file"]
@@ -64,7 +64,7 @@ def import_checkpoint(
         UnsupportedError: the family, or something config.json or `exit_rule` asks of it, is not built.
     """
     path = read_path(directory, "directory", ImportFailure).resolve()
-    ignored = [ignore_config_keys] if isinstance(ignore_config_keys, str) else list(ignore_config_keys)
+    ignored = read_texts(ignore_config_keys, "ignore_config_keys", ImportFailure)
     config = read_config(path, ignored)
     config.rope_length = _read_rope_length(rope_length)
     family = config.get("model_type", TEXT)
