@@ -20,6 +20,11 @@ using namespace lariat;
 // Enough for chains that are no nesting, such as sums of a million terms; pages count when they are touched.
 static constexpr unsigned kStackBytes = 512u << 20;
 static constexpr int kFaultStatus = 70; // EX_SOFTWARE
+
+#if LLVM_ADDRESS_SANITIZER_BUILD || LLVM_THREAD_SANITIZER_BUILD
+/// Sanitizers report faults better.
+static void installHandlers(llvm::StringRef) {}
+#else
 static constexpr size_t kHandlerStackBytes = 64 << 10;
 
 static std::array<char, 160> sentence;
@@ -32,9 +37,8 @@ static void reportFault(int) {
   _exit(kFaultStatus);
 }
 
-/// Handlers run on a stack of their own, for the fault may be the end of the other one. Sanitizers report faults better.
+/// Handlers run on a stack of their own, for the fault may be the end of the other one.
 static void installHandlers(llvm::StringRef tool) {
-#if !LLVM_ADDRESS_SANITIZER_BUILD && !LLVM_THREAD_SANITIZER_BUILD
   std::snprintf(sentence.data(), sentence.size(),
                 "error: %.*s failed by a fault of its own, not of what it was given: please report the input\n",
                 static_cast<int>(std::min<size_t>(tool.size(), 40)), tool.data());
@@ -47,8 +51,8 @@ static void installHandlers(llvm::StringRef tool) {
   action.sa_flags = SA_ONSTACK | SA_RESETHAND;
   for (int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT})
     sigaction(signal, &action, nullptr);
-#endif
 }
+#endif
 
 int lariat::runGuarded(llvm::StringRef tool, llvm::function_ref<int()> body) {
   int status = kFaultStatus;
