@@ -6,7 +6,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 
 # What a change must pass. The tree pieces are lit tests as well (test/Lint), the tools are not.
-tool_pieces=(format ruff ruff-format mypy shell space large)
+tool_pieces=(format ruff ruff-format mypy shell space large subjects)
 tree_pieces=(layers words sizes spdx paths built passes)
 # Tens of seconds a file, so by name only; scripts/test.sh --long runs `tidy`.
 slow_pieces=(tidy tidy-changed)
@@ -114,6 +114,15 @@ lint_large() {
     ((size <= 1048576)) || { echo "$path: $size bytes, above 1 MiB" && status=1; }
   done < <(git ls-files --cached --others --exclude-standard)
   return "$status"
+}
+
+# The rule holds from a commit on; a clone without it has no history to look at.
+lint_subjects() {
+  local first=a4f20177398e form='^\[[A-Z][A-Za-z]*\] [A-Z][^ ]* .{3,}[^.]$' found
+  git cat-file -e "$first^{commit}" 2>/dev/null || { skip "the history is not here"; return; }
+  found=$(git log --no-merges --format='%h %s' "$first..HEAD" | awk -v form="$form" '
+    { subject = substr($0, length($1) + 2) } subject !~ form || length(subject) > 100')
+  [[ -z $found ]] || { echo "$found" && echo "expected '[Area] Imperative ...', at most 100 characters, no full stop" && return 1; }
 }
 
 tidy() {
