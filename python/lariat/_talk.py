@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["add_chat", "add_run_command", "chat", "print_stream", "run"]
 
 LONGEST_ANSWER = 256
+# Lines of a chat that end it.
+_LEAVE = ("/quit", "/exit")
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,8 @@ def run(options: argparse.Namespace) -> None:
 def chat(options: argparse.Namespace) -> int:
     """Answer one line of standard input after the other, with the conversation so far.
 
-    A line that cannot be answered is named on standard error and forgotten, and the next one is read. The exit status
-    is 1 if none was answered.
+    `/reset` forgets the conversation; `/quit`, `/exit` and the end of the input leave. A line that cannot be answered
+    is named on standard error and forgotten, and the next one is read. The exit status is 1 if none was answered.
     """
     from lariat.session import load
 
@@ -89,7 +91,7 @@ def chat(options: argparse.Namespace) -> int:
         while True:
             try:
                 line = _next_line()
-                if line is None:
+                if line is None or line.strip() in _LEAVE:
                     return int(failed and not conversation.answered)
                 if line.strip() == "/reset":
                     conversation.reset()

@@ -311,7 +311,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_score(command("score", _score, "compute the logits of every row of token sequences"))
     _add_generate(command("generate", _generate, "continue a text or token sequences"))
     add_run_command(command("run", _run, "continue one text, printed as it comes"))
-    add_chat(command("chat", _chat, "answer line by line with the model's chat template; /reset forgets, Ctrl-D ends"))
+    add_chat(command("chat", _chat, "answer line by line with the model's chat template; /reset forgets, /quit ends"))
     _add_encode(command("encode", _encode, "compute the last states of an encoder"))
     about = "run prompts and write a page about rows, time and memory by depth"
     add_report(command("report", _report, about))

@@ -185,6 +185,13 @@ def test_chat(on_reference: Command) -> None:
     assert speak(on_reference, "", *arguments) == (0, "", "")
 
 
+@pytest.mark.parametrize("line", ["/quit", " /exit "])
+def test_a_chat_ends_at_a_line_that_says_so(on_reference: Command, line: str) -> None:
+    write_config(on_reference.folder / "a.lariat", chat_template=TEMPLATE)
+    arguments = ("chat", "a.lariat", "--max-new-tokens", 6)
+    assert speak(on_reference, f"Hi\n{line}\nAnd\n", *arguments) == (0, "In the\n", "")
+
+
 def test_chat_without_a_template(on_reference: Command) -> None:
     message = on_reference.fails("chat", "a.lariat")
     assert message == "a.lariat has no chat template: 'lariat run' continues a plain text"

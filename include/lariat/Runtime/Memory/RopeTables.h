@@ -31,7 +31,7 @@ struct RopeFacts {
   int64_t lineBytes = 0; ///< from one position to the next
   std::span<const double> frequencies;
   double magnitude = 1;
-  AngleType angles;
+  AngleType angles = {};
 };
 
 class RopeTables {
