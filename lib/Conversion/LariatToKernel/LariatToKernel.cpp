@@ -4,7 +4,7 @@
 
 #include "lariat/Conversion/LariatToKernel/LariatToKernel.h"
 
-#include "Forming.h"
+#include "Emission/Forming.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Verifier.h"

@@ -3,7 +3,7 @@
 // Declares what lies in weights.bin, equal data once. What is equal is decided by value: attributes are unique in their
 // context, so two of them are equal if they are the same. Names only have to be free.
 
-#include "Forming.h"
+#include "Emission/Forming.h"
 
 #include "lariat/Dialect/Lariat/IR/Rope.h"
 

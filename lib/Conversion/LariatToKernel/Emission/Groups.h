@@ -7,8 +7,8 @@
 // When a gemm asks for a value that nothing else needs, a rowwise group becomes its prologue. take, spread and facts
 // of rows belong to no group: whoever reads them reads their source.
 
-#ifndef LARIAT_LIB_CONVERSION_LARIATTOKERNEL_GROUPS_H
-#define LARIAT_LIB_CONVERSION_LARIATTOKERNEL_GROUPS_H
+#ifndef LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_GROUPS_H
+#define LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_GROUPS_H
 
 #include "RegionWriter.h"
 
@@ -75,4 +75,4 @@ mlir::Value skipAliases(mlir::Value value);
 
 } // namespace lariat::forming
 
-#endif // LARIAT_LIB_CONVERSION_LARIATTOKERNEL_GROUPS_H
+#endif // LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_GROUPS_H

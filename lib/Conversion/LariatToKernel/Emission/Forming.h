@@ -6,8 +6,8 @@
 // call, row sets become a row table and a count. Arithmetic is not written where it stands: it gathers in groups
 // (Groups.h), each of which becomes one kernel when something else needs a value of it.
 
-#ifndef LARIAT_LIB_CONVERSION_LARIATTOKERNEL_FORMING_H
-#define LARIAT_LIB_CONVERSION_LARIATTOKERNEL_FORMING_H
+#ifndef LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_FORMING_H
+#define LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_FORMING_H
 
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
 #include "lariat/Dialect/Lariat/IR/CacheUse.h"
@@ -228,4 +228,4 @@ private:
 
 } // namespace lariat::forming
 
-#endif // LARIAT_LIB_CONVERSION_LARIATTOKERNEL_FORMING_H
+#endif // LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_FORMING_H
