@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What barrier placement and arena planning ask of a kernel.
+// What passes and lowerings ask of an op of the kernel level, so that none of them lists ops. What an op reads and writes
+// are its memory effects: of buffers on its operands, of caches on their symbol (kernel::CacheEntries, kernel::CacheIndex).
 
 #ifndef LARIAT_KERNEL_INTERFACES_TD
 #define LARIAT_KERNEL_INTERFACES_TD
@@ -11,10 +12,27 @@ def ParallelKernelInterface : OpInterface<"ParallelKernelInterface"> {
   let cppNamespace = "::lariat::kernel";
   let description = "A kernel that all threads of a parallel region run together.";
   let methods = [
-    InterfaceMethod<"Buffers that the kernel reads.", "::llvm::SmallVector<::mlir::Value>", "getReadBuffers">,
-    InterfaceMethod<"Buffers that the kernel writes.", "::llvm::SmallVector<::mlir::Value>", "getWrittenBuffers">,
-    InterfaceMethod<"The cache whose entries it reads or writes; null for none.", "::mlir::FlatSymbolRefAttr",
-      "getTouchedCache", (ins), "", "return {};">
+    InterfaceMethod<"Data of weights.bin that the kernel reads, by name, in the order of its record.",
+      "::llvm::SmallVector<::mlir::FlatSymbolRefAttr>", "getPackedOperands", (ins), "", "return {};">,
+    InterfaceMethod<"Those of the packed operands that it reads from end to end, however few its rows are.",
+      "::llvm::SmallVector<::mlir::FlatSymbolRefAttr>", "getStreamedOperands", (ins), "", "return {};">,
+    InterfaceMethod<"The rotary table that it reads; null for none.", "::mlir::FlatSymbolRefAttr", "getRotaryTable",
+      (ins), "", "return {};">
+  ];
+}
+
+def RowServiceOpInterface : OpInterface<"RowServiceOpInterface"> {
+  let cppNamespace = "::lariat::kernel";
+  let description = [{
+    An op that the calling thread has a service of the runtime do (abi::Services). Its result, if it has one, is the
+    number that the service returns.
+  }];
+  let methods = [
+    InterfaceMethod<"Where the service stands in abi::Services, in bytes.", "int64_t", "getServiceOffset">,
+    InterfaceMethod<[{
+      What the service gets, in order, after the call: of a buffer its address, of an index or an integer attribute the
+      number, for nothing a null address.
+    }], "::llvm::SmallVector<::mlir::OpFoldResult>", "getServiceArguments">
   ];
 }
 

@@ -15,13 +15,26 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 
 class Kernel_Op<string mnemonic, list<Trait> traits = []> : Op<Kernel_Dialect, mnemonic, traits>;
 
-/// Runs on all threads, inside kernel.parallel.
-class Kernel_ParallelOp<string mnemonic, list<Trait> traits = []>
-    : Kernel_Op<mnemonic, !listconcat([DeclareOpInterfaceMethods<ParallelKernelInterface>], traits)>;
+/// Runs on all threads, inside kernel.parallel. `methods` are those of the interface that the op answers itself.
+class Kernel_ParallelOp<string mnemonic, list<string> methods, list<Trait> traits = []>
+    : Kernel_Op<mnemonic, !listconcat([DeclareOpInterfaceMethods<ParallelKernelInterface, methods>], traits)>;
 
-/// As above, on a cache.
-class Kernel_CachedOp<string mnemonic>
-    : Kernel_Op<mnemonic, [DeclareOpInterfaceMethods<ParallelKernelInterface, ["getTouchedCache"]>]>;
+/// Done by the calling thread, in the runtime: member `service` of abi::Services.
+class Kernel_RowServiceOp<string mnemonic, string service = mnemonic, list<Trait> traits = []>
+    : Kernel_Op<mnemonic, !listconcat([DeclareOpInterfaceMethods<RowServiceOpInterface>], traits)> {
+  let extraClassDefinition = "int64_t $cppClass::getServiceOffset() { return offsetof(::lariat::abi::Services, " #
+                             service # "); }";
+}
+
+/// What caches keep, and what code reports: resources of memory effects.
+def Kernel_CacheEntries : Resource<"::lariat::kernel::CacheEntries">;
+def Kernel_CacheIndex : Resource<"::lariat::kernel::CacheIndex">;
+def Kernel_Faults : Resource<"::lariat::kernel::Faults">;
+
+/// Makes one value of the columns of a row.
+def Kernel_ReducesColumns : NativeOpTrait<"ReducesColumns"> {
+  let cppNamespace = "::lariat::kernel";
+}
 
 def Buffer : StridedMemRefOf<[AnyType]>;
 
@@ -153,10 +166,10 @@ def Kernel_PortOp : Kernel_Op<"port", [Pure]> {
   let assemblyFormat = "$number attr-dict `:` type($result)";
 }
 
-def Kernel_PortRowsOp : Kernel_Op<"port_rows", []> {
+def Kernel_PortRowsOp : Kernel_Op<"port_rows", [Pure]> {
   let summary = "number of rows of an input, as the caller gave it";
   let description = [{
-    Ports are counted as in `port`.
+    Ports are counted as in `port`. Inputs keep their number of rows through the call.
 
     ```mlir
     func.func @example() {
@@ -271,7 +284,7 @@ def Kernel_YieldOp : Kernel_Op<"yield", [Pure, Terminator, ReturnLike, ParentOne
 // Row regions: rowwise, and prologue and epilogue of gemm
 //===----------------------------------------------------------------------===//
 
-def Kernel_ReduceOp : Kernel_Op<"reduce", [Pure, AllTypesMatch<["value", "result"]>]> {
+def Kernel_ReduceOp : Kernel_Op<"reduce", [Pure, Kernel_ReducesColumns, AllTypesMatch<["value", "result"]>]> {
   let summary = "one value from the columns of a row";
   let description = [{
     Only in a row region. Sixteen partial results, columns j, j + 16, ... in ascending order each; then the partials by
@@ -295,7 +308,7 @@ def Kernel_ReduceOp : Kernel_Op<"reduce", [Pure, AllTypesMatch<["value", "result
   let assemblyFormat = "$kind $value attr-dict `:` type($value)";
 }
 
-def Kernel_ArgmaxOp : Kernel_Op<"argmax", [Pure]> {
+def Kernel_ArgmaxOp : Kernel_Op<"argmax", [Pure, Kernel_ReducesColumns]> {
   let summary = "the column with the largest value of a row, the first of equal ones";
   let description = [{
     Only in a row region; a NaN is larger than nothing.
@@ -341,7 +354,8 @@ def Kernel_FactOp : Kernel_Op<"fact", [Pure]> {
   let assemblyFormat = "$kind attr-dict";
 }
 
-def Kernel_RowwiseOp : Kernel_ParallelOp<"rowwise", [AttrSizedOperandSegments, IsolatedFromAbove, SingleBlock]> {
+def Kernel_RowwiseOp
+    : Kernel_ParallelOp<"rowwise", ["getPackedOperands"], [AttrSizedOperandSegments, IsolatedFromAbove, SingleBlock]> {
   let summary = "arithmetic on the columns of each row";
   let description = [{
     The body is written for one column of one row. Its arguments are, in order, one per `inputs` and one per `vectors`
@@ -370,8 +384,10 @@ def Kernel_RowwiseOp : Kernel_ParallelOp<"rowwise", [AttrSizedOperandSegments, I
     }
     ```
   }];
-  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Optional<Buffer>, "row table">:$table, Arg<Variadic<AnyType>, "buffers, values per row, or scalars">:$inputs, Arg<Variadic<Buffer>, "buffers to write">:$outs,
-    Arg<Variadic<Buffer>, "index lists">:$indices, I64Attr:$width, DefaultValuedAttr<I64Attr, "1">:$groups, FlatSymbolRefArrayAttr:$vectors,
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Optional<Buffer>, "row table", [MemRead]>:$table,
+    Arg<Variadic<AnyType>, "buffers, values per row, or scalars", [MemRead]>:$inputs,
+    Arg<Variadic<Buffer>, "buffers to write", [MemWrite]>:$outs, Arg<Variadic<Buffer>, "index lists", [MemRead]>:$indices,
+    I64Attr:$width, DefaultValuedAttr<I64Attr, "1">:$groups, FlatSymbolRefArrayAttr:$vectors,
     DenseI64ArrayAttr:$gather, DenseI64ArrayAttr:$scatter);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
@@ -383,7 +399,8 @@ def Kernel_RowwiseOp : Kernel_ParallelOp<"rowwise", [AttrSizedOperandSegments, I
   let hasVerifier = 1;
 }
 
-def Kernel_GemmOp : Kernel_ParallelOp<"gemm", [AttrSizedOperandSegments, IsolatedFromAbove]> {
+def Kernel_GemmOp : Kernel_ParallelOp<"gemm", ["getPackedOperands", "getStreamedOperands"],
+                                      [AttrSizedOperandSegments, IsolatedFromAbove]> {
   let summary = "rows times packed weights";
   let description = [{
     A row of A is what `prologue` yields (a row region of width K, arguments as in rowwise: `inputs`, then
@@ -411,12 +428,16 @@ def Kernel_GemmOp : Kernel_ParallelOp<"gemm", [AttrSizedOperandSegments, Isolate
     }
     ```
   }];
-  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Optional<Buffer>, "row table">:$table, Arg<Variadic<AnyType>, "buffers, values per row, or scalars">:$inputs, Arg<Variadic<AnyType>, "what the epilogue reads">:$extras,
-    Arg<Variadic<Buffer>, "rows of rank columns">:$low_rank_inputs,
-    Arg<Variadic<Buffer>, "buffers to write">:$outs, Arg<Variadic<Buffer>, "index lists">:$indices, I64Attr:$depth_k, I64Attr:$width_n,
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Optional<Buffer>, "row table", [MemRead]>:$table,
+    Arg<Variadic<AnyType>, "buffers, values per row, or scalars", [MemRead]>:$inputs,
+    Arg<Variadic<AnyType>, "what the epilogue reads", [MemRead]>:$extras,
+    Arg<Variadic<Buffer>, "rows of rank columns", [MemRead]>:$low_rank_inputs,
+    Arg<Variadic<Buffer>, "buffers to write", [MemWrite]>:$outs, Arg<Variadic<Buffer>, "index lists", [MemRead]>:$indices,
+    I64Attr:$depth_k, I64Attr:$width_n,
     FlatSymbolRefArrayAttr:$weights, FlatSymbolRefArrayAttr:$prologue_vectors,
     FlatSymbolRefArrayAttr:$epilogue_vectors, DenseI64ArrayAttr:$gather, DenseI64ArrayAttr:$scatter,
-    DefaultValuedAttr<Kernel_SymbolList, "{}">:$low_rank_weights, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$low_rank_of);
+    DefaultValuedAttr<Kernel_SymbolList, "{}">:$low_rank_weights,
+    DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$low_rank_of);
   let regions = (region SizedRegion<1>:$prologue, SizedRegion<1>:$epilogue);
   let assemblyFormat = [{
     `rows` `(` $rows `)` `k` `(` $depth_k `)` `n` `(` $width_n `)` (`at` $table^ `:` type($table))?
@@ -433,7 +454,7 @@ def Kernel_GemmOp : Kernel_ParallelOp<"gemm", [AttrSizedOperandSegments, Isolate
   }];
 }
 
-def Kernel_EmbedOp : Kernel_ParallelOp<"embed"> {
+def Kernel_EmbedOp : Kernel_ParallelOp<"embed", ["getPackedOperands"]> {
   let summary = "rows of packed weights by token id";
   let description = [{
     Row t of `out` is row ids[t] of the weight, whose type is widened to f32.
@@ -445,13 +466,14 @@ def Kernel_EmbedOp : Kernel_ParallelOp<"embed"> {
     }
     ```
   }];
-  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "token id per row">:$ids, Arg<Buffer, "buffer to write">:$out, FlatSymbolRefAttr:$weight);
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "token id per row", [MemRead]>:$ids,
+    Arg<Buffer, "buffer to write", [MemWrite]>:$out, FlatSymbolRefAttr:$weight);
   let assemblyFormat = [{
     `rows` `(` $rows `)` `ids` `(` $ids `:` type($ids) `)` $weight `out` `(` $out `:` type($out) `)` attr-dict
   }];
 }
 
-def Kernel_RotateOp : Kernel_ParallelOp<"rotate"> {
+def Kernel_RotateOp : Kernel_ParallelOp<"rotate", ["getRotaryTable"]> {
   let summary = "rotary position on a buffer";
   let description = [{
     As `lariat.rope`: (x, y) becomes (x cos - y sin, y cos + x sin), each product rounded.
@@ -464,7 +486,9 @@ def Kernel_RotateOp : Kernel_ParallelOp<"rotate"> {
     }
     ```
   }];
-  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table">:$table, Arg<Buffer, "buffer to read">:$input, Arg<Buffer, "buffer to write">:$out, I64Attr:$heads, Kernel_RopeAttr:$rope);
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table,
+    Arg<Buffer, "buffer to read", [MemRead]>:$input, Arg<Buffer, "buffer to write", [MemWrite]>:$out, I64Attr:$heads,
+    Kernel_RopeAttr:$rope);
   let assemblyFormat = [{
     `rows` `(` $rows `)` `at` $table $rope `heads` `(` $heads `)` $input `to` $out attr-dict
     `:` type($table) `,` type($input) `,` type($out)
@@ -475,7 +499,7 @@ def Kernel_RotateOp : Kernel_ParallelOp<"rotate"> {
 // Caches
 //===----------------------------------------------------------------------===//
 
-def Kernel_AppendOp : Kernel_CachedOp<"append"> {
+def Kernel_AppendOp : Kernel_ParallelOp<"append", ["getRotaryTable"]> {
   let summary = "keys and values of rows into their cache entries";
   let description = [{
     `entries` is memref<?x2xindex>, a line {page, index} per row as `reserve` gave it; page 0 writes nothing. With `rope`
@@ -489,15 +513,18 @@ def Kernel_AppendOp : Kernel_CachedOp<"append"> {
     }
     ```
   }];
-  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table">:$table, Arg<Buffer, "cache entry per row">:$entries, Arg<Buffer, "keys">:$key, Arg<Buffer, "value per column">:$value, FlatSymbolRefAttr:$cache,
-    I64Attr:$layer, OptionalAttr<Kernel_RopeAttr>:$rope);
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table,
+    Arg<Buffer, "cache entry per row", [MemRead]>:$entries, Arg<Buffer, "keys", [MemRead]>:$key,
+    Arg<Buffer, "value per column", [MemRead]>:$value,
+    Arg<FlatSymbolRefAttr, "cache", [MemWrite<Kernel_CacheEntries>]>:$cache, I64Attr:$layer,
+    OptionalAttr<Kernel_RopeAttr>:$rope);
   let assemblyFormat = [{
     `rows` `(` $rows `)` `at` $table `entries` $entries $key `,` $value `into` $cache `[` $layer `]` (`rope` $rope^)?
     attr-dict `:` type($table) `,` type($entries) `,` type($key) `,` type($value)
   }];
 }
 
-def Kernel_AttendOp : Kernel_CachedOp<"attend"> {
+def Kernel_AttendOp : Kernel_ParallelOp<"attend", ["getPackedOperands", "getRotaryTable"]> {
   let summary = "softmax attention of rows over their views of a cache";
   let description = [{
     `views` is memref<?x4xindex>, a line {pages, refs, positions, count} per row as `view` gave it. Entries are taken in
@@ -514,8 +541,11 @@ def Kernel_AttendOp : Kernel_CachedOp<"attend"> {
     }
     ```
   }];
-  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table">:$table, Arg<Buffer, "view per row">:$views, Arg<Buffer, "queries">:$query, Arg<Buffer, "buffer to write">:$out, FlatSymbolRefAttr:$cache,
-    I64Attr:$layer, I64Attr:$heads, F64Attr:$scale, OptionalAttr<F64Attr>:$softcap, Kernel_MaskAttr:$mask,
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table,
+    Arg<Buffer, "view per row", [MemRead]>:$views, Arg<Buffer, "queries", [MemRead]>:$query,
+    Arg<Buffer, "buffer to write", [MemWrite]>:$out,
+    Arg<FlatSymbolRefAttr, "cache", [MemRead<Kernel_CacheEntries>, MemRead<Kernel_CacheIndex>]>:$cache, I64Attr:$layer,
+    I64Attr:$heads, F64Attr:$scale, OptionalAttr<F64Attr>:$softcap, Kernel_MaskAttr:$mask,
     OptionalAttr<FlatSymbolRefAttr>:$sinks, OptionalAttr<FlatSymbolRefAttr>:$distance_bias,
     OptionalAttr<Kernel_RopeAttr>:$rope);
   let assemblyFormat = [{
@@ -529,7 +559,7 @@ def Kernel_AttendOp : Kernel_CachedOp<"attend"> {
 // Rows: done by the calling thread, in the runtime
 //===----------------------------------------------------------------------===//
 
-def Kernel_CompactOp : Kernel_Op<"compact"> {
+def Kernel_CompactOp : Kernel_RowServiceOp<"compact"> {
   let summary = "the lines of a row table whose bit is set";
   let description = [{
     In the same order; `out` may be `table`.
@@ -541,15 +571,15 @@ def Kernel_CompactOp : Kernel_Op<"compact"> {
     }
     ```
   }];
-  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table, Arg<Buffer, "bit per row", [MemRead]>:$bits,
-    Arg<Buffer, "buffer to write", [MemWrite]>:$out);
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table,
+    Arg<Buffer, "bit per row", [MemRead]>:$bits, Arg<Buffer, "buffer to write", [MemWrite]>:$out);
   let results = (outs Res<Index, "how many rows">:$count);
   let assemblyFormat = [{
     `rows` `(` $rows `)` $table `where` $bits `to` $out attr-dict `:` type($table) `,` type($bits) `,` type($out)
   }];
 }
 
-def Kernel_LastOp : Kernel_Op<"last"> {
+def Kernel_LastOp : Kernel_RowServiceOp<"last"> {
   let summary = "the lines of a row table whose logits are wanted";
   let description = [{
     Those that the caller marked, in the same order.
@@ -561,12 +591,13 @@ def Kernel_LastOp : Kernel_Op<"last"> {
     }
     ```
   }];
-  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table, Arg<Buffer, "buffer to write", [MemWrite]>:$out);
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table,
+    Arg<Buffer, "buffer to write", [MemWrite]>:$out);
   let results = (outs Res<Index, "how many rows">:$count);
   let assemblyFormat = "`rows` `(` $rows `)` $table `to` $out attr-dict `:` type($table) `,` type($out)";
 }
 
-def Kernel_AdvanceOp : Kernel_Op<"advance"> {
+def Kernel_AdvanceOp : Kernel_RowServiceOp<"advance"> {
   let summary = "the same rows at another depth";
   let description = [{
     All at `depth`, or, without one, each at its next depth.
@@ -578,13 +609,14 @@ def Kernel_AdvanceOp : Kernel_Op<"advance"> {
     }
     ```
   }];
-  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table, Arg<Optional<Index>, "depth for all rows">:$depth, Arg<Buffer, "buffer to write", [MemWrite]>:$out);
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table,
+    Arg<Optional<Index>, "depth for all rows">:$depth, Arg<Buffer, "buffer to write", [MemWrite]>:$out);
   let assemblyFormat = [{
     `rows` `(` $rows `)` $table (`depth` `(` $depth^ `)`)? `to` $out attr-dict `:` type($table) `,` type($out)
   }];
 }
 
-def Kernel_CheckDepthsOp : Kernel_Op<"check_depths"> {
+def Kernel_CheckDepthsOp : Kernel_RowServiceOp<"check_depths", "depths", [MemoryEffects<[MemWrite<Kernel_Faults>]>]> {
   let summary = "ends the call with an error where rows are deeper than a weight";
   let description = [{
     `weight` is its number among the weights of the model of which no depth past the end may be asked for, `end` how many
@@ -604,7 +636,7 @@ def Kernel_CheckDepthsOp : Kernel_Op<"check_depths"> {
   }];
 }
 
-def Kernel_LinesOp : Kernel_Op<"lines"> {
+def Kernel_LinesOp : Kernel_RowServiceOp<"lines"> {
   let summary = "where the rows of one set are in another";
   let description = [{
     out[i] is the line of row i of `at` in `from`, both in ascending order of root.
@@ -616,7 +648,8 @@ def Kernel_LinesOp : Kernel_Op<"lines"> {
     }
     ```
   }];
-  let arguments = (ins Arg<Index, "number of rows of `from`">:$from_rows, Arg<Buffer, "row table to look in", [MemRead]>:$from, Arg<Index, "number of rows">:$rows,
+  let arguments = (ins Arg<Index, "number of rows of `from`">:$from_rows,
+    Arg<Buffer, "row table to look in", [MemRead]>:$from, Arg<Index, "number of rows">:$rows,
     Arg<Buffer, "row table of the rows wanted", [MemRead]>:$at, Arg<Buffer, "buffer to write", [MemWrite]>:$out);
   let assemblyFormat = [{
     `rows` `(` $rows `)` $at `in` $from `rows` `(` $from_rows `)` `to` $out attr-dict
@@ -624,7 +657,7 @@ def Kernel_LinesOp : Kernel_Op<"lines"> {
   }];
 }
 
-def Kernel_ReserveOp : Kernel_Op<"reserve"> {
+def Kernel_ReserveOp : Kernel_RowServiceOp<"reserve"> {
   let summary = "a cache entry for each row";
   let description = [{
     `slots` has a slot per row, -1 where the row writes nothing. An entry of the same position is written again, else a
@@ -639,15 +672,16 @@ def Kernel_ReserveOp : Kernel_Op<"reserve"> {
     }
     ```
   }];
-  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table, Arg<Buffer, "slot per row", [MemRead]>:$slots,
-    Arg<Buffer, "buffer to write", [MemWrite]>:$out, FlatSymbolRefAttr:$cache, BoolAttr:$filled, UnitAttr:$by_hand);
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table,
+    Arg<Buffer, "slot per row", [MemRead]>:$slots, Arg<Buffer, "buffer to write", [MemWrite]>:$out,
+    Arg<FlatSymbolRefAttr, "cache", [MemWrite<Kernel_CacheIndex>]>:$cache, BoolAttr:$filled, UnitAttr:$by_hand);
   let assemblyFormat = [{
     `rows` `(` $rows `)` `at` $table `slots` $slots (`by_hand` $by_hand^)? `of` $cache `filled` $filled `to` $out attr-dict
     `:` type($table) `,` type($slots) `,` type($out)
   }];
 }
 
-def Kernel_ViewOp : Kernel_Op<"view"> {
+def Kernel_ViewOp : Kernel_RowServiceOp<"view"> {
   let summary = "the cache entries that each row may look at";
   let description = [{
     `ahead`: entries of later positions too, for masks that see them. With `generated`, entries of generated rows are
@@ -664,9 +698,11 @@ def Kernel_ViewOp : Kernel_Op<"view"> {
     }
     ```
   }];
-  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table, Arg<Buffer, "slot per row", [MemRead]>:$slots,
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table,
+    Arg<Buffer, "slot per row", [MemRead]>:$slots,
     Arg<Optional<Buffer>, "slot per row for entries of generated rows", [MemRead]>:$generated_slots,
-    Arg<Buffer, "buffer to write", [MemWrite]>:$out, FlatSymbolRefAttr:$cache, Kernel_LookUpKindAttr:$look_up,
+    Arg<Buffer, "buffer to write", [MemWrite]>:$out,
+    Arg<FlatSymbolRefAttr, "cache", [MemRead<Kernel_CacheIndex>]>:$cache, Kernel_LookUpKindAttr:$look_up,
     OptionalAttr<Kernel_LookUpKindAttr>:$generated_look_up, BoolAttr:$ahead);
   let assemblyFormat = [{
     `rows` `(` $rows `)` `at` $table `slots` $slots `of` $cache $look_up
@@ -708,7 +744,8 @@ def Kernel_GenericOp : Kernel_Op<"generic", [AttrSizedOperandSegments]> {
     }
     ```
   }];
-  let arguments = (ins Arg<Variadic<AnyType>, "buffers, values per row, or scalars">:$inputs, Arg<Variadic<Index>, "lines of each input">:$input_rows, Arg<Variadic<Buffer>, "buffers to write">:$outs,
+  let arguments = (ins Arg<Variadic<AnyType>, "buffers, values per row, or scalars">:$inputs,
+    Arg<Variadic<Index>, "lines of each input">:$input_rows, Arg<Variadic<Buffer>, "buffers to write">:$outs,
     FlatSymbolRefAttr:$callee, OptionalAttr<FlatSymbolRefArrayAttr>:$packed);
   let results = (outs Res<Variadic<Index>, "rows of each out">:$counts);
   let assemblyFormat = [{

@@ -2,8 +2,8 @@
 //
 // kernel.append: each thread writes some of the heads of all rows: a column of keys and a line of values.
 
-#include "CacheKernels.h"
 #include "CachePage.h"
+#include "KernelCode.h"
 #include "RotateHead.h"
 
 #include "lariat/Artefact/Abi.h"
@@ -15,14 +15,13 @@ using namespace lariat::vectors;
 // Fields of the record.
 enum { kRows, kTable, kEntries, kKey, kValue, kLayerOffset, kAngles };
 
-void vectors::addFields(kernel::AppendOp op, SmallVectorImpl<RecordField> &fields) {
+/// The layer's place in a page, so that layers share a function.
+static SmallVector<int64_t> getLiterals(kernel::AppendOp op) {
   CachePage page{lookUp<kernel::CacheOp>(op, op.getCacheAttr())};
-  addLiteral(fields, page.getLayerOffset(op.getLayer()));
-  if (op.getRope())
-    addTable(fields, op.getRope()->getTable());
+  return {page.getLayerOffset(op.getLayer())};
 }
 
-void vectors::addKey(kernel::AppendOp op, KeyWriter &key) {
+static void addKey(kernel::AppendOp op, KeyWriter &key) {
   key.cache(op.getCacheAttr());
   addRopeKey(key, op.getRope());
 }
@@ -35,7 +34,7 @@ static Value loadRounded(CodeWriter &w, ColumnRange from, Value column, Type ele
   return element.isF32() ? w.widen(value) : w.narrow(value, element);
 }
 
-LogicalResult vectors::writeKernel(kernel::AppendOp op, KernelWriter &w) {
+static void writeKernel(kernel::AppendOp op, KernelWriter &w) {
   auto typeOf = [](Value buffer) { return cast<MemRefType>(buffer.getType()); };
   CachePage page{lookUp<kernel::CacheOp>(op, op.getCacheAttr())};
   int64_t heads = page.cache.getHeads(), dim = page.cache.getDim();
@@ -73,5 +72,6 @@ LogicalResult vectors::writeKernel(kernel::AppendOp op, KernelWriter &w) {
     w.when(w.compare(arith::CmpIPredicate::ne, memory, w.number(0)),
            [&] { writeEntry(row, head, w.loadPointer(entry, 0), w.loadNumber(entry, 1)); });
   });
-  return success();
 }
+
+void vectors::populateAppendCode(KernelCodes &codes) { codes.add(addKey, writeKernel, getLiterals); }

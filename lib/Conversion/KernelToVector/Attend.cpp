@@ -4,28 +4,23 @@
 // in turn, so that the long rows at the end of a prompt are, too.
 
 #include "AttendTile.h"
-#include "CacheKernels.h"
+#include "KernelCode.h"
 
 using namespace mlir;
 using namespace lariat;
 using namespace lariat::vectors;
 
-void vectors::addFields(kernel::AttendOp op, SmallVectorImpl<RecordField> &fields) {
+/// The layer's place in a page, so that layers share a function.
+static SmallVector<int64_t> getLiterals(kernel::AttendOp op) {
   CachePage page{lookUp<kernel::CacheOp>(op, op.getCacheAttr())};
-  addLiteral(fields, page.getLayerOffset(op.getLayer()));
-  if (op.getSinks())
-    addPacked(fields, op.getSinksAttr());
-  if (op.getDistanceBias())
-    addPacked(fields, op.getDistanceBiasAttr());
-  if (op.getRope())
-    addTable(fields, op.getRope()->getTable());
+  return {page.getLayerOffset(op.getLayer())};
 }
 
 static int64_t getBits(std::optional<APFloat> value) {
   return value ? static_cast<int64_t>(value->bitcastToAPInt().getZExtValue()) : 0;
 }
 
-void vectors::addKey(kernel::AttendOp op, KeyWriter &key) {
+static void addKey(kernel::AttendOp op, KeyWriter &key) {
   key.cache(op.getCacheAttr());
   key.numbers({static_cast<int64_t>(op.getHeads()), getBits(op.getScale()), op.getSoftcap().has_value(),
                getBits(op.getSoftcap()), static_cast<int64_t>(op.getMask().getKind()), op.getMask().getSize(),
@@ -48,7 +43,7 @@ static Value findEnd(KernelWriter &w, AttendTile &tile, Value first, Value rows)
   return w.repeat({next}, goesOn, [&](ValueRange at) -> CodeWriter::Values { return {w.add(at[0], 1)}; })[0];
 }
 
-LogicalResult vectors::writeKernel(kernel::AttendOp op, KernelWriter &w) {
+static void writeKernel(kernel::AttendOp op, KernelWriter &w) {
   AttendTile tile(w, op);
   Value rows = w.field(0), zero = w.number(0), one = w.number(1);
   int64_t kvHeads = lookUp<kernel::CacheOp>(op, op.getCacheAttr()).getHeads();
@@ -65,5 +60,6 @@ LogicalResult vectors::writeKernel(kernel::AttendOp op, KernelWriter &w) {
     });
     return {ends[1]};
   });
-  return success();
 }
+
+void vectors::populateAttendCode(KernelCodes &codes) { codes.add(addKey, writeKernel, getLiterals); }

@@ -3,7 +3,7 @@
 // kernel.embed: a row of packed weights per token. The columns of a row of weights lie in a panel, a line apart. Threads
 // share the rows, or the columns of a single one.
 
-#include "CacheKernels.h"
+#include "KernelCode.h"
 #include "RotateHead.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -15,11 +15,7 @@ using namespace lariat::vectors;
 // Fields of the record.
 enum { kRows, kIds, kOut, kWeight };
 
-void vectors::addFields(kernel::EmbedOp op, SmallVectorImpl<RecordField> &fields) {
-  addPacked(fields, op.getWeightAttr());
-}
-
-void vectors::addKey(kernel::EmbedOp op, KeyWriter &key) { key.packed(op.getWeightAttr()); }
+static void addKey(kernel::EmbedOp op, KeyWriter &key) { key.packed(op.getWeightAttr()); }
 
 namespace {
 
@@ -60,7 +56,7 @@ private:
 
 } // namespace
 
-LogicalResult vectors::writeKernel(kernel::EmbedOp op, KernelWriter &w) {
+static void writeKernel(kernel::EmbedOp op, KernelWriter &w) {
   auto idsType = cast<MemRefType>(op.getIds().getType()), outType = cast<MemRefType>(op.getOut().getType());
   auto data = lookUp<kernel::PackedOp>(op, op.getWeightAttr());
   Type idType = idsType.getElementType();
@@ -94,5 +90,6 @@ LogicalResult vectors::writeKernel(kernel::EmbedOp op, KernelWriter &w) {
                  rest); // by all threads alike if there is one row
     }
   });
-  return success();
 }
+
+void vectors::populateEmbedCode(KernelCodes &codes) { codes.add(addKey, writeKernel); }

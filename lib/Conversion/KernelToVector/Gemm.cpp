@@ -5,6 +5,7 @@
 // panels; each does the prologue of all rows itself, which costs less than a barrier. Calls of many rows share the rows.
 // An out may be the buffer of an extra, never that of an input: other threads may still read it.
 
+#include "KernelCode.h"
 #include "RowAccess.h"
 #include "Tiles.h"
 
@@ -38,14 +39,7 @@ static constexpr int64_t kFarRows = 8;
 /// From so many rows per thread on, threads share rows rather than panels.
 static constexpr int64_t kRowsPerThread = 32;
 
-void vectors::addFields(kernel::GemmOp op, SmallVectorImpl<RecordField> &fields) {
-  addPacked(fields, op.getWeights());
-  addPacked(fields, op.getPrologueVectors());
-  addPacked(fields, op.getEpilogueVectors());
-  addPacked(fields, op.getLowRankWeights());
-}
-
-void vectors::addKey(kernel::GemmOp op, KeyWriter &key) {
+static void addKey(kernel::GemmOp op, KeyWriter &key) {
   key.segments(op.getProperties().operandSegmentSizes);
   key.numbers({static_cast<int64_t>(op.getDepthK()), static_cast<int64_t>(op.getWidthN())});
   key.numbers(op.getGather());
@@ -425,7 +419,6 @@ void GemmWriter::writeEpilogue(Value firstRow, Value rows, Value panel, Value pa
   });
 }
 
-LogicalResult vectors::writeKernel(kernel::GemmOp op, KernelWriter &w) {
-  GemmWriter(op, w).write();
-  return success();
-}
+static void writeKernel(kernel::GemmOp op, KernelWriter &w) { GemmWriter(op, w).write(); }
+
+void vectors::populateGemmCode(KernelCodes &codes) { codes.add(addKey, writeKernel); }

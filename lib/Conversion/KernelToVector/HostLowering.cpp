@@ -101,7 +101,7 @@ LogicalResult lariat::lowerKernelsForTarget(ModuleOp module, const CPUTarget &ta
     entry->setAttr(kScratchBytesAttr, builder.getI64IntegerAttr(emitter.getScratchBytes()));
   convertAddressedFunctions(module);
   for (Operation &op : llvm::make_early_inc_range(module.getOps()))
-    if (isa<kernel::PackedOp, kernel::RopeTableOp, kernel::CacheOp>(op))
+    if (isa<kernel::KernelDialect>(op.getDialect())) // declarations
       op.erase();
   return success();
 }

@@ -92,52 +92,25 @@ Value HostWriter::callService(int64_t offset, Type result, ValueRange operands) 
   return result ? call.getResult() : Value();
 }
 
-static int64_t getNumber(Operation *from, FlatSymbolRefAttr cache) {
-  return SymbolTable::lookupNearestSymbolFrom<kernel::CacheOp>(from, cache).getNumber();
-}
-
-void HostWriter::rewriteService(Operation *op) {
-  auto rows = [&](Value count) { return asNumber(count); };
-  auto asIndex = [&](Value value) { return arith::IndexCastOp::create(b, loc, b.getIndexType(), value).getResult(); };
-  if (auto compact = dyn_cast<kernel::CompactOp>(op)) {
-    Value count = callService(offsetof(abi::Services, compact), i64,
-                              {call, getAddress(compact.getTable()), rows(compact.getRows()),
-                               getAddress(compact.getBits()), getAddress(compact.getOut())});
-    compact.getCount().replaceAllUsesWith(asIndex(count));
-  } else if (auto last = dyn_cast<kernel::LastOp>(op)) {
-    Value count = callService(offsetof(abi::Services, last), i64,
-                              {call, getAddress(last.getTable()), rows(last.getRows()), getAddress(last.getOut())});
-    last.getCount().replaceAllUsesWith(asIndex(count));
-  } else if (auto advanced = dyn_cast<kernel::AdvanceOp>(op)) {
-    callService(offsetof(abi::Services, advance), {},
-                {call, getAddress(advanced.getTable()), rows(advanced.getRows()),
-                 advanced.getDepth() ? asNumber(advanced.getDepth()) : number(0), number(!advanced.getDepth()),
-                 getAddress(advanced.getOut())});
-  } else if (auto check = dyn_cast<kernel::CheckDepthsOp>(op)) {
-    callService(
-        offsetof(abi::Services, depths), {},
-        {call, getAddress(check.getTable()), rows(check.getRows()), number(check.getWeight()), number(check.getEnd())});
-  } else if (auto lines = dyn_cast<kernel::LinesOp>(op)) {
-    callService(offsetof(abi::Services, lines), {},
-                {call, getAddress(lines.getFrom()), rows(lines.getFromRows()), getAddress(lines.getAt()),
-                 rows(lines.getRows()), getAddress(lines.getOut())});
-  } else if (auto reserve = dyn_cast<kernel::ReserveOp>(op)) {
-    callService(offsetof(abi::Services, reserve), {},
-                {call, number(getNumber(op, reserve.getCacheAttr())), getAddress(reserve.getTable()),
-                 rows(reserve.getRows()), getAddress(reserve.getSlots()),
-                 number((reserve.getFilled() ? abi::kFilledRows : 0) | (reserve.getByHand() ? abi::kSlotsByHand : 0)),
-                 getAddress(reserve.getOut())});
-  } else {
-    auto view = cast<kernel::ViewOp>(op);
-    Value generatedSlots = view.getGeneratedSlots() ? getAddress(view.getGeneratedSlots())
-                                                    : LLVM::ZeroOp::create(b, loc, pointer).getResult();
-    auto generatedLookUp = static_cast<int64_t>(view.getGeneratedLookUp().value_or(kernel::LookUpKind::Exact));
-    callService(offsetof(abi::Services, view), {},
-                {call, number(getNumber(op, view.getCacheAttr())), getAddress(view.getTable()), rows(view.getRows()),
-                 getAddress(view.getSlots()), number(static_cast<int64_t>(view.getLookUp())), generatedSlots,
-                 number(generatedLookUp), number(view.getAhead()), getAddress(view.getOut())});
+LogicalResult HostWriter::rewriteService(kernel::RowServiceOpInterface op) {
+  if (failed(checkCaches(op)))
+    return failure();
+  SmallVector<Value> operands{call};
+  for (OpFoldResult argument : op.getServiceArguments()) {
+    auto value = dyn_cast_if_present<Value>(argument);
+    if (argument.isNull())
+      operands.push_back(LLVM::ZeroOp::create(b, loc, pointer));
+    else if (!value)
+      operands.push_back(number(cast<IntegerAttr>(cast<Attribute>(argument)).getInt()));
+    else
+      operands.push_back(isa<MemRefType>(value.getType()) ? getAddress(value) : asNumber(value));
   }
+  bool hasResult = op->getNumResults() == 1;
+  Value result = callService(op.getServiceOffset(), hasResult ? i64 : Type(), operands);
+  if (hasResult)
+    op->getResult(0).replaceAllUsesWith(arith::IndexCastOp::create(b, loc, b.getIndexType(), result).getResult());
   op->erase();
+  return success();
 }
 
 //===----------------------------------------------------------------------===//
@@ -267,58 +240,55 @@ LogicalResult HostWriter::rewriteParallel(kernel::ParallelRegionOp op) {
 // All of it
 //===----------------------------------------------------------------------===//
 
-void HostWriter::rewritePortRows(Operation *op) {
-  if (auto rows = dyn_cast<kernel::PortRowsOp>(op)) {
-    Value count = load(i64, advance(cells, static_cast<int64_t>(rows.getNumber()) * kWordBytes));
-    auto index = arith::IndexCastOp::create(b, loc, b.getIndexType(), count);
-    cellOf[index.getResult()] = static_cast<int64_t>(rows.getNumber()); // it has one already
-    rows.getRows().replaceAllUsesWith(index.getResult());
-  } else {
-    auto set = cast<kernel::SetPortRowsOp>(op);
-    LLVM::StoreOp::create(b, loc, asNumber(set.getRows()),
-                          advance(cells, static_cast<int64_t>(set.getNumber()) * kWordBytes));
-  }
+LogicalResult HostWriter::rewritePortRows(kernel::PortRowsOp op) {
+  Value count = load(i64, advance(cells, static_cast<int64_t>(op.getNumber()) * kWordBytes));
+  auto index = arith::IndexCastOp::create(b, loc, b.getIndexType(), count);
+  cellOf[index.getResult()] = static_cast<int64_t>(op.getNumber()); // it has one already
+  op.getRows().replaceAllUsesWith(index.getResult());
   op->erase();
+  return success();
 }
 
-/// Loads and stores of elements: i1 is a byte in memory, index 64 bits.
-void HostWriter::rewriteAccess(Operation *op) {
-  if (auto loaded = dyn_cast<memref::LoadOp>(op)) {
-    Type type = loaded.getType();
-    Value place = getElement(loaded.getMemRef(), loaded.getIndices());
-    Value value = load(type.isIndex() ? i64 : type.isInteger(1) ? b.getI8Type() : type, place);
-    if (type.isIndex())
-      value = arith::IndexCastOp::create(b, loc, type, value);
-    else if (type.isInteger(1))
-      value = arith::TruncIOp::create(b, loc, type, value);
-    loaded.getResult().replaceAllUsesWith(value);
-  } else {
-    auto stored = cast<memref::StoreOp>(op);
-    Value place = getElement(stored.getMemRef(), stored.getIndices()), value = asNumber(stored.getValueToStore());
-    if (value.getType().isInteger(1))
-      value = arith::ExtUIOp::create(b, loc, b.getI8Type(), value);
-    LLVM::StoreOp::create(b, loc, value, place);
-  }
+LogicalResult HostWriter::rewriteSetPortRows(kernel::SetPortRowsOp op) {
+  LLVM::StoreOp::create(b, loc, asNumber(op.getRows()),
+                        advance(cells, static_cast<int64_t>(op.getNumber()) * kWordBytes));
   op->erase();
+  return success();
+}
+
+/// An element: i1 is a byte in memory, index 64 bits.
+LogicalResult HostWriter::rewriteLoad(memref::LoadOp op) {
+  Type type = op.getType();
+  Value place = getElement(op.getMemRef(), op.getIndices());
+  Value value = load(type.isIndex() ? i64 : type.isInteger(1) ? b.getI8Type() : type, place);
+  if (type.isIndex())
+    value = arith::IndexCastOp::create(b, loc, type, value);
+  else if (type.isInteger(1))
+    value = arith::TruncIOp::create(b, loc, type, value);
+  op.getResult().replaceAllUsesWith(value);
+  op->erase();
+  return success();
+}
+
+LogicalResult HostWriter::rewriteStore(memref::StoreOp op) {
+  Value place = getElement(op.getMemRef(), op.getIndices()), value = asNumber(op.getValueToStore());
+  if (value.getType().isInteger(1))
+    value = arith::ExtUIOp::create(b, loc, b.getI8Type(), value);
+  LLVM::StoreOp::create(b, loc, value, place);
+  op->erase();
+  return success();
 }
 
 LogicalResult HostWriter::rewrite(Operation *op) {
   b.setInsertionPoint(op);
   loc = op->getLoc();
+  if (auto service = dyn_cast<kernel::RowServiceOpInterface>(op))
+    return rewriteService(service);
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-      .Case<kernel::PortRowsOp, kernel::SetPortRowsOp>([&](auto rows) {
-        rewritePortRows(rows);
-        return success();
-      })
-      .Case<memref::LoadOp, memref::StoreOp>([&](auto access) {
-        rewriteAccess(access);
-        return success();
-      })
-      .Case<kernel::CompactOp, kernel::LastOp, kernel::AdvanceOp, kernel::CheckDepthsOp, kernel::LinesOp,
-            kernel::ReserveOp, kernel::ViewOp>([&](auto service) {
-        rewriteService(service);
-        return success();
-      })
+      .Case([&](kernel::PortRowsOp rows) { return rewritePortRows(rows); })
+      .Case([&](kernel::SetPortRowsOp rows) { return rewriteSetPortRows(rows); })
+      .Case([&](memref::LoadOp access) { return rewriteLoad(access); })
+      .Case([&](memref::StoreOp access) { return rewriteStore(access); })
       .Case([&](kernel::ParallelRegionOp region) { return rewriteParallel(region); })
       .Case([&](kernel::GenericOp generic) { return rewriteGeneric(generic); })
       .Default([](Operation *other) {

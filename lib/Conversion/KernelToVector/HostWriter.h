@@ -33,9 +33,11 @@ private:
 
   // Each replaces an op by code and erases it.
   mlir::LogicalResult rewrite(mlir::Operation *op);
-  void rewritePortRows(mlir::Operation *op);
-  void rewriteAccess(mlir::Operation *op);
-  void rewriteService(mlir::Operation *op);
+  mlir::LogicalResult rewritePortRows(kernel::PortRowsOp op);
+  mlir::LogicalResult rewriteSetPortRows(kernel::SetPortRowsOp op);
+  mlir::LogicalResult rewriteLoad(mlir::memref::LoadOp op);
+  mlir::LogicalResult rewriteStore(mlir::memref::StoreOp op);
+  mlir::LogicalResult rewriteService(kernel::RowServiceOpInterface op);
   mlir::LogicalResult rewriteParallel(kernel::ParallelRegionOp op);
   mlir::LogicalResult rewriteGeneric(kernel::GenericOp op);
 

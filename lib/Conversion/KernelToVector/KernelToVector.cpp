@@ -2,8 +2,7 @@
 //
 // Records, keys and functions of all kinds of kernels.
 
-#include "CacheKernels.h"
-#include "KernelWriter.h"
+#include "KernelCode.h"
 #include "MathPatterns.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -11,55 +10,49 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/SymbolTable.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
-#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 using namespace lariat;
 using namespace lariat::vectors;
 
-/// The kinds of kernels: `what` is called with the op as its own class.
-template <typename Function>
-static LogicalResult dispatch(Operation *op, Function &&what) {
-  return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-      .Case<kernel::RowwiseOp, kernel::GemmOp, kernel::EmbedOp, kernel::RotateOp, kernel::AppendOp, kernel::AttendOp>(
-          [&](auto kernel) { return what(kernel); })
-      .Default([](Operation *other) { return other->emitOpError("is no kernel that has code of its own"); });
+//===----------------------------------------------------------------------===//
+// Kinds
+//===----------------------------------------------------------------------===//
+
+static KernelCodes populateKernelCodes() {
+  KernelCodes codes;
+  populateAppendCode(codes);
+  populateAttendCode(codes);
+  populateEmbedCode(codes);
+  populateGemmCode(codes);
+  populateRotateCode(codes);
+  populateRowwiseCode(codes);
+  return codes;
+}
+
+/// The code of a kernel; null if its kind has none.
+static const KernelCode *findCode(Operation *kernel) {
+  static const KernelCodes codes = populateKernelCodes();
+  return codes.find(kernel);
 }
 
 //===----------------------------------------------------------------------===//
 // Records
 //===----------------------------------------------------------------------===//
 
-void vectors::addOperands(SmallVectorImpl<RecordField> &fields, Operation *op) {
-  for (Value operand : op->getOperands())
-    fields.push_back({isa<MemRefType>(operand.getType()) ? RecordField::Kind::Buffer : RecordField::Kind::Cell, operand,
-                      FlatSymbolRefAttr(), 0});
-}
-
-void vectors::addPacked(SmallVectorImpl<RecordField> &fields, FlatSymbolRefAttr symbol) {
-  fields.push_back({RecordField::Kind::Packed, Value(), symbol, 0});
-}
-
-void vectors::addPacked(SmallVectorImpl<RecordField> &fields, ArrayAttr symbols) {
-  for (auto symbol : symbols.getAsRange<FlatSymbolRefAttr>())
-    addPacked(fields, symbol);
-}
-
-void vectors::addTable(SmallVectorImpl<RecordField> &fields, FlatSymbolRefAttr symbol) {
-  fields.push_back({RecordField::Kind::Table, Value(), symbol, 0});
-}
-
-void vectors::addLiteral(SmallVectorImpl<RecordField> &fields, int64_t value) {
-  fields.push_back({RecordField::Kind::Literal, Value(), FlatSymbolRefAttr(), value});
-}
-
 SmallVector<RecordField> lariat::getRecordFields(Operation *kernel) {
   SmallVector<RecordField> fields;
-  addOperands(fields, kernel);
-  (void)dispatch(kernel, [&](auto op) {
-    addFields(op, fields);
-    return success();
-  });
+  for (Value operand : kernel->getOperands())
+    fields.push_back({isa<MemRefType>(operand.getType()) ? RecordField::Kind::Buffer : RecordField::Kind::Cell, operand,
+                      FlatSymbolRefAttr(), 0});
+  if (const KernelCode *code = findCode(kernel))
+    for (int64_t literal : code->getLiterals(kernel))
+      fields.push_back({RecordField::Kind::Literal, Value(), FlatSymbolRefAttr(), literal});
+  auto data = cast<kernel::ParallelKernelInterface>(kernel);
+  for (FlatSymbolRefAttr symbol : data.getPackedOperands())
+    fields.push_back({RecordField::Kind::Packed, Value(), symbol, 0});
+  if (FlatSymbolRefAttr table = data.getRotaryTable())
+    fields.push_back({RecordField::Kind::Table, Value(), table, 0});
   return fields;
 }
 
@@ -140,10 +133,8 @@ void KeyWriter::cache(FlatSymbolRefAttr symbol) {
 
 std::string lariat::getKernelKey(Operation *kernel) {
   KeyWriter key(kernel);
-  (void)dispatch(kernel, [&](auto op) {
-    addKey(op, key);
-    return success();
-  });
+  if (const KernelCode *code = findCode(kernel))
+    code->addKey(kernel, key);
   return key.take();
 }
 
@@ -186,11 +177,31 @@ func::FuncOp KernelEmitter::getFunction(StringRef name, FunctionType type,
   return created;
 }
 
+/// Whether the module has what `op` names.
+static LogicalResult checkSymbol(Operation *op, SymbolRefAttr symbol) {
+  if (!symbol || SymbolTable::lookupNearestSymbolFrom(op, symbol))
+    return success();
+  return op->emitOpError() << "names " << symbol << ", which the module does not have";
+}
+
+LogicalResult lariat::checkCaches(Operation *op) {
+  SmallVector<MemoryEffects::EffectInstance> effects;
+  cast<MemoryEffectOpInterface>(op).getEffects(effects);
+  for (const MemoryEffects::EffectInstance &effect : effects)
+    if (failed(checkSymbol(op, effect.getSymbolRef())))
+      return failure();
+  return success();
+}
+
 /// Whether all that a kernel names is there, and all that its regions do has code.
 static LogicalResult check(Operation *kernel) {
+  if (!findCode(kernel))
+    return kernel->emitOpError("is no kernel that has code of its own");
+  if (failed(checkCaches(kernel)))
+    return failure();
   for (const RecordField &field : getRecordFields(kernel))
-    if (field.symbol && !SymbolTable::lookupNearestSymbolFrom(kernel, field.symbol))
-      return kernel->emitOpError() << "names " << field.symbol << ", which the module does not have";
+    if (failed(checkSymbol(kernel, field.symbol)))
+      return failure();
   for (Region &region : kernel->getRegions())
     for (Operation &op : region.front())
       if (!isa<kernel::KernelDialect>(op.getDialect()) && !kernel::canStandInRowRegion(&op))
@@ -207,15 +218,12 @@ FlatSymbolRefAttr KernelEmitter::emit(Operation *kernel) {
   MLIRContext *context = module.getContext();
   Type pointer = LLVM::LLVMPointerType::get(context), i64 = IntegerType::get(context, 64);
   std::string name = ("kernel_" + kernel->getName().stripDialect() + "_" + llvm::Twine(numKernels++)).str();
-  LogicalResult written = failure();
   func::FuncOp function = getFunction(name, FunctionType::get(context, {pointer, pointer, i64, i64}, {}),
                                       [&](OpBuilder &b, func::FuncOp f) {
                                         KernelWriter writer(*this, f, getRecordFields(kernel));
-                                        written = dispatch(kernel, [&](auto op) { return writeKernel(op, writer); });
+                                        findCode(kernel)->write(kernel, writer);
                                         b.setInsertionPointToEnd(&f.getBody().front());
                                       });
-  if (failed(written))
-    return {};
   functions[key] = function;
   return FlatSymbolRefAttr::get(function);
 }

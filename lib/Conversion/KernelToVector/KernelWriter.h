@@ -162,22 +162,6 @@ OpT lookUp(mlir::Operation *op, mlir::FlatSymbolRefAttr symbol) {
   return mlir::SymbolTable::lookupNearestSymbolFrom<OpT>(op, symbol);
 }
 
-/// Fields of an op's operands, of packed data, and of numbers.
-void addOperands(llvm::SmallVectorImpl<RecordField> &fields, mlir::Operation *op);
-void addPacked(llvm::SmallVectorImpl<RecordField> &fields, mlir::ArrayAttr symbols);
-void addPacked(llvm::SmallVectorImpl<RecordField> &fields, mlir::FlatSymbolRefAttr symbol);
-void addTable(llvm::SmallVectorImpl<RecordField> &fields, mlir::FlatSymbolRefAttr symbol);
-void addLiteral(llvm::SmallVectorImpl<RecordField> &fields, int64_t value);
-
-// Per kind of kernel: what its record has after the operands, what its key has besides operand types, and its code.
-// KernelToVector.cpp has the table of kinds; CacheKernels.h declares those around caches.
-void addFields(kernel::RowwiseOp op, llvm::SmallVectorImpl<RecordField> &fields);
-void addFields(kernel::GemmOp op, llvm::SmallVectorImpl<RecordField> &fields);
-void addKey(kernel::RowwiseOp op, KeyWriter &key);
-void addKey(kernel::GemmOp op, KeyWriter &key);
-llvm::LogicalResult writeKernel(kernel::RowwiseOp op, KernelWriter &w);
-llvm::LogicalResult writeKernel(kernel::GemmOp op, KernelWriter &w);
-
 } // namespace lariat::vectors
 
 #endif // LARIAT_LIB_CONVERSION_KERNELTOVECTOR_KERNELWRITER_H

@@ -2,7 +2,7 @@
 //
 // kernel.rotate: each thread does some of the heads of all rows.
 
-#include "CacheKernels.h"
+#include "KernelCode.h"
 #include "RotateHead.h"
 
 #include "lariat/Artefact/Abi.h"
@@ -14,16 +14,12 @@ using namespace lariat::vectors;
 // Fields of the record.
 enum { kRows, kTable, kInput, kOut, kAngles };
 
-void vectors::addFields(kernel::RotateOp op, SmallVectorImpl<RecordField> &fields) {
-  addTable(fields, op.getRope().getTable());
-}
-
-void vectors::addKey(kernel::RotateOp op, KeyWriter &key) {
+static void addKey(kernel::RotateOp op, KeyWriter &key) {
   key.numbers({static_cast<int64_t>(op.getHeads())});
   addRopeKey(key, op.getRope());
 }
 
-LogicalResult vectors::writeKernel(kernel::RotateOp op, KernelWriter &w) {
+static void writeKernel(kernel::RotateOp op, KernelWriter &w) {
   auto tableType = cast<MemRefType>(op.getTable().getType()), inputType = cast<MemRefType>(op.getInput().getType()),
        outType = cast<MemRefType>(op.getOut().getType());
   int64_t heads = op.getHeads(), width = inputType.getDimSize(1) / heads;
@@ -37,5 +33,6 @@ LogicalResult vectors::writeKernel(kernel::RotateOp op, KernelWriter &w) {
         out{outType.getElementType(), w.line(w.field(kOut), outType, row)};
     writeHead(w, rope, rope.getLine(w, position), skipColumns(w, in, column), skipColumns(w, out, column), width);
   });
-  return success();
 }
+
+void vectors::populateRotateCode(KernelCodes &codes) { codes.add(addKey, writeKernel); }

@@ -87,7 +87,7 @@ Value vectors::writeOp(CodeWriter &w, Operation *op, ArrayRef<Value> given) {
 // Reductions
 //===----------------------------------------------------------------------===//
 
-static bool isReduction(Operation &op) { return isa<kernel::ReduceOp, kernel::ArgmaxOp>(op); }
+static bool isReduction(Operation &op) { return op.hasTrait<kernel::ReducesColumns>(); }
 
 /// The smallest or largest value of a type, or zero: what a partial result starts from.
 static Value getStart(CodeWriter &w, kernel::ReduceKind kind, Type element) {

@@ -2,6 +2,7 @@
 //
 // kernel.rowwise: each thread does some of the rows.
 
+#include "KernelCode.h"
 #include "RowAccess.h"
 
 using namespace mlir;
@@ -11,11 +12,7 @@ using namespace lariat::vectors;
 // Operand segments.
 enum { kRows, kTable, kInputs, kOuts, kIndices };
 
-void vectors::addFields(kernel::RowwiseOp op, SmallVectorImpl<RecordField> &fields) {
-  addPacked(fields, op.getVectors());
-}
-
-void vectors::addKey(kernel::RowwiseOp op, KeyWriter &key) {
+static void addKey(kernel::RowwiseOp op, KeyWriter &key) {
   key.segments(op.getProperties().operandSegmentSizes);
   key.numbers({static_cast<int64_t>(op.getWidth()), static_cast<int64_t>(op.getGroups())});
   key.numbers(op.getGather());
@@ -24,7 +21,7 @@ void vectors::addKey(kernel::RowwiseOp op, KeyWriter &key) {
   key.region(op.getBody());
 }
 
-LogicalResult vectors::writeKernel(kernel::RowwiseOp op, KernelWriter &w) {
+static void writeKernel(kernel::RowwiseOp op, KernelWriter &w) {
   auto getField = [&](unsigned segment, size_t i) {
     return w.field(op.getODSOperandIndexAndLength(segment).first + i);
   };
@@ -58,5 +55,6 @@ LogicalResult vectors::writeKernel(kernel::RowwiseOp op, KernelWriter &w) {
       return writeGroup(row, Value());
     w.loop(w.number(0), w.number(groups), [&](Value group) { writeGroup(row, w.multiply(group, width)); });
   });
-  return success();
 }
+
+void vectors::populateRowwiseCode(KernelCodes &codes) { codes.add(addKey, writeKernel); }

@@ -44,3 +44,30 @@ func.func @state() {
   }
   return
 }
+
+// -----
+
+func.func @service() {
+  %n = kernel.port_rows 0
+  %t = kernel.port 0 : memref<?x6xindex>
+  %s = kernel.buffer offset(0) : memref<?xindex>
+  %e = kernel.buffer offset(64) : memref<?x2xindex>
+  // expected-error @+1 {{'kernel.reserve' op names @kv, which the module does not have}}
+  kernel.reserve rows(%n) at %t slots %s of @kv filled false to %e : memref<?x6xindex>, memref<?xindex>, memref<?x2xindex>
+  return
+}
+
+// -----
+
+func.func @cache() {
+  %n = kernel.port_rows 0
+  %t = kernel.port 0 : memref<?x6xindex>
+  %x = kernel.port 1 : memref<?x16xf32>
+  %e = kernel.buffer offset(64) : memref<?x2xindex>
+  kernel.parallel {
+    // expected-error @+1 {{'kernel.append' op names @kv, which the module does not have}}
+    kernel.append rows(%n) at %t entries %e %x, %x into @kv[0]
+        : memref<?x6xindex>, memref<?x2xindex>, memref<?x16xf32>, memref<?x16xf32>
+  }
+  return
+}

@@ -37,12 +37,15 @@ struct RecordField {
 /// Words of a record before its operands: kernel, flags, number of words.
 inline constexpr int64_t kRecordHeadWords = 3;
 
-/// The record of a kernel: a field per operand of the op, in order, then what the kind of kernel adds: packed data in the
-/// order of the op's attributes, literals.
+/// The record of a kernel: a field per operand of the op, in order, then literals of its kind, packed operands, and the
+/// rotary table.
 llvm::SmallVector<RecordField> getRecordFields(mlir::Operation *kernel);
 
 /// Kernels with the same key share a function: everything but what stands in the record.
 std::string getKernelKey(mlir::Operation *kernel);
+
+/// Fails where the module does not have a cache that `op` uses.
+mlir::LogicalResult checkCaches(mlir::Operation *op);
 
 /// Writes the functions of kernels into `module`, one per key:
 ///   func.func private @kernel_KIND_n(%call: !llvm.ptr, %record: !llvm.ptr, %thread: i64, %numThreads: i64)

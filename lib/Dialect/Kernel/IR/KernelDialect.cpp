@@ -79,7 +79,7 @@ llvm::DenseSet<Value> lariat::kernel::findColumnValues(Block &block,
     if (isColumnArgument(argument))
       values.insert(argument);
   for (Operation &op : block)
-    if (!isa<ReduceOp, ArgmaxOp>(op) && llvm::any_of(op.getOperands(), [&](Value v) { return values.contains(v); }))
+    if (!op.hasTrait<ReducesColumns>() && llvm::any_of(op.getOperands(), [&](Value v) { return values.contains(v); }))
       values.insert(op.result_begin(), op.result_end());
   return values;
 }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Verifiers of the kernel level, and what each kernel reads and writes.
+// Verifiers of the kernel level, and what each kernel reads of weights.bin.
 
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
 
+#include "lariat/Artefact/Abi.h"
 #include "mlir/IR/OpImplementation.h"
+
+#include <cstddef>
 
 using namespace mlir;
 using namespace lariat::kernel;
@@ -166,7 +169,7 @@ LogicalResult GemmOp::verify() {
   for (Value input : getLowRankInputs())
     if (cast<MemRefType>(input.getType()).getRank() != 2)
       return emitOpError() << "low_rank has " << input.getType() << ", expected rows of rank columns";
-  if (!epilogue.getOps<ReduceOp>().empty() || !epilogue.getOps<ArgmaxOp>().empty())
+  if (llvm::any_of(epilogue, [](Operation &op) { return op.hasTrait<ReducesColumns>(); }))
     return emitOpError() << "epilogue reduces over columns, which a tile does not have all of";
   return success();
 }
@@ -182,48 +185,35 @@ bool GemmOp::hasPlainInput() {
 }
 
 //===----------------------------------------------------------------------===//
-// Memory
+// Packed data
 //===----------------------------------------------------------------------===//
 
-/// Buffers among operands: scalars are none.
-static void addBuffers(SmallVector<Value> &buffers, ValueRange operands) {
-  for (Value operand : operands)
-    if (isa<MemRefType>(operand.getType()))
-      buffers.push_back(operand);
+static SmallVector<FlatSymbolRefAttr> getSymbols(ArrayRef<ArrayAttr> lists) {
+  SmallVector<FlatSymbolRefAttr> symbols;
+  for (ArrayAttr list : lists)
+    llvm::append_range(symbols, list.getAsRange<FlatSymbolRefAttr>());
+  return symbols;
 }
 
-SmallVector<Value> RowwiseOp::getReadBuffers() {
-  SmallVector<Value> buffers;
-  addBuffers(buffers, getInputs());
-  addBuffers(buffers, getIndices());
-  if (getTable())
-    buffers.push_back(getTable());
-  return buffers;
+SmallVector<FlatSymbolRefAttr> RowwiseOp::getPackedOperands() { return getSymbols({getVectors()}); }
+
+SmallVector<FlatSymbolRefAttr> GemmOp::getPackedOperands() {
+  return getSymbols({getWeights(), getPrologueVectors(), getEpilogueVectors(), getLowRankWeights()});
 }
-SmallVector<Value> RowwiseOp::getWrittenBuffers() { return getOuts(); }
+SmallVector<FlatSymbolRefAttr> GemmOp::getStreamedOperands() { return getSymbols({getWeights(), getLowRankWeights()}); }
 
-SmallVector<Value> GemmOp::getReadBuffers() {
-  SmallVector<Value> buffers;
-  addBuffers(buffers, getInputs());
-  addBuffers(buffers, getExtras());
-  addBuffers(buffers, getLowRankInputs());
-  addBuffers(buffers, getIndices());
-  if (getTable())
-    buffers.push_back(getTable());
-  return buffers;
+SmallVector<FlatSymbolRefAttr> EmbedOp::getPackedOperands() { return {getWeightAttr()}; }
+
+SmallVector<FlatSymbolRefAttr> AttendOp::getPackedOperands() {
+  SmallVector<FlatSymbolRefAttr> symbols{getSinksAttr(), getDistanceBiasAttr()};
+  llvm::erase(symbols, FlatSymbolRefAttr());
+  return symbols;
 }
-SmallVector<Value> GemmOp::getWrittenBuffers() { return getOuts(); }
 
-SmallVector<Value> EmbedOp::getReadBuffers() { return {getIds()}; }
-SmallVector<Value> EmbedOp::getWrittenBuffers() { return {getOut()}; }
+static FlatSymbolRefAttr getTable(std::optional<RopeAttr> rope) {
+  return rope ? rope->getTable() : FlatSymbolRefAttr();
+}
 
-SmallVector<Value> RotateOp::getReadBuffers() { return {getTable(), getInput()}; }
-SmallVector<Value> RotateOp::getWrittenBuffers() { return {getOut()}; }
-
-SmallVector<Value> AppendOp::getReadBuffers() { return {getTable(), getEntries(), getKey(), getValue()}; }
-SmallVector<Value> AppendOp::getWrittenBuffers() { return {}; }
-FlatSymbolRefAttr AppendOp::getTouchedCache() { return getCacheAttr(); }
-
-SmallVector<Value> AttendOp::getReadBuffers() { return {getTable(), getViews(), getQuery()}; }
-SmallVector<Value> AttendOp::getWrittenBuffers() { return {getOut()}; }
-FlatSymbolRefAttr AttendOp::getTouchedCache() { return getCacheAttr(); }
+FlatSymbolRefAttr RotateOp::getRotaryTable() { return ::getTable(getRope()); }
+FlatSymbolRefAttr AppendOp::getRotaryTable() { return ::getTable(getRope()); }
+FlatSymbolRefAttr AttendOp::getRotaryTable() { return ::getTable(getRope()); }

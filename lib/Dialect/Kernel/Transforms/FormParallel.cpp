@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Gathers neighbouring kernels into parallel regions and separates dependent ones by barriers.
-// A run of kernels goes on over ops that can be done before it instead: pure ops, buffers, and row services whose buffers
-// the run does not touch.
+// A region extends past ops that can be done before it instead: those whose memory effects, if they have any, are on nothing
+// that its kernels touch.
 
 #include "lariat/Dialect/Kernel/Transforms/Passes.h"
 
@@ -16,35 +16,17 @@ using namespace lariat::kernel;
 
 namespace {
 
-/// What kernels read and wrote since some point.
-struct Touched {
-  SmallVector<Value> read, written;
-  llvm::DenseSet<Attribute> appended, attended;
+/// What ops read and wrote: buffers, and resources of caches by the symbol of the cache.
+struct Accesses {
+  using Resource = std::pair<Attribute, TypeID>;
 
-  void add(ParallelKernelInterface op) {
-    llvm::append_range(read, op.getReadBuffers());
-    llvm::append_range(written, op.getWrittenBuffers());
-    if (FlatSymbolRefAttr cache = op.getTouchedCache())
-      (isa<AppendOp>(op) ? appended : attended).insert(cache);
-  }
-  bool overlaps(ArrayRef<Value> buffers, ArrayRef<Value> others) const {
-    return llvm::any_of(buffers,
-                        [&](Value a) { return llvm::any_of(others, [&](Value b) { return mayOverlap(a, b); }); });
-  }
-  /// Whether a kernel that follows needs what is touched here to be over.
-  bool conflictsWith(ParallelKernelInterface op) const {
-    SmallVector<Value> reads = op.getReadBuffers(), writes = op.getWrittenBuffers();
-    if (overlaps(written, reads) || overlaps(written, writes) || overlaps(read, writes))
-      return true;
-    FlatSymbolRefAttr cache = op.getTouchedCache();
-    if (!cache)
-      return false;
-    return isa<AppendOp>(op) ? attended.contains(cache) : appended.contains(cache);
-  }
-  /// Whether buffers read and written by a service may be touched before the kernels run.
-  bool allowsBefore(ArrayRef<Value> reads, ArrayRef<Value> writes) const {
-    return !overlaps(written, reads) && !overlaps(written, writes) && !overlaps(read, writes);
-  }
+  SmallVector<Value> read, written;
+  llvm::DenseSet<Resource> readResources, writtenResources;
+
+  /// False if `op` may touch what its effects do not name.
+  bool add(Operation *op);
+  /// Whether ops that touch `other` have to wait for those that touch this.
+  bool conflictsWith(const Accesses &other) const;
 };
 
 struct FormParallelPass : lariat::impl::FormParallelPassBase<FormParallelPass> {
@@ -53,54 +35,73 @@ struct FormParallelPass : lariat::impl::FormParallelPassBase<FormParallelPass> {
 
 } // namespace
 
-/// Buffers that a row service reads and writes, from its effects.
-static bool collectService(Operation *op, SmallVector<Value> &reads, SmallVector<Value> &writes) {
-  if (!isa<CompactOp, LastOp, AdvanceOp, CheckDepthsOp, LinesOp, ReserveOp, ViewOp>(op))
+bool Accesses::add(Operation *op) {
+  auto effectOp = dyn_cast<MemoryEffectOpInterface>(op);
+  if (!effectOp)
     return false;
   SmallVector<MemoryEffects::EffectInstance> effects;
-  cast<MemoryEffectOpInterface>(op).getEffects(effects);
-  for (const MemoryEffects::EffectInstance &effect : effects)
-    if (Value value = effect.getValue())
-      (isa<MemoryEffects::Write>(effect.getEffect()) ? writes : reads).push_back(value);
+  effectOp.getEffects(effects);
+  for (const MemoryEffects::EffectInstance &effect : effects) {
+    bool isWrite = isa<MemoryEffects::Write>(effect.getEffect());
+    if (!isWrite && !isa<MemoryEffects::Read>(effect.getEffect()))
+      continue;
+    if (Value value = effect.getValue()) {
+      if (isa<MemRefType>(value.getType())) // scalars are no memory
+        (isWrite ? written : read).push_back(value);
+    } else if (effect.getResource() == SideEffects::DefaultResource::get()) {
+      return false;
+    } else {
+      (isWrite ? writtenResources : readResources)
+          .insert({effect.getSymbolRef(), effect.getResource()->getResourceID()});
+    }
+  }
   return true;
 }
 
-/// Whether `op` can be done before a run of kernels that touched `run`.
-static bool canGoBefore(Operation *op, const Touched &run) {
-  if (op->hasTrait<OpTrait::IsTerminator>())
+static bool overlap(ArrayRef<Value> buffers, ArrayRef<Value> others) {
+  return llvm::any_of(buffers,
+                      [&](Value a) { return llvm::any_of(others, [&](Value b) { return mayOverlap(a, b); }); });
+}
+
+bool Accesses::conflictsWith(const Accesses &other) const {
+  auto share = [](const llvm::DenseSet<Resource> &some, const llvm::DenseSet<Resource> &others) {
+    return llvm::any_of(some, [&](const Resource &resource) { return others.contains(resource); });
+  };
+  // Appends do not wait for each other: each writes entries of its own.
+  return overlap(written, other.read) || overlap(written, other.written) || overlap(read, other.written) ||
+         share(writtenResources, other.readResources) || share(readResources, other.writtenResources);
+}
+
+/// Whether `op` can be done before kernels that touched `region`.
+static bool canGoBefore(Operation *op, const Accesses &region) {
+  if (op->hasTrait<OpTrait::IsTerminator>() || op->getNumRegions())
     return false;
-  if (isa<BufferOp, PortRowsOp>(op) || (isPure(op) && op->getNumRegions() == 0))
-    return true;
-  SmallVector<Value> reads, writes;
-  if (!collectService(op, reads, writes) || !run.allowsBefore(reads, writes))
-    return false;
-  // Storage of a slot may move when entries are added.
-  if (auto reserve = dyn_cast<ReserveOp>(op))
-    return !run.attended.contains(reserve.getCacheAttr());
-  return true;
+  Accesses touched;
+  return isPure(op) || (touched.add(op) && !region.conflictsWith(touched));
 }
 
 static void formIn(Block &block) {
   ParallelRegionOp region;
-  Touched run, sinceBarrier;
-  llvm::DenseSet<Operation *> stayed;
+  Accesses sinceBegin, sinceBarrier;
   for (Operation &op : llvm::make_early_inc_range(block)) {
     if (auto kernel = dyn_cast<ParallelKernelInterface>(&op)) {
       OpBuilder builder(&op);
       if (!region) {
         region = ParallelRegionOp::create(builder, op.getLoc());
         region.getBody().emplaceBlock();
-        run = sinceBarrier = {};
+        sinceBegin = sinceBarrier = {};
       }
       builder.setInsertionPointToEnd(&region.getBody().front());
-      if (sinceBarrier.conflictsWith(kernel)) {
+      Accesses touched;
+      (void)touched.add(kernel);
+      if (sinceBarrier.conflictsWith(touched)) {
         BarrierOp::create(builder, op.getLoc());
         sinceBarrier = {};
       }
       op.moveBefore(&region.getBody().front(), region.getBody().front().end());
-      run.add(kernel);
-      sinceBarrier.add(kernel);
-    } else if (region && canGoBefore(&op, run)) {
+      (void)sinceBegin.add(kernel);
+      (void)sinceBarrier.add(kernel);
+    } else if (region && canGoBefore(&op, sinceBegin)) {
       op.moveBefore(region);
     } else {
       region = {};

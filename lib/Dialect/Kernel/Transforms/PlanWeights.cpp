@@ -20,15 +20,14 @@ namespace {
 constexpr int64_t kPageBytes = 4096;
 constexpr int64_t kLineBytes = 64;
 
-/// Bytes that products read in all.
-int64_t getProductBytes(ModuleOp module) {
+/// Bytes that kernels stream in all.
+int64_t getStreamedBytes(ModuleOp module) {
   SymbolTable symbols(module);
   llvm::SetVector<PackedOp> read;
-  module.walk([&](GemmOp op) {
-    for (ArrayAttr data : {op.getWeights(), op.getLowRankWeights()})
-      for (auto symbol : data.getAsRange<FlatSymbolRefAttr>())
-        if (auto packed = symbols.lookup<PackedOp>(symbol.getValue()))
-          read.insert(packed);
+  module.walk([&](ParallelKernelInterface op) {
+    for (FlatSymbolRefAttr symbol : op.getStreamedOperands())
+      if (auto packed = symbols.lookup<PackedOp>(symbol.getValue()))
+        read.insert(packed);
   });
   int64_t bytes = 0;
   for (PackedOp packed : read)
@@ -39,7 +38,7 @@ int64_t getProductBytes(ModuleOp module) {
 struct PlanWeightsPass : lariat::impl::PlanWeightsPassBase<PlanWeightsPass> {
   void runOnOperation() override {
     Builder builder(&getContext());
-    bool isFar = getProductBytes(getOperation()) >= kCachedBytes;
+    bool isFar = getStreamedBytes(getOperation()) >= kCachedBytes;
     int64_t offset = 0, tableOffset = 0;
     for (Operation &op : getOperation().getOps()) {
       auto packed = dyn_cast<PackedOp>(op);

@@ -63,6 +63,26 @@ bool canStandInRowRegion(mlir::Operation *op);
 llvm::DenseSet<mlir::Value> findColumnValues(mlir::Block &block,
                                              llvm::function_ref<bool(mlir::BlockArgument)> isColumnArgument);
 
+// Resources of memory effects on the symbol of a cache.
+
+/// Keys and values in its pages.
+struct CacheEntries : mlir::SideEffects::Resource::Base<CacheEntries> {
+  llvm::StringRef getName() final { return "cache entries"; }
+};
+/// Which entries there are and where: what views show. It may move when entries are added.
+struct CacheIndex : mlir::SideEffects::Resource::Base<CacheIndex> {
+  llvm::StringRef getName() final { return "cache index"; }
+};
+
+/// The resource of effects of ops that may end the call with an error.
+struct Faults : mlir::SideEffects::Resource::Base<Faults> {
+  llvm::StringRef getName() final { return "faults"; }
+};
+
+/// Trait of ops that make one value of the columns of a row.
+template <typename ConcreteType>
+class ReducesColumns : public mlir::OpTrait::TraitBase<ConcreteType, ReducesColumns> {};
+
 } // namespace lariat::kernel
 
 #include "lariat/Dialect/Kernel/KernelInterfaces.h.inc"
