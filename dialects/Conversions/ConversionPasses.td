@@ -62,7 +62,6 @@ def ConvertKernelToLLVM : Pass<"convert-kernel-to-llvm", "::mlir::ModuleOp"> {
     table of records and one launch. Index and scalar operands of kernels lie in cells, one per value. Kernels become
     functions of their own, shared where only the data differs. Left to upstream passes: scf, arith, math, vector, func.
     On entry functions: `kernel.cells`, the number of cells with those of ports, and `kernel.scratch_bytes` of a thread.
-    Compiling calls `lowerKernelsForTarget` for each of its targets; this pass, which does the same, is for tests.
     Refused: buffers without a place in the arena; an op of the kernel level that has no code, by name.
     Rounding: that of each kernel. Example: test/Conversion/KernelToVector/host.mlir
   }];

@@ -225,7 +225,7 @@ llvm::Expected<Model> lariat::readModel(const CompileOptions &options, MLIRConte
   model.module = std::move(*module);
   if (llvm::Error error = verifyDeclarations(*model.module))
     return std::move(error);
-  if (llvm::Error error = runPipeline(*model.module, buildEntryPipeline))
+  if (llvm::Error error = runPipeline(*model.module, buildEntryPipeline, "entry"))
     return std::move(error);
   if (!options.kvDtype.empty())
     setKVDtype(*model.module, options.kvDtype);
@@ -259,10 +259,9 @@ llvm::Error lariat::verifyLowering(const Model &model) {
     OwningOpRef<ModuleOp> copy = cast<ModuleOp>(model.module.get()->clone());
     ReferenceOptions options;
     options.mode = mode;
-    if (llvm::Error error =
-            runPipeline(*copy, [&](OpPassManager &manager) { buildReferencePipeline(manager, options); }))
-      return error;
-    if (llvm::Error error = verifyLLVMDialect(*copy))
+    if (llvm::Error error = runPipeline(
+            *copy, [&](OpPassManager &manager) { buildReferencePipeline(manager, options); },
+            mode == RunMode::Generate ? "reference_generate" : "reference_score"))
       return error;
   }
   return llvm::Error::success();

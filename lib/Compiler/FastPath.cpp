@@ -4,13 +4,13 @@
 
 #include "lariat/Compiler/FastPath.h"
 
-#include "lariat/Compiler/GenericRoad.h"
 #include "lariat/Compiler/Modules.h"
 #include "lariat/Conversion/KernelToVector/HostLowering.h"
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Target/CPU/SharedObject.h"
 #include "lariat/Target/Description/CPUTarget.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
@@ -68,31 +68,24 @@ llvm::Expected<SmallVector<const CPUTarget *>> lariat::selectTargets(StringRef c
 // Code
 //===----------------------------------------------------------------------===//
 
-static int64_t getCount(func::FuncOp function, StringRef attribute) {
+static int64_t getCount(Operation *function, StringRef attribute) {
   auto attr = function->getAttrOfType<IntegerAttr>(attribute);
   return attr ? attr.getInt() : 0;
 }
 
-/// From the kernel level to LLVM's dialect. Leaves what the host needs per call in `sizes`.
-static llvm::Error lowerKernels(ModuleOp module, ModuleOp genericFunctions, const CPUTarget &target,
-                                std::map<std::string, EntrySizes> &sizes) {
-  {
-    DiagnosticRecorder recorder(module.getContext());
-    if (failed(lowerKernelsForTarget(module, target)))
-      return recorder.takeError("kernels cannot be lowered for " + target.name);
-  }
-  for (auto function : module.getOps<func::FuncOp>()) {
+/// From planned kernels to LLVM's dialect. Leaves what the host needs per call in `sizes`.
+static llvm::Error lowerKernels(ModuleOp module, const CPUTarget &target, std::map<std::string, EntrySizes> &sizes) {
+  if (llvm::Error error = runPipeline(
+          module, [&](OpPassManager &manager) { buildKernelsToLLVMPipeline(manager, target.name); }, target.name))
+    return error;
+  for (auto function : module.getOps<LLVM::LLVMFuncOp>()) {
     if (!function->hasAttr(kCellsAttr))
       continue;
     EntrySizes &size = sizes[function.getSymName().str()];
     size.cells = std::max(size.cells, getCount(function, kCellsAttr));
     size.scratchBytes = std::max(size.scratchBytes, getCount(function, kScratchBytesAttr));
   }
-  if (llvm::Error error = runPipeline(module, buildKernelsToLLVMPipeline))
-    return error;
-  if (llvm::Error error = addGenericFunctions(module, genericFunctions))
-    return error;
-  return verifyLLVMDialect(module);
+  return llvm::Error::success();
 }
 
 namespace {
@@ -107,13 +100,12 @@ struct Emission {
 } // namespace
 
 /// Lowers a copy of the kernels and starts to emit it.
-static llvm::Expected<Emission> startTarget(const CPUTarget &target, ModuleOp genericFunctions, FastProgram &program,
-                                            CompileStats &stats) {
+static llvm::Expected<Emission> startTarget(const CPUTarget &target, FastProgram &program, CompileStats &stats) {
   CompileStats::Target &figures = stats.targets.emplace_back();
   figures.isa = target.name;
   StageTimer timer(figures.seconds);
   OwningOpRef<ModuleOp> module = cast<ModuleOp>(program.kernels.module.get()->clone());
-  if (llvm::Error error = lowerKernels(*module, genericFunctions, target, program.sizes))
+  if (llvm::Error error = lowerKernels(*module, target, program.sizes))
     return std::move(error);
   timer.end("lower");
   llvm::Expected<TranslatedModule> translated = translateToLLVM(*module);
@@ -140,13 +132,13 @@ static llvm::Error finishTarget(const CPUTarget &target, MachineCode object, Fas
   return llvm::Error::success();
 }
 
-static llvm::Error compileTargets(ArrayRef<const CPUTarget *> targets, ModuleOp genericFunctions, FastProgram &program,
-                                  CompileStats &stats, Progress &progress) {
+static llvm::Error compileTargets(ArrayRef<const CPUTarget *> targets, FastProgram &program, CompileStats &stats,
+                                  Progress &progress) {
   progress.begin("code", static_cast<int64_t>(targets.size()));
   std::vector<Emission> emissions;
   llvm::Error error = llvm::Error::success();
   for (const CPUTarget *target : targets) {
-    llvm::Expected<Emission> emission = startTarget(*target, genericFunctions, program, stats);
+    llvm::Expected<Emission> emission = startTarget(*target, program, stats);
     if (!emission) {
       error = joinErrors(std::move(error), emission.takeError());
       break;
@@ -183,23 +175,21 @@ llvm::Expected<FastProgram> lariat::compileFast(const Model &model, const Compil
   program.kernels = std::move(*kernels);
   ModuleOp module = *program.kernels.module;
   program.weightBytes = module->getAttrOfType<IntegerAttr>(kernel::kWeightBytesAttr).getInt();
-  llvm::Expected<OwningOpRef<ModuleOp>> genericFunctions = lowerGenericFunctions(module);
-  if (!genericFunctions)
-    return genericFunctions.takeError();
+  if (llvm::Error error = runPipeline(module, buildLowerGenericPipeline, "generic"))
+    return std::move(error);
   for (auto function : module.getOps<func::FuncOp>())
     program.sizes[function.getSymName().str()].arenaRowBytes = getCount(function, kernel::kArenaRowBytesAttr);
-  if (llvm::Error error = compileTargets(*targets, **genericFunctions, program, stats, progress))
+  if (llvm::Error error = compileTargets(*targets, program, stats, progress))
     return std::move(error);
   return program;
 }
 
 llvm::Expected<MachineCode> lariat::emitKernelObject(const KernelProgram &program, const CPUTarget &target) {
   OwningOpRef<ModuleOp> module = cast<ModuleOp>(program.module.get()->clone());
-  llvm::Expected<OwningOpRef<ModuleOp>> genericFunctions = lowerGenericFunctions(*module);
-  if (!genericFunctions)
-    return genericFunctions.takeError();
+  if (llvm::Error error = runPipeline(*module, buildLowerGenericPipeline, "generic"))
+    return std::move(error);
   std::map<std::string, EntrySizes> sizes;
-  if (llvm::Error error = lowerKernels(*module, **genericFunctions, target, sizes))
+  if (llvm::Error error = lowerKernels(*module, target, sizes))
     return std::move(error);
   return emitObject(*module, target);
 }

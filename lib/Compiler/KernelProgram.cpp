@@ -6,8 +6,8 @@
 
 #include "lariat/Compiler/KernelProgram.h"
 
-#include "lariat/Compiler/MergeKernels.h"
 #include "lariat/Compiler/Modules.h"
+#include "lariat/Compiler/Passes.h"
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
 #include "llvm/ADT/STLExtras.h"
 
@@ -62,39 +62,48 @@ static std::vector<Variant> listVariants(const ModelFacts &facts) {
   return variants;
 }
 
-/// The symbol of an entry, if no other has it.
-static std::string nameSymbol(StringRef entry, const Variant &variant) {
-  std::string name = "lariat_" + entry.str();
-  if (variant.mode == RunMode::Generate)
-    name += "_generate";
+/// A variant's name among the modules of a program, such as "generate_skip_derived".
+static std::string nameVariant(const Variant &variant) {
+  std::string name = variant.mode == RunMode::Generate ? "generate" : "score";
   if (variant.missing)
     name += "_" + stringifyMissingMode(*variant.missing).str();
-  return name;
+  return name + (variant.derived ? "_derived" : "");
 }
 
-/// Adds a variant to the program.
-static llvm::Error addVariant(const Model &model, const Variant &variant, bool halfWeights, KernelMerger &merger,
-                              KernelProgram &program, StageTimer &timer) {
+/// Adds a variant to the program, as a module of its own.
+static llvm::Error addVariant(const Model &model, const Variant &variant, bool halfWeights, KernelProgram &program,
+                              StageTimer &timer) {
   OwningOpRef<ModuleOp> module = cast<ModuleOp>(model.module.get()->clone());
   ReferenceOptions options{variant.mode, variant.missing, variant.derived};
-  if (llvm::Error error = runPipeline(*module, [&](OpPassManager &manager) { buildModelPipeline(manager, options); }))
+  std::string name = nameVariant(variant);
+  if (llvm::Error error =
+          runPipeline(*module, [&](OpPassManager &manager) { buildModelPipeline(manager, options); }, "model_" + name))
     return error;
   std::vector<EntryFacts> entries;
   for (auto function : module->getOps<func::FuncOp>())
     if (function.isPublic() && !function.isExternal())
       entries.push_back(describeEntry(function, variant));
   timer.end("model level");
-  if (llvm::Error error =
-          runPipeline(*module, [&](OpPassManager &manager) { buildFormKernelsPipeline(manager, halfWeights); }))
+  if (llvm::Error error = runPipeline(
+          *module, [&](OpPassManager &manager) { buildFormKernelsPipeline(manager, options, halfWeights); },
+          "kernels_" + name))
     return error;
   timer.end("form kernels");
-  llvm::StringMap<std::string> symbols =
-      merger.merge(*module, [&](StringRef entry) { return nameSymbol(entry, variant); });
-  for (EntryFacts &entry : entries) {
-    entry.symbol = symbols[entry.name];
-    program.entries.push_back(std::move(entry));
-  }
-  timer.end("merge variants");
+  module->setSymName(name);
+  program.module->push_back(module.release());
+  llvm::append_range(program.entries, std::move(entries));
+  return llvm::Error::success();
+}
+
+/// Puts the variants together; entries learn their symbols.
+static llvm::Error mergeVariants(KernelProgram &program) {
+  ModuleOp module = *program.module;
+  if (llvm::Error error = runPipeline(module, buildMergeVariantsPipeline, "variants"))
+    return error;
+  auto symbols = module->getAttrOfType<DictionaryAttr>(kSymbolsAttr);
+  for (EntryFacts &entry : program.entries)
+    entry.symbol = symbols.getAs<DictionaryAttr>(nameVariant(entry.variant)).getAs<StringAttr>(entry.name).str();
+  module->removeAttr(kSymbolsAttr);
   return llvm::Error::success();
 }
 
@@ -104,16 +113,18 @@ llvm::Expected<KernelProgram> lariat::formKernelProgram(const Model &model, bool
   KernelProgram program{ModuleOp::create(source.getLoc()), {}, {}};
   for (NamedAttribute attr : source->getDiscardableAttrs())
     (*program.module)->setAttr(attr.getName(), attr.getValue());
-  KernelMerger merger(*program.module);
   for (const Variant &variant : listVariants(model.facts)) {
-    llvm::Error error = addVariant(model, variant, halfWeights, merger, program, timer);
+    llvm::Error error = addVariant(model, variant, halfWeights, program, timer);
     if (!error)
       continue;
     if (!variant.missing && !variant.derived)
       return std::move(error);
     program.refused.push_back({variant, toString(std::move(error))});
   }
-  if (llvm::Error error = runPipeline(*program.module, buildPlanKernelsPipeline))
+  if (llvm::Error error = mergeVariants(program))
+    return std::move(error);
+  timer.end("merge variants");
+  if (llvm::Error error = runPipeline(*program.module, buildPlanKernelsPipeline, "plan"))
     return std::move(error);
   timer.end("plan");
   return program;

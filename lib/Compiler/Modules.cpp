@@ -59,11 +59,31 @@ llvm::Expected<OwningOpRef<ModuleOp>> lariat::readModule(StringRef path, MLIRCon
   return module;
 }
 
-llvm::Error lariat::runPipeline(ModuleOp module, llvm::function_ref<void(OpPassManager &)> build) {
+/// Of the process, as MLIR's options are.
+static TimingScope *stageTiming = nullptr;
+
+void lariat::showPipelines(TimingScope *timing) { stageTiming = timing; }
+
+static LogicalResult runStage(PassManager &manager, ModuleOp module, StringRef stage) {
+  TimingScope timing;
+  if (stageTiming) {
+    timing = stageTiming->nest(stage);
+    if (failed(applyPassManagerCLOptions(manager)))
+      return failure();
+    manager.enableTiming(timing);
+  }
+  std::optional<StringRef> name = module.getSymName();
+  module.setSymName(stage);
+  LogicalResult result = manager.run(module);
+  module.setSymName(name);
+  return result;
+}
+
+llvm::Error lariat::runPipeline(ModuleOp module, llvm::function_ref<void(OpPassManager &)> build, StringRef stage) {
   DiagnosticRecorder recorder(module.getContext());
-  PassManager manager(module.getContext());
+  PassManager manager(module.getContext(), ModuleOp::getOperationName());
   build(manager);
-  if (failed(manager.run(module)))
+  if (failed(stage.empty() ? manager.run(module) : runStage(manager, module, stage)))
     return recorder.takeError("a pass failed without a diagnostic");
   return llvm::Error::success();
 }

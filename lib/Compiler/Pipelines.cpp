@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The pipelines. Nothing here knows a machine; nothing unrolls over depth.
+// The pipelines, and their names for lariat-opt. Nothing unrolls over depth.
 //
 // Buffers are released by ownership-based deallocation: each value knows at run time whether it owns its buffer, so what a
 // loop over shrinking row sets leaves behind is freed in the step that leaves it, and a result never shares a buffer with
@@ -8,11 +8,10 @@
 
 #include "lariat/Compiler/Pipelines.h"
 
-#include "lariat/Compiler/Modules.h"
+#include "lariat/Compiler/Passes.h"
 #include "lariat/Conversion/Passes.h"
 #include "lariat/Dialect/Kernel/Transforms/Passes.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
-#include "lariat/Support/Error.h"
 #include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/BufferizationToMemRef/BufferizationToMemRef.h"
@@ -28,9 +27,9 @@
 #include "mlir/Dialect/Bufferization/Pipelines/Passes.h"
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
 
 using namespace mlir;
@@ -102,12 +101,50 @@ void lariat::buildLowerToLLVMPipeline(OpPassManager &manager) {
   addBuffersToLLVM(manager);
 }
 
-void lariat::buildGenericToLLVMPipeline(OpPassManager &manager) {
-  addBuffers(manager);
-  addBuffersToLLVM(manager);
+void lariat::buildReferencePipeline(OpPassManager &manager, const ReferenceOptions &options) {
+  buildModelPipeline(manager, options);
+  buildLowerToTensorsPipeline(manager);
+  buildLowerToLLVMPipeline(manager);
+  manager.addPass(createVerifyLLVMPass());
 }
 
-void lariat::buildKernelsToLLVMPipeline(OpPassManager &manager) {
+void lariat::buildFormKernelsPipeline(OpPassManager &manager, const ReferenceOptions &options, bool halfWeights) {
+  manager.addPass(createEraseRowSetsPass());
+  manager.addNestedPass<func::FuncOp>(createLowerRecurPass());
+  manager.addPass(createCanonicalizerPass());
+  manager.addPass(createCSEPass());
+  ConvertLariatToKernelOptions kernels;
+  kernels.weightType = halfWeights ? "bf16" : "f32";
+  manager.addPass(createConvertLariatToKernel(kernels));
+  NameEntriesPassOptions names;
+  names.generate = options.mode == RunMode::Generate;
+  if (options.missing)
+    names.missing = stringifyMissingMode(*options.missing).str();
+  manager.addPass(createNameEntriesPass(names));
+}
+
+void lariat::buildMergeVariantsPipeline(OpPassManager &manager) { manager.addPass(createMergeVariantsPass()); }
+
+void lariat::buildPlanKernelsPipeline(OpPassManager &manager) {
+  manager.addNestedPass<func::FuncOp>(createFormParallelPass());
+  manager.addNestedPass<func::FuncOp>(createPlanArenaPass());
+  manager.addPass(createPlanWeightsPass());
+}
+
+void lariat::buildLowerGenericPipeline(OpPassManager &manager) {
+  manager.addPass(createOutlineGenericPass());
+  OpPassManager &bodies = manager.nest<ModuleOp>();
+  buildLowerToTensorsPipeline(bodies);
+  bodies.addNestedPass<func::FuncOp>(createKeepArgumentsPass());
+  addBuffers(bodies);
+  addBuffersToLLVM(bodies);
+  bodies.addPass(createVerifyLLVMPass());
+}
+
+void lariat::buildKernelsToLLVMPipeline(OpPassManager &manager, StringRef target) {
+  ConvertKernelToLLVMOptions kernels;
+  kernels.target = target.str();
+  manager.addPass(createConvertKernelToLLVM(kernels));
   manager.addPass(createSCFToControlFlowPass());
   manager.addPass(createConvertVectorToLLVMPass());
   manager.addPass(createConvertMathToLLVMPass());
@@ -117,39 +154,111 @@ void lariat::buildKernelsToLLVMPipeline(OpPassManager &manager) {
   manager.addPass(createConvertFuncToLLVMPass());
   manager.addPass(createConvertControlFlowToLLVMPass());
   manager.addPass(createReconcileUnrealizedCastsPass());
+  manager.addPass(createInlineGenericPass());
+  manager.addPass(createVerifyLLVMPass());
+  SetTargetPassOptions machine;
+  machine.target = target.str();
+  manager.addPass(createSetTargetPass(machine));
 }
 
-llvm::Error lariat::verifyLLVMDialect(ModuleOp module) {
-  Operation *left = nullptr;
-  module.walk([&](Operation *op) {
-    if (op == module || isa_and_present<LLVM::LLVMDialect>(op->getDialect()))
-      return WalkResult::advance();
-    left = op;
-    return WalkResult::interrupt();
-  });
-  if (!left)
-    return llvm::Error::success();
-  return makeError(formatPlace(left->getLoc()) + "'" + left->getName().getStringRef() + "' has no code on a CPU");
+//===----------------------------------------------------------------------===//
+// Names
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+enum class WeightType { F32, BF16 };
+
+struct VariantOptions : PassPipelineOptions<VariantOptions> {
+  Option<RunMode> mode{*this, "mode", llvm::cl::desc("how a router that looks ahead runs (default: score)"),
+                       llvm::cl::init(RunMode::Score),
+                       llvm::cl::values(clEnumValN(RunMode::Score, "score", "as it was trained"),
+                                        clEnumValN(RunMode::Generate, "generate", "by its decode rule"))};
+  Option<MissingMode> missing{
+      *this, "missing", llvm::cl::desc("what stopped rows leave in caches (default: as declared)"),
+      llvm::cl::values(clEnumValN(MissingMode::Skip, "skip", "nothing"),
+                       clEnumValN(MissingMode::Slot0, "slot0", "readers find the entry of depth 0"),
+                       clEnumValN(MissingMode::CopyLast, "copy_last", "readers find the last entry"),
+                       clEnumValN(MissingMode::Propagate, "propagate", "the fill region computes entries"),
+                       clEnumValN(MissingMode::Compute, "compute", "rows run on for their entries"))};
+  Option<bool> derived{*this, "derived", llvm::cl::desc("split @forward into step functions (default: false)"),
+                       llvm::cl::init(false)};
+
+  ReferenceOptions get() const {
+    return {mode, missing.hasValue() ? std::optional(missing.getValue()) : std::nullopt, derived};
+  }
+};
+
+struct KernelOptions : VariantOptions {
+  Option<WeightType> weightType{*this, "weight-type", llvm::cl::desc("of packed weights (default: f32)"),
+                                llvm::cl::init(WeightType::F32),
+                                llvm::cl::values(clEnumValN(WeightType::F32, "f32", "as they are"),
+                                                 clEnumValN(WeightType::BF16, "bf16", "rounded"))};
+
+  bool hasHalfWeights() const { return weightType == WeightType::BF16; }
+};
+
+struct TargetOptions : PassPipelineOptions<TargetOptions> {
+  Option<std::string> target{*this, "target", llvm::cl::desc("ISA of the code (default: avx2)"),
+                             llvm::cl::init("avx2")};
+};
+
+struct CodeOptions : KernelOptions {
+  Option<std::string> target{*this, "target", llvm::cl::desc("ISA of the code (default: avx2)"),
+                             llvm::cl::init("avx2")};
+};
+
+} // namespace
+
+/// From a model as imported to planned kernels.
+static void buildToKernelPipeline(OpPassManager &manager, const KernelOptions &options) {
+  buildEntryPipeline(manager);
+  buildModelPipeline(manager, options.get());
+  buildFormKernelsPipeline(manager, options.get(), options.hasHalfWeights());
+  buildPlanKernelsPipeline(manager);
 }
 
-void lariat::buildReferencePipeline(OpPassManager &manager, const ReferenceOptions &options) {
-  buildModelPipeline(manager, options);
-  buildLowerToTensorsPipeline(manager);
-  buildLowerToLLVMPipeline(manager);
+static void registerStages() {
+  PassPipelineRegistration<>("lariat-stage-entry",
+                             "Check a model as imported, and bring it into the forms passes know.", buildEntryPipeline);
+  PassPipelineRegistration<VariantOptions>(
+      "lariat-stage-model", "Put what a model declares in place and make its loop cheaper.",
+      [](OpPassManager &manager, const VariantOptions &options) { buildModelPipeline(manager, options.get()); });
+  PassPipelineRegistration<>("lariat-stage-tensors", "From the model level to upstream dialects on tensors.",
+                             buildLowerToTensorsPipeline);
+  PassPipelineRegistration<>("lariat-stage-tensors-to-llvm", "From tensors to LLVM's dialect.",
+                             buildLowerToLLVMPipeline);
+  PassPipelineRegistration<KernelOptions>("lariat-stage-kernels", "From the model level to the kernel level.",
+                                          [](OpPassManager &manager, const KernelOptions &options) {
+                                            buildFormKernelsPipeline(manager, options.get(), options.hasHalfWeights());
+                                          });
+  PassPipelineRegistration<>("lariat-stage-merge", "Put the modules of several variants together.",
+                             buildMergeVariantsPipeline);
+  PassPipelineRegistration<>("lariat-stage-plan", "Give kernels their regions, buffers and weights their places.",
+                             buildPlanKernelsPipeline);
+  PassPipelineRegistration<>("lariat-stage-generic", "Bodies of kernel.generic to LLVM's dialect, in a nested module.",
+                             buildLowerGenericPipeline);
+  PassPipelineRegistration<TargetOptions>("lariat-stage-llvm", "Planned kernels to LLVM's dialect, for one target.",
+                                          [](OpPassManager &manager, const TargetOptions &options) {
+                                            buildKernelsToLLVMPipeline(manager, options.target);
+                                          });
 }
 
-void lariat::buildFormKernelsPipeline(OpPassManager &manager, bool halfWeights) {
-  manager.addPass(createEraseRowSetsPass());
-  manager.addNestedPass<func::FuncOp>(createLowerRecurPass());
-  manager.addPass(createCanonicalizerPass());
-  manager.addPass(createCSEPass());
-  ConvertLariatToKernelOptions options;
-  options.weightType = halfWeights ? "bf16" : "f32";
-  manager.addPass(createConvertLariatToKernel(options));
-}
-
-void lariat::buildPlanKernelsPipeline(OpPassManager &manager) {
-  manager.addNestedPass<func::FuncOp>(createFormParallelPass());
-  manager.addNestedPass<func::FuncOp>(createPlanArenaPass());
-  manager.addPass(createPlanWeightsPass());
+void lariat::registerPipelines() {
+  registerStages();
+  PassPipelineRegistration<VariantOptions>("lariat-to-reference",
+                                           "From a model as imported to LLVM's dialect, by the reference path.",
+                                           [](OpPassManager &manager, const VariantOptions &options) {
+                                             buildEntryPipeline(manager);
+                                             buildReferencePipeline(manager, options.get());
+                                           });
+  PassPipelineRegistration<KernelOptions>("lariat-to-kernel", "From a model as imported to planned kernels.",
+                                          buildToKernelPipeline);
+  PassPipelineRegistration<CodeOptions>("lariat-to-llvm",
+                                        "From a model as imported to LLVM's dialect, by the fast path, for one target.",
+                                        [](OpPassManager &manager, const CodeOptions &options) {
+                                          buildToKernelPipeline(manager, options);
+                                          buildLowerGenericPipeline(manager);
+                                          buildKernelsToLLVMPipeline(manager, options.target);
+                                        });
 }

@@ -3,6 +3,8 @@
 // Reads IR, runs passes, writes IR.
 
 #include "lariat/Compiler/Dialects.h"
+#include "lariat/Compiler/Passes.h"
+#include "lariat/Compiler/Pipelines.h"
 #include "lariat/Conversion/Passes.h"
 #include "lariat/Dialect/Kernel/Transforms/Passes.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
@@ -68,8 +70,10 @@ int main(int argc, char **argv) {
   DialectRegistry registry;
   lariat::registerDialects(registry);
   lariat::registerKernelPasses();
+  lariat::registerLariatCompilerPasses();
   lariat::registerLariatPasses();
   lariat::registerLariatConversionPasses();
+  lariat::registerPipelines();
   registerTransformsPasses();
   auto [input, output] = registerAndParseCLIOptions(argc, argv, "Lariat optimizer\n", registry);
   MlirOptMainConfig config = MlirOptMainConfig::createFromCLOptions();

@@ -6,13 +6,12 @@
 
 #include "lariat/Compiler/Dialects.h"
 #include "lariat/Compiler/FastPath.h"
-#include "lariat/Compiler/GenericRoad.h"
 #include "lariat/Compiler/Modules.h"
 #include "lariat/Compiler/Pipelines.h"
 #include "lariat/Conversion/KernelToVector/HostLowering.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Target/CPU/SharedObject.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
@@ -119,23 +118,15 @@ llvm::Expected<std::vector<char>> HostCode::emit(StringRef text) {
   if (!targets)
     return targets.takeError();
   const CPUTarget &target = *targets->front();
-  auto functionsOnTensors = lowerGenericFunctions(*module);
-  if (!functionsOnTensors)
-    return functionsOnTensors.takeError();
-  {
-    DiagnosticRecorder recorder(&context);
-    if (failed(lowerKernelsForTarget(*module, target)))
-      return recorder.takeError("no diagnostic");
-  }
-  for (auto function : module->getOps<func::FuncOp>())
+  auto build = [&](OpPassManager &manager) {
+    buildLowerGenericPipeline(manager);
+    buildKernelsToLLVMPipeline(manager, target.name);
+  };
+  if (llvm::Error error = runPipeline(*module, build))
+    return std::move(error);
+  for (auto function : module->getOps<LLVM::LLVMFuncOp>())
     if (auto attr = function->getAttrOfType<IntegerAttr>(kCellsAttr))
       numCells = attr.getInt();
-  if (llvm::Error error = runPipeline(*module, buildKernelsToLLVMPipeline))
-    return std::move(error);
-  if (llvm::Error error = addGenericFunctions(*module, **functionsOnTensors))
-    return std::move(error);
-  if (llvm::Error error = verifyLLVMDialect(*module))
-    return std::move(error);
   auto code = emitSharedObject(*module, target);
   if (!code)
     return code.takeError();

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The order in which passes run, from the model as imported to LLVM's dialect.
+// The order in which passes run, from the model as imported to LLVM's dialect. Everything that lariat-compile does to IR is
+// one of these pipelines, and lariat-opt has each of them by name.
 
 #ifndef LARIAT_COMPILER_PIPELINES_H
 #define LARIAT_COMPILER_PIPELINES_H
 
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
-#include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/PassManager.h"
-#include "llvm/Support/Error.h"
 
 #include <optional>
 
@@ -23,36 +22,42 @@ struct ReferenceOptions {
   bool derived = false;               ///< split @forward into prelude, core, fill and coda
 };
 
-/// What is read: one function in the forms that later passes know, checked.
+/// `lariat-stage-entry`. What is read: one function in the forms that later passes know, checked.
 void buildEntryPipeline(mlir::OpPassManager &manager);
 
-/// Model level: check, put declarations in place, make the loop cheaper, split. The result is still `lariat`.
+/// `lariat-stage-model`. Check, put declarations in place, make the loop cheaper, split. The result is still `lariat`.
 void buildModelPipeline(mlir::OpPassManager &manager, const ReferenceOptions &options);
 
-/// From there to upstream dialects on tensors; entry functions have the signature of LariatToReference.h.
+/// `lariat-stage-tensors`. From there to upstream dialects on tensors; entry functions have the signature of
+/// LariatToReference.h.
 void buildLowerToTensorsPipeline(mlir::OpPassManager &manager);
 
-/// From tensors to LLVM's dialect: buffers, their release, loops, branches.
+/// `lariat-stage-tensors-to-llvm`. From tensors to LLVM's dialect: buffers, their release, loops, branches.
 void buildLowerToLLVMPipeline(mlir::OpPassManager &manager);
 
-/// All three.
+/// The last three, and a check that nothing is left: the reference path.
 void buildReferencePipeline(mlir::OpPassManager &manager, const ReferenceOptions &options);
 
-/// From there to the kernel level instead. `halfWeights`: packed weights are bf16.
-void buildFormKernelsPipeline(mlir::OpPassManager &manager, bool halfWeights);
+/// `lariat-stage-kernels`. From the model level to the kernel level instead; entry functions have the names of the object.
+/// `halfWeights`: packed weights are bf16.
+void buildFormKernelsPipeline(mlir::OpPassManager &manager, const ReferenceOptions &options, bool halfWeights);
 
-/// Kernels into parallel regions, buffers into the arena, packed data into weights.bin.
+/// `lariat-stage-merge`. Modules of variants to one.
+void buildMergeVariantsPipeline(mlir::OpPassManager &manager);
+
+/// `lariat-stage-plan`. Kernels into parallel regions, buffers into the arena, packed data into weights.bin.
 void buildPlanKernelsPipeline(mlir::OpPassManager &manager);
 
-/// Bodies of the slow road from tensors to LLVM's dialect. As above, but memory is never freed: the runtime takes all of it
-/// back after a call.
-void buildGenericToLLVMPipeline(mlir::OpPassManager &manager);
+/// `lariat-stage-generic`. Bodies of kernel.generic to LLVM's dialect, in a nested module. As on the reference path, but
+/// memory is never freed: the runtime takes all of it back after a call. The same for all targets.
+void buildLowerGenericPipeline(mlir::OpPassManager &manager);
 
-/// What `lowerKernelsForTarget` leaves to LLVM's dialect.
-void buildKernelsToLLVMPipeline(mlir::OpPassManager &manager);
+/// `lariat-stage-llvm`. Kernels and the host around them to LLVM's dialect, for one target, with those bodies.
+void buildKernelsToLLVMPipeline(mlir::OpPassManager &manager, llvm::StringRef target);
 
-/// Names an op that is not in LLVM's dialect.
-llvm::Error verifyLLVMDialect(mlir::ModuleOp module);
+/// Registers all of these with the options of lariat-opt, and what they come to together: `lariat-to-reference`,
+/// `lariat-to-kernel`, `lariat-to-llvm`.
+void registerPipelines();
 
 } // namespace lariat
 

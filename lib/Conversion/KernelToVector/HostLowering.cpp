@@ -114,7 +114,7 @@ struct ConvertKernelToLLVM : lariat::impl::ConvertKernelToLLVMBase<ConvertKernel
   void runOnOperation() override {
     const CPUTarget *description = findCPUTarget(target);
     if (!description) {
-      getOperation().emitError() << "target is '" << target << "', which is not in the table of targets";
+      emitError(getOperation().getLoc()) << "target is '" << target << "', which is not in the table of targets";
       return signalPassFailure();
     }
     if (failed(lowerKernelsForTarget(getOperation(), *description)))

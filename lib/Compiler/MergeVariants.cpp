@@ -1,16 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Puts the modules of several variants together. A function is compared with those of the same origin once the functions it
+// Puts the modules of several variants together. A function is compared with those of the same entry once the functions it
 // calls have their final names, so that equal code is kept once however its callees were numbered.
 
-#include "lariat/Compiler/MergeKernels.h"
+#include "lariat/Compiler/Passes.h"
 
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
 #include "mlir/IR/OperationSupport.h"
 #include "mlir/IR/SymbolTable.h"
 
+namespace lariat {
+#define GEN_PASS_DEF_MERGEVARIANTSPASS
+#include "lariat/Compiler/CompilerPasses.h.inc"
+} // namespace lariat
+
 using namespace mlir;
 using namespace lariat;
+
+namespace {
+
+class KernelMerger {
+public:
+  /// `whole` changes by merging only.
+  explicit KernelMerger(ModuleOp whole) : whole(whole) {}
+
+  /// Moves the functions and declarations of `part` into the whole and leaves it empty. What is there already, under
+  /// whatever name, is not moved again. Returns the names in the whole of public functions, by their entries.
+  DictionaryAttr merge(ModuleOp part);
+
+  int64_t numMoved = 0, numShared = 0;
+
+private:
+  void moveDeclarations(ModuleOp part);
+  void moveFunction(func::FuncOp function, ModuleOp part);
+  std::string getUniqueName(StringRef wanted, ModuleOp part);
+
+  ModuleOp whole;
+  /// Functions of the whole that may be equal: by the entry of public ones, together for private ones.
+  llvm::StringMap<SmallVector<func::FuncOp>> candidates;
+  /// Data in weights.bin that the whole declares, by content and kind of op.
+  llvm::DenseMap<std::pair<Attribute, const void *>, Operation *> data;
+  // While a part is merged:
+  llvm::StringMap<func::FuncOp> waiting;
+  NamedAttrList names;
+};
+
+} // namespace
 
 static bool areEqual(Operation *a, Operation *b) {
   return OperationEquivalence::isEquivalentTo(a, b, OperationEquivalence::IgnoreLocations);
@@ -23,6 +58,14 @@ static bool areEqualFunctions(func::FuncOp function, func::FuncOp other) {
   bool same = areEqual(function, other);
   function.setSymNameAttr(ownName);
   return same;
+}
+
+/// The entry of a public function, by default its name; empty for a private one.
+static StringRef getEntry(func::FuncOp function, StringRef name) {
+  if (function.isPrivate())
+    return "";
+  auto entry = function->getAttrOfType<StringAttr>(kEntryAttr);
+  return entry ? entry.getValue() : name;
 }
 
 /// Gives a symbol of the part another name, wherever the part uses it.
@@ -60,6 +103,7 @@ void KernelMerger::moveDeclarations(ModuleOp part) {
       if (same) {
         rename(&op, SymbolTable::getSymbolName(same).getValue(), part);
         op.erase();
+        ++numShared;
         continue;
       }
       same = &op;
@@ -68,44 +112,43 @@ void KernelMerger::moveDeclarations(ModuleOp part) {
       Operation *known = whole.lookupSymbol(name);
       if (known && areEqual(known, &op)) {
         op.erase();
+        ++numShared;
         continue;
       }
       if (known)
         rename(&op, getUniqueName(name, part), part);
     }
     op.moveBefore(whole.getBody(), whole.getBody()->end());
+    ++numMoved;
   }
 }
 
 void KernelMerger::moveFunction(func::FuncOp function, ModuleOp part) {
-  std::string origin = function.getSymName().drop_front(1).str(); // the mark that merge() put there
+  std::string name = function.getSymName().drop_front(1).str(); // the mark that merge() put there
+  std::string entry = getEntry(function, name).str();
   waiting.erase(function.getSymName());
   if (auto uses = SymbolTable::getSymbolUses(function))
     for (const SymbolTable::SymbolUse &use : *uses)
       if (auto it = waiting.find(use.getSymbolRef().getRootReference()); it != waiting.end())
         moveFunction(it->second, part);
-  SmallVector<func::FuncOp> &known = candidates[function.isPrivate() ? StringRef() : StringRef(origin)];
+  SmallVector<func::FuncOp> &known = candidates[entry];
   auto *it = llvm::find_if(known, [&](func::FuncOp other) { return areEqualFunctions(function, other); });
-  if (it != known.end()) {
-    rename(function, it->getSymName(), part);
-    function.erase();
-    names[origin] = it->getSymName().str();
-    return;
-  }
-  rename(function, getUniqueName(function.isPrivate() ? origin : getName(origin), part), part);
+  bool isShared = it != known.end();
+  rename(function, isShared ? it->getSymName().str() : getUniqueName(name, part), part);
+  if (!entry.empty())
+    names.set(entry, function.getSymNameAttr());
+  ++(isShared ? numShared : numMoved);
+  if (isShared)
+    return function.erase();
   function->moveBefore(whole.getBody(), whole.getBody()->end());
-  names[origin] = function.getSymName().str();
   known.push_back(function);
 }
 
-llvm::StringMap<std::string> KernelMerger::merge(ModuleOp part, llvm::function_ref<std::string(StringRef)> name) {
-  getName = name;
+DictionaryAttr KernelMerger::merge(ModuleOp part) {
   names.clear();
-  SmallVector<std::string> entries, marked;
+  SmallVector<std::string> marked;
   // Under names that the whole does not have, nothing is taken for something else on the way.
   for (auto function : llvm::to_vector(part.getOps<func::FuncOp>())) {
-    if (function.isPublic())
-      entries.push_back(function.getSymName().str());
     rename(function, "!" + function.getSymName(), part);
     waiting[function.getSymName()] = function;
     marked.push_back(function.getSymName().str());
@@ -114,8 +157,31 @@ llvm::StringMap<std::string> KernelMerger::merge(ModuleOp part, llvm::function_r
   for (const std::string &name : marked)
     if (auto it = waiting.find(name); it != waiting.end())
       moveFunction(it->second, part);
-  llvm::StringMap<std::string> result;
-  for (const std::string &entry : entries)
-    result[entry] = names[entry];
-  return result;
+  return names.getDictionary(part.getContext());
 }
+
+namespace {
+
+struct MergeVariantsPass : lariat::impl::MergeVariantsPassBase<MergeVariantsPass> {
+  void runOnOperation() override {
+    ModuleOp whole = getOperation();
+    SmallVector<ModuleOp> parts;
+    for (auto part : llvm::to_vector(whole.getOps<ModuleOp>()))
+      if (part.getSymName()) {
+        part->remove(); // its name is no function's
+        parts.push_back(part);
+      }
+    KernelMerger merger(whole);
+    NamedAttrList symbols;
+    for (ModuleOp part : parts) {
+      StringRef variant = *part.getSymName();
+      symbols.set(variant, merger.merge(part));
+      part.erase();
+    }
+    numMoved += merger.numMoved;
+    numShared += merger.numShared;
+    whole->setAttr(kSymbolsAttr, symbols.getDictionary(&getContext()));
+  }
+};
+
+} // namespace
