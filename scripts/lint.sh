@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 
 # What a change must pass. The tree pieces are lit tests as well (test/Lint), the tools are not.
 tool_pieces=(format ruff ruff-format mypy shell space large subjects)
-tree_pieces=(layers words sizes spdx paths built passes)
+tree_pieces=(layers duplicates words sizes spdx paths built passes)
 # Tens of seconds a file, so by name only; scripts/test.sh --long runs `tidy`.
 slow_pieces=(tidy tidy-changed)
 

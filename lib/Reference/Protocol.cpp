@@ -12,6 +12,7 @@
 
 using namespace lariat;
 using namespace lariat::reference;
+using namespace lariat::requests;
 using llvm::StringRef;
 using llvm::Twine;
 namespace json = llvm::json;
@@ -216,20 +217,17 @@ static llvm::Expected<json::Object> writeScores(std::vector<SequenceScores> scor
 static llvm::Expected<json::Object> answerScore(Session &session, const json::Object &object) {
   Reader reader(object);
   ScoreRequest request;
-  std::string output, mode = "score";
+  std::string output, initialState;
   readCommon(reader, object, request);
   reader.require("output", output);
-  reader.read("mode", mode);
-  reader.read("initial_state", request.initialState);
+  reader.read("mode", request.mode);
+  reader.read("initial_state", initialState);
   reader.read("chunk", request.chunk);
   reader.read("capacity", request.capacity);
   request.form = readForm(reader, object);
-  request.mode = mode == "generate" ? RunMode::Generate : RunMode::Score;
-  if (mode != "score" && mode != "generate")
-    reader.fail("'mode' of the request is '" + mode + "', expected score or generate");
   if (llvm::Error error = reader.finish())
     return std::move(error);
-  llvm::Expected<std::vector<SequenceScores>> scores = session.score(request);
+  llvm::Expected<std::vector<SequenceScores>> scores = session.score(request, initialState);
   if (!scores)
     return scores.takeError();
   return writeScores(std::move(*scores), output, /*withSteps=*/true);
@@ -254,8 +252,8 @@ static llvm::Expected<json::Object> answerGenerate(Session &session, const json:
   GenerateRequest request;
   readCommon(reader, object, request);
   reader.require("max_new_tokens", request.maxNewTokens);
-  reader.read("temperature", request.temperature);
-  reader.read("seed", request.seed);
+  reader.read("temperature", request.sampling.temperature);
+  reader.read("seed", request.sampling.seed);
   reader.read("ignore_eos", request.ignoreEos);
   if (llvm::Error error = reader.finish())
     return std::move(error);

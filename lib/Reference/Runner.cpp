@@ -19,14 +19,14 @@ namespace {
 class ForwardRunner : public Runner {
 public:
   using Runner::Runner;
-  llvm::Expected<RowResults> feed(ArrayRef<Row> rows) override;
+  llvm::Expected<RowResults> feed(ArrayRef<BatchRow> rows) override;
 };
 
 } // namespace
 
-HostTensor Runner::buildTable(ArrayRef<Row> rows, ArrayRef<int64_t> depths) const {
+HostTensor Runner::buildTable(ArrayRef<BatchRow> rows, ArrayRef<int64_t> depths) const {
   llvm::DenseMap<int64_t, int64_t> lengths;
-  for (const Row &row : rows)
+  for (const BatchRow &row : rows)
     ++lengths[row.sequence];
   HostTensor table({static_cast<int64_t>(rows.size()), kNumRowColumns}, sizeof(int64_t));
   auto *line = table.data<int64_t>();
@@ -44,22 +44,22 @@ HostTensor Runner::buildTable(ArrayRef<Row> rows, ArrayRef<int64_t> depths) cons
 
 /// One value per row.
 template <typename T, typename Value>
-static HostTensor perRow(ArrayRef<Row> rows, Value value) {
+static HostTensor perRow(ArrayRef<BatchRow> rows, Value value) {
   HostTensor tensor({static_cast<int64_t>(rows.size())}, sizeof(T));
   for (auto [index, row] : llvm::enumerate(rows))
     tensor.data<T>()[index] = value(row);
   return tensor;
 }
 
-llvm::Expected<HostTensor> Runner::buildInput(const Port &port, ArrayRef<Row> rows) const {
+llvm::Expected<HostTensor> Runner::buildInput(const Port &port, ArrayRef<BatchRow> rows) const {
   if (port.name == "rows")
     return buildTable(rows);
   if (port.name == "ids")
-    return perRow<int32_t>(rows, [](const Row &row) { return row.token; });
+    return perRow<int32_t>(rows, [](const BatchRow &row) { return row.token; });
   if (port.name == "loops")
-    return perRow<int64_t>(rows, [&](const Row &) { return settings.loops; });
+    return perRow<int64_t>(rows, [&](const BatchRow &) { return settings.loops; });
   if (port.name == "threshold")
-    return perRow<float>(rows, [&](const Row &) { return settings.threshold; });
+    return perRow<float>(rows, [&](const BatchRow &) { return settings.threshold; });
   if (port.name == "capacity") {
     HostTensor counts({static_cast<int64_t>(rows.size()), model.facts.getCapacityDepths()}, sizeof(int32_t));
     if (!settings.capacity.empty())
@@ -95,7 +95,7 @@ RowResults Runner::sortResults(const Entry &entry, MutableArrayRef<HostTensor> v
   return results;
 }
 
-llvm::Expected<RowResults> ForwardRunner::feed(ArrayRef<Row> rows) {
+llvm::Expected<RowResults> ForwardRunner::feed(ArrayRef<BatchRow> rows) {
   const Entry *forward = executable.find("forward");
   if (!forward)
     return makeError("the compiled module has no function @forward");

@@ -7,19 +7,23 @@
 
 #include "lariat/Compiler/Dialects.h"
 #include "lariat/Conversion/LariatToReference/LariatToReference.h"
-#include "lariat/Reference/Checks.h"
+#include "lariat/Reference/Facts.h"
+#include "lariat/Reference/InitialState.h"
 #include "lariat/Reference/Sample.h"
+#include "lariat/Requests/Checks.h"
 #include "lariat/Support/Error.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/FormatVariadic.h"
 
-#include <cmath>
-#include <cstring>
+#include <limits>
 
 using namespace mlir;
 using namespace lariat;
 using namespace lariat::reference;
+using requests::Form;
+using requests::GenerateRequest;
+using requests::Request;
+using requests::ScoreRequest;
 
 llvm::Expected<std::unique_ptr<Session>> Session::open(StringRef path, StringRef weights) {
   DialectRegistry registry;
@@ -37,53 +41,29 @@ llvm::Expected<std::unique_ptr<Session>> Session::open(StringRef path, StringRef
   if (!model)
     return model.takeError();
   session->model = std::move(*model);
+  session->facts = describeRequests(session->model.facts);
   session->jit.emplace(session->model);
   return session;
 }
 
-llvm::Expected<std::unique_ptr<Runner>> Session::start(const Request &request, RunMode mode, Form form,
-                                                       int64_t numPositions, std::vector<HostTensor> initialState,
-                                                       std::vector<std::vector<int32_t>> capacity) {
-  const ModelFacts &facts = model.facts;
-  llvm::Expected<int64_t> loops = resolveLoops(facts, request);
-  if (!loops)
-    return loops.takeError();
-  llvm::Expected<float> threshold = resolveThreshold(facts, request);
-  if (!threshold)
-    return threshold.takeError();
-  llvm::Expected<std::optional<MissingMode>> missing = resolveMissing(facts, request);
-  if (!missing)
-    return missing.takeError();
-  if (llvm::Error error = verifyOrder(facts, request, mode, *loops))
-    return std::move(error);
+llvm::Expected<std::unique_ptr<Runner>> Session::start(const Request &request, RunSettings settings, Form form,
+                                                       int64_t numPositions) {
   ReferenceOptions options;
-  options.mode = mode;
-  options.missing = *missing;
+  options.mode = settings.mode == "generate" ? RunMode::Generate : RunMode::Score;
+  if (settings.missing)
+    options.missing = symbolizeMissingMode(*settings.missing);
   options.derived = form != Form::Forward;
   llvm::Expected<const Executable *> executable = jit->get(options);
   if (!executable)
     return executable.takeError();
+  auto numSequences = static_cast<int64_t>(request.sequences.size());
   llvm::Expected<RequestMemory> memory =
-      RequestMemory::allocate(facts, {static_cast<int64_t>(request.sequences.size()), numPositions, *loops});
+      RequestMemory::allocate(model.facts, {numSequences, numPositions, settings.loops});
   if (!memory)
     return memory.takeError();
-  RunSettings settings{*loops, *threshold, std::move(initialState), std::move(capacity)};
   if (form == Form::Forward)
     return createForwardRunner(model, **executable, std::move(settings), std::move(*memory));
   return createStepRunner(model, **executable, std::move(settings), std::move(*memory), form == Form::Staggered);
-}
-
-static int64_t getLongest(const Request &request) {
-  size_t longest = 0;
-  for (const std::vector<int64_t> &ids : request.sequences)
-    longest = std::max(longest, ids.size());
-  return static_cast<int64_t>(longest);
-}
-
-/// Row `position` of a sequence as part of the prompt.
-static Row getPromptRow(const Request &request, int64_t sequence, int64_t position, bool wanted) {
-  int64_t flags = (position < request.prefix ? kPrefix : 0) | (wanted ? kWanted : 0);
-  return {sequence, position, static_cast<int32_t>(request.sequences[sequence][position]), flags};
 }
 
 //===----------------------------------------------------------------------===//
@@ -104,152 +84,112 @@ static void collectRows(HostTensor &whole, const HostTensor &part, int64_t first
   whole.put(part.take(from), to);
 }
 
-llvm::Expected<std::vector<SequenceScores>> Session::runAll(Runner &runner, const Request &request, int64_t chunk) {
+llvm::Expected<std::vector<SequenceScores>> Session::runAll(const Request &request, RunSettings settings, Form form,
+                                                            std::optional<int64_t> chunk) {
+  auto calls = requests::planCalls(facts, request, settings, chunk, std::numeric_limits<int64_t>::max());
+  auto runner = start(request, std::move(settings), form, requests::getLongest(request));
+  if (!runner)
+    return runner.takeError();
   std::vector<SequenceScores> scores(request.sequences.size());
-  int64_t longest = getLongest(request);
-  if (runner.takesRowByRow())
-    chunk = 1;
-  for (int64_t first = 0; first < longest; first += chunk) {
-    std::vector<Row> rows;
-    for (auto [sequence, ids] : llvm::enumerate(request.sequences))
-      for (int64_t position = first, end = std::min<int64_t>(ids.size(), first + chunk); position < end; ++position)
-        rows.push_back(getPromptRow(request, sequence, position, /*wanted=*/true));
-    llvm::Expected<RowResults> results = runner.feed(rows);
+  for (const requests::CallPlan &call : calls) {
+    llvm::Expected<RowResults> results = (*runner)->feed(requests::listPromptRows(request, call));
     if (!results)
       return results.takeError();
-    for (int64_t begin = 0, end = 0, size = rows.size(); begin < size; begin = end) {
-      int64_t sequence = rows[begin].sequence, numRows = request.sequences[sequence].size();
-      while (end < size && rows[end].sequence == sequence)
-        ++end;
+    int64_t begin = 0;
+    for (auto [sequence, first, last] : call) {
+      int64_t end = begin + last - first, numRows = request.sequences[sequence].size();
       SequenceScores &score = scores[sequence];
       collectRows(score.logits, results->logits, begin, end, first, numRows);
       collectRows(score.hidden, results->hidden, begin, end, first, numRows);
       score.steps.insert(score.steps.end(), results->steps.begin() + begin, results->steps.begin() + end);
+      begin = end;
     }
   }
   for (auto [sequence, score] : llvm::enumerate(scores))
-    score.slots = runner.countSlots(sequence);
+    score.slots = (*runner)->countSlots(sequence);
   return scores;
 }
 
-/// Whether a request may be cut into calls.
-static llvm::Error verifyChunk(const ModelFacts &facts, const ScoreRequest &request) {
-  if (!request.chunk)
-    return llvm::Error::success();
-  if (*request.chunk < 1)
-    return makeError("the chunk is " + Twine(*request.chunk) + " rows, expected at least 1");
-  if (facts.mixesCallRows || (facts.hasTopK && request.mode == RunMode::Score))
-    return makeError("a chunk is given, but rows of this model depend on all rows of a call");
-  if (!facts.cutReason.empty())
-    return makeError("a chunk is given, but results of this model depend on how a prompt is cut: " + facts.cutReason);
-  if (request.prefix > *request.chunk)
-    return makeError("the chunk is " + Twine(*request.chunk) + " rows, expected at least the " + Twine(request.prefix) +
-                     " of the prefix");
-  return llvm::Error::success();
-}
-
-llvm::Expected<std::vector<SequenceScores>> Session::score(const ScoreRequest &request) {
-  const ModelFacts &facts = model.facts;
-  if (!facts.isDecoder())
-    return makeError("the model is an encoder, which answers encode, not score");
-  if (request.mode == RunMode::Generate && !facts.canGenerate())
-    return makeError("mode generate is asked for, but the model's top_k has no decode rule, so it scores only");
-  if (llvm::Error error = verifySequences(facts, request, /*numNew=*/0))
-    return std::move(error);
-  if (llvm::Error error = verifyChunk(facts, request))
-    return std::move(error);
-  std::vector<HostTensor> initialState;
-  if (request.initialState) {
-    llvm::Expected<std::vector<HostTensor>> states = readInitialState(facts, request, *request.initialState);
-    if (!states)
-      return states.takeError();
-    initialState = std::move(*states);
+llvm::Expected<std::vector<SequenceScores>> Session::score(const ScoreRequest &request, StringRef initialState) {
+  if (runtime::Status status = requests::verifyScore(facts, request))
+    return toError(status.takeError());
+  std::vector<HostTensor> states;
+  if (!initialState.empty()) {
+    llvm::Expected<std::vector<HostTensor>> read = readInitialState(request, initialState, facts.stateWidth);
+    if (!read)
+      return read.takeError();
+    states = std::move(*read);
   }
-  llvm::Expected<std::vector<std::vector<int32_t>>> capacity = resolveCapacity(facts, request);
+  runtime::Expected<std::vector<std::vector<int32_t>>> capacity = requests::resolveCapacity(facts, request);
   if (!capacity)
-    return capacity.takeError();
-  int64_t longest = getLongest(request);
-  auto runner = start(request, request.mode, request.form, longest, std::move(initialState), std::move(*capacity));
-  if (!runner)
-    return runner.takeError();
-  return runAll(**runner, request, request.chunk.value_or(longest));
+    return toError(capacity.takeError());
+  runtime::Expected<requests::RowSettings> settings = requests::resolveSettings(facts, request, request.mode);
+  if (!settings)
+    return toError(settings.takeError());
+  return runAll(request, {std::move(*settings), std::move(states), std::move(*capacity)}, request.form, request.chunk);
 }
 
 llvm::Expected<std::vector<SequenceScores>> Session::encode(const Request &request) {
-  if (model.facts.isDecoder())
-    return makeError("the model is a decoder, which answers score and generate, not encode");
-  if (llvm::Error error = verifySequences(model.facts, request, /*numNew=*/0))
-    return std::move(error);
-  int64_t longest = getLongest(request);
-  auto runner = start(request, RunMode::Score, Form::Forward, longest, /*initialState=*/{});
-  if (!runner)
-    return runner.takeError();
-  return runAll(**runner, request, longest);
+  if (runtime::Status status = requests::verifyEncode(facts, request))
+    return toError(status.takeError());
+  runtime::Expected<requests::RowSettings> settings = requests::resolveSettings(facts, request, "score");
+  if (!settings)
+    return toError(settings.takeError());
+  return runAll(request, {std::move(*settings), {}, {}}, Form::Forward, /*chunk=*/std::nullopt);
 }
 
 //===----------------------------------------------------------------------===//
 // Generate
 //===----------------------------------------------------------------------===//
 
-static llvm::Error verifyGenerate(const ModelFacts &facts, const GenerateRequest &request) {
-  if (!facts.isDecoder())
-    return makeError("the model is an encoder, which answers encode, not generate");
-  if (facts.lacksDecodeRule)
-    return makeError("the model cannot generate: its top_k has no decode rule");
-  if (facts.mixesCallRows)
-    return makeError(
-        "the model cannot generate: it attends or reduces among the rows of one call, not through a cache");
-  if (request.maxNewTokens < 0)
-    return makeError("max_new_tokens is " + Twine(request.maxNewTokens) + ", expected 0 or more");
-  if (!std::isfinite(request.temperature) || request.temperature < 0)
-    return makeError(
-        llvm::formatv("the temperature is {0}, expected 0 or more", llvm::json::Value(request.temperature)).str());
-  return verifySequences(facts, request, request.maxNewTokens);
-}
-
 /// The rows of the prompts that are to be fed together with those that choose; others are fed here, one of each sequence
 /// at a time.
-static llvm::Expected<std::vector<Row>> startPrompts(Runner &runner, const GenerateRequest &request) {
-  std::vector<Row> rows;
-  std::vector<std::vector<Row>> before;
+static llvm::Expected<std::vector<BatchRow>> startPrompts(Runner &runner, const GenerateRequest &request,
+                                                          bool takesRowByRow) {
+  std::vector<BatchRow> rows;
+  std::vector<std::vector<BatchRow>> before;
   for (auto [sequence, ids] : llvm::enumerate(request.sequences))
     for (size_t position = 0; position < ids.size(); ++position) {
       bool wanted = position + 1 == ids.size();
-      bool isFedBefore = !wanted && runner.takesRowByRow() && request.maxNewTokens > 0;
+      bool isFedBefore = !wanted && takesRowByRow && request.maxNewTokens > 0;
       before.resize(std::max(before.size(), isFedBefore ? position + 1 : 0));
-      (isFedBefore ? before[position] : rows).push_back(getPromptRow(request, sequence, position, wanted));
+      (isFedBefore ? before[position] : rows).push_back(requests::getPromptRow(request, sequence, position, wanted));
     }
-  for (const std::vector<Row> &call : before)
+  for (const std::vector<BatchRow> &call : before)
     if (llvm::Expected<RowResults> fed = runner.feed(call); !fed)
       return fed.takeError();
   return rows;
 }
 
 llvm::Expected<std::vector<SequenceTokens>> Session::generate(const GenerateRequest &request, TokenCallback onToken) {
-  const ModelFacts &facts = model.facts;
-  if (llvm::Error error = verifyGenerate(facts, request))
-    return std::move(error);
-  auto runner = start(request, RunMode::Generate, Form::Forward, getLongest(request) + request.maxNewTokens,
-                      /*initialState=*/{});
+  if (runtime::Status status = requests::verifyGenerate(facts, request))
+    return toError(status.takeError());
+  runtime::Expected<requests::RowSettings> settings = requests::resolveSettings(facts, request, "generate");
+  if (!settings)
+    return toError(settings.takeError());
+  bool takesRowByRow = facts.getOrder(settings->loops, /*generated=*/false) == requests::RowOrder::Sequential;
+  auto runner = start(request, {std::move(*settings), {}, {}}, Form::Forward,
+                      requests::getLongest(request) + request.maxNewTokens);
   if (!runner)
     return runner.takeError();
 
+  const requests::SamplingOptions &sampling = request.sampling;
   std::vector<SequenceTokens> results(request.sequences.size());
-  llvm::Expected<std::vector<Row>> prompts = startPrompts(**runner, request);
+  llvm::Expected<std::vector<BatchRow>> prompts = startPrompts(**runner, request, takesRowByRow);
   if (!prompts)
     return prompts.takeError();
-  std::vector<Row> rows = std::move(*prompts);
+  std::vector<BatchRow> rows = std::move(*prompts);
   for (int64_t step = 0; step < request.maxNewTokens && !rows.empty(); ++step) {
     llvm::Expected<RowResults> fed = (*runner)->feed(rows);
     if (!fed)
       return fed.takeError();
-    std::vector<Row> next;
-    int64_t wanted = 0, vocab = facts.model.getVocab(); // the width of logits, by contract
+    std::vector<BatchRow> next;
+    int64_t wanted = 0, vocab = facts.vocab; // the width of logits, by contract
     for (auto [index, row] : llvm::enumerate(rows)) {
       if (!(row.flags & kWanted))
         continue;
       ArrayRef<float> logits(fed->logits.data<float>() + wanted++ * vocab, vocab);
-      std::optional<int64_t> token = chooseToken(logits, request.temperature, request.seed, row.position);
+      std::optional<int64_t> token = chooseToken(logits, sampling.temperature, sampling.seed, row.position);
       if (!token)
         return makeError("the logits of position " + Twine(row.position) + " of sequence " + Twine(row.sequence) +
                          " are not numbers");
@@ -257,7 +197,7 @@ llvm::Expected<std::vector<SequenceTokens>> Session::generate(const GenerateRequ
       result.tokens.push_back(*token);
       result.steps.push_back(fed->steps[index]);
       onToken(row.sequence, *token, fed->steps[index]);
-      result.ended = !request.ignoreEos && llvm::is_contained(facts.model.getEos(), *token);
+      result.ended = !request.ignoreEos && llvm::is_contained(facts.eos, *token);
       if (!result.ended)
         next.push_back({row.sequence, row.position + 1, static_cast<int32_t>(*token), kGenerated | kWanted});
     }

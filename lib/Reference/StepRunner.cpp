@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Runs the functions that lariat-derive-steps split off, one loop step per tick:
-//   enter:  @prelude for the rows of a group gives each row its seat record
-//   tick:   @fill for rows that stopped before their group's depth, then @core for the active ones
-//   leave:  @coda for a group none of whose rows is active or owes an entry
-// A group is the whole batch, or one sequence where sequences enter one tick after the other and so are at different
-// depths in the same call. A sequence never spans groups, so every row finds the entries of earlier rows.
+// Runs step functions by the plain schedule of lariat/Requests/Steps.h.
 
+#include "lariat/Reference/Facts.h"
 #include "lariat/Reference/Runner.h"
+#include "lariat/Requests/Steps.h"
 
 #include "lariat/Support/Error.h"
 #include "llvm/ADT/STLExtras.h"
+
+#include <map>
 
 using namespace mlir;
 using namespace lariat;
@@ -24,47 +23,45 @@ struct StepEntries {
   size_t numCarried, numInvariants, numCoda;
 };
 
-/// Rows that run through the loop together.
-struct Group {
-  int64_t begin, end; ///< in the rows that were fed
-  int64_t depth = 0;
-  bool entered = false, finished = false;
-  RowResults results;
-};
-
-/// Seat record and progress of all rows that were fed.
+/// Seat record of all rows that were fed.
 struct Seats {
   std::vector<HostTensor> carried, invariants, coda;
   HostTensor enters; ///< i1
-  std::vector<int64_t> max;
-  std::vector<bool> active;
-  std::vector<int32_t> steps;
 };
 
-class StepRunner : public Runner {
+class StepRunner : public Runner, private requests::StepCalls {
 public:
   StepRunner(const Model &model, const Executable &executable, RunSettings settings, RequestMemory memory,
              bool staggered)
       : Runner(model, executable, std::move(settings), std::move(memory)), staggered(staggered) {}
 
-  llvm::Expected<RowResults> feed(ArrayRef<Row> fed) override;
+  llvm::Expected<RowResults> feed(ArrayRef<BatchRow> fed) override;
 
 private:
   llvm::Error findEntries();
-  std::vector<Group> formGroups() const;
-  llvm::Expected<std::vector<HostTensor>> buildInputs(const Group &group) const;
-  llvm::Error enter(Group &group);
-  void tick(std::vector<Group> &groups);
-  llvm::Error leave(Group &group);
+  llvm::Expected<std::vector<HostTensor>> buildInputs(int64_t begin, int64_t end) const;
   /// Table, carried values and invariants of some rows.
   std::vector<HostTensor> buildStepInputs(ArrayRef<int64_t> indices, ArrayRef<int64_t> depths) const;
-  bool isFinished(const Group &group) const;
+  /// What code has found out of range so far.
+  runtime::Status getFault() const;
+
+  runtime::Status enter(int64_t begin, int64_t end, std::span<int64_t> mostSteps) override;
+  bool hasFill() const override { return entries.fill; }
+  runtime::Status fill(std::span<const int64_t> indices, std::span<const int64_t> depths) override;
+  runtime::Status core(std::span<const int64_t> indices, std::span<const int64_t> depths,
+                       std::span<requests::StepOutcome> outcomes) override;
+  runtime::Status leave(int64_t begin, int64_t end, std::span<const int32_t> steps) override;
 
   bool staggered;
   StepEntries entries{};
-  ArrayRef<Row> rows;
+  ArrayRef<BatchRow> rows;
   Seats seats;
+  std::map<int64_t, RowResults> results; ///< of the rows from each number on that left together
 };
+
+runtime::Status toStatus(llvm::Error error) {
+  return error ? runtime::Error{toString(std::move(error))} : runtime::Status::success();
+}
 
 } // namespace
 
@@ -86,21 +83,10 @@ llvm::Error StepRunner::findEntries() {
   return llvm::Error::success();
 }
 
-std::vector<Group> StepRunner::formGroups() const {
-  std::vector<Group> groups;
-  for (auto [index, row] : llvm::enumerate(rows)) {
-    bool isNew = groups.empty() || (staggered && row.sequence != rows[index - 1].sequence);
-    if (isNew)
-      groups.push_back({.begin = static_cast<int64_t>(index), .end = 0, .results = {}});
-    groups.back().end = static_cast<int64_t>(index) + 1;
-  }
-  return groups;
-}
-
-llvm::Expected<std::vector<HostTensor>> StepRunner::buildInputs(const Group &group) const {
+llvm::Expected<std::vector<HostTensor>> StepRunner::buildInputs(int64_t begin, int64_t end) const {
   std::vector<HostTensor> inputs;
   for (const Port &port : entries.forward->signature.inputs) {
-    llvm::Expected<HostTensor> input = buildInput(port, rows.slice(group.begin, group.end - group.begin));
+    llvm::Expected<HostTensor> input = buildInput(port, rows.slice(begin, end - begin));
     if (!input)
       return input.takeError();
     inputs.push_back(std::move(*input));
@@ -118,12 +104,14 @@ static void putInto(HostTensor &whole, const HostTensor &part, ArrayRef<int64_t>
   whole.put(part, indices);
 }
 
-llvm::Error StepRunner::enter(Group &group) {
-  llvm::Expected<std::vector<HostTensor>> inputs = buildInputs(group);
+runtime::Status StepRunner::getFault() const { return toStatus(memory.getFault(model.facts)); }
+
+runtime::Status StepRunner::enter(int64_t begin, int64_t end, std::span<int64_t> mostSteps) {
+  llvm::Expected<std::vector<HostTensor>> inputs = buildInputs(begin, end);
   if (!inputs)
-    return inputs.takeError();
+    return toStatus(inputs.takeError());
   SmallVector<HostTensor> record = call(*entries.prelude, std::move(*inputs));
-  auto indices = llvm::to_vector(llvm::seq(group.begin, group.end));
+  auto indices = llvm::to_vector(llvm::seq(begin, end));
   auto numRows = static_cast<int64_t>(rows.size());
   size_t next = 0;
   putInto(seats.enters, record[next++], indices, numRows);
@@ -134,18 +122,13 @@ llvm::Error StepRunner::enter(Group &group) {
   const HostTensor &max = record[next++];
   for (HostTensor &value : seats.coda)
     putInto(value, record[next++], indices, numRows);
-  for (auto [place, index] : llvm::enumerate(indices)) {
-    bool enters = seats.enters.data<uint8_t>()[index];
-    seats.max[index] = enters ? max.data<int64_t>()[place] : 0;
-    seats.active[index] = seats.max[index] > 0;
-  }
-  group.entered = true;
-  group.finished = isFinished(group);
-  return llvm::Error::success();
+  for (auto [place, index] : llvm::enumerate(indices))
+    mostSteps[place] = seats.enters.data<uint8_t>()[index] ? max.data<int64_t>()[place] : 0;
+  return getFault();
 }
 
 std::vector<HostTensor> StepRunner::buildStepInputs(ArrayRef<int64_t> indices, ArrayRef<int64_t> depths) const {
-  std::vector<Row> step;
+  std::vector<BatchRow> step;
   for (int64_t index : indices)
     step.push_back(rows[index]);
   std::vector<HostTensor> inputs{buildTable(step, depths)};
@@ -156,63 +139,39 @@ std::vector<HostTensor> StepRunner::buildStepInputs(ArrayRef<int64_t> indices, A
   return inputs;
 }
 
-void StepRunner::tick(std::vector<Group> &groups) {
-  SmallVector<int64_t> owing, owingDepths, active, activeDepths;
-  for (const Group &group : groups) {
-    if (!group.entered || group.finished)
-      continue;
-    for (int64_t index = group.begin; index < group.end; ++index) {
-      if (group.depth >= seats.max[index])
-        continue;
-      (seats.active[index] ? active : owing).push_back(index);
-      (seats.active[index] ? activeDepths : owingDepths).push_back(group.depth);
-    }
-  }
-  if (entries.fill && !owing.empty())
-    call(*entries.fill, buildStepInputs(owing, owingDepths));
-  if (!active.empty()) {
-    SmallVector<HostTensor> values = call(*entries.core, buildStepInputs(active, activeDepths));
-    for (auto [seat, value] : llvm::zip(seats.carried, values))
-      seat.put(value, active);
-    const auto *kept = values[entries.numCarried].data<uint8_t>();
-    const auto *stops = values[entries.numCarried + 1].data<uint8_t>();
-    for (auto [place, index] : llvm::enumerate(active)) {
-      int64_t next = activeDepths[place] + 1;
-      seats.steps[index] = static_cast<int32_t>(kept[place] ? next : next - 1);
-      seats.active[index] = kept[place] && !stops[place] && next < seats.max[index];
-    }
-  }
-  for (Group &group : groups)
-    if (group.entered && !group.finished) {
-      ++group.depth;
-      group.finished = isFinished(group);
-    }
+runtime::Status StepRunner::fill(std::span<const int64_t> indices, std::span<const int64_t> depths) {
+  call(*entries.fill, buildStepInputs(indices, depths));
+  return getFault();
 }
 
-bool StepRunner::isFinished(const Group &group) const {
-  for (int64_t index = group.begin; index < group.end; ++index)
-    if (seats.active[index] || (entries.fill && group.depth < seats.max[index]))
-      return false;
-  return true;
+runtime::Status StepRunner::core(std::span<const int64_t> indices, std::span<const int64_t> depths,
+                                 std::span<requests::StepOutcome> outcomes) {
+  SmallVector<HostTensor> values = call(*entries.core, buildStepInputs(indices, depths));
+  for (auto [seat, value] : llvm::zip(seats.carried, values))
+    seat.put(value, indices);
+  const auto *kept = values[entries.numCarried].data<uint8_t>();
+  const auto *stops = values[entries.numCarried + 1].data<uint8_t>();
+  for (auto [place, outcome] : llvm::enumerate(outcomes))
+    outcome = {kept[place] != 0, stops[place] != 0};
+  return getFault();
 }
 
-llvm::Error StepRunner::leave(Group &group) {
-  llvm::Expected<std::vector<HostTensor>> inputs = buildInputs(group);
+runtime::Status StepRunner::leave(int64_t begin, int64_t end, std::span<const int32_t> steps) {
+  llvm::Expected<std::vector<HostTensor>> inputs = buildInputs(begin, end);
   if (!inputs)
-    return inputs.takeError();
-  auto indices = llvm::to_vector(llvm::seq(group.begin, group.end));
+    return toStatus(inputs.takeError());
+  auto indices = llvm::to_vector(llvm::seq(begin, end));
   inputs->push_back(seats.enters.take(indices));
   for (const HostTensor &value : seats.carried)
     inputs->push_back(value.take(indices));
-  HostTensor steps({group.end - group.begin}, sizeof(int32_t));
-  for (auto [place, index] : llvm::enumerate(indices))
-    steps.data<int32_t>()[place] = seats.steps[index];
-  inputs->push_back(std::move(steps));
+  HostTensor ran({end - begin}, sizeof(int32_t));
+  llvm::copy(steps, ran.data<int32_t>());
+  inputs->push_back(std::move(ran));
   for (const HostTensor &value : seats.coda)
     inputs->push_back(value.take(indices));
   SmallVector<HostTensor> values = call(*entries.coda, std::move(*inputs));
-  group.results = sortResults(*entries.coda, values, indices.size());
-  return llvm::Error::success();
+  results[begin] = sortResults(*entries.coda, values, indices.size());
+  return getFault();
 }
 
 /// The rows of one tensor behind those of another; either may be absent.
@@ -227,41 +186,22 @@ static HostTensor concatenate(const HostTensor &first, const HostTensor &second)
   return result;
 }
 
-llvm::Expected<RowResults> StepRunner::feed(ArrayRef<Row> fed) {
+llvm::Expected<RowResults> StepRunner::feed(ArrayRef<BatchRow> fed) {
   rows = fed;
   if (llvm::Error error = findEntries())
     return std::move(error);
-  seats = {std::vector<HostTensor>(entries.numCarried),
-           std::vector<HostTensor>(entries.numInvariants),
-           std::vector<HostTensor>(entries.numCoda),
-           HostTensor(),
-           std::vector<int64_t>(fed.size()),
-           std::vector<bool>(fed.size()),
-           std::vector<int32_t>(fed.size())};
-  std::vector<Group> groups = formGroups();
-  size_t numLeft = 0;
-  for (size_t time = 0; numLeft < groups.size(); ++time) {
-    if (time < groups.size())
-      if (llvm::Error error = enter(groups[time]))
-        return std::move(error);
-    tick(groups);
-    if (llvm::Error error = memory.getFault(model.facts))
-      return std::move(error);
-    for (Group &group : groups) {
-      if (!group.finished || !group.results.steps.empty())
-        continue;
-      if (llvm::Error error = leave(group))
-        return std::move(error);
-      ++numLeft;
-    }
+  seats = {std::vector<HostTensor>(entries.numCarried), std::vector<HostTensor>(entries.numInvariants),
+           std::vector<HostTensor>(entries.numCoda), HostTensor()};
+  results.clear();
+  if (runtime::Status status = requests::runSteps(fed, staggered, *this))
+    return toError(status.takeError());
+  RowResults whole;
+  for (const auto &[begin, part] : results) {
+    whole.logits = concatenate(whole.logits, part.logits);
+    whole.hidden = concatenate(whole.hidden, part.hidden);
+    llvm::append_range(whole.steps, part.steps);
   }
-  RowResults results;
-  for (Group &group : groups) {
-    results.logits = concatenate(results.logits, group.results.logits);
-    results.hidden = concatenate(results.hidden, group.results.hidden);
-    llvm::append_range(results.steps, group.results.steps);
-  }
-  return results;
+  return whole;
 }
 
 std::unique_ptr<Runner> lariat::reference::createStepRunner(const Model &model, const Executable &executable,

@@ -51,6 +51,9 @@ TABLE: dict[str, Layer] = dict(
         _library("0", "Artefact", (), "none"),
         _library("0", "Support", ("Artefact",), "llvm"),
         _library("0", DESCRIPTION, (), "llvm"),
+        # 0b: what both paths say about requests.
+        _library("0b", "Runtime/Base", ("Artefact",), "none"),
+        _library("0b", "Requests", ("Artefact", "Runtime/Base"), "none"),
         # 1: the two levels of IR meet in one conversion only.
         _library("1", L_IR, ("Support",)),
         _library("1", K_IR, ("Support", "Artefact")),
@@ -73,11 +76,16 @@ TABLE: dict[str, Layer] = dict(
         # 5: all that a tool or a binding calls.
         _library("5", "Compiler", BELOW_COMPILER),
         # 5b: in-process execution of the reference path.
-        _library("5b", "Reference", UP_TO_COMPILER),
-        # R: stands alone.
-        _library("R", "Runtime", ("Artefact",), "none"),
+        _library("5b", "Reference", (*UP_TO_COMPILER, "Requests", "Runtime/Base")),
+        # R: stands alone, with what is below it.
+        _library("R", "Runtime", ("Artefact", "Requests", "Runtime/Base"), "none"),
         # 6: the C interface, a shared library.
-        ("RuntimeC", Layer("6", ("/lib/CAPI/Runtime", "/include/lariat-c/Runtime"), ("Runtime",), "none")),
+        (
+            "RuntimeC",
+            Layer(
+                "6", ("/lib/CAPI/Runtime", "/include/lariat-c/Runtime"), ("Requests", "Runtime", "Runtime/Base"), "none"
+            ),
+        ),
         # 7: compiler and runtime never share a binary.
         _tool("lariat-opt", UP_TO_COMPILER),
         _tool("lariat-lsp-server", UP_TO_COMPILER),

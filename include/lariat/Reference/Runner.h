@@ -7,24 +7,17 @@
 
 #include "lariat/Reference/Jit.h"
 #include "lariat/Reference/Memory.h"
+#include "lariat/Requests/Plan.h"
 
 #include <memory>
 #include <vector>
 
 namespace lariat::reference {
 
-/// One row of a call.
-struct Row {
-  int64_t sequence;
-  int64_t position;
-  int32_t token;
-  int64_t flags; ///< RowFlag bits
-};
+using requests::BatchRow;
 
 /// What holds for all rows of a request.
-struct RunSettings {
-  int64_t loops;
-  float threshold;                            ///< of the exit rule
+struct RunSettings : requests::RowSettings {
   std::vector<HostTensor> initialState;       ///< per sequence (rows, width); empty for zeros
   std::vector<std::vector<int32_t>> capacity; ///< per sequence, rows that each depth keeps; empty: as declared
 };
@@ -43,18 +36,14 @@ public:
       : model(model), executable(executable), settings(std::move(settings)), memory(std::move(memory)) {}
   virtual ~Runner() = default;
 
-  virtual llvm::Expected<RowResults> feed(llvm::ArrayRef<Row> rows) = 0;
-  /// Whether rows of a prompt are to be fed one by one.
-  bool takesRowByRow() const {
-    return model.facts.getOrder(settings.loops, /*generated=*/false) == RowOrder::Sequential;
-  }
+  virtual llvm::Expected<RowResults> feed(llvm::ArrayRef<BatchRow> rows) = 0;
   llvm::json::Object countSlots(int64_t sequence) const { return memory.countSlots(model.facts, sequence); }
 
 protected:
   /// The table of a row set; `depths` per row, or nothing for depth 0.
-  HostTensor buildTable(llvm::ArrayRef<Row> rows, llvm::ArrayRef<int64_t> depths = {}) const;
+  HostTensor buildTable(llvm::ArrayRef<BatchRow> rows, llvm::ArrayRef<int64_t> depths = {}) const;
   /// The value of an input of the whole function: rows, ids, loops, threshold, capacity, initial_state.
-  llvm::Expected<HostTensor> buildInput(const Port &port, llvm::ArrayRef<Row> rows) const;
+  llvm::Expected<HostTensor> buildInput(const Port &port, llvm::ArrayRef<BatchRow> rows) const;
   llvm::SmallVector<HostTensor> call(const Entry &entry, std::vector<HostTensor> inputs);
   /// Takes results apart by the names of an entry's outputs.
   RowResults sortResults(const Entry &entry, llvm::MutableArrayRef<HostTensor> values, size_t numRows) const;

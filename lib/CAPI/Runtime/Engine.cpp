@@ -87,7 +87,7 @@ lariat_status lariat_engine_submit(lariat_engine *engine, const lariat_batch *ba
     verifyNotNull(first, "first");
     if (depths && !object->engine->runsSteps())
       throw Failure{LARIAT_STATUS_REQUEST, "depths are given to an engine that does not run step by step"};
-    runtime::GenerateRequest request = readGenerate(batch, options, object->session, std::make_shared<bool>(false));
+    requests::GenerateRequest request = readGenerate(batch, options, object->session, std::make_shared<bool>(false));
     bool asksToStop = batch && readStruct(batch, getDefaultBatch(), "lariat_batch").wants_stop;
     if (request.missing || asksToStop || request.keepsProfile)
       throw Failure{LARIAT_STATUS_MISUSE, "'missing', 'wants_stop' or 'profile' is given in a request to an engine"};

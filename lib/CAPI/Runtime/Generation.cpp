@@ -13,7 +13,7 @@ static std::shared_ptr<GenerationObject> start(lariat_session *session, const la
   object->session = find(session);
   verifyNoCallback(*object->session);
   object->wasStopped = std::make_shared<bool>(false);
-  runtime::GenerateRequest request = readGenerate(batch, options, object->session, object->wasStopped);
+  requests::GenerateRequest request = readGenerate(batch, options, object->session, object->wasStopped);
   runtime::Expected<std::unique_ptr<runtime::Generation>> made = object->session->session->generate(std::move(request));
   if (!made)
     throw Failure{LARIAT_STATUS_REQUEST, made.text()};

@@ -103,11 +103,11 @@ static std::vector<std::vector<int64_t>> readSequences(const lariat_batch &batch
   return sequences;
 }
 
-runtime::Request runtime_c::readBatch(const lariat_batch *given, const std::shared_ptr<SessionObject> &session,
-                                      std::shared_ptr<bool> wasStopped) {
+requests::Request runtime_c::readBatch(const lariat_batch *given, const std::shared_ptr<SessionObject> &session,
+                                       std::shared_ptr<bool> wasStopped) {
   verifyNotNull(given, "batch");
   lariat_batch batch = readStruct(given, getDefaultBatch(), "lariat_batch");
-  runtime::Request request;
+  requests::Request request;
   request.sequences = readSequences(batch);
   if (batch.loops)
     request.loops = *batch.loops;
@@ -135,12 +135,12 @@ runtime::StopQuestion runtime_c::askCaller(lariat_stop_callback ask, void *user,
   };
 }
 
-runtime::ScoreRequest runtime_c::readScore(const lariat_batch *batch, const lariat_score_options *given,
-                                           const std::shared_ptr<SessionObject> &session,
-                                           std::shared_ptr<bool> wasStopped) {
+requests::ScoreRequest runtime_c::readScore(const lariat_batch *batch, const lariat_score_options *given,
+                                            const std::shared_ptr<SessionObject> &session,
+                                            std::shared_ptr<bool> wasStopped) {
   lariat_score_options options = readStruct(given, getDefaultScoreOptions(), "lariat_score_options");
-  runtime::ScoreRequest request;
-  static_cast<runtime::Request &>(request) = readBatch(batch, session, std::move(wasStopped));
+  requests::ScoreRequest request;
+  static_cast<requests::Request &>(request) = readBatch(batch, session, std::move(wasStopped));
   if (options.mode)
     request.mode = options.mode;
   if (options.chunk)
@@ -149,10 +149,10 @@ runtime::ScoreRequest runtime_c::readScore(const lariat_batch *batch, const lari
   case LARIAT_FORM_FORWARD:
     break;
   case LARIAT_FORM_LOCKSTEP:
-    request.form = runtime::Form::Lockstep;
+    request.form = requests::Form::Lockstep;
     break;
   case LARIAT_FORM_STAGGERED:
-    request.form = runtime::Form::Staggered;
+    request.form = requests::Form::Staggered;
     break;
   default:
     failMisuse("the form is " + std::to_string(options.form) + ", expected 0 to 2");
@@ -168,19 +168,19 @@ runtime::ScoreRequest runtime_c::readScore(const lariat_batch *batch, const lari
     for (size_t index = 0; index < request.sequences.size(); ++index)
       request.initialState->push_back({.data = options.initial_states[index],
                                        .numRows = static_cast<int64_t>(request.sequences[index].size()),
-                                       .width = session->session->getStateWidth()});
+                                       .width = session->session->getFacts().stateWidth});
   }
   return request;
 }
 
-runtime::GenerateRequest runtime_c::readGenerate(const lariat_batch *batch, const lariat_generate_options *given,
-                                                 const std::shared_ptr<SessionObject> &session,
-                                                 std::shared_ptr<bool> wasStopped) {
+requests::GenerateRequest runtime_c::readGenerate(const lariat_batch *batch, const lariat_generate_options *given,
+                                                  const std::shared_ptr<SessionObject> &session,
+                                                  std::shared_ptr<bool> wasStopped) {
   lariat_generate_options options = readStruct(given, getDefaultGenerateOptions(), "lariat_generate_options");
   verifyArray(options.bias, options.num_bias, "bias");
   verifyArray(options.stop_tokens, options.num_stop_tokens, "stop_tokens");
-  runtime::GenerateRequest request;
-  static_cast<runtime::Request &>(request) = readBatch(batch, session, std::move(wasStopped));
+  requests::GenerateRequest request;
+  static_cast<requests::Request &>(request) = readBatch(batch, session, std::move(wasStopped));
   request.maxNewTokens = options.max_new_tokens;
   request.ignoreEos = options.ignore_eos != 0;
   request.keepsProfile = options.profile != 0;
@@ -230,14 +230,13 @@ std::string runtime_c::describeSlots(const std::vector<runtime::CacheCount> &cou
   using nlohmann::json;
   json caches = json::object();
   for (const runtime::CacheCount &count : counts) {
-    const runtime::CacheRule &cache = facts.caches[count.cache];
     json slots = json::array();
     for (const runtime::SlotCount &slot : count.slots)
       slots.push_back({{"computed", slot.computed}, {"filled", slot.filled}});
     json layers = json::array();
-    for (int64_t layer = 0; layer < cache.layers; ++layer)
+    for (int64_t layer = 0; layer < facts.cacheShapes[count.cache].layers; ++layer)
       layers.push_back(slots);
-    caches[cache.name] = std::move(layers);
+    caches[facts.caches[count.cache].name] = std::move(layers);
   }
   return caches.dump(/*indent=*/-1, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace);
 }

@@ -118,12 +118,12 @@ runtime::StopQuestion askCaller(lariat_stop_callback ask, void *user, const std:
                                 std::shared_ptr<bool> wasStopped);
 
 /// What every request has.
-runtime::Request readBatch(const lariat_batch *batch, const std::shared_ptr<SessionObject> &session,
-                           std::shared_ptr<bool> wasStopped);
-runtime::ScoreRequest readScore(const lariat_batch *batch, const lariat_score_options *options,
-                                const std::shared_ptr<SessionObject> &session, std::shared_ptr<bool> wasStopped);
-runtime::GenerateRequest readGenerate(const lariat_batch *batch, const lariat_generate_options *options,
-                                      const std::shared_ptr<SessionObject> &session, std::shared_ptr<bool> wasStopped);
+requests::Request readBatch(const lariat_batch *batch, const std::shared_ptr<SessionObject> &session,
+                            std::shared_ptr<bool> wasStopped);
+requests::ScoreRequest readScore(const lariat_batch *batch, const lariat_score_options *options,
+                                 const std::shared_ptr<SessionObject> &session, std::shared_ptr<bool> wasStopped);
+requests::GenerateRequest readGenerate(const lariat_batch *batch, const lariat_generate_options *options,
+                                       const std::shared_ptr<SessionObject> &session, std::shared_ptr<bool> wasStopped);
 
 /// A text for the caller to free; null where there is no memory.
 char *copyText(std::string_view text);

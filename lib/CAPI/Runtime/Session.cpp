@@ -99,7 +99,7 @@ lariat_status lariat_session_get_info(lariat_session *session, lariat_session_in
     runtime::MemoryUse use = model.getMemoryUse();
     lariat_session_info value{};
     value.threads = model.getNumThreads();
-    value.state_columns = object->session->getStateWidth();
+    value.state_columns = object->session->getFacts().stateWidth;
     value.kv_live_bytes = use.liveBytes;
     value.kv_page_bytes = use.pageBytes;
     model.getIsa().copy(value.isa, sizeof value.isa - 1);
@@ -140,7 +140,7 @@ lariat_status lariat_score(lariat_session *session, const lariat_batch *batch, c
     verifyNoCallback(*object);
     verifyNotNull(scores, "scores");
     auto wasStopped = std::make_shared<bool>(false);
-    runtime::ScoreRequest request = readScore(batch, options, object, wasStopped);
+    requests::ScoreRequest request = readScore(batch, options, object, wasStopped);
     *scores = runScores(object, wasStopped, [&] { return object->session->score(request); });
   });
 }
@@ -151,7 +151,7 @@ lariat_status lariat_encode(lariat_session *session, const lariat_batch *batch, 
     verifyNoCallback(*object);
     verifyNotNull(scores, "scores");
     auto wasStopped = std::make_shared<bool>(false);
-    runtime::Request request = readBatch(batch, object, wasStopped);
+    requests::Request request = readBatch(batch, object, wasStopped);
     *scores = runScores(object, wasStopped, [&] { return object->session->encode(request); });
   });
 }

@@ -84,10 +84,6 @@ int64_t SlotRule::getNumSlots(int64_t loops) const {
   return kind == Own ? loops : std::min(loops, kind == First ? 1 : slots);
 }
 
-RowOrder SlotRule::getOrder(int64_t loops) const {
-  return (kind == Shared || kind == Ring) && loops > slots ? order : RowOrder::Free;
-}
-
 static int64_t findPort(const std::vector<Port> &ports, std::string_view name) {
   auto it = std::ranges::find(ports, name, &Port::name);
   return it == ports.end() ? -1 : it - ports.begin();

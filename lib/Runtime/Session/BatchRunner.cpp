@@ -78,7 +78,7 @@ std::vector<CacheCount> lariat::runtime::countCaches(const std::vector<CacheUse>
     CacheCount &count = counts.emplace_back(CacheCount{.cache = static_cast<int64_t>(index), .slots = {}});
     for (const SlotUse &slot : use[index].slots)
       count.slots.push_back({slot.computed, slot.filled});
-    auto numSlots = static_cast<size_t>(facts.caches[index].getNumSlots(loops));
+    auto numSlots = static_cast<size_t>(facts.getNumSlots(index, loops));
     count.slots.resize(std::max(count.slots.size(), numSlots));
   }
   return counts;
@@ -133,13 +133,13 @@ Expected<RowResults> ForwardRunner::feed(std::span<const BatchRow> rows) {
 
 Expected<std::unique_ptr<BatchRunner>> lariat::runtime::createBatchRunner(const std::shared_ptr<Model> &model,
                                                                           const SessionFacts &facts,
-                                                                          RunSettings settings, Form form,
+                                                                          RunSettings settings, requests::Form form,
                                                                           size_t numSequences) {
   std::unique_ptr<BatchRunner> runner;
-  if (form == Form::Forward)
+  if (form == requests::Form::Forward)
     runner = std::make_unique<ForwardRunner>(model, facts, std::move(settings));
   else
-    runner = std::make_unique<StepRunner>(model, facts, std::move(settings), form == Form::Staggered);
+    runner = std::make_unique<StepRunner>(model, facts, std::move(settings), form == requests::Form::Staggered);
   if (Status status = runner->start())
     return status.takeError();
   for (size_t sequence = 0; sequence < numSequences; ++sequence) {

@@ -10,26 +10,18 @@
 #include <algorithm>
 #include <limits>
 
+using namespace lariat;
 using namespace lariat::runtime;
 
 static constexpr int64_t kMostIndex = std::numeric_limits<int32_t>::max();
 static constexpr int64_t kMostSteps = int64_t(1) << 20;
 
-int64_t CacheRule::getNumSlots(int64_t loops) const {
-  int64_t reached = loops * depthFactor;
-  int64_t slots = depths ? slotsAtMost.value_or(*depths) : std::min(reached, slotsAtMost.value_or(reached));
+int64_t SessionFacts::getNumSlots(size_t cache, int64_t loops) const {
+  const requests::CacheRule &rule = caches[cache];
+  std::optional<int64_t> most = cacheShapes[cache].slotsAtMost;
+  int64_t reached = loops * rule.depthFactor;
+  int64_t slots = rule.depths ? most.value_or(*rule.depths) : std::min(reached, most.value_or(reached));
   return std::max<int64_t>(slots, 1);
-}
-
-RowOrder CacheRule::getOrder(int64_t loops, bool generated) const {
-  return looped ? (generated ? this->generated : prompt).getOrder(loops * depthFactor) : RowOrder::Free;
-}
-
-RowOrder SessionFacts::getOrder(int64_t loopSteps, bool generated) const {
-  RowOrder order = cutReason.empty() ? RowOrder::Free : RowOrder::Atomic;
-  for (const CacheRule &cache : caches)
-    order = std::max(order, cache.getOrder(loopSteps, generated));
-  return order;
 }
 
 /// A field that may be a whole number or a fraction.
@@ -87,21 +79,25 @@ static void readExit(const JsonReader &top, const nlohmann::json &json, SessionF
     facts.exit->declared = readNumber(exit, *it, "default");
 }
 
+static requests::SlotOrder getSlotOrder(const SlotRule &rule) {
+  bool shares = rule.kind == SlotRule::Shared || rule.kind == SlotRule::Ring;
+  return shares ? requests::SlotOrder{rule.slots, rule.order} : requests::SlotOrder();
+}
+
 static void readCaches(const JsonReader &top, const Manifest &manifest, SessionFacts &facts) {
   for (const JsonReader &cache : top.objects("caches"))
     if (std::vector<std::string> allowed = cache.strings("allowed"); !allowed.empty())
       facts.allowedMissing = std::move(allowed);
   for (const JsonReader &cache : top.object("code").objects("caches")) {
     const Cache &rules = manifest.caches[facts.caches.size()];
-    CacheRule rule{.name = cache.string("name"),
-                   .layers = cache.integer("layers", 1, kMostSteps),
-                   .looped = cache.boolean("looped"),
-                   .depthFactor = rules.depthFactor,
-                   .depths = cache.optionalInteger("depths", 1, kMostSteps),
-                   .slotsAtMost = cache.optionalInteger("slots_at_most", 1, kMostSteps),
-                   .prompt = rules.prompt,
-                   .generated = rules.generated};
-    facts.caches.push_back(std::move(rule));
+    facts.caches.push_back({.name = cache.string("name"),
+                            .looped = cache.boolean("looped"),
+                            .depthFactor = rules.depthFactor,
+                            .depths = cache.optionalInteger("depths", 1, kMostSteps),
+                            .prompt = getSlotOrder(rules.prompt),
+                            .generated = getSlotOrder(rules.generated)});
+    facts.cacheShapes.push_back(
+        {cache.integer("layers", 1, kMostSteps), cache.optionalInteger("slots_at_most", 1, kMostSteps)});
   }
 }
 

@@ -4,14 +4,15 @@
 
 #include "lariat/Runtime/Session/Session.h"
 
-#include "lariat/Runtime/Session/Checks.h"
-#include "lariat/Runtime/Session/Plan.h"
+#include "lariat/Requests/Checks.h"
+#include "lariat/Runtime/Session/BatchRunner.h"
 
 #include <algorithm>
 #include <cstring>
 #include <limits>
 
 using namespace lariat;
+using namespace lariat::requests;
 using namespace lariat::runtime;
 
 //===----------------------------------------------------------------------===//
@@ -45,53 +46,33 @@ Expected<std::unique_ptr<Session>> Session::open(const std::string &path, const 
       if (port.name == "logits" && port.getNumElements() != facts->vocab)
         return makeError(path, ": 'logits' of function ", function.name, " have ", port.getNumElements(),
                          " columns, but the vocabulary of the model is ", facts->vocab);
-  std::unique_ptr<Session> session(new Session(std::move(*model), std::move(*facts), options));
-  session->usesLoops = forward->findInput("loops") >= 0;
+  facts->usesLoops = forward->findInput("loops") >= 0;
   if (int64_t state = forward->findInput("initial_state"); state >= 0)
-    session->stateWidth = forward->inputs[state].getNumElements();
+    facts->stateWidth = forward->inputs[state].getNumElements();
   if (int64_t capacity = forward->findInput("capacity"); capacity >= 0)
-    session->capacityDepths = forward->inputs[capacity].getNumElements();
-  return session;
+    facts->capacityDepths = forward->inputs[capacity].getNumElements();
+  return std::unique_ptr<Session>(new Session(std::move(*model), std::move(*facts), options));
 }
 
 Expected<RunSettings> Session::readSettings(const Request &request, const std::string &mode) const {
-  Expected<int64_t> loops = resolveLoops(facts, request, usesLoops);
-  if (!loops)
-    return loops.takeError();
-  Expected<float> threshold = resolveThreshold(facts, request);
-  if (!threshold)
-    return threshold.takeError();
-  if (Status status = verifyMissing(facts, request))
-    return status.takeError();
-  if (Status status = verifyOrder(facts, request, mode, *loops))
-    return status.takeError();
+  Expected<RowSettings> settings = resolveSettings(facts, request, mode);
+  if (!settings)
+    return settings.takeError();
   // Rows that may exit need less than the formula says.
-  bool mayExit = facts.exit && *threshold != static_cast<float>(facts.exit->never);
-  int64_t mostRows = 0;
-  for (const std::vector<int64_t> &sequence : request.sequences)
-    mostRows = std::max(mostRows, static_cast<int64_t>(sequence.size()));
-  if (request.loops && !mayExit)
-    if (Status status = model->verifyRoom(mostRows, *loops))
+  if (request.loops && !settings->mayExit)
+    if (Status status = model->verifyRoom(getLongest(request), settings->loops))
       return status.takeError();
-  return RunSettings{mode, request.missing, *loops, *threshold, {}, {}};
+  return RunSettings{std::move(*settings), {}, {}};
 }
 
 Expected<std::vector<SequenceScores>> Session::runAll(const Request &request, RunSettings settings, Form form,
                                                       std::optional<int64_t> chunk) {
-  std::vector<CallPlan> calls = planFor(request, settings, chunk);
+  std::vector<CallPlan> calls = planCalls(facts, request, settings, chunk, maxRows);
   Expected<std::unique_ptr<BatchRunner>> runner =
       createBatchRunner(model, facts, std::move(settings), form, request.sequences.size());
   if (!runner)
     return runner.takeError();
   return feedAll(**runner, request, calls);
-}
-
-std::vector<CallPlan> Session::planFor(const Request &request, const RunSettings &settings,
-                                       std::optional<int64_t> chunk) const {
-  RowOrder order = facts.getOrder(settings.loops, /*generated=*/false);
-  if (order == RowOrder::Sequential)
-    chunk = 1;
-  return planCalls(request, {maxRows, chunk, order == RowOrder::Free && !facts.dependsOnCall(settings.mode)});
 }
 
 //===----------------------------------------------------------------------===//
@@ -125,7 +106,7 @@ Expected<std::vector<SequenceScores>> Session::feedAll(BatchRunner &runner, cons
   for (const CallPlan &call : calls) {
     if (stop.ask())
       return makeError(kStoppedMessage);
-    std::vector<BatchRow> rows = listPromptRows(request, call, [](int64_t, int64_t) { return true; });
+    std::vector<BatchRow> rows = listPromptRows(request, call);
     Expected<RowResults> results = runner.feed(rows);
     if (!results)
       return results.takeError();
@@ -152,9 +133,9 @@ Expected<std::vector<SequenceScores>> Session::feedAll(BatchRunner &runner, cons
 Expected<std::vector<SequenceScores>> Session::score(const ScoreRequest &request) {
   if (Status status = verifyScore(facts, request))
     return status.takeError();
-  if (Status status = verifyInitialState(request, stateWidth))
+  if (Status status = verifyInitialState(facts, request))
     return status.takeError();
-  Expected<std::vector<std::vector<int32_t>>> capacity = resolveCapacity(request, capacityDepths);
+  Expected<std::vector<std::vector<int32_t>>> capacity = resolveCapacity(facts, request);
   if (!capacity)
     return capacity.takeError();
   Expected<RunSettings> settings = readSettings(request, request.mode);
@@ -175,9 +156,7 @@ Expected<std::vector<SequenceScores>> Session::encode(const Request &request) {
 }
 
 Expected<std::unique_ptr<Engine>> Session::createEngine(EngineOptions options) const {
-  Request request;
-  request.missing = options.missing;
-  if (Status status = verifyMissing(facts, request))
+  if (Status status = verifyMissing(facts, options.missing))
     return status.takeError();
   return Engine::create(model, std::move(options));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The reference schedule of derived functions. A row's values live here between ticks and are handed over by copy.
+// A row's values live here between ticks and are handed over by copy.
 
 #include "lariat/Runtime/Session/StepRunner.h"
 
@@ -12,7 +12,7 @@
 using namespace lariat;
 using namespace lariat::runtime;
 
-/// The numbers of a group's rows.
+/// The numbers of rows.
 static std::vector<int64_t> listRows(int64_t begin, int64_t end) {
   std::vector<int64_t> indices(end - begin);
   std::iota(indices.begin(), indices.end(), begin);
@@ -45,32 +45,18 @@ Status StepRunner::runFunction(const Function &function, const CallRows &callRow
 }
 
 //===----------------------------------------------------------------------===//
-// Groups
+// Calls
 //===----------------------------------------------------------------------===//
 
-std::vector<StepRunner::Group> StepRunner::formGroups() const {
-  std::vector<Group> groups;
-  for (size_t index = 0; index < rows.size(); ++index) {
-    bool isNew = groups.empty() || (staggered && rows[index].sequence != rows[index - 1].sequence);
-    if (isNew)
-      groups.push_back({.begin = static_cast<int64_t>(index), .end = 0});
-    groups.back().end = static_cast<int64_t>(index) + 1;
-  }
-  return groups;
-}
-
-Status StepRunner::enter(Group &group) {
-  Expected<std::vector<InputArray>> inputs = buildInputs(*functions.forward, rowsOf(group));
+Status StepRunner::enter(int64_t begin, int64_t end, std::span<int64_t> mostSteps) {
+  Expected<std::vector<InputArray>> inputs = buildInputs(*functions.forward, getRows(begin, end));
   if (!inputs)
     return inputs.takeError();
-  if (Status status = runFunction(*functions.prelude, buildRows(rowsOf(group)), std::move(*inputs), /*loopSteps=*/0))
+  CallRows call = buildRows(getRows(begin, end));
+  if (Status status = runFunction(*functions.prelude, call, std::move(*inputs), /*loopSteps=*/0))
     return status;
-  std::vector<int64_t> indices = listRows(group.begin, group.end);
-  seats.putPrelude(result, indices);
-  for (int64_t index : indices)
-    runs[index] = seats.max[index] > 0;
-  group.entered = true;
-  group.finished = isFinished(group);
+  seats.putPrelude(result, listRows(begin, end));
+  std::copy_n(seats.max.begin() + begin, end - begin, mostSteps.begin());
   return Status::success();
 }
 
@@ -82,58 +68,35 @@ Status StepRunner::callStep(const Function &function, std::span<const int64_t> i
   return runFunction(function, buildRows(step, depths), seats.takeStep(indices), /*loopSteps=*/1);
 }
 
-Status StepRunner::tick(std::vector<Group> &groups) {
-  std::vector<int64_t> owing, owingDepths, active, activeDepths;
-  for (const Group &group : groups) {
-    if (!group.entered || group.finished)
-      continue;
-    for (int64_t index = group.begin; index < group.end; ++index) {
-      if (group.depth >= seats.max[index])
-        continue;
-      (runs[index] ? active : owing).push_back(index);
-      (runs[index] ? activeDepths : owingDepths).push_back(group.depth);
-    }
+Status StepRunner::fill(std::span<const int64_t> indices, std::span<const int64_t> depths) {
+  return callStep(*functions.fill, indices, depths);
+}
+
+Status StepRunner::core(std::span<const int64_t> indices, std::span<const int64_t> depths,
+                        std::span<requests::StepOutcome> outcomes) {
+  if (Status status = callStep(*functions.core, indices, depths))
+    return status;
+  for (size_t index = 0; index < functions.numCarried; ++index)
+    seats.carried[index].put(result.outputs[index], indices);
+  const OutputArray &kept = result.outputs[functions.numCarried], &stops = result.outputs[functions.numCarried + 1];
+  for (size_t place = 0; place < indices.size(); ++place) {
+    auto line = static_cast<int64_t>(place);
+    outcomes[place] = {*kept.line<uint8_t>(line) != 0, *stops.line<uint8_t>(line) != 0};
   }
-  if (functions.fill && !owing.empty())
-    if (Status status = callStep(*functions.fill, owing, owingDepths))
-      return status;
-  if (!active.empty()) {
-    if (Status status = callStep(*functions.core, active, activeDepths))
-      return status;
-    for (size_t index = 0; index < functions.numCarried; ++index)
-      seats.carried[index].put(result.outputs[index], active);
-    for (size_t place = 0; place < active.size(); ++place) {
-      bool kept = *result.outputs[functions.numCarried].line<uint8_t>(static_cast<int64_t>(place));
-      bool stops = *result.outputs[functions.numCarried + 1].line<uint8_t>(static_cast<int64_t>(place));
-      int64_t index = active[place], next = activeDepths[place] + 1;
-      seats.steps[index] = static_cast<int32_t>(kept ? next : next - 1);
-      runs[index] = kept && !stops && next < seats.max[index];
-    }
-  }
-  for (Group &group : groups)
-    if (group.entered && !group.finished) {
-      ++group.depth;
-      group.finished = isFinished(group);
-    }
   return Status::success();
 }
 
-bool StepRunner::isFinished(const Group &group) const {
-  for (int64_t index = group.begin; index < group.end; ++index)
-    if (runs[index] || (functions.fill && group.depth < seats.max[index]))
-      return false;
-  return true;
-}
-
-Status StepRunner::leave(Group &group) {
-  Expected<std::vector<InputArray>> inputs = buildInputs(*functions.forward, rowsOf(group));
+Status StepRunner::leave(int64_t begin, int64_t end, std::span<const int32_t> ran) {
+  Expected<std::vector<InputArray>> inputs = buildInputs(*functions.forward, getRows(begin, end));
   if (!inputs)
     return inputs.takeError();
-  std::vector<int64_t> indices = listRows(group.begin, group.end);
+  std::ranges::copy(ran, seats.steps.begin() + begin);
+  std::vector<int64_t> indices = listRows(begin, end);
   seats.takeCoda(indices, *inputs);
-  if (Status status = runFunction(*functions.coda, buildRows(rowsOf(group)), std::move(*inputs), /*loopSteps=*/0))
+  CallRows call = buildRows(getRows(begin, end));
+  if (Status status = runFunction(*functions.coda, call, std::move(*inputs), /*loopSteps=*/0))
     return status;
-  group.left = true;
+  collect(begin, end);
   return Status::success();
 }
 
@@ -141,47 +104,31 @@ Status StepRunner::leave(Group &group) {
 // Feeding
 //===----------------------------------------------------------------------===//
 
-/// A copy of the lines of a group.
+/// A copy of lines.
 static void keepLines(const FloatLines &lines, std::vector<std::byte> &part) {
   if (lines.data)
     part.assign(lines.data, lines.data + lines.numRows * lines.lineBytes);
 }
 
-void StepRunner::collect(const Group &group) {
-  RowResults results = sortResults(*functions.coda, result, group.end - group.begin);
-  std::ranges::copy(results.steps, steps.begin() + group.begin);
+void StepRunner::collect(int64_t begin, int64_t end) {
+  RowResults results = sortResults(*functions.coda, result, end - begin);
+  std::ranges::copy(results.steps, steps.begin() + begin);
   for (auto [kept, lines] : {std::pair(&logits, &results.logits), {&hidden, &results.hidden}}) {
     kept->lineBytes = lines->lineBytes;
     kept->numColumns = lines->numColumns;
-    keepLines(*lines, kept->parts[group.begin]);
+    keepLines(*lines, kept->parts[begin]);
   }
 }
 
 Expected<RowResults> StepRunner::feed(std::span<const BatchRow> fed) {
   rows = fed;
   seats.prepare(functions, fed.size());
-  runs.assign(fed.size(), false);
   steps.assign(fed.size(), 0);
   // Parts lie where their group begins, so that they are in the order of rows whoever leaves first.
   logits.parts.assign(fed.size(), {});
   hidden.parts.assign(fed.size(), {});
-  std::vector<Group> groups = formGroups();
-  size_t numLeft = 0;
-  for (size_t time = 0; numLeft < groups.size(); ++time) {
-    if (time < groups.size())
-      if (Status status = enter(groups[time]))
-        return status.takeError();
-    if (Status status = tick(groups))
-      return status.takeError();
-    for (Group &group : groups) {
-      if (!group.finished || group.left)
-        continue;
-      if (Status status = leave(group))
-        return status.takeError();
-      collect(group);
-      ++numLeft;
-    }
-  }
+  if (Status status = requests::runSteps(fed, staggered, *this))
+    return status.takeError();
   RowResults results;
   results.steps = steps;
   for (auto [kept, lines] : {std::pair(&logits, &results.logits), {&hidden, &results.hidden}}) {

@@ -2,12 +2,12 @@
 //
 // How requests are cut into calls.
 
-#include "lariat/Runtime/Session/Plan.h"
+#include "lariat/Requests/Plan.h"
 
 #include <gtest/gtest.h>
 #include <sstream>
 
-using namespace lariat::runtime;
+using namespace lariat::requests;
 
 /// "0:0-4 1:0-2 | 1:2-5": calls separated by bars.
 static std::string plan(std::vector<size_t> lengths, PlanOptions options, int64_t prefix = 0) {

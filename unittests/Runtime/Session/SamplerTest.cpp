@@ -3,12 +3,14 @@
 // Choosing tokens: exact small cases, ties, edges, and shares over many positions.
 
 #include "lariat/Runtime/Sample/Sampler.h"
+#include "lariat/Requests/Checks.h"
 
 #include <cmath>
 #include <gtest/gtest.h>
 #include <limits>
 #include <map>
 
+using namespace lariat::requests;
 using namespace lariat::runtime;
 
 static constexpr float kInfinity = std::numeric_limits<float>::infinity();

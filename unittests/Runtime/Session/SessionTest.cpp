@@ -3,11 +3,12 @@
 // Requests on the counting model, whose next token is the sum of the tokens so far.
 
 #include "lariat/Runtime/Session/Session.h"
-#include "lariat/Runtime/Session/Checks.h"
+#include "lariat/Requests/Checks.h"
 
 #include <gtest/gtest.h>
 #include <numeric>
 
+using namespace lariat::requests;
 using namespace lariat::runtime;
 
 static constexpr int64_t kVocab = 320;
@@ -140,13 +141,13 @@ TEST(Session, LoopsAndThreshold) {
 }
 
 TEST(Session, ADeclaredThresholdIsTheDefault) {
-  SessionFacts facts;
+  RequestFacts facts;
   facts.loops = {.defaultSteps = 3, .minSteps = 1, .maxSteps = 8, .stepsWithExit = 8};
   auto resolve = [&](std::optional<double> given, bool noExit = false) {
     Request request;
     request.threshold = given;
     request.noExit = noExit;
-    return std::pair(*resolveThreshold(facts, request), *resolveLoops(facts, request, /*usesLoops=*/false));
+    return std::pair(*resolveThreshold(facts, request), *resolveLoops(facts, request));
   };
   facts.exit = ExitRule{"rule", /*never=*/1, /*low=*/0, /*high=*/1, /*declared=*/std::nullopt};
   EXPECT_EQ(resolve(std::nullopt), std::pair(1.0F, int64_t(3)));

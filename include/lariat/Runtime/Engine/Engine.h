@@ -68,7 +68,7 @@ struct EngineRequest {
   RowOrder promptOrder = RowOrder::Free, generatedOrder = RowOrder::Free;
   int64_t prefix = 0;
   int64_t maxNewTokens = 0;
-  SamplingOptions sampling;
+  requests::SamplingOptions sampling;
   std::vector<int64_t> endTokens; ///< that end it, eos and others
   /// Loop steps that a row at a position runs at most, beside what the model says; empty: no bound. It changes the
   /// function, so it is for measurements.

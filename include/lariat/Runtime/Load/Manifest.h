@@ -6,6 +6,7 @@
 #ifndef LARIAT_RUNTIME_LOAD_MANIFEST_H
 #define LARIAT_RUNTIME_LOAD_MANIFEST_H
 
+#include "lariat/Requests/Facts.h"
 #include "lariat/Runtime/Base/Status.h"
 
 #include <cstdint>
@@ -72,12 +73,7 @@ struct CodeObject {
 /// The deepest depth of a row.
 inline constexpr int64_t kMostDepth = int64_t(1) << 20;
 
-/// What results depend on besides rows and depths, from the least to the most.
-enum class RowOrder {
-  Free,      ///< nothing
-  Atomic,    ///< which rows of a prompt run together
-  Sequential ///< nothing, but a row starts when the one before has finished
-};
+using requests::RowOrder;
 
 /// Which slot a row at a depth writes; see lariat::SlotRule of the compiler.
 struct SlotRule {
@@ -90,7 +86,6 @@ struct SlotRule {
   int64_t getSlot(int64_t depth) const;
   /// Slots that a row may write in `loops` loop steps.
   int64_t getNumSlots(int64_t loops) const;
-  RowOrder getOrder(int64_t loops) const;
 };
 
 /// A KV cache.

@@ -15,7 +15,7 @@
 #ifndef LARIAT_RUNTIME_SAMPLE_SAMPLER_H
 #define LARIAT_RUNTIME_SAMPLE_SAMPLER_H
 
-#include "lariat/Runtime/Base/Status.h"
+#include "lariat/Requests/Request.h"
 
 #include <cstdint>
 #include <optional>
@@ -24,28 +24,6 @@
 #include <vector>
 
 namespace lariat::runtime {
-
-struct LogitBias {
-  int64_t token = 0;
-  double bias = 0;
-};
-
-struct SamplingOptions {
-  double temperature = 0;
-  int64_t topK = 0; ///< 0: all
-  double topP = 1;
-  double minP = 0;
-  double repetitionPenalty = 1;
-  double presencePenalty = 0;
-  double frequencyPenalty = 0;
-  uint64_t seed = 0;
-  std::vector<LogitBias> bias = {};
-  std::optional<int64_t> numLogprobs =
-      std::nullopt; ///< none: no log probabilities; else of the chosen token and so many others
-};
-
-/// One sentence where an option is out of its range.
-Status verifySampling(const SamplingOptions &options, int64_t vocab);
 
 struct TokenLogprob {
   int64_t token = 0;
@@ -60,7 +38,7 @@ struct Choice {
 
 class Sampler {
 public:
-  explicit Sampler(const SamplingOptions &options) : options(options) {}
+  explicit Sampler(const requests::SamplingOptions &options) : options(options) {}
 
   /// To be called for the tokens of the prompt, then for each one generated.
   void addPrompt(std::span<const int64_t> tokens);
@@ -85,7 +63,7 @@ private:
   void truncate();
   int64_t draw(int64_t position) const;
 
-  SamplingOptions options;
+  requests::SamplingOptions options;
   std::unordered_map<int64_t, Seen> seen;
   // Used again for each token.
   std::vector<double> scores, weights;

@@ -5,36 +5,22 @@
 #ifndef LARIAT_RUNTIME_SESSION_BATCHRUNNER_H
 #define LARIAT_RUNTIME_SESSION_BATCHRUNNER_H
 
+#include "lariat/Requests/Plan.h"
 #include "lariat/Runtime/Engine/StepFunctions.h"
 #include "lariat/Runtime/Session/Facts.h"
-#include "lariat/Runtime/Session/Request.h"
+#include "lariat/Runtime/Session/Results.h"
 
 namespace lariat::runtime {
 
-/// One row to feed.
-struct BatchRow {
-  int64_t sequence; ///< of the request
-  int64_t position;
-  int32_t token;
-  int64_t flags; ///< abi::RowFlag bits
-};
-
-/// Rows `first` to `last` of a sequence.
-struct RowSpan {
-  int64_t sequence, first, last;
-};
+using requests::BatchRow;
 
 /// Entries by cache, with a count for each slot that loops of so many steps have.
 std::vector<CacheCount> countCaches(const std::vector<CacheUse> &use, const SessionFacts &facts, int64_t loops);
 
 /// What holds for all rows of a request.
-struct RunSettings {
-  std::string mode;
-  std::optional<std::string> missing;
-  int64_t loops = 1;
-  float threshold = 0;
-  std::vector<StateArray> initialState;       ///< per sequence; empty for zeros
-  std::vector<std::vector<int32_t>> capacity; ///< per sequence, rows that each depth keeps; empty: as declared
+struct RunSettings : requests::RowSettings {
+  std::vector<requests::StateArray> initialState; ///< per sequence; empty for zeros
+  std::vector<std::vector<int32_t>> capacity;     ///< per sequence, rows that each depth keeps; empty: as declared
 };
 
 /// Lines of floats that a runner owns, until it is fed again.
@@ -92,7 +78,7 @@ protected:
 private:
   friend Expected<std::unique_ptr<BatchRunner>> createBatchRunner(const std::shared_ptr<Model> &model,
                                                                   const SessionFacts &facts, RunSettings settings,
-                                                                  Form form, size_t numSequences);
+                                                                  requests::Form form, size_t numSequences);
   /// Finds the functions.
   virtual Status start() = 0;
 
@@ -102,7 +88,8 @@ private:
 /// `Forward`: everything through @forward. `Lockstep`: through prelude, core, fill and coda, one loop step per tick.
 /// `Staggered`: that, with sequence i entering at tick i.
 Expected<std::unique_ptr<BatchRunner>> createBatchRunner(const std::shared_ptr<Model> &model, const SessionFacts &facts,
-                                                         RunSettings settings, Form form, size_t numSequences);
+                                                         RunSettings settings, requests::Form form,
+                                                         size_t numSequences);
 
 class ForwardRunner : public BatchRunner {
 public:

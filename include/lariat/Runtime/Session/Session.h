@@ -7,9 +7,10 @@
 #ifndef LARIAT_RUNTIME_SESSION_SESSION_H
 #define LARIAT_RUNTIME_SESSION_SESSION_H
 
+#include "lariat/Requests/Plan.h"
 #include "lariat/Runtime/Call/Model.h"
 #include "lariat/Runtime/Session/Facts.h"
-#include "lariat/Runtime/Session/Request.h"
+#include "lariat/Runtime/Session/Results.h"
 
 namespace lariat::runtime {
 
@@ -60,17 +61,15 @@ public:
 
   const SessionFacts &getFacts() const { return facts; }
   const Model &getModel() const { return *model; }
-  /// Columns of the initial state that @forward takes; 0: it takes none.
-  int64_t getStateWidth() const { return stateWidth; }
 
-  Expected<std::vector<SequenceScores>> score(const ScoreRequest &request);
-  Expected<std::vector<SequenceScores>> encode(const Request &request);
-  Expected<std::unique_ptr<Generation>> generate(GenerateRequest request);
+  Expected<std::vector<SequenceScores>> score(const requests::ScoreRequest &request);
+  Expected<std::vector<SequenceScores>> encode(const requests::Request &request);
+  Expected<std::unique_ptr<Generation>> generate(requests::GenerateRequest request);
 
   /// An engine for this model.
   Expected<std::unique_ptr<Engine>> createEngine(EngineOptions options) const;
   /// A request per sequence, checked against the model; it must ask for the missing mode of the engine.
-  Expected<std::vector<EngineRequest>> prepare(GenerateRequest request) const;
+  Expected<std::vector<EngineRequest>> prepare(requests::GenerateRequest request) const;
 
   /// Frees code, weights and pages; waits for a call that runs. Every request afterwards is an error.
   void close() { model->close(); }
@@ -79,22 +78,18 @@ private:
   Session(std::shared_ptr<Model> model, SessionFacts facts, const SessionOptions &options)
       : model(std::move(model)), facts(std::move(facts)), maxRows(options.maxRows), order(options.order) {}
 
-  /// What a request asks of all its rows.
-  Expected<RunSettings> readSettings(const Request &request, const std::string &mode) const;
+  /// What a request asks of all its rows, where there is room for it.
+  Expected<RunSettings> readSettings(const requests::Request &request, const std::string &mode) const;
   /// What requests that score have in common.
-  Expected<std::vector<SequenceScores>> runAll(const Request &request, RunSettings settings, Form form,
-                                               std::optional<int64_t> chunk);
-  Expected<std::vector<SequenceScores>> feedAll(BatchRunner &runner, const Request &request,
-                                                const std::vector<std::vector<struct RowSpan>> &calls);
-  /// The calls of a request, cut where the model allows it or the caller asks for it.
-  std::vector<std::vector<struct RowSpan>> planFor(const Request &request, const RunSettings &settings,
-                                                   std::optional<int64_t> chunk) const;
+  Expected<std::vector<SequenceScores>> runAll(const requests::Request &request, RunSettings settings,
+                                               requests::Form form, std::optional<int64_t> chunk);
+  Expected<std::vector<SequenceScores>> feedAll(BatchRunner &runner, const requests::Request &request,
+                                                const std::vector<requests::CallPlan> &calls);
 
   std::shared_ptr<Model> model;
   SessionFacts facts;
-  int64_t maxRows, stateWidth = 0, capacityDepths = 0;
+  int64_t maxRows;
   Order order;
-  bool usesLoops = false;
 };
 
 } // namespace lariat::runtime

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private to the runtime. Numbers in messages.
+// Numbers in messages.
 
-#ifndef LARIAT_RUNTIME_SAMPLE_NUMBERS_H
-#define LARIAT_RUNTIME_SAMPLE_NUMBERS_H
+#ifndef LARIAT_REQUESTS_NUMBERS_H
+#define LARIAT_REQUESTS_NUMBERS_H
 
 #include <charconv>
 #include <string>
 
-namespace lariat::runtime {
+namespace lariat::requests {
 
 /// The shortest text that reads back as `value`.
 inline std::string formatNumber(double value) {
@@ -16,6 +16,6 @@ inline std::string formatNumber(double value) {
   return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
 
-} // namespace lariat::runtime
+} // namespace lariat::requests
 
-#endif // LARIAT_RUNTIME_SAMPLE_NUMBERS_H
+#endif // LARIAT_REQUESTS_NUMBERS_H

@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Public. What a caller asks of a session, and what it gets.
+// What a caller asks of a model, on any path.
 
-#ifndef LARIAT_RUNTIME_SESSION_REQUEST_H
-#define LARIAT_RUNTIME_SESSION_REQUEST_H
+#ifndef LARIAT_REQUESTS_REQUEST_H
+#define LARIAT_REQUESTS_REQUEST_H
 
-#include "lariat/Runtime/Base/AlignedBuffer.h"
-#include "lariat/Runtime/Engine/Engine.h"
+#include "lariat/Runtime/Base/StopPoll.h"
 
+#include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
-namespace lariat::runtime {
+namespace lariat::requests {
 
-/// How a request runs through the loop.
-enum class Form { Forward, Lockstep, Staggered };
+/// How rows run through the loop.
+enum class Form {
+  Forward,  ///< the whole function
+  Lockstep, ///< derived step functions, all rows at one depth
+  Staggered ///< derived step functions, sequences at different depths
+};
 
 /// What every kind of request has.
 struct Request {
@@ -25,8 +28,8 @@ struct Request {
   std::optional<double> threshold; ///< of the exit rule; as declared without
   bool noExit = false;             ///< no row exits, whatever is declared
   std::optional<std::string> missing;
-  int64_t prefix = 0;     ///< rows at the start of each sequence that see each other in both directions
-  StopQuestion wantsStop; ///< asked between calls of compiled code, and now and then within one
+  int64_t prefix = 0;              ///< rows at the start of each sequence that see each other in both directions
+  runtime::StopQuestion wantsStop; ///< asked between calls of compiled code, and now and then within one
 };
 
 /// Values of a state before the loop, float[numRows][width]; read until the request ends.
@@ -48,6 +51,26 @@ struct ScoreRequest : Request {
   Form form = Form::Forward;
 };
 
+struct LogitBias {
+  int64_t token = 0;
+  double bias = 0;
+};
+
+/// How the tokens of a sequence are chosen; lariat/Runtime/Sample/Sampler.h has the steps.
+struct SamplingOptions {
+  double temperature = 0;
+  int64_t topK = 0; ///< 0: all
+  double topP = 1;
+  double minP = 0;
+  double repetitionPenalty = 1;
+  double presencePenalty = 0;
+  double frequencyPenalty = 0;
+  uint64_t seed = 0;
+  std::vector<LogitBias> bias = {};
+  std::optional<int64_t> numLogprobs =
+      std::nullopt; ///< none: no log probabilities; else of the chosen token and so many others
+};
+
 struct GenerateRequest : Request {
   int64_t maxNewTokens = 0;
   SamplingOptions sampling;
@@ -59,47 +82,6 @@ struct GenerateRequest : Request {
   std::optional<int64_t> drafts;    ///< most tokens ahead of verified ones; none: as many as pay
 };
 
-/// Row-major floats; no columns where the model has no such output.
-struct FloatArray {
-  AlignedBuffer memory;
-  int64_t numRows = 0, numColumns = 0;
+} // namespace lariat::requests
 
-  const float *data() const { return reinterpret_cast<const float *>(memory.data()); }
-};
-
-/// Entries of one slot, the same in all layers of a cache.
-struct SlotCount {
-  int64_t computed = 0, filled = 0;
-};
-
-/// Entries that a sequence has in one cache.
-struct CacheCount {
-  int64_t cache = 0; ///< index in SessionFacts::caches
-  std::vector<SlotCount> slots;
-};
-
-/// Results of one sequence.
-struct SequenceScores {
-  FloatArray logits, hidden;
-  std::vector<int32_t> steps;
-  std::vector<CacheCount> caches;
-};
-
-/// A token that a call chose.
-struct NewToken {
-  int64_t sequence = 0;
-  Choice choice;
-  int32_t steps = 0; ///< of the row that chose it
-};
-
-/// What one sequence has so far.
-struct SequenceTokens {
-  std::vector<int64_t> tokens;
-  std::vector<int32_t> steps;
-  Finish finish = Finish::Unfinished;
-  std::vector<CacheCount> caches; ///< once it is finished
-};
-
-} // namespace lariat::runtime
-
-#endif // LARIAT_RUNTIME_SESSION_REQUEST_H
+#endif // LARIAT_REQUESTS_REQUEST_H

@@ -3,22 +3,23 @@
 // Compiled code checks nothing, so every number that reaches it is checked here: ids index the embedding, positions and
 // depths index caches and weights.
 
-#include "lariat/Runtime/Session/Checks.h"
+#include "lariat/Requests/Checks.h"
 
-#include "lariat/Runtime/Sample/Numbers.h"
+#include "lariat/Requests/Numbers.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-using namespace lariat::runtime;
+using namespace lariat::requests;
+using lariat::runtime::makeError;
 
 //===----------------------------------------------------------------------===//
 // Sequences
 //===----------------------------------------------------------------------===//
 
 /// Ids and lengths of one sequence that is to get `numNew` more tokens.
-static Status verifySequence(const SessionFacts &facts, std::span<const int64_t> ids, int64_t sequence,
+static Status verifySequence(const RequestFacts &facts, std::span<const int64_t> ids, int64_t sequence,
                              int64_t numNew) {
   if (ids.empty())
     return makeError("sequence ", sequence, " has no tokens, expected at least one");
@@ -36,7 +37,7 @@ static Status verifySequence(const SessionFacts &facts, std::span<const int64_t>
 }
 
 /// Sequences, ids, context (with `numNew` more rows), prefix.
-static Status verifySequences(const SessionFacts &facts, const Request &request, int64_t numNew) {
+static Status verifySequences(const RequestFacts &facts, const Request &request, int64_t numNew) {
   if (request.sequences.empty())
     return makeError("the batch has no sequences, expected at least one");
   int64_t sequence = 0;
@@ -51,11 +52,51 @@ static Status verifySequences(const SessionFacts &facts, const Request &request,
 }
 
 //===----------------------------------------------------------------------===//
+// Sampling
+//===----------------------------------------------------------------------===//
+
+static Status verifyRange(const char *name, double value, double low, double high) {
+  if (value >= low && value <= high)
+    return Status::success();
+  return makeError(name, " is ", formatNumber(value), ", expected ", formatNumber(low), " to ", formatNumber(high));
+}
+
+static Status verifyFinite(const char *name, double value) {
+  return std::isfinite(value) ? Status::success() : makeError(name, " is ", formatNumber(value), ", expected a number");
+}
+
+Status lariat::requests::verifySampling(const SamplingOptions &options, int64_t vocab) {
+  if (!std::isfinite(options.temperature) || options.temperature < 0)
+    return makeError("the temperature is ", formatNumber(options.temperature), ", expected 0 or more");
+  if (options.topK < 0)
+    return makeError("top_k is ", options.topK, ", expected 0 or more");
+  if (Status status = verifyRange("top_p", options.topP, 0, 1))
+    return status;
+  if (Status status = verifyRange("min_p", options.minP, 0, 1))
+    return status;
+  if (!std::isfinite(options.repetitionPenalty) || options.repetitionPenalty <= 0)
+    return makeError("the repetition_penalty is ", formatNumber(options.repetitionPenalty), ", expected more than 0");
+  if (Status status = verifyFinite("the presence_penalty", options.presencePenalty))
+    return status;
+  if (Status status = verifyFinite("the frequency_penalty", options.frequencyPenalty))
+    return status;
+  for (const LogitBias &entry : options.bias) {
+    if (entry.token < 0 || entry.token >= vocab)
+      return makeError("a logit bias is given for token ", entry.token, ", expected 0 to ", vocab - 1);
+    if (Status status = verifyFinite("a logit bias", entry.bias))
+      return status;
+  }
+  if (options.numLogprobs && (*options.numLogprobs < 0 || *options.numLogprobs > vocab))
+    return makeError("logprobs is ", *options.numLogprobs, ", expected 0 to ", vocab);
+  return Status::success();
+}
+
+//===----------------------------------------------------------------------===//
 // Calls
 //===----------------------------------------------------------------------===//
 
 /// Whether a request may be cut into calls.
-static Status verifyChunk(const SessionFacts &facts, const ScoreRequest &request) {
+static Status verifyChunk(const RequestFacts &facts, const ScoreRequest &request) {
   if (!request.chunk)
     return Status::success();
   if (*request.chunk < 1)
@@ -70,7 +111,7 @@ static Status verifyChunk(const SessionFacts &facts, const ScoreRequest &request
   return Status::success();
 }
 
-Status lariat::runtime::verifyScore(const SessionFacts &facts, const ScoreRequest &request) {
+Status lariat::requests::verifyScore(const RequestFacts &facts, const ScoreRequest &request) {
   if (request.mode != "score" && request.mode != "generate")
     return makeError("'mode' of the request is '", request.mode, "', expected score or generate");
   if (!facts.isDecoder())
@@ -82,13 +123,13 @@ Status lariat::runtime::verifyScore(const SessionFacts &facts, const ScoreReques
   return verifyChunk(facts, request);
 }
 
-Status lariat::runtime::verifyEncode(const SessionFacts &facts, const Request &request) {
+Status lariat::requests::verifyEncode(const RequestFacts &facts, const Request &request) {
   if (facts.isDecoder())
     return makeError("the model is a decoder, which answers score and generate, not encode");
   return verifySequences(facts, request, /*numNew=*/0);
 }
 
-Status lariat::runtime::verifyGenerate(const SessionFacts &facts, const GenerateRequest &request) {
+Status lariat::requests::verifyGenerate(const RequestFacts &facts, const GenerateRequest &request) {
   if (!facts.isDecoder())
     return makeError("the model is an encoder, which answers encode, not generate");
   if (facts.lacksDecodeRule)
@@ -111,7 +152,7 @@ Status lariat::runtime::verifyGenerate(const SessionFacts &facts, const Generate
 //===----------------------------------------------------------------------===//
 
 /// Depth-indexed memory and weights that the loop reaches must have that many depths.
-static Status verifyDepths(const SessionFacts &facts, int64_t loops) {
+static Status verifyDepths(const RequestFacts &facts, int64_t loops) {
   for (const CacheRule &cache : facts.caches)
     if (cache.looped && cache.depths && loops * cache.depthFactor > *cache.depths)
       return makeError(loops, " loop steps are asked for, but cache @", cache.name, " has ", *cache.depths, " depths");
@@ -123,14 +164,14 @@ static Status verifyDepths(const SessionFacts &facts, int64_t loops) {
 }
 
 /// What a request and its model come to: the threshold that decides, or none where no row may exit.
-static std::optional<double> getThreshold(const SessionFacts &facts, const Request &request) {
+static std::optional<double> getThreshold(const RequestFacts &facts, const Request &request) {
   if (request.noExit || request.threshold || !facts.exit)
     return request.threshold;
   const ExitRule &exit = *facts.exit;
   return !exit.hasThreshold || exit.declared == exit.never ? std::nullopt : exit.declared;
 }
 
-Expected<int64_t> lariat::runtime::resolveLoops(const SessionFacts &facts, const Request &request, bool usesLoops) {
+Expected<int64_t> lariat::requests::resolveLoops(const RequestFacts &facts, const Request &request) {
   const LoopRange &range = facts.loops;
   int64_t loops = range.defaultSteps;
   if (getThreshold(facts, request) && range.stepsWithExit)
@@ -144,13 +185,13 @@ Expected<int64_t> lariat::runtime::resolveLoops(const SessionFacts &facts, const
       return makeError(loops, " loop steps are asked for, but the model takes ", range.minSteps,
                        range.maxSteps ? " to " + std::to_string(range.maxSteps) : std::string(" or more"));
   }
-  if (usesLoops)
+  if (facts.usesLoops)
     if (Status status = verifyDepths(facts, loops))
       return status.takeError();
   return loops;
 }
 
-Expected<float> lariat::runtime::resolveThreshold(const SessionFacts &facts, const Request &request) {
+Expected<float> lariat::requests::resolveThreshold(const RequestFacts &facts, const Request &request) {
   const std::optional<ExitRule> &exit = facts.exit;
   if (request.threshold && request.noExit)
     return makeError("an exit threshold is given, and exits are switched off: expected one of both");
@@ -172,16 +213,16 @@ Expected<float> lariat::runtime::resolveThreshold(const SessionFacts &facts, con
   return static_cast<float>(threshold);
 }
 
-Status lariat::runtime::verifyMissing(const SessionFacts &facts, const Request &request) {
+Status lariat::requests::verifyMissing(const RequestFacts &facts, const std::optional<std::string> &missing) {
   const std::vector<std::string> &allowed = facts.allowedMissing;
-  if (!request.missing || std::ranges::find(allowed, *request.missing) != allowed.end())
+  if (!missing || std::ranges::find(allowed, *missing) != allowed.end())
     return Status::success();
-  if (*request.missing == "compute" && !facts.computeRefusal.empty())
+  if (*missing == "compute" && !facts.computeRefusal.empty())
     return makeError("the missing mode 'compute' is not one the model allows: ", facts.computeRefusal);
   std::string list;
   for (const std::string &word : allowed)
     list += (list.empty() ? "" : ", ") + word;
-  return makeError("the missing mode '", *request.missing,
+  return makeError("the missing mode '", *missing,
                    "' is not one the model allows: ", list.empty() ? "it has no choice" : list);
 }
 
@@ -189,8 +230,8 @@ Status lariat::runtime::verifyMissing(const SessionFacts &facts, const Request &
 // Order
 //===----------------------------------------------------------------------===//
 
-Status lariat::runtime::verifyOrder(const SessionFacts &facts, const Request &request, const std::string &mode,
-                                    int64_t loops) {
+/// Whether rows may run one by one, where the order of the model at so many loop steps asks for it.
+static Status verifyOrder(const RequestFacts &facts, const Request &request, const std::string &mode, int64_t loops) {
   if (facts.getOrder(loops, /*generated=*/false) != RowOrder::Sequential)
     return Status::success();
   if (facts.dependsOnCall(mode))
@@ -201,7 +242,23 @@ Status lariat::runtime::verifyOrder(const SessionFacts &facts, const Request &re
   return Status::success();
 }
 
-Status lariat::runtime::verifySpeculation(const SessionFacts &facts, const GenerateRequest &request, int64_t loops) {
+Expected<RowSettings> lariat::requests::resolveSettings(const RequestFacts &facts, const Request &request,
+                                                        const std::string &mode) {
+  Expected<int64_t> loops = resolveLoops(facts, request);
+  if (!loops)
+    return loops.takeError();
+  Expected<float> threshold = resolveThreshold(facts, request);
+  if (!threshold)
+    return threshold.takeError();
+  if (Status status = verifyMissing(facts, request.missing))
+    return status.takeError();
+  if (Status status = verifyOrder(facts, request, mode, *loops))
+    return status.takeError();
+  bool mayExit = facts.exit && *threshold != static_cast<float>(facts.exit->never);
+  return RowSettings{mode, request.missing, *loops, *threshold, mayExit};
+}
+
+Status lariat::requests::verifySpeculation(const RequestFacts &facts, const GenerateRequest &request, int64_t loops) {
   if (!request.speculate) {
     if (request.drafts)
       return makeError("drafts of ", *request.drafts, " tokens are asked for without speculation");
@@ -240,12 +297,13 @@ static Status verifyShare(const Share &share, size_t depth) {
                    ", expected a share above 0 and at most 1 with a denominator below 2^31");
 }
 
-Expected<std::vector<std::vector<int32_t>>> lariat::runtime::resolveCapacity(const ScoreRequest &request,
-                                                                             int64_t numDepths) {
+Expected<std::vector<std::vector<int32_t>>> lariat::requests::resolveCapacity(const RequestFacts &facts,
+                                                                              const ScoreRequest &request) {
   std::vector<std::vector<int32_t>> counts;
   if (!request.capacity)
     return counts;
   const std::vector<Share> &shares = *request.capacity;
+  int64_t numDepths = facts.capacityDepths;
   if (numDepths == 0)
     return makeError("a capacity is given, but the model has no router that takes one");
   if (request.mode == "generate")
@@ -269,9 +327,10 @@ Expected<std::vector<std::vector<int32_t>>> lariat::runtime::resolveCapacity(con
 // Initial state
 //===----------------------------------------------------------------------===//
 
-Status lariat::runtime::verifyInitialState(const ScoreRequest &request, int64_t width) {
+Status lariat::requests::verifyInitialState(const RequestFacts &facts, const ScoreRequest &request) {
   if (!request.initialState)
     return Status::success();
+  int64_t width = facts.stateWidth;
   if (width == 0)
     return makeError("an initial state is given, but the model takes none");
   if (request.initialState->size() != request.sequences.size())

@@ -2,14 +2,14 @@
 //
 // Fills call after call. A bidirectional prefix is never cut: its rows see each other.
 
-#include "lariat/Runtime/Session/Plan.h"
+#include "lariat/Requests/Plan.h"
 
 #include "lariat/Artefact/Abi.h"
 
 #include <algorithm>
 
 using namespace lariat;
-using namespace lariat::runtime;
+using namespace lariat::requests;
 
 namespace {
 
@@ -45,11 +45,16 @@ static int64_t getLength(const Request &request, size_t sequence) {
   return static_cast<int64_t>(request.sequences[sequence].size());
 }
 
-/// As on the reference path: a chunk of each sequence, then the next one.
-static void planChunks(const Request &request, int64_t chunk, Planner &planner) {
+int64_t lariat::requests::getLongest(const Request &request) {
   int64_t longest = 0;
   for (size_t sequence = 0; sequence < request.sequences.size(); ++sequence)
     longest = std::max(longest, getLength(request, sequence));
+  return longest;
+}
+
+/// A chunk of each sequence, then the next one.
+static void planChunks(const Request &request, int64_t chunk, Planner &planner) {
+  int64_t longest = getLongest(request);
   // Not `first += chunk`, which may be more than a number holds.
   for (int64_t first = 0; first < longest; first = chunk < longest - first ? first + chunk : longest) {
     planner.startCall();
@@ -71,7 +76,7 @@ static void planPieces(const Request &request, int64_t sequence, int64_t maxRows
   }
 }
 
-std::vector<CallPlan> lariat::runtime::planCalls(const Request &request, const PlanOptions &options) {
+std::vector<CallPlan> lariat::requests::planCalls(const Request &request, const PlanOptions &options) {
   Planner planner(options.maxRows);
   if (options.chunk) {
     planChunks(request, *options.chunk, planner);
@@ -87,15 +92,24 @@ std::vector<CallPlan> lariat::runtime::planCalls(const Request &request, const P
   return std::move(planner.calls);
 }
 
-std::vector<BatchRow> lariat::runtime::listPromptRows(const Request &request, const CallPlan &plan,
-                                                      bool (*wanted)(int64_t, int64_t)) {
+std::vector<CallPlan> lariat::requests::planCalls(const RequestFacts &facts, const Request &request,
+                                                  const RowSettings &settings, std::optional<int64_t> chunk,
+                                                  int64_t maxRows) {
+  RowOrder order = facts.getOrder(settings.loops, /*generated=*/false);
+  if (order == RowOrder::Sequential)
+    chunk = 1;
+  return planCalls(request, {maxRows, chunk, order == RowOrder::Free && !facts.dependsOnCall(settings.mode)});
+}
+
+BatchRow lariat::requests::getPromptRow(const Request &request, int64_t sequence, int64_t position, bool wanted) {
+  int64_t flags = (position < request.prefix ? abi::kPrefix : 0) | (wanted ? abi::kWanted : 0);
+  return {sequence, position, static_cast<int32_t>(request.sequences[sequence][position]), flags};
+}
+
+std::vector<BatchRow> lariat::requests::listPromptRows(const Request &request, const CallPlan &plan) {
   std::vector<BatchRow> rows;
   for (const RowSpan &span : plan)
-    for (int64_t position = span.first; position < span.last; ++position) {
-      bool isWanted = wanted(position, getLength(request, span.sequence));
-      int64_t flags = (position < request.prefix ? abi::kPrefix : 0) | (isWanted ? abi::kWanted : 0);
-      auto token = static_cast<int32_t>(request.sequences[span.sequence][position]);
-      rows.push_back({span.sequence, position, token, flags});
-    }
+    for (int64_t position = span.first; position < span.last; ++position)
+      rows.push_back(getPromptRow(request, span.sequence, position, /*wanted=*/true));
   return rows;
 }

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What of a model decides which requests it answers. The runtime reads it from a manifest, the reference path from the
+// module.
+
+#ifndef LARIAT_REQUESTS_FACTS_H
+#define LARIAT_REQUESTS_FACTS_H
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lariat::requests {
+
+/// What results depend on besides rows and depths, from the least to the most.
+enum class RowOrder {
+  Free,      ///< nothing
+  Atomic,    ///< which rows of a prompt run together
+  Sequential ///< nothing, but a row starts when the one before has finished
+};
+
+/// Loop steps that a request may ask for; `max` 0: no limit.
+struct LoopRange {
+  int64_t defaultSteps = 1, minSteps = 1, maxSteps = 1;
+  int64_t stepsWithExit = 0; ///< the default where rows may exit; 0: `defaultSteps`
+
+  bool isFree() const { return minSteps != maxSteps || minSteps != defaultSteps; }
+};
+
+/// The declared exit rule: no row exits at the threshold `never`.
+struct ExitRule {
+  std::string rule;
+  double never = 0, low = 0, high = 0;
+  std::optional<double> declared = std::nullopt; ///< of a request that gives none; `never` without
+  bool hasThreshold = true;                      ///< else rows stop by it whatever a request says
+};
+
+/// The order of rows that write to a cache: `order` as soon as depths share a slot, else free.
+struct SlotOrder {
+  int64_t numOwnSlots = std::numeric_limits<int64_t>::max(); ///< depths that have a slot to themselves
+  RowOrder order = RowOrder::Free;
+
+  RowOrder getOrder(int64_t depths) const { return depths > numOwnSlots ? order : RowOrder::Free; }
+};
+
+/// What a cache demands of a request.
+struct CacheRule {
+  std::string name;
+  bool looped = false;
+  int64_t depthFactor = 1;       ///< depths per step of the outermost loop
+  std::optional<int64_t> depths; ///< that it knows, where that is declared
+  SlotOrder prompt, generated;   ///< of rows of either kind
+
+  /// What rows of the prompt, or generated ones, depend on that run so many loop steps.
+  RowOrder getOrder(int64_t loops, bool generated) const;
+};
+
+/// A weight with one value per depth and none beyond.
+struct DepthWeight {
+  std::string name;
+  int64_t depths = 0;
+};
+
+struct RequestFacts {
+  std::string kind; ///< "decoder" or "encoder"
+  int64_t vocab = 0, context = 0;
+  std::vector<int64_t> eos;
+  LoopRange loops;
+  std::optional<ExitRule> exit;
+  std::vector<CacheRule> caches;
+  std::vector<DepthWeight> depthWeights;
+  std::vector<std::string> allowedMissing;
+  std::string computeRefusal; ///< why `missing = compute` is not among them; empty: it is
+  std::string cutReason;      ///< why results depend on how a prompt is cut, whatever the policies; empty: they do not
+  bool mixesCallRows = false; ///< attends or reduces among the rows of one call
+  bool hasTopK = false;
+  bool hasPrefixMask = false;
+  bool lacksDecodeRule = false;
+  bool hasStates = false;     ///< of recurrent mixers, which cannot be taken back
+  bool usesLoops = false;     ///< @forward takes a number of loop steps
+  int64_t stateWidth = 0;     ///< columns of the initial state that @forward takes; 0: it takes none
+  int64_t capacityDepths = 0; ///< depths for which a request may say how many rows top_k keeps; 0: it may not
+
+  bool isDecoder() const { return kind == "decoder"; }
+  bool canGenerate() const { return isDecoder() && !lacksDecodeRule; }
+  /// Whether a row depends on which rows are in its call.
+  bool dependsOnCall(const std::string &mode) const { return mixesCallRows || (hasTopK && mode == "score"); }
+  /// The strictest order of the caches, for rows of the prompt or generated ones that run so many loop steps.
+  RowOrder getOrder(int64_t loopSteps, bool generated) const;
+};
+
+} // namespace lariat::requests
+
+#endif // LARIAT_REQUESTS_FACTS_H
