@@ -37,6 +37,14 @@ llvm::Error lariat::verifyOptions(const CompileOptions &options) {
       return error;
   if (llvm::Error error = verifyChoice("pipeline", options.pipeline, {"reference", "fast"}))
     return error;
+  if (llvm::Error error = verifyChoice("emit", options.emit, {"artefact", "kernel", "llvm", "llvm-ir", "asm", "obj"}))
+    return error;
+  if (options.emit == "artefact" && options.output.empty())
+    return makeError("option -o is missing, expected the artefact to write, NAME.lariat");
+  if (options.emit != "artefact" && options.pipeline != "fast")
+    return makeError("option --emit is of the fast pipeline, not of the reference one");
+  if (options.emit != "artefact")
+    return llvm::Error::success(); // code of other kinds of machines may be emitted, but is no artefact
   if (options.pipeline == "fast")
     return selectTargets(options.targets).takeError();
   return options.targets.empty() ? llvm::Error::success()
@@ -281,6 +289,8 @@ llvm::Error lariat::compile(const CompileOptions &options, MLIRContext *context,
   timer.end("read");
   report.memory = formatMemory(model->facts);
   report.warnings = model->warnings;
+  if (options.emit != "artefact")
+    return emit(*model, options, report.stats);
   if (options.pipeline == "reference") {
     progress.begin("kernels");
     if (llvm::Error error = verifyLowering(*model))

@@ -113,7 +113,7 @@ static llvm::Expected<Emission> startTarget(const CPUTarget &target, FastProgram
     return translated.takeError();
   timer.end("translate");
   auto emit = [translated = std::move(*translated), &target]() mutable {
-    return emitObject(std::move(translated), target);
+    return emitCode(std::move(translated), target, CodeForm::Object);
   };
   return Emission{&target, std::async(std::launch::async, std::move(emit))};
 }
@@ -184,12 +184,19 @@ llvm::Expected<FastProgram> lariat::compileFast(const Model &model, const Compil
   return program;
 }
 
-llvm::Expected<MachineCode> lariat::emitKernelObject(const KernelProgram &program, const CPUTarget &target) {
+llvm::Expected<OwningOpRef<ModuleOp>> lariat::lowerKernelProgram(const KernelProgram &program,
+                                                                 const CPUTarget &target) {
   OwningOpRef<ModuleOp> module = cast<ModuleOp>(program.module.get()->clone());
   if (llvm::Error error = runPipeline(*module, buildLowerGenericPipeline, "generic"))
     return std::move(error);
   std::map<std::string, EntrySizes> sizes;
   if (llvm::Error error = lowerKernels(*module, target, sizes))
     return std::move(error);
-  return emitObject(*module, target);
+  return module;
+}
+
+llvm::Expected<MachineCode> lariat::emitKernelCode(const KernelProgram &program, const CPUTarget &target,
+                                                   CodeForm form) {
+  llvm::Expected<OwningOpRef<ModuleOp>> module = lowerKernelProgram(program, target);
+  return module ? emitCode(**module, target, form) : module.takeError();
 }

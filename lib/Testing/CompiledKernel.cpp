@@ -106,7 +106,7 @@ KernelObject test::compileObject(StringRef text, const CPUTarget &target) {
     module->dump();
   if (failed(lowerToLLVM(*module)))
     llvm::report_fatal_error("a kernel cannot be lowered");
-  auto code = emitObject(*module, target);
+  auto code = emitCode(*module, target, CodeForm::Object);
   if (!code)
     llvm::report_fatal_error(code.takeError());
   object.bytes = std::move(code->bytes);

@@ -5,8 +5,13 @@
 #include "lariat/Artefact/Version.h"
 #include "lariat/Compiler/Compile.h"
 #include "lariat/Compiler/Dialects.h"
+#include "lariat/Compiler/Modules.h"
+#include "lariat/Support/CommandLine.h"
 #include "lariat/Support/Guard.h"
 #include "lariat/Support/Interruption.h"
+#include "mlir/IR/AsmState.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Support/Timing.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/JSON.h"
@@ -19,8 +24,14 @@ namespace cl = llvm::cl;
 static cl::OptionCategory category("lariat-compile options");
 static cl::opt<std::string> input(cl::Positional, cl::Required, cl::desc("M.mlir, or - for standard input"),
                                   cl::cat(category));
-static cl::opt<std::string> output("o", cl::Required, cl::value_desc("NAME.lariat"), cl::desc("the artefact to write"),
+static cl::opt<std::string> output("o", cl::value_desc("NAME.lariat"),
+                                   cl::desc("the artefact to write; of --emit a file (default: standard output)"),
                                    cl::cat(category));
+static cl::opt<std::string>
+    emitForm("emit", cl::init(lariat::CompileOptions().emit), cl::value_desc("FORM"),
+             cl::desc("artefact; or kernel: all variants with planned kernels; or of one target "
+                      "llvm: LLVM's dialect, llvm-ir: what is handed to code generation, asm, obj"),
+             cl::cat(category));
 static cl::opt<std::string> weights("weights", cl::value_desc("DIR"),
                                     cl::desc("checkpoint (default: what the module names)"), cl::cat(category));
 static cl::opt<std::string> dtype("dtype", cl::init("f32"), cl::value_desc("f32|bf16"), cl::desc("type of weights"),
@@ -70,6 +81,7 @@ static int compile() {
     policy = overrideKVPolicy;
   lariat::CompileOptions options{.input = input,
                                  .output = output,
+                                 .emit = emitForm,
                                  .weights = weights,
                                  .dtype = dtype,
                                  .kvDtype = kvDtype,
@@ -84,8 +96,13 @@ static int compile() {
   mlir::DialectRegistry registry;
   lariat::registerDialects(registry);
   mlir::MLIRContext context(registry);
+  mlir::DefaultTimingManager timing;
+  applyDefaultTimingManagerCLOptions(timing);
+  mlir::TimingScope scope = timing.getRootScope();
+  lariat::showPipelines(&scope);
   lariat::CompileReport report;
   llvm::Error error = lariat::compile(options, &context, report, std::move(progress));
+  lariat::showPipelines(nullptr);
   for (const std::string &warning : report.warnings)
     llvm::errs() << "warning: " << warning << '\n';
   if (!error && !statsPath.empty())
@@ -105,7 +122,11 @@ int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   lariat::endWhenAsked();
   std::signal(SIGXFSZ, SIG_IGN); // a limit of file sizes is an error of the write that meets it
-  cl::HideUnrelatedOptions(category);
+  lariat::hideLibraryOptions(&category);
+  mlir::registerAsmPrinterCLOptions();
+  mlir::registerMLIRContextCLOptions();
+  mlir::registerPassManagerCLOptions();
+  mlir::registerDefaultTimingManagerCLOptions();
   cl::SetVersionPrinter([](llvm::raw_ostream &os) { os << "lariat-compile " << lariat::kLariatVersion << '\n'; });
   cl::ParseCommandLineOptions(argc, argv, "Lariat compiler\n");
   return lariat::runGuarded("lariat-compile", compile);

@@ -8,6 +8,7 @@
 #include "lariat/Conversion/Passes.h"
 #include "lariat/Dialect/Kernel/Transforms/Passes.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
+#include "lariat/Support/CommandLine.h"
 #include "lariat/Support/Guard.h"
 #include "mlir/Pass/PassInstrumentation.h"
 #include "mlir/Support/FileUtilities.h"
@@ -75,6 +76,7 @@ int main(int argc, char **argv) {
   lariat::registerLariatConversionPasses();
   lariat::registerPipelines();
   registerTransformsPasses();
+  lariat::hideLibraryOptions(/*own=*/nullptr);
   auto [input, output] = registerAndParseCLIOptions(argc, argv, "Lariat optimizer\n", registry);
   MlirOptMainConfig config = MlirOptMainConfig::createFromCLOptions();
   if (config.shouldShowDialects() || config.shouldListPasses())

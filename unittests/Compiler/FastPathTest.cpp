@@ -53,7 +53,7 @@ TEST_F(FastPath, EmitsCodeForEveryTarget) {
   for (bool halfWeights : {false, true}) {
     KernelProgram program = form(halfWeights);
     for (const CPUTarget &target : getCPUTargets()) {
-      llvm::Expected<MachineCode> code = emitKernelObject(program, target);
+      llvm::Expected<MachineCode> code = emitKernelCode(program, target, CodeForm::Object);
       ASSERT_TRUE(bool(code)) << target.name << ": " << toString(code.takeError());
       EXPECT_GT(code->codeBytes, 0) << target.name;
       llvm::MemoryBufferRef buffer(StringRef(code->bytes.data(), code->bytes.size()), target.name);

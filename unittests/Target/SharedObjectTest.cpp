@@ -177,14 +177,14 @@ TEST_F(SharedObject, IsTheSameEachTime) {
 }
 
 TEST_F(SharedObject, GeneratesCodeForOtherMachines) {
-  auto code = emitObject(*parse(R"(
+  auto code = emitCode(*parse(R"(
     llvm.func @lariat_entry(%p: !llvm.ptr) {
       %v = llvm.load %p : !llvm.ptr -> vector<4xf32>
       %s = llvm.fmul %v, %v : vector<4xf32>
       llvm.store %s, %p : vector<4xf32>, !llvm.ptr
       llvm.return
     })"),
-                         makeTarget("aarch64-unknown-linux-gnu", "generic", "+neon", 128));
+                       makeTarget("aarch64-unknown-linux-gnu", "generic", "+neon", 128), CodeForm::Object);
   ASSERT_TRUE(bool(code));
   auto object = llvm::object::ObjectFile::createObjectFile(
       llvm::MemoryBufferRef(StringRef(code->bytes.data(), code->bytes.size()), "object"));
@@ -194,7 +194,7 @@ TEST_F(SharedObject, GeneratesCodeForOtherMachines) {
 }
 
 TEST_F(SharedObject, RefusesUnknownMachines) {
-  auto code = emitObject(*parse(""), makeTarget("nonsense-unknown-linux", "", "", 128));
+  auto code = emitCode(*parse(""), makeTarget("nonsense-unknown-linux", "", "", 128), CodeForm::Object);
   ASSERT_FALSE(bool(code));
   EXPECT_EQ(toString(code.takeError()), "this build of LLVM has no code generator for nonsense-unknown-linux");
 }

@@ -43,6 +43,9 @@ struct FastProgram;
 llvm::Error writeArtefact(const Model &model, const CompileOptions &options, const FastProgram *program,
                           CompileStats &stats, Progress &progress);
 
+/// Writes the program in the form that `options.emit` names to `options.output`, in place of an artefact.
+llvm::Error emit(const Model &model, const CompileOptions &options, CompileStats &stats);
+
 /// What compiling has to say.
 struct CompileReport {
   std::string memory; ///< table of KV memory, and of the fast path's weights and largest calls; fits a screen

@@ -13,6 +13,7 @@
 
 namespace lariat {
 
+enum class CodeForm;
 struct CPUTarget;
 struct MachineCode;
 
@@ -48,8 +49,12 @@ llvm::Expected<llvm::SmallVector<const CPUTarget *>> selectTargets(llvm::StringR
 llvm::Expected<FastProgram> compileFast(const Model &model, const CompileOptions &options, CompileStats &stats,
                                         Progress &progress);
 
-/// The relocatable object of one target, which may be of another kind of machine.
-llvm::Expected<MachineCode> emitKernelObject(const KernelProgram &program, const CPUTarget &target);
+/// A copy in LLVM's dialect, for one target, which may be of another kind of machine.
+llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> lowerKernelProgram(const KernelProgram &program,
+                                                                     const CPUTarget &target);
+
+/// The code of one target in the given form.
+llvm::Expected<MachineCode> emitKernelCode(const KernelProgram &program, const CPUTarget &target, CodeForm form);
 
 /// The manifest's object `code`.
 llvm::json::Object describeFast(const FastProgram &program, const ModelFacts &facts);

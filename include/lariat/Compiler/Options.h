@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What a user may choose when compiling. Every field ends in the manifest.
+// What a user may choose when compiling. Every field that makes a difference to an artefact ends in its manifest.
 
 #ifndef LARIAT_COMPILER_OPTIONS_H
 #define LARIAT_COMPILER_OPTIONS_H
@@ -14,7 +14,8 @@ namespace lariat {
 
 struct CompileOptions {
   std::string input;                           ///< an .mlir file
-  std::string output;                          ///< the artefact's directory, NAME.lariat
+  std::string output;                          ///< the artefact's directory, NAME.lariat; else a file, or - for stdout
+  std::string emit = "artefact";               ///< or the program as kernel, llvm, llvm-ir, asm or obj
   std::string weights;                         ///< checkpoint; empty for the module's lariat.weights
   std::string dtype = "f32";                   ///< of weights: f32 or bf16; arithmetic is f32
   std::string kvDtype;                         ///< of caches; empty for what the module declares

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// LLVM's dialect to an object file. Kernels arrive as explicit vectors with their order of operations fixed, so a short
+// LLVM's dialect to an object file, or to the text before it. Kernels arrive as explicit vectors with their order of operations fixed, so a short
 // list of passes is enough: it cleans up addresses and control flow and drops what nothing calls. Nothing here may change
 // rounding: no fast-math flag, and multiplication and addition are never fused but where the IR says fma.
 
@@ -115,43 +115,53 @@ llvm::Expected<TranslatedModule> lariat::translateToLLVM(ModuleOp llvmDialect) {
   return TranslatedModule(std::move(context), std::move(module));
 }
 
-llvm::Expected<MachineCode> lariat::emitObject(ModuleOp llvmDialect, const CPUTarget &target) {
+/// Everything up to code generation, which changes the module.
+static llvm::Error prepare(llvm::Module &module, llvm::TargetMachine &machine, const CPUTarget &target) {
+  module.setTargetTriple(machine.getTargetTriple());
+  module.setDataLayout(machine.createDataLayout());
+  setLinkage(module, target.vectorBits);
+  if (llvm::Error error = runPasses(module, &machine, kPasses))
+    return error;
+  // After the passes: they turn loops into calls of memory functions, and would drop what only the code generator calls.
+  if (llvm::Error error = resolveLibraryCalls(module))
+    return error;
+  if (!kSanitizesAddresses || !machine.getTargetTriple().isX86())
+    return llvm::Error::success();
+  for (llvm::Function &function : module)
+    function.addFnAttr(llvm::Attribute::SanitizeAddress);
+  return runPasses(module, &machine, "asan");
+}
+
+llvm::Expected<MachineCode> lariat::emitCode(ModuleOp llvmDialect, const CPUTarget &target, CodeForm form) {
   llvm::Expected<TranslatedModule> translated = translateToLLVM(llvmDialect);
   if (!translated)
     return translated.takeError();
-  return emitObject(std::move(*translated), target);
+  return emitCode(std::move(*translated), target, form);
 }
 
-llvm::Expected<MachineCode> lariat::emitObject(TranslatedModule translated, const CPUTarget &target) {
+llvm::Expected<MachineCode> lariat::emitCode(TranslatedModule translated, const CPUTarget &target, CodeForm form) {
   MachineCode code;
   StageClock clock(code.seconds);
   auto machine = createMachine(target);
   if (!machine)
     return machine.takeError();
-  llvm::Module *module = &translated.get();
-  module->setTargetTriple((*machine)->getTargetTriple());
-  module->setDataLayout((*machine)->createDataLayout());
-  setLinkage(*module, target.vectorBits);
-  if (llvm::Error error = runPasses(*module, machine->get(), kPasses))
+  llvm::Module &module = translated.get();
+  if (llvm::Error error = prepare(module, **machine, target))
     return std::move(error);
-  // After the passes: they turn loops into calls of memory functions, and would drop what only the code generator calls.
-  if (llvm::Error error = resolveLibraryCalls(*module))
-    return std::move(error);
-  if (kSanitizesAddresses && (*machine)->getTargetTriple().isX86()) {
-    for (llvm::Function &function : *module)
-      function.addFnAttr(llvm::Attribute::SanitizeAddress);
-    if (llvm::Error error = runPasses(*module, machine->get(), "asan"))
-      return std::move(error);
-  }
   clock.lap("optimise");
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream stream(bytes);
-  llvm::legacy::PassManager passes;
-  if ((*machine)->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::ObjectFile))
-    return makeError("LLVM cannot write object files for " + target.triple);
-  passes.run(*module);
+  if (form == CodeForm::LLVMIR) {
+    module.print(stream, nullptr);
+  } else {
+    llvm::legacy::PassManager passes;
+    auto type = form == CodeForm::Object ? llvm::CodeGenFileType::ObjectFile : llvm::CodeGenFileType::AssemblyFile;
+    if ((*machine)->addPassesToEmitFile(passes, stream, nullptr, type))
+      return makeError("LLVM cannot write code for " + target.triple);
+    passes.run(module);
+  }
   code.bytes.assign(bytes.begin(), bytes.end());
-  code.codeBytes = countCodeBytes(code.bytes);
+  code.codeBytes = form == CodeForm::Object ? countCodeBytes(code.bytes) : 0;
   clock.lap("generate");
   return code;
 }

@@ -104,7 +104,7 @@ llvm::Expected<MachineCode> lariat::linkObject(MachineCode object) {
 }
 
 llvm::Expected<MachineCode> lariat::emitSharedObject(mlir::ModuleOp llvmDialect, const CPUTarget &target) {
-  llvm::Expected<MachineCode> code = emitObject(llvmDialect, target);
+  llvm::Expected<MachineCode> code = emitCode(llvmDialect, target, CodeForm::Object);
   if (!code)
     return code.takeError();
   return linkObject(std::move(*code));

@@ -54,12 +54,15 @@ private:
 /// From LLVM's dialect to LLVM IR.
 llvm::Expected<TranslatedModule> translateToLLVM(mlir::ModuleOp llvmDialect);
 
-/// A relocatable object. Rounding is that of the IR: nothing is fused, reassociated or contracted. Several may be emitted
-/// at a time.
-llvm::Expected<MachineCode> emitObject(TranslatedModule translated, const CPUTarget &target);
+/// What code is written as: a relocatable object, its text, or what is handed to code generation.
+enum class CodeForm { Object, Assembly, LLVMIR };
 
-/// Both, on this thread.
-llvm::Expected<MachineCode> emitObject(mlir::ModuleOp llvmDialect, const CPUTarget &target);
+/// Code in one of these forms. Rounding is that of the IR: nothing is fused, reassociated or contracted. Several may be
+/// emitted at a time.
+llvm::Expected<MachineCode> emitCode(TranslatedModule translated, const CPUTarget &target, CodeForm form);
+
+/// From LLVM's dialect to that, on this thread.
+llvm::Expected<MachineCode> emitCode(mlir::ModuleOp llvmDialect, const CPUTarget &target, CodeForm form);
 
 /// A shared object from a relocatable one, without undefined symbols but those of the sanitizer. Errors name the symbol
 /// that is missing. Not while code is emitted on another thread: the linker resets options that code generators read.
