@@ -177,8 +177,8 @@ def DeriveStepsPass : Pass<"lariat-derive-steps", "::mlir::ModuleOp"> {
     A row of @core that is not kept gets back its old values. Where only a selection enters the loop, `entered` says
     which rows, and the record is zero for the others; a row with max = 0 counts as entered and takes no step. Rows of
     @prelude and @coda are at depth 0. Constants, weights and spreads of them are computed again where they are used.
-    `lariat.record = {carried = n, coda = k, invariants = m}` on the functions counts the fields, a remark has their
-    types and bytes. Refused, naming the op: no or more than one outermost `recur`, one inside another op or with
+    `lariat.record` on @prelude says which part of the record each result is ("entered", "carried", "invariant", "max",
+    "coda"), a remark has types and bytes. Refused, naming the op: no or more than one outermost `recur`, one inside another op or with
     `from`, a loop over depth inside it, ops in the body that mix rows other than through caches and state (`top_k`,
     `attention`, `seq_reduce`, `count`, upstream ops that do not say they are row-local), outer row tensors that enter
     other than by `take`, outer scalars that are not constants, and names that exist.

@@ -9,6 +9,7 @@
 #include "lariat/Compiler/Weights.h"
 #include "lariat/Conversion/LariatToReference/LariatToReference.h"
 #include "lariat/Dialect/Lariat/IR/Rope.h"
+#include "lariat/Dialect/Lariat/IR/StepRecord.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Target/CPU/Narrowing.h"
 #include "mlir/ExecutionEngine/ExecutionEngine.h"
@@ -107,8 +108,11 @@ static llvm::Error optimize(llvm::Module *module, llvm::TargetMachine *machine) 
 static llvm::StringMap<Entry> collectEntries(ModuleOp module) {
   llvm::StringMap<Entry> entries;
   for (auto function : module.getOps<func::FuncOp>())
-    if (function.isPublic() && !function.isExternal())
-      entries[function.getSymName()].signature = getSignature(function);
+    if (function.isPublic() && !function.isExternal()) {
+      Entry &entry = entries[function.getSymName()];
+      entry.signature = getSignature(function);
+      entry.record = getStepRecord(function);
+    }
   return entries;
 }
 

@@ -76,10 +76,12 @@ llvm::Error StepRunner::findEntries() {
              0};
   if (!entries.forward || !entries.prelude || !entries.core || !entries.coda)
     return makeError("the compiled module lacks @forward, @prelude, @core or @coda");
-  size_t coreInputs = entries.core->signature.inputs.size(), coreResults = entries.core->results.size();
-  entries.numCarried = coreResults - 2; // then which rows are kept, and which of them stop
-  entries.numInvariants = coreInputs - 1 - entries.numCarried;
-  entries.numCoda = entries.prelude->results.size() - 2 - entries.numCarried - entries.numInvariants;
+  const std::vector<abi::RecordPart> &record = entries.prelude->record;
+  if (record.empty())
+    return makeError("@prelude of the compiled module does not say what its record is");
+  entries.numCarried = abi::countParts(record, abi::RecordPart::Carried);
+  entries.numInvariants = abi::countParts(record, abi::RecordPart::Invariant);
+  entries.numCoda = abi::countParts(record, abi::RecordPart::Coda);
   return llvm::Error::success();
 }
 

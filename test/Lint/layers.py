@@ -55,10 +55,10 @@ TABLE: dict[str, Layer] = dict(
         _library("0b", "Runtime/Base", ("Artefact",), "none"),
         _library("0b", "Requests", ("Artefact", "Runtime/Base"), "none"),
         # 1: the two levels of IR meet in one conversion only.
-        _library("1", L_IR, ("Support",)),
+        _library("1", L_IR, ("Support", "Artefact")),
         _library("1", K_IR, ("Support", "Artefact")),
         # 2: the model level does not know the machine; numbers arrive as pass options.
-        _library("2", L_PASSES, ("Support", L_IR)),
+        _library("2", L_PASSES, ("Support", L_IR, "Artefact")),
         _library("2", K_PASSES, ("Support", K_IR, DESCRIPTION)),
         # 3: conversions never use passes, targets or each other.
         (

@@ -5,6 +5,7 @@
 #ifndef LARIAT_REFERENCE_JIT_H
 #define LARIAT_REFERENCE_JIT_H
 
+#include "lariat/Artefact/StepRecord.h"
 #include "lariat/Compiler/Compile.h"
 #include "lariat/Compiler/Pipelines.h"
 #include "lariat/Reference/Call.h"
@@ -13,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <tuple>
+#include <vector>
 
 namespace mlir {
 class ExecutionEngine;
@@ -24,6 +26,7 @@ namespace lariat::reference {
 struct Entry {
   EntrySignature signature; ///< its own arguments and results, without memory
   llvm::SmallVector<mlir::RankedTensorType> results;
+  std::vector<abi::RecordPart> record; ///< of @prelude: which part of the seat record each result is
   PackedFunction function = nullptr;
 };
 

@@ -3,6 +3,7 @@
 // Registration of the dialect, its types, and the checks on the attributes it puts on modules, arguments and results.
 
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
+#include "lariat/Dialect/Lariat/IR/StepRecord.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -106,7 +107,9 @@ LogicalResult LariatDialect::verifyOperationAttribute(Operation *op, NamedAttrib
     return verifyKind<LoopsAttr>(op, attr);
   if (name == kExitAttr)
     return verifyKind<ExitAttr>(op, attr);
-  if (name == kWeightsAttr || name == kRecordAttr || name.starts_with("lariat.hint."))
+  if (name == kRecordAttr)
+    return verifyStepRecord(op, attr.getValue());
+  if (name == kWeightsAttr || name.starts_with("lariat.hint."))
     return success();
   return op->emitOpError() << "has unknown attribute '" << name << "'";
 }

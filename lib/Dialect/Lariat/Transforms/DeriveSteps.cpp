@@ -13,6 +13,7 @@
 
 #include "Latch.h"
 #include "RowSets.h"
+#include "lariat/Dialect/Lariat/IR/StepRecord.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -52,11 +53,11 @@ private:
   void buildCore();
   void buildFill();
 
-  /// Names, values and places of the record's fields, in order.
-  SmallVector<std::pair<StringRef, Value>> getRecord();
+  /// Parts and values of the record's fields, in order, behind the one that says which rows entered.
+  SmallVector<std::pair<abi::RecordPart, Value>> getRecord();
   /// An empty function behind the entry with one block of these arguments.
   func::FuncOp createFunction(StringRef name, TypeRange inputs);
-  /// Ends a function and gives it its type and the record's counts.
+  /// Ends a function and gives it its type.
   void finish(func::FuncOp function, ValueRange results);
   /// Gives a function the entry's arguments, which come first, with their attributes.
   void copyArgumentAttrs(func::FuncOp function);
@@ -167,15 +168,15 @@ LogicalResult StepSplitter::collectInvariants(Region &region) {
   return success();
 }
 
-SmallVector<std::pair<StringRef, Value>> StepSplitter::getRecord() {
-  SmallVector<std::pair<StringRef, Value>> record;
+SmallVector<std::pair<abi::RecordPart, Value>> StepSplitter::getRecord() {
+  SmallVector<std::pair<abi::RecordPart, Value>> record;
   for (Value value : loop.getInitial())
-    record.emplace_back("carried", value);
+    record.emplace_back(abi::RecordPart::Carried, value);
   for (Value value : invariants)
-    record.emplace_back("invariant", value);
-  record.emplace_back("max", loop.getMax());
+    record.emplace_back(abi::RecordPart::Invariant, value);
+  record.emplace_back(abi::RecordPart::Max, loop.getMax());
   for (Value value : codaValues)
-    record.emplace_back("coda", value);
+    record.emplace_back(abi::RecordPart::Coda, value);
   return record;
 }
 
@@ -211,11 +212,6 @@ void StepSplitter::finish(func::FuncOp function, ValueRange results) {
   if (!block.mightHaveTerminator())
     func::ReturnOp::create(builder, entry.getLoc(), results);
   function.setFunctionType(builder.getFunctionType(block.getArgumentTypes(), results.getTypes()));
-  function->setAttr(
-      kRecordAttr,
-      builder.getDictionaryAttr({builder.getNamedAttr("carried", builder.getI64IntegerAttr(loop.getInitial().size())),
-                                 builder.getNamedAttr("coda", builder.getI64IntegerAttr(codaValues.size())),
-                                 builder.getNamedAttr("invariants", builder.getI64IntegerAttr(invariants.size()))}));
   dropWholeTakes(function);
   eraseDeadOps(block);
 }
@@ -247,7 +243,9 @@ void StepSplitter::buildPrelude() {
   Value newRoot = mapping.lookup(root), over = mapping.lookup(loop.getOver());
   SmallVector<Value> results{
       spreadToRoot(builder, buildBits(builder, loop.getLoc(), over, /*bit=*/true), over, newRoot)};
-  for (auto [name, value] : getRecord()) {
+  SmallVector<abi::RecordPart> parts{abi::RecordPart::Entered};
+  for (auto [part, value] : getRecord()) {
+    parts.push_back(part);
     Value field = mapping.lookup(value), rows = over;
     if (value == loop.getMax() && !isa<RankedTensorType>(value.getType()))
       field = SpreadOp::create(builder, loop.getLoc(), getRowTensorType(over.getType(), builder.getIndexType()), field,
@@ -257,6 +255,7 @@ void StepSplitter::buildPrelude() {
     results.push_back(spreadToRoot(builder, field, rows, newRoot));
   }
   finish(function, results);
+  setStepRecord(function, parts);
   copyArgumentAttrs(function);
 }
 
@@ -431,9 +430,9 @@ void StepSplitter::emitLayout() {
   llvm::raw_string_ostream os(layout);
   int64_t bytes = 0;
   for (auto [index, field] : llvm::enumerate(getRecord())) {
-    auto [name, value] = field;
+    auto [part, value] = field;
     int64_t size = getRowBytes(value.getType());
-    os << (index == 0 ? "" : ", ") << name << ' ';
+    os << (index == 0 ? "" : ", ") << StringRef(abi::getName(part)) << ' ';
     if (auto tensor = dyn_cast<RankedTensorType>(value.getType())) {
       llvm::interleave(tensor.getShape().drop_front(), os, "x");
       os << (tensor.getRank() > 1 ? "x" : "") << tensor.getElementType();

@@ -52,7 +52,7 @@ func.func private @forward(!lariat.rows<"all"> {lariat.input = "rows"},
     -> (tensor<?x320xf32, #lariat.of<"wanted">> {lariat.output = "logits"},
         tensor<?x8xf32, #lariat.of<"all">> {lariat.output = "hidden"},
         tensor<?xi32, #lariat.of<"all">> {lariat.output = "steps"})
-    attributes {lariat.record = ["carried 0"]}
+    attributes {lariat.record = ["entered", "carried", "max"]}
 
 // CHECK-LABEL: @policies
 module @policies {

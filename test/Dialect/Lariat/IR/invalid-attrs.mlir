@@ -193,6 +193,21 @@ module attributes {lariat.model = #lariat.model<"m", kind = "decoder", vocab = 3
 
 // -----
 
+// expected-error@below {{has lariat.record = ["entered", "carry", "max"], expected a list of entered, carried, invariant, max or coda in this order, with entered and max once each}}
+func.func private @unknown_part() attributes {lariat.record = ["entered", "carry", "max"]}
+
+// -----
+
+// expected-error@below {{has lariat.record = ["entered", "max", "carried"], expected a list of}}
+func.func private @parts_out_of_order() attributes {lariat.record = ["entered", "max", "carried"]}
+
+// -----
+
+// expected-error@below {{has lariat.record = 3 : i64, expected a list of}}
+func.func private @no_list() attributes {lariat.record = 3}
+
+// -----
+
 // expected-error@below {{'builtin.module' op attribute 'lariat.model' is "ouro", expected a #lariat.model}}
 module attributes {lariat.model = "ouro"} {}
 

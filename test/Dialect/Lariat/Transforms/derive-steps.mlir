@@ -13,7 +13,7 @@ lariat.weight @e : tensor<16x8xf32> from <"e">
 // CHECK-SAME:      %[[rows:[^:]+]]: !lariat.rows<"all"> {lariat.input = "rows"}, %[[ids:[^:]+]]: tensor<?xi32, #of_all> {lariat.input = "ids"}
 // CHECK-SAME:      %[[loops:[^:]+]]: tensor<?xindex, #of_all> {lariat.input = "loops"}, %[[q:[^:]+]]: tensor<?xf32, #of_all>
 // CHECK-SAME:      -> (tensor<?xi1, #of_all>, tensor<?x8xf32, #of_all>, tensor<?xf32, #of_all>, tensor<?x8xf32, #of_all>, tensor<?xindex, #of_all>, tensor<?x8xf32, #of_all>)
-// CHECK-SAME:      attributes {lariat.record = {carried = 1 : i64, coda = 1 : i64, invariants = 2 : i64}}
+// CHECK-SAME:      attributes {lariat.record = ["entered", "carried", "invariant", "invariant", "max", "coda"]}
 // CHECK:         %[[x0:.+]] = lariat.embed %[[ids]], @e
 // CHECK:         %[[inj:.+]] = arith.addf %[[x0]], %[[x0]]
 // CHECK:         %[[true:.+]] = arith.constant true
