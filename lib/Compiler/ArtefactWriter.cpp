@@ -16,7 +16,6 @@
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -25,7 +24,6 @@
 
 using namespace mlir;
 using namespace lariat;
-namespace json = llvm::json;
 namespace fs = llvm::sys::fs;
 
 /// Copied from the checkpoint where they are there, without a byte order mark.
@@ -138,7 +136,7 @@ static llvm::Error writeCode(const FastProgram &program, StringRef directory) {
     return makeError("cannot write " + folder + ": " + code.message());
   for (const CodeObject &object : program.objects) {
     StringRef bytes(object.bytes.data(), object.bytes.size());
-    if (llvm::Error error = writeFile(joinPath(folder, object.isa + ".so"), bytes))
+    if (llvm::Error error = writeFile(joinPath(directory, getCodeFile(object)), bytes))
       return error;
   }
   return llvm::Error::success();
@@ -173,8 +171,9 @@ static llvm::Error copyVerbatim(const Model &model, StringRef directory) {
 }
 
 /// Size and checksum of every file, by its path in the artefact. Those in `known` are not read again.
-static llvm::Expected<json::Object> listFiles(StringRef directory, const FileSums &known) {
-  json::Object files;
+static llvm::Expected<std::map<std::string, manifest::FileFacts>> listFiles(StringRef directory,
+                                                                            const FileSums &known) {
+  std::map<std::string, manifest::FileFacts> files;
   std::error_code code;
   for (fs::recursive_directory_iterator it(directory, code), end; !code && it != end; it.increment(code)) {
     if (it->type() == fs::file_type::directory_file)
@@ -184,7 +183,7 @@ static llvm::Expected<json::Object> listFiles(StringRef directory, const FileSum
     llvm::Expected<FileSum> sum = written == known.end() ? hashFile(it->path()) : written->second;
     if (!sum)
       return sum.takeError();
-    files[name] = json::Object{{"bytes", sum->bytes}, {"sha256", sum->sha256}};
+    files[name] = {static_cast<int64_t>(sum->bytes), sum->sha256};
   }
   if (code)
     return makeError("cannot list " + directory + ": " + code.message());
@@ -219,26 +218,28 @@ static llvm::Error writeContent(const Model &model, const CompileOptions &option
   progress.begin("checksums");
   if (llvm::Error error = copyVerbatim(model, directory))
     return error;
-  llvm::Expected<json::Object> files = listFiles(directory, sums);
+  llvm::Expected<std::map<std::string, manifest::FileFacts>> files = listFiles(directory, sums);
   if (!files)
     return files.takeError();
-  json::Object manifest = model.manifest;
+  manifest::Manifest manifest = model.manifest;
   if (program) {
-    json::Array targets;
+    manifest.targets.clear();
     for (const CodeObject &object : program->objects)
-      targets.push_back(object.isa);
-    manifest["targets"] = std::move(targets);
-    manifest["code"] = describeFast(*program, model.facts);
+      manifest.targets.push_back(object.isa);
+    manifest.code = describeCode(*program);
   }
-  manifest["files"] = std::move(*files);
-  std::string path = joinPath(directory, "manifest.json");
-  if (llvm::Error error = writeFile(path, llvm::formatv("{0:2}\n", json::Value(std::move(manifest))).str()))
+  manifest.files = std::move(*files);
+  // A model whose numbers no reader would take is refused here rather than where it runs.
+  std::string path = joinPath(directory, manifest::kFile), text = manifest::print(std::move(manifest)), problem;
+  if (!manifest::parse(text, manifest::kFile, problem))
+    return makeError("the model does not fit an artefact: " + problem);
+  if (llvm::Error error = writeFile(path, text))
     return error;
   // The manifest has the checksums of all other files; its own stands beside it.
   llvm::Expected<FileSum> sum = hashFile(path);
   if (!sum)
     return sum.takeError();
-  llvm::Error error = writeFile(joinPath(directory, "manifest.sha256"), sum->sha256 + "\n");
+  llvm::Error error = writeFile(joinPath(directory, manifest::kSumFile), sum->sha256 + "\n");
   timer.end("checksums");
   return error;
 }
@@ -249,13 +250,8 @@ static llvm::Error writeContent(const Model &model, const CompileOptions &option
 
 /// Whether a directory is an artefact of any version.
 static bool isArtefact(StringRef path) {
-  llvm::Expected<json::Value> manifest = parseJsonFile(joinPath(path, "manifest.json"));
-  if (!manifest) {
-    llvm::consumeError(manifest.takeError());
-    return false;
-  }
-  const json::Object *object = manifest->getAsObject();
-  return object && object->getInteger("format_version") && object->getString("lariat_version");
+  auto buffer = llvm::MemoryBuffer::getFile(joinPath(path, manifest::kFile));
+  return buffer && manifest::isManifest((*buffer)->getBuffer());
 }
 
 static llvm::Error verifyTarget(StringRef output, bool force) {

@@ -4,8 +4,8 @@
 
 #include "lariat/Compiler/Compile.h"
 
-#include "lariat/Artefact/Version.h"
 #include "lariat/Compiler/FastPath.h"
+#include "lariat/Compiler/ModelManifest.h"
 #include "lariat/Compiler/Modules.h"
 #include "lariat/Compiler/Pipelines.h"
 #include "lariat/Compiler/Weights.h"
@@ -211,14 +211,8 @@ static llvm::Error verifyOrder(const ModelFacts &facts) {
 }
 
 /// Element type of the caches, which share one.
-static std::string getKVDtype(const ModelFacts &facts) {
-  std::string text = "f32";
-  if (!facts.caches.empty()) {
-    text.clear();
-    CacheOp cache = facts.caches.front().op;
-    llvm::raw_string_ostream(text) << cache.getType();
-  }
-  return text;
+static std::string getKVDtype(const manifest::Manifest &manifest) {
+  return std::string(manifest.caches.empty() ? "f32" : abi::getName(manifest.caches.front().type));
 }
 
 //===----------------------------------------------------------------------===//
@@ -249,13 +243,14 @@ llvm::Expected<Model> lariat::readModel(const CompileOptions &options, MLIRConte
     return std::move(error);
   if (llvm::Error error = verifyWeights(model))
     return std::move(error);
-  model.manifest = describeModel(model.facts);
-  model.manifest["format_version"] = kArtefactFormatVersion;
-  model.manifest["lariat_version"] = kLariatVersion;
-  model.manifest["pipeline"] = options.pipeline;
-  model.manifest["dtype"] = options.dtype;
-  model.manifest["kv_dtype"] = getKVDtype(model.facts);
-  model.manifest["targets"] = json::Array{"reference"};
+  llvm::Expected<manifest::Manifest> described = describeModel(model.facts);
+  if (!described)
+    return makeError(options.input + ": " + toString(described.takeError()));
+  model.manifest = std::move(*described);
+  model.manifest.pipeline = options.pipeline == "fast" ? abi::Pipeline::Fast : abi::Pipeline::Reference;
+  model.manifest.dtype = options.dtype;
+  model.manifest.kvDtype = getKVDtype(model.manifest);
+  model.manifest.targets = {"reference"};
   return model;
 }
 

@@ -6,9 +6,12 @@
 
 #include "lariat/Compiler/KernelProgram.h"
 
+#include "lariat/Compiler/ModelManifest.h"
 #include "lariat/Compiler/Modules.h"
 #include "lariat/Compiler/Passes.h"
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
+#include "lariat/Dialect/Lariat/IR/StepRecord.h"
+#include "lariat/Support/Error.h"
 #include "llvm/ADT/STLExtras.h"
 
 using namespace mlir;
@@ -19,28 +22,43 @@ using namespace lariat;
 //===----------------------------------------------------------------------===//
 
 /// Element type, columns and row set of a port; labels are still there.
-static PortFacts describePort(const Port &port, ArrayRef<Port> inputs) {
-  PortFacts facts{port.name, isa<RowsType>(port.type), IndexType::get(port.type.getContext()), /*width=*/6,
-                  /*rows=*/-1};
+static llvm::Expected<manifest::Port> describePort(const Port &port, ArrayRef<Port> inputs) {
+  manifest::Port facts{.name = port.name, .isRows = isa<RowsType>(port.type)};
   RowsType rows = facts.isRows ? cast<RowsType>(port.type) : getRowsType(port.type);
   if (!facts.isRows) {
     auto tensor = cast<RankedTensorType>(port.type);
-    facts.type = tensor.getElementType();
+    llvm::Expected<abi::ElementType> type = findElementType(tensor.getElementType());
+    if (!type)
+      return type.takeError();
+    facts.type = *type;
     facts.width = tensor.getRank() == 1 ? 0 : ShapedType::getNumElements(tensor.getShape().drop_front());
   }
   for (auto [number, input] : llvm::enumerate(inputs))
     if (rows && input.type == rows)
-      facts.rows = static_cast<int64_t>(number);
+      facts.rowSet = static_cast<int64_t>(number);
   return facts;
 }
 
-static EntryFacts describeEntry(func::FuncOp function, const Variant &variant) {
+static llvm::Expected<EntryFacts> describeEntry(func::FuncOp function, const Variant &variant) {
   EntrySignature signature = getSignature(function);
-  EntryFacts facts{signature.name, variant, /*symbol=*/"", {}, {}};
-  for (const Port &port : signature.inputs)
-    facts.inputs.push_back(describePort(port, signature.inputs));
-  for (const Port &port : signature.outputs)
-    facts.outputs.push_back(describePort(port, signature.inputs));
+  EntryFacts facts;
+  facts.name = signature.name;
+  facts.variant = variant;
+  auto describe = [&](ArrayRef<Port> ports, std::vector<manifest::Port> &described) -> llvm::Error {
+    for (const Port &port : ports) {
+      llvm::Expected<manifest::Port> one = describePort(port, signature.inputs);
+      if (!one)
+        return makeError("a value of @" + signature.name + " " + toString(one.takeError()));
+      described.push_back(std::move(*one));
+    }
+    return llvm::Error::success();
+  };
+  if (llvm::Error error = describe(signature.inputs, facts.inputs))
+    return std::move(error);
+  if (llvm::Error error = describe(signature.outputs, facts.outputs))
+    return std::move(error);
+  if (variant.derived && signature.name == "prelude")
+    facts.record = getStepRecord(function);
   return facts;
 }
 
@@ -81,8 +99,12 @@ static llvm::Error addVariant(const Model &model, const Variant &variant, bool h
     return error;
   std::vector<EntryFacts> entries;
   for (auto function : module->getOps<func::FuncOp>())
-    if (function.isPublic() && !function.isExternal())
-      entries.push_back(describeEntry(function, variant));
+    if (function.isPublic() && !function.isExternal()) {
+      llvm::Expected<EntryFacts> entry = describeEntry(function, variant);
+      if (!entry)
+        return entry.takeError();
+      entries.push_back(std::move(*entry));
+    }
   timer.end("model level");
   if (llvm::Error error = runPipeline(
           *module, [&](OpPassManager &manager) { buildFormKernelsPipeline(manager, options, halfWeights); },

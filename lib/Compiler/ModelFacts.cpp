@@ -19,7 +19,6 @@
 
 using namespace mlir;
 using namespace lariat;
-namespace json = llvm::json;
 
 //===----------------------------------------------------------------------===//
 // Ports and caches
@@ -359,86 +358,10 @@ llvm::Expected<ModelFacts> lariat::collectFacts(ModuleOp module) {
 // Describing
 //===----------------------------------------------------------------------===//
 
-template <typename T>
-static std::string printAttr(T attr) {
-  std::string text;
-  llvm::raw_string_ostream(text) << attr;
-  return text;
-}
-
 static std::string printType(Type type) {
   std::string text;
   llvm::raw_string_ostream(text) << type;
   return text;
-}
-
-static json::Object describeCache(const CacheFacts &facts, const ModelFacts &model) {
-  CacheOp cache = facts.op;
-  int64_t loops = model.loops.getDefaultSteps();
-  KVPolicyAttrInterface policy = cache.getPolicy();
-  json::Array allowed;
-  if (facts.distinguishesMissing())
-    for (MissingMode mode : model.getAllowedMissing())
-      allowed.push_back(stringifyMissingMode(mode));
-  json::Object object{
-      {"name", cache.getSymName()},
-      {"layers", cache.getLayers()},
-      {"heads", cache.getHeads()},
-      {"dim", cache.getDim()},
-      {"depths", cache.getDepths() ? json::Value(*cache.getDepths()) : json::Value(nullptr)},
-      {"dtype", printType(cache.getType())},
-      {"policy", printAttr(Attribute(policy))},
-      {"declared_policy", facts.declared ? json::Value(printAttr(Attribute(facts.declared))) : json::Value(nullptr)},
-      {"missing", facts.distinguishesMissing() ? json::Value(stringifyMissingMode(*policy.getMissingMode()))
-                                               : json::Value(nullptr)},
-      {"allowed", std::move(allowed)},
-      {"order", stringifyRowOrder(facts.getOrder(loops, /*generated=*/false))},
-      {"generated_order", stringifyRowOrder(facts.getOrder(loops, /*generated=*/true))},
-      {"slots", facts.getNumSlots(loops)},
-      {"formula", policy.getFormula()},
-      {"bytes_per_entry", facts.getBytesPerEntry()},
-      {"bytes_per_token", facts.getBytes(/*rows=*/1, loops)}};
-  return object;
-}
-
-json::Object lariat::describeModel(const ModelFacts &facts) {
-  ModelAttr model = facts.model;
-  LoopsAttr loops = facts.loops;
-  json::Array eos, caches, modes{"score"};
-  for (int64_t id : model.getEos())
-    eos.push_back(id);
-  int64_t bytesPerToken = 0;
-  for (const CacheFacts &cache : facts.caches) {
-    caches.push_back(describeCache(cache, facts));
-    bytesPerToken += cache.getBytes(/*rows=*/1, loops.getDefaultSteps());
-  }
-  if (facts.canGenerate())
-    modes.push_back("generate");
-  if (!facts.isDecoder())
-    modes = json::Array{"encode"};
-  auto numberOf = [](FloatAttr value) { return value ? json::Value(value.getValueAsDouble()) : json::Value(nullptr); };
-  json::Value exit = nullptr;
-  if (ExitAttr rule = facts.exit)
-    exit = json::Object{{"rule", rule.getRule().getValue()},       {"never", numberOf(rule.getNever())},
-                        {"low", numberOf(rule.getLow())},          {"high", numberOf(rule.getHigh())},
-                        {"default", numberOf(rule.getDeclared())}, {"usual", numberOf(rule.getUsual())}};
-  json::Value shape = model.getShape() ? json::Value(model.getShape().getValue()) : json::Value(nullptr);
-  json::Value withExit = loops.getStepsWithExit() ? json::Value(loops.getStepsWithExit()) : json::Value(nullptr);
-  return json::Object{{"model", json::Object{{"family", model.getFamily().getValue()},
-                                             {"kind", model.getKind().getValue()},
-                                             {"vocab", model.getVocab()},
-                                             {"context", model.getContextSize()},
-                                             {"eos", std::move(eos)},
-                                             {"shape", std::move(shape)}}},
-                      {"loops", json::Object{{"default", loops.getDefaultSteps()},
-                                             {"min", loops.getMinSteps()},
-                                             {"max", loops.getMaxSteps()},
-                                             {"with_exit", std::move(withExit)}}},
-                      {"exit", std::move(exit)},
-                      {"cuts", facts.cutReason.empty() ? json::Value(nullptr) : json::Value(facts.cutReason)},
-                      {"caches", std::move(caches)},
-                      {"bytes_per_token", bytesPerToken},
-                      {"modes", std::move(modes)}};
 }
 
 std::string lariat::formatMemory(const ModelFacts &facts) {

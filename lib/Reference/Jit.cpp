@@ -59,8 +59,7 @@ llvm::Expected<const float *> Jit::getWeight(StringRef name, bool transposed) {
   if (!values)
     return values.takeError();
   // Stored values are in the artefact's dtype already; inline ones are rounded here.
-  if (weight.getValue() && model.manifest.getString("dtype") == StringRef("bf16") &&
-      !findFrequencyWeights(*model.module).contains(weight))
+  if (weight.getValue() && model.manifest.dtype == "bf16" && !findFrequencyWeights(*model.module).contains(weight))
     for (float &value : *values)
       value = roundToBFloat(value);
   it->second = transposed ? transposeLast(*values, getDataShape(weight)) : std::move(*values);

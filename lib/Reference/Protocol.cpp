@@ -294,7 +294,10 @@ static llvm::Expected<json::Object> answer(Session &session, StringRef line, Lin
   Reader reader(*object);
   if (llvm::Error error = reader.finish())
     return std::move(error);
-  return json::Object{{"ok", true}, {"manifest", json::Object(session.getManifest())}};
+  llvm::Expected<json::Value> manifest = parseJson(manifest::print(session.getManifest()));
+  if (!manifest)
+    return manifest.takeError();
+  return json::Object{{"ok", true}, {"manifest", std::move(*manifest)}};
 }
 
 void lariat::reference::answerLine(Session &session, StringRef line, LineCallback write) {

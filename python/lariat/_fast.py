@@ -208,8 +208,7 @@ def _kv_bytes(artefact: Artefact, pages: int | None) -> int:
     """Bytes of so many pages of the cache whose pages are largest; 0 for no limit."""
     if pages is None:
         return 0
-    code: Any = artefact.manifest["code"]
-    return min(pages * max((int(cache["page_bytes"]) for cache in code["caches"]), default=1), LARGEST)
+    return min(pages * max((cache.page_bytes for cache in artefact.caches), default=1), LARGEST)
 
 
 class FastRun:

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from lariat._runner import missing_word
+
 if TYPE_CHECKING:
     from lariat.artefact import Artefact, Cache
     from lariat.session import Generation, SlotUse
@@ -61,8 +63,8 @@ def _kv_line(cache: Cache, layers: Sequence[Sequence[SlotUse]], missing: str | N
     slots = [slot for layer in layers for slot in layer]
     rows = max((slot.computed for slot in slots), default=0)
     # Where later rows read another entry of a row that stopped, nothing is stored in its stead.
-    aliased = (missing or cache.missing or "skip").replace("-", "_") in ("skip", "slot0", "copy_last")
-    entries = sum(slot.computed + (0 if aliased else slot.filled) for slot in slots)
+    fills = (missing_word(missing) or cache.missing) in cache.filling
+    entries = sum(slot.computed + (slot.filled if fills else 0) for slot in slots)
     used = entries * cache.bytes_per_entry
     full = rows * cache.bytes_per_token_unshared
     share = f", {100 * used / full:.0f} % of every row at every depth" if full else ""

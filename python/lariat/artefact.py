@@ -18,7 +18,7 @@ __all__ = ["Artefact", "Cache", "ExitRule", "Loops"]
 T = TypeVar("T")
 
 # Of manifest.json; include/lariat/Artefact/Version.h has the same number.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 # From the least to the most that a result depends on.
 ORDERS = ("free", "atomic", "sequential")
@@ -71,10 +71,12 @@ class Cache:
         bytes_per_token: bytes of one token that runs every loop step by default, in all layers.
         slots: slots per layer.
         order: of rows of the prompt, `free`, `atomic` or `sequential`; `generated_order` is that of generated rows.
-        missing: what later rows see of a row that stopped; `allowed` lists what a caller may ask for.
+        missing: what later rows see of a row that stopped; `allowed` lists what a caller may ask for, `filling` the
+            modes in which a row that stopped gets entries of its own.
         formula: live bytes in words, from the compiler.
         declared_policy: the model's own policy, where `--override-kv-policy` put another one in its place.
         bytes_per_entry: bytes of one row's keys and values in one slot of one layer.
+        page_bytes: bytes of a page, which holds entries of one slot for all layers.
     """
 
     name: str
@@ -86,12 +88,14 @@ class Cache:
     policy: str
     missing: str | None
     allowed: tuple[str, ...]
+    filling: tuple[str, ...]
     order: str
+    generated_order: str
     slots: int
     formula: str
     bytes_per_entry: int
     bytes_per_token: int
-    generated_order: str = "free"
+    page_bytes: int
     declared_policy: str | None = None
 
     @property
@@ -244,7 +248,7 @@ def _read_manifest(folder: Path, top: _Object) -> Artefact:
         num_files=len(files),
         num_bytes=sum(entry.get("bytes", int) for entry in files),
         manifest=top.data,
-        cuts=top.optional("cuts", str),
+        cuts=top.object("traits").optional("cuts", str),
     )
 
 
@@ -263,15 +267,17 @@ def _read_cache(entry: _Object, loops: int) -> Cache:
         heads=entry.get("heads", int),
         dim=entry.get("dim", int),
         depths=entry.optional("depths", int) or loops,
-        dtype=entry.get("dtype", str),
+        dtype=entry.get("type", str),
         policy=entry.get("policy", str),
         missing=entry.optional("missing", str),
         allowed=entry.items("allowed", str),
+        filling=entry.items("filling", str),
         order=entry.get("order", str),
+        generated_order=entry.get("generated_order", str),
         slots=entry.get("slots", int),
         formula=entry.get("formula", str),
         bytes_per_entry=entry.get("bytes_per_entry", int),
         bytes_per_token=entry.get("bytes_per_token", int),
-        generated_order=entry.optional("generated_order", str) or entry.get("order", str),
+        page_bytes=entry.get("page_bytes", int),
         declared_policy=entry.optional("declared_policy", str),
     )

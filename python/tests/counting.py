@@ -53,6 +53,7 @@ def _function(name: str, inputs: list[Port], outputs: list[Port], symbol: str | 
         "inputs": inputs,
         "outputs": outputs,
         "arena_bytes_per_row": 0,
+        "record": [],
         "cells": len(inputs) + len(outputs),
         "scratch_bytes": 0,
     }
@@ -60,8 +61,9 @@ def _function(name: str, inputs: list[Port], outputs: list[Port], symbol: str | 
 
 def _decoder_functions() -> list[Fields]:
     whole = _function("forward", INPUTS, RESULTS)
+    record = ["entered", "carried", "invariant", "invariant", "max"]
     steps = [
-        _function("prelude", INPUTS, [MARK, *STEP[1:], _port("", "index")]),
+        {**_function("prelude", INPUTS, [MARK, *STEP[1:], _port("", "index")]), "record": record},
         _function("core", STEP, [_port("", "f32"), MARK, MARK]),
         _function("fill", STEP, []),
         _function("coda", [*INPUTS, MARK, _port("", "f32"), _port("", "i32")], RESULTS),
@@ -86,25 +88,23 @@ CACHE: Fields = {
     "heads": 1,
     "dim": 1,
     "depths": None,
-    "dtype": "f32",
+    "type": "f32",
+    "looped": True,
+    "any_slot": False,
+    "depth_factor": 1,
+    "slots_at_most": 4,
+    "prompt": {"slot": "own", "slots": 1, "order": "free"},
+    "generated": {"slot": "own", "slots": 1, "order": "free"},
     "policy": "#lariat.own<missing = copy_last>",
     "missing": "copy_last",
     "allowed": ["copy_last", "propagate"],
+    "filling": ["propagate"],
     "order": "free",
+    "generated_order": "free",
     "slots": 3,
     "formula": "sum over d < R of n(d)",
     "bytes_per_entry": 8,
     "bytes_per_token": 24,
-}
-CODE_CACHE: Fields = {
-    "name": "kv",
-    "layers": 1,
-    "heads": 1,
-    "dim": 1,
-    "type": "f32",
-    "looped": True,
-    "depths": None,
-    "slots_at_most": 4,
     "page_bytes": 512,
 }
 TRAITS: Fields = {"mixes_call_rows": False, "top_k": False, "prefix_mask": True, "depth_weights": []}
@@ -113,7 +113,7 @@ TRAITS: Fields = {"mixes_call_rows": False, "top_k": False, "prefix_mask": True,
 def manifest(*, encoder: bool = False) -> Fields:
     """All fields but `files`."""
     return {
-        "format_version": 1,
+        "format_version": 2,
         "lariat_version": "0.1.0",
         "pipeline": "fast",
         "model": {
@@ -129,6 +129,9 @@ def manifest(*, encoder: bool = False) -> Fields:
         else {"default": 3, "min": 1, "max": 4, "with_exit": None},
         "exit": None if encoder else {"rule": "odd-token", "never": 1.0, "low": 0.0, "high": 1.0, "default": None},
         "caches": [] if encoder else [CACHE],
+        "bytes_per_token": 0 if encoder else CACHE["bytes_per_token"],
+        "states": [],
+        "traits": {**TRAITS, "mixes_call_rows": encoder},
         "modes": ["encode"] if encoder else ["score", "generate"],
         "dtype": "f32",
         "kv_dtype": "f32",
@@ -137,11 +140,10 @@ def manifest(*, encoder: bool = False) -> Fields:
             "abi_version": 3,
             "objects": [{"isa": "none", "file": "code/none.so", "requires": []}],
             "weights": {"file": "weights.bin", "bytes": 64},
-            "caches": [] if encoder else [CODE_CACHE],
-            "states": [],
+            "call_caches": [],
+            "rope_tables": [],
             "functions": _encoder_functions() if encoder else _decoder_functions(),
             "refused": [],
-            "traits": {**TRAITS, "mixes_call_rows": encoder},
         },
     }
 

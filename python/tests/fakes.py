@@ -18,7 +18,7 @@ MODELS = Path(__file__).resolve().parents[2] / "test" / "models"
 REFUSE, CRASH, NONSENSE, COMPLAIN, HANG = 999, 998, 997, 996, 995
 
 MANIFEST = {
-    "format_version": 1,
+    "format_version": 2,
     "lariat_version": "0.1.0",
     "pipeline": "reference",
     "model": {
@@ -38,17 +38,21 @@ MANIFEST = {
             "heads": 6,
             "dim": 32,
             "depths": None,
-            "dtype": "f32",
+            "type": "f32",
             "policy": "#lariat.own<missing = copy_last>",
             "missing": "copy_last",
             "allowed": ["copy_last", "propagate", "compute"],
+            "filling": ["propagate", "compute"],
             "order": "free",
+            "generated_order": "free",
             "slots": 4,
             "formula": "4 layers x entries x 1536 bytes",
             "bytes_per_entry": 1536,
             "bytes_per_token": 24576,
+            "page_bytes": 393216,
         }
     ],
+    "traits": {"cuts": None},
     "dtype": "f32",
     "kv_dtype": "f32",
     "targets": ["reference"],

@@ -89,7 +89,7 @@ def test_importing_the_package_does_not_load_it() -> None:
 def test_only_policies_of_free_order_speculate(folder: Path, tmp_path: Path, order: str) -> None:
     fields = counting.manifest()
     rule = {"slot": "ring", "slots": 2, "order": order}
-    fields["code"]["caches"] = [{**counting.CODE_CACHE, "generated": rule}]
+    fields["caches"] = [{**counting.CACHE, "generated": rule}]
     artefact = counting.write_artefact(
         tmp_path / "ordered.lariat", folder / "counting.lariat" / "code" / "none.so", fields
     )
@@ -287,8 +287,8 @@ def test_artefacts_that_cannot_be_opened(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(lariat.ArtefactError, match=r"weights\.bin"):
         lariat.load(path).start()
     fields = counting.manifest()
-    del fields["code"]["traits"]  # type: ignore[attr-defined]
-    with pytest.raises(lariat.ArtefactError, match="'traits'"):
+    del fields["code"]["functions"]  # type: ignore[attr-defined]
+    with pytest.raises(lariat.ArtefactError, match="'code': 'functions': expected a list, found nothing"):
         lariat.load(counting.write_artefact(path, code, fields)).score([[1]])
 
 

@@ -45,37 +45,51 @@
 // MEMORY: call of forward (score): {{[1-9][0-9]*}} bytes per row, rows rounded up to 16; {{[0-9]+}} bytes of cells; {{[0-9]+}} bytes of scratch per thread
 // MEMORY: call of core (score, derived):
 
-// MANIFEST:      "code": {
-// MANIFEST-NEXT:   "abi_version": 3,
-// MANIFEST:        "caches": [
-// MANIFEST:          "depths": 4,
+// MANIFEST:      "caches": [
+// MANIFEST-NEXT:   {
+// MANIFEST-NEXT:     "allowed": [
+// MANIFEST-NEXT:       "skip",
+// MANIFEST-NEXT:       "slot0"
+// MANIFEST-NEXT:     ],
+// MANIFEST-NEXT:     "any_slot": false,
+// MANIFEST-NEXT:     "bytes_per_entry": 32,
+// MANIFEST-NEXT:     "bytes_per_token": 128,
+// MANIFEST-NEXT:     "declared_policy": null,
+// MANIFEST-NEXT:     "depth_factor": 1,
+// MANIFEST-NEXT:     "depths": 4,
 // MANIFEST-NEXT:     "dim": 4,
-// MANIFEST-NEXT:     "follows_loops": false,
+// MANIFEST-NEXT:     "filling": [],
+// MANIFEST-NEXT:     "formula": "sum over d < R of n(d)",
 // MANIFEST-NEXT:     "generated": {
 // MANIFEST-NEXT:       "order": "free",
 // MANIFEST-NEXT:       "slot": "own",
 // MANIFEST-NEXT:       "slots": 1
 // MANIFEST-NEXT:     },
+// MANIFEST-NEXT:     "generated_order": "free",
 // MANIFEST-NEXT:     "heads": 1,
 // MANIFEST-NEXT:     "layers": 1,
 // MANIFEST-NEXT:     "looped": true,
+// MANIFEST-NEXT:     "missing": "skip",
 // MANIFEST-NEXT:     "name": "kv",
+// MANIFEST-NEXT:     "order": "free",
 // MANIFEST-NEXT:     "page_bytes": 2048,
+// MANIFEST-NEXT:     "policy": "#lariat.own<missing = skip, allowed = [slot0]>",
 // MANIFEST-NEXT:     "prompt": {
 // MANIFEST-NEXT:       "order": "free",
 // MANIFEST-NEXT:       "slot": "own",
 // MANIFEST-NEXT:       "slots": 1
 // MANIFEST-NEXT:     },
+// MANIFEST-NEXT:     "slots": 4,
 // MANIFEST-NEXT:     "slots_at_most": 4,
 // MANIFEST-NEXT:     "type": "f32"
-// MANIFEST:        "functions": [
+// MANIFEST:      "code": {
+// MANIFEST-NEXT:   "abi_version": 3,
+// MANIFEST-NEXT:   "call_caches": [],
+// MANIFEST-NEXT:   "functions": [
 // MANIFEST:          "arena_bytes_per_row": {{[1-9]}}
 // MANIFEST:          "derived": false,
 // MANIFEST:              "kind": "rows",
-// MANIFEST-NEXT:         "name": "rows",
-// MANIFEST-NEXT:         "rows": 0,
-// MANIFEST-NEXT:         "type": "index",
-// MANIFEST-NEXT:         "width": 6
+// MANIFEST-NEXT:         "name": "rows"
 // MANIFEST:              "name": "ids",
 // MANIFEST-NEXT:         "rows": 0,
 // MANIFEST-NEXT:         "type": "i32",
@@ -88,6 +102,7 @@
 // MANIFEST-NEXT:         "rows": -1,
 // MANIFEST-NEXT:         "type": "f32",
 // MANIFEST-NEXT:         "width": 8
+// MANIFEST:          "record": [],
 // MANIFEST:          "symbol": "lariat_forward"
 // The declared mode by its name is the same code.
 // MANIFEST:          "missing": "skip",
@@ -96,6 +111,10 @@
 // MANIFEST:          "symbol": "lariat_forward_slot0"
 // MANIFEST:          "derived": true,
 // MANIFEST:          "name": "prelude",
+// MANIFEST:          "record": [
+// MANIFEST-NEXT:       "entered",
+// MANIFEST-NEXT:       "carried",
+// MANIFEST:            "max"
 // MANIFEST:          "symbol": "lariat_prelude"
 // MANIFEST:        "refused": [],
 // MANIFEST:        "weights": {

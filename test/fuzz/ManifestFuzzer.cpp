@@ -2,9 +2,10 @@
 //
 // manifest.json of an artefact.
 
-#include "lariat/Runtime/Load/Manifest.h"
+#include "lariat/Artefact/Manifest.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  (void)lariat::runtime::parseManifest({reinterpret_cast<const char *>(data), size}, "manifest.json");
+  std::string problem;
+  (void)lariat::manifest::parse({reinterpret_cast<const char *>(data), size}, "manifest.json", problem);
   return 0;
 }

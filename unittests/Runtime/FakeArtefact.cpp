@@ -5,7 +5,6 @@
 #include "FakeArtefact.h"
 
 #include "lariat/Artefact/Sha256.h"
-#include "lariat/Artefact/Version.h"
 
 #include <cstdlib>
 #include <fstream>
@@ -16,24 +15,64 @@ using namespace lariat;
 using namespace lariat::runtime;
 using nlohmann::json;
 
-static json values(const char *name, const char *type, int64_t width) {
-  return {{"name", name}, {"kind", "values"}, {"type", type}, {"width", width}, {"rows", 0}};
+static Port values(const char *name, ElementType type, int64_t width) {
+  return {.name = name, .type = type, .width = width, .rowSet = 0};
 }
 
-static json rows(const char *name) { return {{"name", name}, {"kind", "rows"}}; }
+static Port rows(const char *name) { return {.name = name, .isRows = true}; }
 
-static json function(const char *name, json inputs, json outputs) {
-  int64_t numPorts = inputs.size() + outputs.size();
-  return {{"name", name},
-          {"mode", "score"},
-          {"missing", nullptr},
-          {"derived", false},
-          {"inputs", inputs},
-          {"outputs", outputs},
-          {"cells", numPorts + 2},
-          {"scratch_bytes", 72},
-          {"arena_bytes_per_row", 128},
-          {"symbol", std::string("lariat_") + name}};
+static Function function(const char *name, std::vector<Port> inputs, std::vector<Port> outputs) {
+  Function function;
+  function.name = name;
+  function.symbol = std::string("lariat_") + name;
+  function.cells = static_cast<int64_t>(inputs.size() + outputs.size()) + 2;
+  function.inputs = std::move(inputs);
+  function.outputs = std::move(outputs);
+  function.scratchBytes = 72;
+  function.arenaBytesPerRow = 128;
+  return function;
+}
+
+static Cache cache(const char *name, int64_t layers, ElementType type) {
+  Cache cache;
+  cache.name = name;
+  cache.layers = layers;
+  cache.heads = 1;
+  cache.dim = 2;
+  cache.type = type;
+  return cache;
+}
+
+/// What a compiler would say of FakeCode.cpp.
+static Manifest describe() {
+  Manifest manifest;
+  manifest.dtype = manifest.kvDtype = "f32";
+  manifest.targets = {"future", "none"};
+  manifest.modes = {"score"};
+  Cache kv = cache("kv", 1, ElementType::F32);
+  kv.looped = true;
+  kv.depths = kv.slotsAtMost = 4;
+  kv.missing = lariat::abi::MissingMode::Skip;
+  manifest.caches = {kv, cache("outer", 2, ElementType::BF16)};
+  manifest.states = {{.name = "s", .layers = 2, .width = 3}};
+  constexpr ElementType f32 = ElementType::F32, index = ElementType::Index;
+  manifest::CodeSection &code = manifest.code.emplace();
+  code.objects = {{"future", "code/future.so", {"a-feature-of-the-future"}}, {"none", "code/none.so", {}}};
+  code.weights = {"weights.bin", 4096};
+  code.callCaches = {{"call", 1, 1, 2}};
+  code.functions = {
+      function("double", {rows("rows"), values("ids", ElementType::I32, 0), values("x", f32, 5)},
+               {values("y", f32, 5), rows("kept"), rows("wanted")}),
+      function("cache",
+               {rows("rows"), values("slots", index, 0), values("values", f32, 0), values("options", index, 0)},
+               {values("count", index, 0), values("sum", f32, 0)}),
+      function("state", {rows("rows")}, {values("sum", f32, 0)}),
+      function("mode", {rows("rows")}, {values("modes", index, 0)}),
+      function("weights", {rows("rows")}, {values("byte", index, 0)}),
+      function("too_many", {rows("rows")}, {values("byte", index, 0)})};
+  code.refused = {
+      {.mode = lariat::abi::RunMode::Generate, .missing = std::nullopt, .error = "the router is not causal"}};
+  return manifest;
 }
 
 FakeArtefact::FakeArtefact() {
@@ -47,56 +86,7 @@ FakeArtefact::FakeArtefact() {
   for (size_t index = 0; index < weights.size(); ++index)
     weights[index] = static_cast<char>(index * 7);
   write("weights.bin", weights);
-  json ids = values("ids", "i32", 0);
-  manifest = {
-      {"format_version", lariat::kArtefactFormatVersion},
-      {"lariat_version", lariat::kLariatVersion},
-      {"pipeline", "fast"},
-      {"caches", {{{"name", "kv"}, {"missing", "skip"}}}},
-      {"files", json::object()},
-      {"code",
-       {{"abi_version", lariat::abi::kAbiVersion},
-        {"objects",
-         {{{"isa", "future"}, {"file", "code/future.so"}, {"requires", {"a-feature-of-the-future"}}},
-          {{"isa", "none"}, {"file", "code/none.so"}, {"requires", json::array()}}}},
-        {"weights", {{"file", "weights.bin"}, {"bytes", 4096}}},
-        {"caches",
-         {{{"name", "kv"},
-           {"layers", 1},
-           {"heads", 1},
-           {"dim", 2},
-           {"type", "f32"},
-           {"looped", true},
-           {"slots_at_most", 4}},
-          {{"name", "outer"},
-           {"layers", 2},
-           {"heads", 1},
-           {"dim", 2},
-           {"type", "bf16"},
-           {"looped", false},
-           {"slots_at_most", nullptr}}}},
-        {"call_caches",
-         {{{"name", "call"},
-           {"layers", 1},
-           {"heads", 1},
-           {"dim", 2},
-           {"type", "f32"},
-           {"looped", false},
-           {"slots_at_most", 1}}}},
-        {"states", {{{"name", "s"}, {"layers", 2}, {"width", 3}, {"type", "f32"}}}},
-        {"functions",
-         {function("double", {rows("rows"), ids, values("x", "f32", 5)},
-                   {values("y", "f32", 5), rows("kept"), rows("wanted")}),
-          function(
-              "cache",
-              {rows("rows"), values("slots", "index", 0), values("values", "f32", 0), values("options", "index", 0)},
-              {values("count", "index", 0), values("sum", "f32", 0)}),
-          function("state", {rows("rows")}, {values("sum", "f32", 0)}),
-          function("mode", {rows("rows")}, {values("modes", "index", 0)}),
-          function("weights", {rows("rows")}, {values("byte", "index", 0)}),
-          function("too_many", {rows("rows")}, {values("byte", "index", 0)})}},
-        {"refused",
-         {{{"mode", "generate"}, {"missing", nullptr}, {"derived", false}, {"error", "the router is not causal"}}}}}}};
+  manifest = json::parse(manifest::print(describe()));
   for (const char *file : {"code/none.so", "code/future.so", "weights.bin"})
     list(file);
   writeManifest();

@@ -8,6 +8,7 @@
 #include "lariat/Runtime/Call/Model.h"
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 
 namespace lariat::runtime {

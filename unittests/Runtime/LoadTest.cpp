@@ -35,8 +35,8 @@ TEST(Load, opensAndChoosesWhatTheMachineRuns) {
   std::unique_ptr<Model> model = artefact.open();
   ASSERT_TRUE(model);
   EXPECT_EQ(model->getIsa(), "none");
-  EXPECT_EQ(model->getJson()["pipeline"], "fast");
-  EXPECT_EQ(model->getManifest().functions.size(), 6u);
+  EXPECT_EQ(model->getManifest().pipeline, lariat::abi::Pipeline::Fast);
+  EXPECT_EQ(model->getManifest().code->functions.size(), 6u);
   EXPECT_EQ(model->getNumThreads(), 2);
 }
 
@@ -75,11 +75,12 @@ TEST(Load, versionsAreNamed) {
   FakeArtefact artefact;
   artefact.manifest["format_version"] = 7;
   artefact.writeManifest();
-  EXPECT_CONTAINS(artefact.openError(), "has format version 7, this version reads 1");
-  artefact.manifest["format_version"] = 1;
+  EXPECT_CONTAINS(artefact.openError(), "has format version 7, this version reads 2");
+  artefact.manifest["format_version"] = 2;
   artefact.manifest["code"]["abi_version"] = 99;
   artefact.writeManifest();
-  EXPECT_CONTAINS(artefact.openError(), "has code of version 99, this version runs 3");
+  EXPECT_CONTAINS(artefact.openError(), "'code': code of version 99, this version runs 3");
+  artefact.manifest["code"] = nullptr;
   artefact.manifest["pipeline"] = "reference";
   artefact.writeManifest();
   EXPECT_CONTAINS(artefact.openError(), "compiled with pipeline 'reference', which only lariat-reference runs");
@@ -144,7 +145,7 @@ TEST(Load, damagedManifest) {
     EXPECT_NE(artefact.openError(), "");
   }
   size_t opened = 0;
-  for (size_t place = 0; place < text.size(); ++place) {
+  for (size_t place = 0; place < text.size(); place += 3) {
     std::string changed = text;
     changed[place] = static_cast<char>(changed[place] ^ (1 << place % 8));
     artefact.write("manifest.json", changed);
@@ -183,13 +184,13 @@ TEST(Load, manifestsThatAreNotSo) {
       {"/code/objects", json::array(), "expected at least one"},
       {"/code/objects/1/requires", "avx2", "'requires': expected a list, found \"avx2\""},
       {"/code/objects/1/file", nullptr, "'file': expected a string, found nothing"},
-      {"/code/caches/0/layers", 0, "'layers': expected an integer from 1"},
-      {"/code/caches/0/type", "f16", "type 'f16', expected"},
-      {"/code/caches/0/type", "i32", "expected f32 or bf16"},
-      {"/code/caches/0/dim", int64_t(1) << 20, ""},
+      {"/caches/0/layers", 0, "'layers': expected an integer from 1"},
+      {"/caches/0/type", "f16", "'type': expected f32, bf16, i32, index or i1, found \"f16\""},
+      {"/caches/0/type", "i32", "expected f32 or bf16"},
+      {"/caches/0/dim", int64_t(1) << 20, "'bytes_per_entry': expected 8388608, as other keys say, found 16"},
       {"/code/functions/0/inputs/1/rows", 1, "input 'ids' belongs to input 1, which is not a row set"},
       {"/code/functions/0/inputs/1/rows", 77, "belongs to input 77"},
-      {"/code/functions/0/inputs/0/kind", "row", "kind 'row', expected rows or values"},
+      {"/code/functions/0/inputs/0/kind", "row", "'kind': expected rows or values, found \"row\""},
       {"/code/functions/0/cells", 5, "'cells': expected an integer from 6"},
       {"/code/functions/0/derived", 0, "'derived': expected true or false, found 0"},
       {"/code/functions/0/symbol", "lariat_nothing", "lacks the symbol 'lariat_nothing'"},
@@ -201,10 +202,7 @@ TEST(Load, manifestsThatAreNotSo) {
     FakeArtefact artefact;
     artefact.manifest[json::json_pointer(change.place)] = change.value;
     artefact.writeManifest();
-    if (*change.message)
-      EXPECT_CONTAINS(artefact.openError(), change.message);
-    else
-      (void)artefact.openError();
+    EXPECT_CONTAINS(artefact.openError(), change.message);
   }
 }
 
@@ -260,7 +258,7 @@ TEST(Load, afterCloseEverythingIsAnError) {
   EXPECT_CONTAINS((*sequence)->truncate(0).text(), "is closed");
   EXPECT_TRUE((*sequence)->getUse().empty());
   EXPECT_EQ(model->getMemoryUse().pageBytes, 0);
-  EXPECT_EQ(model->getManifest().functions.size(), 6u);
+  EXPECT_EQ(model->getManifest().code->functions.size(), 6u);
   model.reset();
   sequence->reset();
 }

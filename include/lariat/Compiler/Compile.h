@@ -5,6 +5,7 @@
 #ifndef LARIAT_COMPILER_COMPILE_H
 #define LARIAT_COMPILER_COMPILE_H
 
+#include "lariat/Artefact/Manifest.h"
 #include "lariat/Compiler/CompileStats.h"
 #include "lariat/Compiler/ModelFacts.h"
 #include "lariat/Compiler/Options.h"
@@ -23,7 +24,7 @@ struct Model {
   ModelFacts facts;
   std::optional<Checkpoint> checkpoint; ///< none where all weights are inline
   std::string checkpointDir;            ///< where the checkpoint's other files are
-  llvm::json::Object manifest;
+  manifest::Manifest manifest;
   std::vector<std::string> warnings; ///< a sentence each
 };
 

@@ -56,8 +56,11 @@ llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> lowerKernelProgram(const Kerne
 /// The code of one target in the given form.
 llvm::Expected<MachineCode> emitKernelCode(const KernelProgram &program, const CPUTarget &target, CodeForm form);
 
-/// The manifest's object `code`.
-llvm::json::Object describeFast(const FastProgram &program, const ModelFacts &facts);
+/// The place of code in an artefact.
+std::string getCodeFile(const CodeObject &object);
+
+/// The manifest's section of code.
+manifest::CodeSection describeCode(const FastProgram &program);
 
 /// Packed weights, the bound of the page pool, and the largest call of each entry function: what `--print-memory` adds.
 std::string formatFastMemory(const FastProgram &program, const ModelFacts &facts);

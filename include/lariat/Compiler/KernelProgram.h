@@ -14,15 +14,6 @@
 
 namespace lariat {
 
-/// One input or output of an entry function, as the runtime gives memory for it.
-struct PortFacts {
-  std::string name; ///< of the contract; may be empty
-  bool isRows;      ///< a row table
-  mlir::Type type;  ///< of elements
-  int64_t width;    ///< columns; 0 for one value per row
-  int64_t rows;     ///< number of the input whose rows it has; -1 if the function makes the set
-};
-
 /// A way to run a model; what `lariat-reference` compiles when a request asks for it.
 struct Variant {
   RunMode mode = RunMode::Score;
@@ -35,7 +26,8 @@ struct EntryFacts {
   std::string name; ///< forward, prelude, core, fill or coda
   Variant variant;
   std::string symbol;
-  std::vector<PortFacts> inputs, outputs;
+  std::vector<manifest::Port> inputs, outputs;
+  std::vector<abi::RecordPart> record; ///< of @prelude of a derived variant
 };
 
 /// A variant that the compiler refuses, and why; no reason to refuse the model.

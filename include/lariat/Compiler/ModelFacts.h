@@ -9,7 +9,6 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/Support/Error.h"
-#include "llvm/Support/JSON.h"
 
 #include <optional>
 #include <string>
@@ -97,9 +96,6 @@ llvm::Error findDepthFactors(mlir::ModuleOp module, ModelFacts &facts);
 
 /// Ports of a function by their names.
 EntrySignature getSignature(mlir::func::FuncOp function);
-
-/// The part of a manifest that follows from the module: model, loops, exit, caches, modes.
-llvm::json::Object describeModel(const ModelFacts &facts);
 
 /// A table of KV memory: per cache the formula, bytes per entry and token, and for a full context.
 std::string formatMemory(const ModelFacts &facts);

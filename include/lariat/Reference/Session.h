@@ -37,7 +37,7 @@ public:
   /// `path` is an artefact, or an .mlir file with `weights` (may be empty).
   static llvm::Expected<std::unique_ptr<Session>> open(llvm::StringRef path, llvm::StringRef weights);
 
-  const llvm::json::Object &getManifest() const { return model.manifest; }
+  const manifest::Manifest &getManifest() const { return model.manifest; }
   /// `initialState` is a safetensors file, or empty.
   llvm::Expected<std::vector<SequenceScores>> score(const requests::ScoreRequest &request,
                                                     llvm::StringRef initialState);

@@ -6,6 +6,8 @@
 #ifndef LARIAT_REQUESTS_FACTS_H
 #define LARIAT_REQUESTS_FACTS_H
 
+#include "lariat/Artefact/SlotRule.h"
+
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -14,12 +16,7 @@
 
 namespace lariat::requests {
 
-/// What results depend on besides rows and depths, from the least to the most.
-enum class RowOrder {
-  Free,      ///< nothing
-  Atomic,    ///< which rows of a prompt run together
-  Sequential ///< nothing, but a row starts when the one before has finished
-};
+using abi::RowOrder;
 
 /// Loop steps that a request may ask for; `max` 0: no limit.
 struct LoopRange {

@@ -6,6 +6,7 @@
 #include "Options.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 using namespace lariat;
 using namespace lariat::runtime_c;
@@ -84,7 +85,7 @@ std::string runtime_c::describeProfile(const std::optional<runtime::EngineProfil
   if (!profile)
     throw Failure{LARIAT_STATUS_MISUSE, "no profile is kept: 'profile' was 0"};
   Json caches = Json::array(), records = Json::array();
-  const std::vector<runtime::Cache> &known = session.getModel().getManifest().caches;
+  std::vector<runtime::Cache> known = session.getModel().getManifest().getAllCaches();
   for (size_t index = 0; index < std::min(profile->caches.size(), known.size()); ++index)
     caches.push_back(describeCache(profile->caches[index], known[index]));
   for (const runtime::TickRecord &record : profile->records)

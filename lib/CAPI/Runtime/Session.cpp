@@ -84,8 +84,7 @@ lariat_status lariat_session_manifest(lariat_session *session, char **text, char
   return guard(error, [&] {
     std::shared_ptr<SessionObject> object = find(session);
     verifyNotNull(text, "text");
-    *text = copyText(object->session->getModel().getJson().dump(/*indent=*/-1, ' ', /*ensure_ascii=*/false,
-                                                                nlohmann::json::error_handler_t::replace));
+    *text = copyText(manifest::print(object->session->getModel().getManifest()));
     if (!*text)
       throw std::bad_alloc();
   });

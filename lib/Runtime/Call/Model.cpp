@@ -30,7 +30,7 @@ Status ModelState::verifyOpen() const {
 
 static std::vector<CacheFacts> describeCaches(const Manifest &manifest) {
   std::vector<CacheFacts> facts;
-  for (const Cache &cache : manifest.caches)
+  for (const Cache &cache : manifest.getAllCaches())
     facts.push_back({cache.name,
                      {cache.layers * cache.heads, cache.dim, getElementBytes(cache.type)},
                      cache.slotsAtMost.value_or(kMostSlots),
@@ -40,14 +40,14 @@ static std::vector<CacheFacts> describeCaches(const Manifest &manifest) {
                      cache.generated,
                      cache.anySlot,
                      cache.depthFactor,
-                     cache.followsLoops});
+                     cache.followsLoops()});
   return facts;
 }
 
 /// The tables of a loaded artefact, whose weights hold the frequencies.
 static std::vector<RopeFacts> describeRopeTables(const Artefact &artefact) {
   std::vector<RopeFacts> facts;
-  for (const RopeTable &table : artefact.getManifest().ropeTables) {
+  for (const RopeTable &table : artefact.getManifest().code->ropeTables) {
     const auto *frequencies = reinterpret_cast<const double *>(artefact.getWeights() + table.frequencies);
     facts.push_back({table.offset,
                      table.positions,
@@ -59,15 +59,16 @@ static std::vector<RopeFacts> describeRopeTables(const Artefact &artefact) {
   return facts;
 }
 
+/// A missing mode as requests name it.
+static std::optional<std::string> getWord(std::optional<abi::MissingMode> missing) {
+  return missing ? std::optional<std::string>(abi::getName(*missing)) : std::nullopt;
+}
+
 /// The missing mode that the model declares: that of its first cache with one.
-static std::optional<std::string> findDeclaredMissing(const nlohmann::json &manifest) {
-  auto caches = manifest.find("caches");
-  if (caches == manifest.end() || !caches->is_array())
-    return std::nullopt;
-  for (const nlohmann::json &cache : *caches)
-    if (cache.is_object())
-      if (auto missing = cache.find("missing"); missing != cache.end() && missing->is_string())
-        return missing->get<std::string>();
+static std::optional<std::string> findDeclaredMissing(const Manifest &manifest) {
+  for (const Cache &cache : manifest.caches)
+    if (cache.missing)
+      return getWord(cache.missing);
   return std::nullopt;
 }
 
@@ -98,7 +99,7 @@ Expected<std::unique_ptr<Model>> Model::open(const std::string &path, const Open
     state->stateShapes.push_back({entry.layers, entry.width, getElementBytes(entry.type), entry.depthFactor});
   if (Status status = state->ropeTables.reserve(describeRopeTables(*state->artefact)))
     return status.takeError();
-  state->declaredMissing = findDeclaredMissing(manifest.json);
+  state->declaredMissing = findDeclaredMissing(manifest);
   return std::unique_ptr<Model>(new Model(std::move(state)));
 }
 
@@ -172,19 +173,20 @@ Expected<const Function *> Model::findFunction(const FunctionKey &key) const {
     return !missing || missing == state->declaredMissing;
   };
   auto fits = [&](const auto &variant) {
-    return variant.mode == key.mode && variant.derived == key.derived &&
-           (variant.missing == key.missing || (isDeclared(variant.missing) && isDeclared(key.missing)));
+    std::optional<std::string> missing = getWord(variant.missing);
+    return abi::getName(variant.mode) == key.mode && variant.derived == key.derived &&
+           (missing == key.missing || (isDeclared(missing) && isDeclared(key.missing)));
   };
   const Manifest &manifest = getManifest();
   std::string offered;
-  for (const Function &function : manifest.functions) {
+  for (const Function &function : manifest.code->functions) {
     if (function.name == key.name && fits(function))
       return &function;
-    offered +=
-        (offered.empty() ? "" : ", ") + describe(function.name, function.mode, function.missing, function.derived);
+    offered += (offered.empty() ? "" : ", ") +
+               describe(function.name, abi::getName(function.mode), getWord(function.missing), function.derived);
   }
   std::string wanted = describe(key.name, key.mode, key.missing, key.derived);
-  for (const RefusedVariant &variant : manifest.refused)
+  for (const RefusedVariant &variant : manifest.code->refused)
     if (fits(variant))
       return makeError(getPath(), " has no function ", wanted, ": ", variant.error);
   return makeError(getPath(), " has no function ", wanted, ", only ", offered.empty() ? "none" : offered);
@@ -301,7 +303,7 @@ Status Model::call(const CallRequest &request, CallResult &result) {
   std::lock_guard lock(state->mutex);
   if (Status status = state->verifyOpen())
     return status;
-  const std::vector<Function> &functions = getManifest().functions;
+  const std::vector<Function> &functions = getManifest().code->functions;
   bool isOurs = std::ranges::any_of(functions, [&](const Function &known) { return &known == request.function; });
   if (!isOurs)
     return makeError("the call names no function of ", getPath());

@@ -102,9 +102,9 @@ static void depths(const abi::Call *call, const int64_t *table, int64_t rows, in
   CallContext &context = getContext(call);
   for (int64_t row = 0; row < rows; ++row)
     if (int64_t depth = table[row * abi::kNumRowColumns + abi::kDepth]; depth >= end) {
-      const std::vector<std::string> &names = context.model.getManifest().checkedWeights;
-      bool isKnown = weight >= 0 && weight < static_cast<int64_t>(names.size());
-      return context.fault({abi::kWeightFault, weight, depth, end}, isKnown ? names[weight] : "?");
+      const std::vector<manifest::DepthWeight> &weights = context.model.getManifest().traits.depthWeights;
+      bool isKnown = weight >= 0 && weight < static_cast<int64_t>(weights.size());
+      return context.fault({abi::kWeightFault, weight, depth, end}, isKnown ? weights[weight].name : "?");
     }
 }
 

@@ -326,7 +326,7 @@ void Engine::tick(StopPoll *poll) {
 //===----------------------------------------------------------------------===//
 
 std::vector<CacheUse> Engine::sumUse() const {
-  std::vector<CacheUse> sum(model->getManifest().caches.size());
+  std::vector<CacheUse> sum(model->getManifest().getNumCaches());
   for (const auto &[number, one] : running) {
     if (!one->sequence)
       continue;

@@ -8,7 +8,32 @@
 #include <algorithm>
 #include <cstring>
 
+using namespace lariat;
 using namespace lariat::runtime;
+
+static bool isMark(const Port &port) { return !port.isRows && port.type == ElementType::I1 && port.width == 0; }
+
+static bool areEqual(std::span<const Port> a, std::span<const Port> b) {
+  return std::ranges::equal(a, b, [](const Port &one, const Port &other) {
+    return one.isRows == other.isRows && one.type == other.type && one.width == other.width;
+  });
+}
+
+bool StepFunctions::fitTogether() const {
+  std::span<const Port> record = prelude->outputs, taken = core->inputs, given = core->outputs, last = coda->inputs;
+  size_t numForward = forward->inputs.size(), numStep = numCarried + numInvariants;
+  if (prelude->record.empty() || taken.size() != 1 + numStep || given.size() != numCarried + 2 ||
+      last.size() != numForward + 2 + numCarried + numCoda)
+    return false;
+  std::span<const Port> carried = record.subspan(1, numCarried);
+  const Port &steps = last[numForward + 1 + numCarried];
+  return areEqual(prelude->inputs, forward->inputs) && areEqual(last.first(numForward), forward->inputs) &&
+         taken[0].isRows && areEqual(taken.subspan(1), record.subspan(1, numStep)) &&
+         areEqual(given.first(numCarried), carried) && isMark(given[numCarried]) && isMark(given[numCarried + 1]) &&
+         isMark(last[numForward]) && areEqual(last.subspan(numForward + 1, numCarried), carried) &&
+         steps.type == ElementType::I32 && steps.width == 0 && areEqual(last.last(numCoda), record.last(numCoda)) &&
+         (!fill || areEqual(fill->inputs, taken));
+}
 
 Expected<StepFunctions> StepFunctions::find(const Model &model, const std::string &mode,
                                             const std::optional<std::string> &missing) {
@@ -28,22 +53,14 @@ Expected<StepFunctions> StepFunctions::find(const Model &model, const std::strin
     return whole.takeError();
   found.forward = *whole;
 
-  size_t numForward = found.forward->inputs.size(), numOutputs = found.core->outputs.size();
-  size_t numInputs = found.core->inputs.size(), numPrelude = found.prelude->outputs.size();
-  bool fits = numOutputs >= 2 && numInputs + 1 >= numOutputs && found.prelude->inputs.size() == numForward;
-  if (fits) {
-    found.numCarried = numOutputs - 2;
-    found.numInvariants = numInputs - 1 - found.numCarried;
-    fits = numPrelude >= 2 + found.numCarried + found.numInvariants &&
-           (!found.fill || found.fill->inputs.size() == numInputs);
-  }
-  if (fits) {
-    found.numCoda = numPrelude - 2 - found.numCarried - found.numInvariants;
-    fits = found.coda->inputs.size() == numForward + 2 + found.numCarried + found.numCoda;
-  }
+  const std::vector<abi::RecordPart> &record = found.prelude->record;
+  found.numCarried = abi::countParts(record, abi::RecordPart::Carried);
+  found.numInvariants = abi::countParts(record, abi::RecordPart::Invariant);
+  found.numCoda = abi::countParts(record, abi::RecordPart::Coda);
+  bool fits = found.fitTogether();
   if (int64_t latch = found.core->findOutput("latch"); latch >= 0) {
     found.latch = latch;
-    fits &= *found.latch < found.numCarried && found.core->outputs[latch].getValueBytes() == 1;
+    fits &= *found.latch < found.numCarried && isMark(found.core->outputs[latch]);
   }
   if (!fits)
     return makeError("the step functions of the artefact do not fit together");

@@ -20,9 +20,6 @@ using namespace lariat;
 using namespace lariat::runtime;
 
 static constexpr int64_t kMostManifestBytes = int64_t(1) << 28;
-static constexpr const char *kManifestFile = "manifest.json";
-/// Written beside a manifest by compilers that do: the checksum of the manifest itself.
-static constexpr const char *kManifestSumFile = "manifest.sha256";
 static constexpr const char *kNoSha256 = "libcrypto cannot compute SHA-256";
 
 //===----------------------------------------------------------------------===//
@@ -82,8 +79,8 @@ static std::string_view toText(std::span<const std::byte> bytes) {
 
 /// Compares the checksum of a manifest with the one that lies beside it, where there is one.
 static Status verifyManifestSum(const FileDescriptor &folder, const std::string &found, const std::string &path) {
-  std::string place = path + "/" + kManifestSumFile;
-  Expected<OpenFile> file = openBelow(folder, kManifestSumFile, path);
+  std::string place = path + "/" + manifest::kSumFile;
+  Expected<OpenFile> file = openBelow(folder, manifest::kSumFile, path);
   if (!file)
     return Status::success();
   if (file->identity.bytes < 64 || file->identity.bytes > 4096)
@@ -92,14 +89,14 @@ static Status verifyManifestSum(const FileDescriptor &folder, const std::string 
   if (!sum)
     return sum.takeError();
   if (found != toText(*sum).substr(0, 64))
-    return makeError(path, "/", kManifestFile, " is damaged: its SHA-256 is ", found, ", ", kManifestSumFile,
+    return makeError(path, "/", manifest::kFile, " is damaged: its SHA-256 is ", found, ", ", manifest::kSumFile,
                      " says another");
   return Status::success();
 }
 
 static Expected<Manifest> readManifest(const FileDescriptor &folder, const std::string &path) {
-  std::string place = path + "/" + kManifestFile;
-  Expected<OpenFile> file = openBelow(folder, kManifestFile, path);
+  std::string place = path + "/" + manifest::kFile;
+  Expected<OpenFile> file = openBelow(folder, manifest::kFile, path);
   if (!file)
     return file.takeError();
   if (file->identity.bytes > kMostManifestBytes)
@@ -112,10 +109,15 @@ static Expected<Manifest> readManifest(const FileDescriptor &folder, const std::
     return makeError(kNoSha256);
   if (Status status = verifyManifestSum(folder, *digest, path))
     return status.takeError();
-  Expected<Manifest> manifest = parseManifest(toText(*bytes), place);
-  if (manifest)
-    manifest->digest = std::move(*digest);
-  return manifest;
+  std::string problem;
+  std::optional<Manifest> manifest = manifest::parse(toText(*bytes), place, problem);
+  if (!manifest)
+    return makeError(problem);
+  if (manifest->pipeline != abi::Pipeline::Fast)
+    return makeError(place, " was compiled with pipeline 'reference', which only lariat-reference runs: compile with "
+                            "pipeline 'fast'");
+  manifest->digest = std::move(*digest);
+  return std::move(*manifest);
 }
 
 static std::string join(const std::vector<std::string> &words) {
@@ -136,7 +138,7 @@ static std::vector<std::string> findLacking(const CodeObject &object) {
 static Expected<const CodeObject *> chooseObject(const Manifest &manifest, const std::string &isa,
                                                  const std::string &path) {
   std::string offered;
-  for (const CodeObject &object : manifest.objects) {
+  for (const CodeObject &object : manifest.code->objects) {
     std::vector<std::string> lacking = findLacking(object);
     bool fits = isa.empty() || object.isa == isa;
     if (fits && lacking.empty())
@@ -166,13 +168,13 @@ static Expected<MappedCode> loadCode(const FileDescriptor &folder, const Manifes
 
 static Expected<MappedFile> mapWeights(const FileDescriptor &folder, const Manifest &manifest, Verify verify,
                                        const std::string &path) {
-  const std::string &file = manifest.weightsFile;
+  const auto &[file, bytes] = manifest.code->weights;
   std::string place = path + "/" + file;
   Expected<OpenFile> opened = openListed(folder, manifest, file, path);
   if (!opened)
     return opened.takeError();
-  if (opened->identity.bytes != manifest.weightBytes)
-    return makeError(place, " has ", opened->identity.bytes, " bytes, code expects ", manifest.weightBytes);
+  if (opened->identity.bytes != bytes)
+    return makeError(place, " has ", opened->identity.bytes, " bytes, code expects ", bytes);
   Expected<MappedFile> mapped = MappedFile::map(opened->descriptor, opened->identity.bytes, place);
   const std::string &sum = manifest.files.at(file).sha256;
   if (!mapped || verify == Verify::Code || CheckedFiles::get().has(opened->identity, sum))
@@ -231,13 +233,13 @@ Expected<std::unique_ptr<Artefact>> Artefact::load(const std::string &path, cons
       return address;
     return makeError(path, "/", (*object)->file, " lacks the symbol '", symbol, "'");
   };
-  for (const Function &function : artefact->manifest.functions) {
+  for (const Function &function : artefact->manifest.code->functions) {
     Expected<void *> entry = resolve(function.symbol);
     if (!entry)
       return entry.takeError();
     artefact->entries.push_back(reinterpret_cast<EntryFunction>(*entry));
   }
-  Expected<void *> bind = resolve("lariat_bind");
+  Expected<void *> bind = resolve(abi::kBindSymbol);
   if (!bind)
     return bind.takeError();
   reinterpret_cast<void (*)(const abi::Services *)>(*bind)(services);

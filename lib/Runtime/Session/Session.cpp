@@ -21,8 +21,8 @@ using namespace lariat::runtime;
 
 /// @forward of any variant: all have the same inputs.
 static const Function *findForward(const Manifest &manifest) {
-  auto it = std::ranges::find(manifest.functions, "forward", &Function::name);
-  return it == manifest.functions.end() ? nullptr : &*it;
+  auto it = std::ranges::find(manifest.code->functions, "forward", &Function::name);
+  return it == manifest.code->functions.end() ? nullptr : &*it;
 }
 
 Expected<std::unique_ptr<Session>> Session::open(const std::string &path, const SessionOptions &options) {
@@ -32,26 +32,24 @@ Expected<std::unique_ptr<Session>> Session::open(const std::string &path, const 
   if (!model)
     return model.takeError();
   const Manifest &manifest = (*model)->getManifest();
-  Expected<SessionFacts> facts = readSessionFacts(manifest, path + "/manifest.json");
-  if (!facts)
-    return facts.takeError();
+  SessionFacts facts = describeModel(manifest);
   const Function *forward = findForward(manifest);
   if (!forward)
     return makeError(path, " has no function forward");
-  const char *answer = facts->isDecoder() ? "logits" : "hidden";
+  const char *answer = facts.isDecoder() ? "logits" : "hidden";
   if (forward->findOutput(answer) < 0)
     return makeError(path, ": function forward has no output '", answer, "'");
-  for (const Function &function : manifest.functions)
+  for (const Function &function : manifest.code->functions)
     for (const Port &port : function.outputs)
-      if (port.name == "logits" && port.getNumElements() != facts->vocab)
+      if (port.name == "logits" && port.getNumElements() != facts.vocab)
         return makeError(path, ": 'logits' of function ", function.name, " have ", port.getNumElements(),
-                         " columns, but the vocabulary of the model is ", facts->vocab);
-  facts->usesLoops = forward->findInput("loops") >= 0;
+                         " columns, but the vocabulary of the model is ", facts.vocab);
+  facts.usesLoops = forward->findInput("loops") >= 0;
   if (int64_t state = forward->findInput("initial_state"); state >= 0)
-    facts->stateWidth = forward->inputs[state].getNumElements();
+    facts.stateWidth = forward->inputs[state].getNumElements();
   if (int64_t capacity = forward->findInput("capacity"); capacity >= 0)
-    facts->capacityDepths = forward->inputs[capacity].getNumElements();
-  return std::unique_ptr<Session>(new Session(std::move(*model), std::move(*facts), options));
+    facts.capacityDepths = forward->inputs[capacity].getNumElements();
+  return std::unique_ptr<Session>(new Session(std::move(*model), std::move(facts), options));
 }
 
 Expected<RunSettings> Session::readSettings(const Request &request, const std::string &mode) const {

@@ -98,7 +98,7 @@ def build(case: tuple[str, str], loops: int = 2) -> Program:
 def test_what_a_module_does_decides(name: str) -> None:
     text = build(FREE.get(name) or CUT[name]).text()
     with Reference(text) as reference:
-        cuts = reference.request("info")["manifest"]["cuts"]
+        cuts = reference.request("info")["manifest"]["traits"]["cuts"]
     print(cuts)
     assert (cuts is None) == (name in FREE)
 

@@ -48,9 +48,9 @@ class Case(NamedTuple):
         refused = [one for one in manifest["code"]["refused"] if one["mode"] == "generate"]
         allowed = next((one["allowed"] for one in manifest["caches"] if one["allowed"]), [])
         missing = tuple(mode for mode in allowed if not any(one["missing"] == mode for one in refused))
-        rules = [cache.get(rows, {}) for cache in manifest["code"]["caches"] for rows in ("prompt", "generated")]
+        rules = [cache.get(rows, {}) for cache in manifest["caches"] for rows in ("prompt", "generated")]
         is_free = all(rule.get("slot") not in ("shared", "ring") for rule in rules)
-        may_draft = is_free and not manifest["code"]["states"] and not any(one["derived"] for one in refused)
+        may_draft = is_free and not manifest["states"] and not any(one["derived"] for one in refused)
         return Case(fast, vocab, threshold, missing, context, fast.session.info.loops.default, may_draft)
 
 
@@ -139,7 +139,7 @@ def test_every_schedule_gives_what_a_request_gets_alone(case: Callable[[str], Ca
     requests = [draw_request(generator, one) for _ in range(generator.integers(2, 9))]
     with lariat.load(one.fast.artefact, threads=1) as session:
         alone = [run_alone(session, prompt, options, missing) for prompt, options in requests]
-    page = max(cache["page_bytes"] for cache in session.info.manifest["code"]["caches"])  # type: ignore[index]
+    page = max(cache.page_bytes for cache in session.info.caches)
     most = max(size for _, size in alone)
     pages = -(-most // page) + 8 if schedule % 2 else None
     with lariat.load(
@@ -185,7 +185,7 @@ def test_rows_of_others_change_no_answer(case: Callable[[str], Case], name: str,
     requests = [draw_alike() for _ in range(generator.integers(3, 8))]
     with lariat.load(one.fast.artefact, threads=1) as session:
         alone = [run_alone(session, prompt, options, missing) for prompt, options in requests]
-    page = max(cache["page_bytes"] for cache in session.info.manifest["code"]["caches"])  # type: ignore[index]
+    page = max(cache.page_bytes for cache in session.info.caches)
     pages = -(-max(size for _, size in alone) // page) + 8 if schedule == 2 else None
     with lariat.load(one.fast.artefact, max_rows=int(generator.integers(5, 60)), kv_pages=pages) as session:
         engine = Engine(session, loop=str(generator.choice(["auto", "steps", "whole"])), missing=missing)

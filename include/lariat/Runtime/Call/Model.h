@@ -71,7 +71,6 @@ public:
 
   /// Stays valid after close().
   const Manifest &getManifest() const;
-  const nlohmann::json &getJson() const { return getManifest().json; }
   const std::string &getPath() const;
   const std::string &getIsa() const;
   int64_t getNumThreads() const;

@@ -13,8 +13,9 @@
 
 namespace lariat::runtime {
 
-/// Results of @core: carried values, then which rows are kept, and which of them stop. Its inputs: the rows, carried values,
-/// invariants. Results of @prelude: which rows enter, carried values, invariants, most loop steps, coda's own.
+/// Results of @prelude are the seat record, whose parts the manifest says. Inputs of @core and @fill: the rows, carried
+/// values, invariants. Results of @core: carried values, then which rows are kept, and which of them stop. Inputs of @coda:
+/// those of @forward, which rows entered, carried values, loop steps taken, coda's own.
 struct StepFunctions {
   const Function *forward = nullptr;
   const Function *prelude = nullptr, *core = nullptr, *coda = nullptr;
@@ -26,6 +27,10 @@ struct StepFunctions {
   /// An error where a function is missing or they do not fit together.
   static Expected<StepFunctions> find(const Model &model, const std::string &mode,
                                       const std::optional<std::string> &missing);
+
+private:
+  /// Whether each function takes and gives the parts of the record, by their types.
+  bool fitTogether() const;
 };
 
 /// What @forward, and so @prelude and @coda, are told of a row.

@@ -8,6 +8,7 @@
 #define LARIAT_RUNTIME_LOAD_ARTEFACT_H
 
 #include "lariat/Artefact/Abi.h"
+#include "lariat/Runtime/Base/Status.h"
 #include "lariat/Runtime/Load/Manifest.h"
 
 #include <memory>

@@ -23,8 +23,8 @@ struct SessionFacts : requests::RequestFacts {
   int64_t getNumSlots(size_t cache, int64_t loops) const;
 };
 
-/// Facts of a manifest that parseManifest accepted; `place` is its path, for messages.
-Expected<SessionFacts> readSessionFacts(const Manifest &manifest, const std::string &place);
+/// What a manifest says of the model's requests.
+SessionFacts describeModel(const Manifest &manifest);
 
 } // namespace lariat::runtime
 
