@@ -116,52 +116,29 @@ lariat_status lariat_session_get_info(lariat_session *session, lariat_session_in
  * LARIAT_STATUS_STOPPED. */
 typedef int32_t (*lariat_stop_callback)(void *user);
 
-/* What a request has, of either kind. `tokens` holds the sequences one after the other. */
+/* What a request is about. `tokens` holds the sequences one after the other. */
 typedef struct lariat_batch {
   size_t struct_size;
   const int64_t *tokens;
   const int64_t *lengths; /* of each sequence */
   int64_t num_sequences;
-  const int64_t *loops;            /* most loop steps; null: the default */
-  const double *threshold;         /* of the exit rule; null: as declared, without a declaration no row exits */
-  const char *missing;             /* what later rows see of a row that exited; null: as declared */
-  int64_t prefix;                  /* rows at the start of each sequence that see each other in both directions */
-  lariat_stop_callback wants_stop; /* null: never; called on the thread of the request */
-  void *user;                      /* for wants_stop */
-  int32_t no_exit;                 /* anything but 0: no row exits, whatever is declared; `threshold` is null */
+  const float *const *initial_states; /* per sequence float[length][state_columns]; null: zeros. Of lariat_score only */
+  lariat_stop_callback wants_stop;    /* null: never; called on the thread of the request */
+  void *user;                         /* for wants_stop */
 } lariat_batch;
 
 void lariat_batch_init(lariat_batch *batch, size_t struct_size);
 
-/* How rows run through the loop. */
-typedef enum lariat_form {
-  LARIAT_FORM_FORWARD = 0,  /* the whole function */
-  LARIAT_FORM_LOCKSTEP = 1, /* derived step functions, all rows at one depth */
-  LARIAT_FORM_STAGGERED = 2 /* derived step functions, sequences at different depths */
-} lariat_form;
+/* Options of a request are a JSON object in UTF-8, such as {"max_new_tokens": 16, "temperature": 0.7}. Null, and null as
+ * the value of an option, stand for the default. An option that is not known is an error, and so is one of another type.
+ * Names and meaning are those of lariat.ScoreOptions and lariat.GenerateOptions in Python (python/lariat/requests.py).
+ *
+ * This is the table of them: [{"name": "loops", "calls": ["score", "generate"], "type": "an integer", "default": null}].
+ * The text is the library's. */
+const char *lariat_request_options(void);
 
-/* A part of the rows of a sequence: above 0, at most 1. */
-typedef struct lariat_share {
-  int64_t numerator;
-  int64_t denominator; /* below 2^31 */
-} lariat_share;
-
-typedef struct lariat_score_options {
-  size_t struct_size;
-  const char *mode;     /* "score" (default): a non-causal router as trained; "generate": its decode rule */
-  const int64_t *chunk; /* rows of a sequence in a call; null: as many as fit */
-  const float *const *initial_states; /* per sequence float[length][state_columns]; null: zeros */
-  int32_t form;                       /* lariat_form */
-  /* That a non-causal router keeps at each depth, k = max(1, floor(share * rows)); null: as the model declares. Mode
-   * "generate" takes none: its decode rule has no capacity. */
-  const lariat_share *capacity;
-  int64_t num_capacity;
-} lariat_score_options;
-
-void lariat_score_options_init(lariat_score_options *options, size_t struct_size);
-
-/* Logits of every row of every sequence, run as one ragged batch. `options` may be null. The caller owns *scores. */
-lariat_status lariat_score(lariat_session *session, const lariat_batch *batch, const lariat_score_options *options,
+/* Logits of every row of every sequence, run as one ragged batch. The caller owns *scores. */
+lariat_status lariat_score(lariat_session *session, const lariat_batch *batch, const char *options,
                            lariat_scores **scores, char **error);
 
 /* Last state of every row of every sequence of an encoder. The caller owns *scores. */
@@ -184,38 +161,6 @@ void lariat_scores_destroy(lariat_scores *scores);
 
 /* ---- generation -------------------------------------------------------------------------------------------------- */
 
-typedef struct lariat_logit_bias {
-  int64_t token;
-  double bias;
-} lariat_logit_bias;
-
-/* How tokens are chosen; the steps are taken in the order of the members from repetition_penalty on. */
-typedef struct lariat_generate_options {
-  size_t struct_size;
-  int64_t max_new_tokens;    /* of each sequence */
-  uint64_t seed;             /* noise depends on seed and position only, never on the batch */
-  double repetition_penalty; /* 1: none; of tokens in the prompt or generated */
-  double presence_penalty;   /* 0: none; of tokens generated */
-  double frequency_penalty;  /* 0: none; of tokens generated, for each time */
-  const lariat_logit_bias *bias;
-  int64_t num_bias;
-  double temperature;         /* 0 (default): the most likely token */
-  int64_t top_k;              /* 0: all */
-  double top_p;               /* 1: all */
-  double min_p;               /* 0: all */
-  int64_t num_logprobs;       /* -1 (default): none; else of the chosen token and so many of the most likely ones */
-  int32_t ignore_eos;         /* 1: go on after an end-of-sequence token of the model */
-  const int64_t *stop_tokens; /* that end a sequence, besides those of the model */
-  int64_t num_stop_tokens;
-  int32_t profile; /* 1: for lariat_generation_profile; a row alone then runs step by step. 0 (default) for engines */
-  /* Rows draft the next token after so many of their loop steps, and drafts are verified by the rest: the result is the
-   * same, and comes sooner where drafts are often right. -1 (default): they do not. */
-  int64_t speculate;
-  int64_t drafts; /* most tokens ahead of verified ones; -1 (default): as many as pay */
-} lariat_generate_options;
-
-void lariat_generate_options_init(lariat_generate_options *options, size_t struct_size);
-
 /* A new token. Log probabilities are of the model's own softmax: before penalties, temperature and truncation. Arrays of
  * this have no size in them, so it never changes within a major version. */
 typedef struct lariat_token {
@@ -229,10 +174,9 @@ typedef struct lariat_token {
 } lariat_token;
 
 /* Checks a request and makes ready; nothing of the model runs yet. Everything given is copied, but wants_stop and its
- * `user`, which are used until the generation is destroyed. `options` may be null. The caller owns *generation. */
-lariat_status lariat_generation_start(lariat_session *session, const lariat_batch *batch,
-                                      const lariat_generate_options *options, lariat_generation **generation,
-                                      char **error);
+ * `user`, which are used until the generation is destroyed. The caller owns *generation. */
+lariat_status lariat_generation_start(lariat_session *session, const lariat_batch *batch, const char *options,
+                                      lariat_generation **generation, char **error);
 
 /* Runs until some sequences have got their next token, one each, by ascending sequence; *num_tokens is 0 when all are
  * finished. *tokens lasts until the next call of this. After an error, every call gives it again. */
@@ -265,7 +209,7 @@ lariat_status lariat_generation_get(lariat_generation *generation, int64_t seque
                                     char **error);
 
 /* What the batch did so far, as JSON in UTF-8; docs/profile.md lists the fields. An error unless it was started with
- * `profile`. The caller owns *text. */
+ * the option "profile". The caller owns *text. */
 lariat_status lariat_generation_profile(lariat_generation *generation, char **text, char **error);
 void lariat_generation_destroy(lariat_generation *generation);
 
@@ -280,9 +224,8 @@ enum {
 typedef int32_t (*lariat_token_callback)(void *user, const lariat_token *token);
 
 /* Start, next until the end, in one: results in *generation, which the caller owns. `on_token` may be null. */
-lariat_status lariat_generate(lariat_session *session, const lariat_batch *batch,
-                              const lariat_generate_options *options, lariat_token_callback on_token, void *user,
-                              lariat_generation **generation, char **error);
+lariat_status lariat_generate(lariat_session *session, const lariat_batch *batch, const char *options,
+                              lariat_token_callback on_token, void *user, lariat_generation **generation, char **error);
 
 /* ---- engine ------------------------------------------------------------------------------------------------------ */
 
@@ -326,12 +269,11 @@ void lariat_engine_options_init(lariat_engine_options *options, size_t struct_si
 lariat_status lariat_engine_open(lariat_session *session, const lariat_engine_options *options, lariat_engine **engine,
                                  char **error);
 
-/* Queues a request per sequence, numbered from *first on; everything given is copied. `missing` and `wants_stop` of the
- * batch must be null. With `depths`, a row at position p runs at most depths[p % num_depths] loop steps: that changes what
+/* Queues a request per sequence, numbered from *first on; everything given is copied. `wants_stop` of the batch must be
+ * null, and "missing" and "profile" are not among the options. With `depths`, a row at position p runs at most depths[p % num_depths] loop steps: that changes what
  * the model computes, and is for measurements; an engine that does not run step by step refuses it. */
-lariat_status lariat_engine_submit(lariat_engine *engine, const lariat_batch *batch,
-                                   const lariat_generate_options *options, const int64_t *depths, int64_t num_depths,
-                                   int64_t *first, char **error);
+lariat_status lariat_engine_submit(lariat_engine *engine, const lariat_batch *batch, const char *options,
+                                   const int64_t *depths, int64_t num_depths, int64_t *first, char **error);
 
 /* Ends a request before the next tick; nothing where it has ended. A call of compiled code that runs for cancelled requests
  * only is given up. A number that was never given is an error. */

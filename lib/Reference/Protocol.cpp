@@ -4,11 +4,11 @@
 
 #include "lariat/Reference/Protocol.h"
 
+#include "lariat/Reference/Facts.h"
+#include "lariat/Requests/Options.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Support/Json.h"
-#include "llvm/ADT/StringSet.h"
-
-#include <cmath>
+#include "llvm/ADT/STLExtras.h"
 
 using namespace lariat;
 using namespace lariat::reference;
@@ -19,104 +19,33 @@ namespace json = llvm::json;
 
 namespace {
 
-/// Reads the keys of a request; the first thing wrong is kept, later reads give defaults.
+/// The keys of a request that are no options; the first thing wrong is kept.
 class Reader {
 public:
-  explicit Reader(const json::Object &object) : object(object) { known.insert("call"); }
+  explicit Reader(const json::Object &object) : object(object) {}
 
-  template <typename T>
-  void read(StringRef key, std::optional<T> &value) {
-    if (const json::Value *found = get(key)) {
-      T read{};
-      if (convert(*found, read))
-        value = std::move(read);
-      else
-        fail("'" + key + "' of the request is not " + describe(read));
-    }
-  }
-  template <typename T>
-  void read(StringRef key, T &value) {
-    std::optional<T> read;
-    this->read(key, read);
-    if (read)
-      value = std::move(*read);
-  }
-  template <typename T>
-  void require(StringRef key, T &value) {
-    if (!get(key))
-      fail("the request has no '" + key + "'");
-    read(key, value);
-  }
-  /// Marks a key that the caller reads itself.
-  void acknowledge(StringRef key) { known.insert(key); }
+  /// The sequences, and what else every call has.
+  void read(Request &request);
+  /// A text, empty where there is none. Null counts as absent.
+  std::string readText(StringRef key, bool isRequired);
+  /// Success if nothing was wrong.
+  llvm::Error finish() { return message.empty() ? llvm::Error::success() : makeError(message); }
+
+private:
   void fail(const Twine &text) {
     if (message.empty())
       message = text.str();
   }
-  /// Success if everything was read and nothing is left.
-  llvm::Error finish();
-
-private:
-  /// The value of a key; null counts as absent.
-  const json::Value *get(StringRef key) {
-    known.insert(key);
-    const json::Value *value = object.get(key);
-    return value && value->kind() != json::Value::Null ? value : nullptr;
-  }
-  static bool convert(const json::Value &value, int64_t &result);
-  static bool convert(const json::Value &value, uint64_t &result);
-  static bool convert(const json::Value &value, double &result);
-  static bool convert(const json::Value &value, bool &result);
-  static bool convert(const json::Value &value, std::string &result);
-  static bool convert(const json::Value &value, std::vector<std::vector<int64_t>> &result);
-  static bool convert(const json::Value &value, std::vector<Share> &result);
-  static StringRef describe(int64_t) { return "an integer"; }
-  static StringRef describe(uint64_t) { return "a non-negative integer"; }
-  static StringRef describe(double) { return "a number"; }
-  static StringRef describe(bool) { return "true or false"; }
-  static StringRef describe(const std::string &) { return "a string"; }
-  static StringRef describe(const std::vector<std::vector<int64_t>> &) { return "a list of lists of token ids"; }
-  static StringRef describe(const std::vector<Share> &) { return "a list of pairs of integers"; }
 
   const json::Object &object;
-  llvm::StringSet<> known;
   std::string message;
 };
 
 } // namespace
 
-bool Reader::convert(const json::Value &value, int64_t &result) {
-  std::optional<int64_t> integer = value.getAsInteger();
-  result = integer.value_or(0);
-  return integer.has_value();
-}
-
-bool Reader::convert(const json::Value &value, uint64_t &result) {
-  std::optional<uint64_t> integer = value.getAsUINT64();
-  result = integer.value_or(0);
-  return integer.has_value();
-}
-
-bool Reader::convert(const json::Value &value, double &result) {
-  std::optional<double> number = value.getAsNumber();
-  result = number.value_or(0);
-  return number && std::isfinite(*number);
-}
-
-bool Reader::convert(const json::Value &value, bool &result) {
-  std::optional<bool> boolean = value.getAsBoolean();
-  result = boolean.value_or(false);
-  return boolean.has_value();
-}
-
-bool Reader::convert(const json::Value &value, std::string &result) {
-  std::optional<StringRef> string = value.getAsString();
-  result = string.value_or("").str();
-  return string.has_value();
-}
-
-bool Reader::convert(const json::Value &value, std::vector<std::vector<int64_t>> &result) {
-  const json::Array *sequences = value.getAsArray();
+/// Lists of lists of ids.
+static bool convert(const json::Value *value, std::vector<std::vector<int64_t>> &result) {
+  const json::Array *sequences = value->getAsArray();
   if (!sequences)
     return false;
   for (const json::Value &sequence : *sequences) {
@@ -134,54 +63,38 @@ bool Reader::convert(const json::Value &value, std::vector<std::vector<int64_t>>
   return true;
 }
 
-bool Reader::convert(const json::Value &value, std::vector<Share> &result) {
-  std::vector<std::vector<int64_t>> pairs;
-  if (!convert(value, pairs) || llvm::any_of(pairs, [](const auto &pair) { return pair.size() != 2; }))
-    return false;
-  for (const std::vector<int64_t> &pair : pairs)
-    result.push_back({pair[0], pair[1]});
-  return true;
+void Reader::read(Request &request) {
+  const json::Value *value = object.get("sequences");
+  if (!value || value->getAsNull())
+    fail("the request has no 'sequences'");
+  else if (!convert(value, request.sequences))
+    fail("'sequences' of the request is not a list of lists of token ids");
 }
 
-llvm::Error Reader::finish() {
-  if (!message.empty())
-    return makeError(message);
-  std::vector<StringRef> keys;
-  for (const auto &[key, value] : object)
-    keys.push_back(key);
-  llvm::sort(keys);
-  for (StringRef key : keys)
-    if (!known.contains(key))
-      return makeError("the request has the unknown key '" + key + "'");
-  return llvm::Error::success();
+std::string Reader::readText(StringRef key, bool isRequired) {
+  const json::Value *value = object.get(key);
+  bool isThere = value && !value->getAsNull();
+  if (isThere && !value->getAsString())
+    fail("'" + key + "' of the request is not a string");
+  if (!isThere && isRequired)
+    fail("the request has no '" + key + "'");
+  return isThere ? value->getAsString().value_or("").str() : std::string();
 }
 
 //===----------------------------------------------------------------------===//
 // Calls
 //===----------------------------------------------------------------------===//
 
-static void readCommon(Reader &reader, const json::Object &object, Request &request) {
-  reader.require("sequences", request.sequences);
-  reader.read("loops", request.loops);
-  request.noExit = object.getString("threshold") == "off";
-  if (request.noExit)
-    reader.acknowledge("threshold");
-  else
-    reader.read("threshold", request.threshold);
-  reader.read("missing", request.missing);
-  reader.read("prefix", request.prefix);
-}
-
-/// `derived`: false, "lockstep" or "staggered".
-static Form readForm(Reader &reader, const json::Object &object) {
-  const json::Value *value = object.get("derived");
-  reader.acknowledge("derived");
-  if (!value || value->getAsNull() || value->getAsBoolean() == false)
-    return Form::Forward;
-  StringRef word = value->getAsString().value_or("");
-  if (word != "lockstep" && word != "staggered")
-    reader.fail("'derived' of the request is not false, \"lockstep\" or \"staggered\"");
-  return word == "staggered" ? Form::Staggered : Form::Lockstep;
+/// Success, or an error for a key that is not one of a call without options.
+static llvm::Error verifyKeys(const json::Object &object, llvm::ArrayRef<StringRef> known) {
+  std::vector<StringRef> keys;
+  for (const auto &[key, value] : object)
+    keys.push_back(key);
+  llvm::sort(keys);
+  for (StringRef key : keys)
+    if (!llvm::is_contained(known, key))
+      return makeError("the request has the unknown key '" + key + "'");
+  return llvm::Error::success();
 }
 
 static std::vector<float> copyFloats(const HostTensor &tensor) {
@@ -214,19 +127,17 @@ static llvm::Expected<json::Object> writeScores(std::vector<SequenceScores> scor
   return answer;
 }
 
-static llvm::Expected<json::Object> answerScore(Session &session, const json::Object &object) {
+static llvm::Expected<json::Object> answerScore(Session &session, const json::Object &object, StringRef line) {
   Reader reader(object);
   ScoreRequest request;
-  std::string output, initialState;
-  readCommon(reader, object, request);
-  reader.require("output", output);
-  reader.read("mode", request.mode);
-  reader.read("initial_state", initialState);
-  reader.read("chunk", request.chunk);
-  reader.read("capacity", request.capacity);
-  request.form = readForm(reader, object);
+  reader.read(request);
+  std::string output = reader.readText("output", /*isRequired=*/true);
+  std::string initialState = reader.readText("initial_state", /*isRequired=*/false);
   if (llvm::Error error = reader.finish())
     return std::move(error);
+  static constexpr std::string_view others[] = {"call", "sequences", "output", "initial_state"};
+  if (runtime::Status status = readOptions(line, request, others))
+    return toError(status.takeError());
   llvm::Expected<std::vector<SequenceScores>> scores = session.score(request, initialState);
   if (!scores)
     return scores.takeError();
@@ -236,10 +147,11 @@ static llvm::Expected<json::Object> answerScore(Session &session, const json::Ob
 static llvm::Expected<json::Object> answerEncode(Session &session, const json::Object &object) {
   Reader reader(object);
   Request request;
-  std::string output;
-  reader.require("sequences", request.sequences);
-  reader.require("output", output);
+  reader.read(request);
+  std::string output = reader.readText("output", /*isRequired=*/true);
   if (llvm::Error error = reader.finish())
+    return std::move(error);
+  if (llvm::Error error = verifyKeys(object, {"call", "sequences", "output"}))
     return std::move(error);
   llvm::Expected<std::vector<SequenceScores>> scores = session.encode(request);
   if (!scores)
@@ -247,16 +159,16 @@ static llvm::Expected<json::Object> answerEncode(Session &session, const json::O
   return writeScores(std::move(*scores), output, /*withSteps=*/false);
 }
 
-static llvm::Expected<json::Object> answerGenerate(Session &session, const json::Object &object, LineCallback write) {
+static llvm::Expected<json::Object> answerGenerate(Session &session, const json::Object &object, StringRef line,
+                                                   LineCallback write) {
   Reader reader(object);
   GenerateRequest request;
-  readCommon(reader, object, request);
-  reader.require("max_new_tokens", request.maxNewTokens);
-  reader.read("temperature", request.sampling.temperature);
-  reader.read("seed", request.sampling.seed);
-  reader.read("ignore_eos", request.ignoreEos);
+  reader.read(request);
   if (llvm::Error error = reader.finish())
     return std::move(error);
+  static constexpr std::string_view others[] = {"call", "sequences"};
+  if (runtime::Status status = readOptions(line, request, others))
+    return toError(status.takeError());
   auto onToken = [&](int64_t sequence, int64_t token, int32_t steps) {
     write(json::Object{{"sequence", sequence}, {"token", token}, {"steps", steps}});
   };
@@ -284,15 +196,14 @@ static llvm::Expected<json::Object> answer(Session &session, StringRef line, Lin
   if (!call)
     return makeError("the request has no string 'call'");
   if (*call == "score")
-    return answerScore(session, *object);
+    return answerScore(session, *object, line);
   if (*call == "encode")
     return answerEncode(session, *object);
   if (*call == "generate")
-    return answerGenerate(session, *object, write);
+    return answerGenerate(session, *object, line, write);
   if (*call != "info")
     return makeError("the call '" + *call + "' is not known, expected info, score, encode or generate");
-  Reader reader(*object);
-  if (llvm::Error error = reader.finish())
+  if (llvm::Error error = verifyKeys(*object, {"call"}))
     return std::move(error);
   llvm::Expected<json::Value> manifest = parseJson(manifest::print(session.getManifest()));
   if (!manifest)

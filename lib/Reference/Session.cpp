@@ -197,7 +197,8 @@ llvm::Expected<std::vector<SequenceTokens>> Session::generate(const GenerateRequ
       result.tokens.push_back(*token);
       result.steps.push_back(fed->steps[index]);
       onToken(row.sequence, *token, fed->steps[index]);
-      result.ended = !request.ignoreEos && llvm::is_contained(facts.eos, *token);
+      result.ended = (!request.ignoreEos && llvm::is_contained(facts.eos, *token)) ||
+                     llvm::is_contained(request.stopTokens, *token);
       if (!result.ended)
         next.push_back({row.sequence, row.position + 1, static_cast<int32_t>(*token), kGenerated | kWanted});
     }

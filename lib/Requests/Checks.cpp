@@ -6,6 +6,7 @@
 #include "lariat/Requests/Checks.h"
 
 #include "lariat/Requests/Numbers.h"
+#include "lariat/Requests/Options.h"
 
 #include <algorithm>
 #include <cmath>
@@ -48,46 +49,6 @@ static Status verifySequences(const RequestFacts &facts, const Request &request,
     return makeError("the prefix is ", request.prefix, ", expected 0 or more");
   if (request.prefix > 0 && !facts.hasPrefixMask)
     return makeError("a prefix of ", request.prefix, " rows is given, but the model has no prefix mask");
-  return Status::success();
-}
-
-//===----------------------------------------------------------------------===//
-// Sampling
-//===----------------------------------------------------------------------===//
-
-static Status verifyRange(const char *name, double value, double low, double high) {
-  if (value >= low && value <= high)
-    return Status::success();
-  return makeError(name, " is ", formatNumber(value), ", expected ", formatNumber(low), " to ", formatNumber(high));
-}
-
-static Status verifyFinite(const char *name, double value) {
-  return std::isfinite(value) ? Status::success() : makeError(name, " is ", formatNumber(value), ", expected a number");
-}
-
-Status lariat::requests::verifySampling(const SamplingOptions &options, int64_t vocab) {
-  if (!std::isfinite(options.temperature) || options.temperature < 0)
-    return makeError("the temperature is ", formatNumber(options.temperature), ", expected 0 or more");
-  if (options.topK < 0)
-    return makeError("top_k is ", options.topK, ", expected 0 or more");
-  if (Status status = verifyRange("top_p", options.topP, 0, 1))
-    return status;
-  if (Status status = verifyRange("min_p", options.minP, 0, 1))
-    return status;
-  if (!std::isfinite(options.repetitionPenalty) || options.repetitionPenalty <= 0)
-    return makeError("the repetition_penalty is ", formatNumber(options.repetitionPenalty), ", expected more than 0");
-  if (Status status = verifyFinite("the presence_penalty", options.presencePenalty))
-    return status;
-  if (Status status = verifyFinite("the frequency_penalty", options.frequencyPenalty))
-    return status;
-  for (const LogitBias &entry : options.bias) {
-    if (entry.token < 0 || entry.token >= vocab)
-      return makeError("a logit bias is given for token ", entry.token, ", expected 0 to ", vocab - 1);
-    if (Status status = verifyFinite("a logit bias", entry.bias))
-      return status;
-  }
-  if (options.numLogprobs && (*options.numLogprobs < 0 || *options.numLogprobs > vocab))
-    return makeError("logprobs is ", *options.numLogprobs, ", expected 0 to ", vocab);
   return Status::success();
 }
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import Field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from lariat._streams import text_argument
-
-if TYPE_CHECKING:
-    from lariat.requests import GenerateOptions
+from lariat.requests import GenerateOptions, ScoreOptions
 
 __all__ = [
     "Once",
@@ -26,6 +25,7 @@ __all__ = [
     "generate_options",
     "load_options",
     "number",
+    "score_options",
 ]
 
 
@@ -103,19 +103,35 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     )
 
 
+_READERS: dict[str, Callable[[str], Any]] = {
+    "0 or more": number(0),
+    "1 or more": number(1),
+    "seed": number(0, 2**63 - 1),
+    "number": _fraction,
+    "not negative": _not_negative,
+    "above 0": _positive,
+    "share": _share,
+    "threshold": _threshold,
+    "text": str,
+}
+"""By `Flag.values`."""
+
+
+def _flags(kind: type[ScoreOptions | GenerateOptions]) -> Iterator[Field[Any]]:
+    """The options that are arguments by themselves."""
+    return (one for one in fields(kind) if one.metadata.get("flag"))
+
+
+def _add_flag(parser: argparse._ActionsContainer, option: Field[Any]) -> None:
+    metavar, text, values = option.metadata["flag"]
+    name = "--" + option.name.replace("_", "-")
+    parser.add_argument(name, metavar=metavar, type=_READERS[values], default=option.default, help=text)
+
+
 def add_run(parser: argparse.ArgumentParser) -> None:
     """How rows run through the loop."""
-    parser.add_argument("--loops", metavar="R", type=number(0), help="most loop steps, where the model leaves it free")
-    parser.add_argument(
-        "--exit-threshold",
-        metavar="Q",
-        type=_threshold,
-        help="threshold of the declared exit rule, or off: no token exits (default: as the model declares)",
-    )
-    parser.add_argument(
-        "--missing", metavar="MODE", help="what later rows see of a row that exited, one that 'lariat info' lists"
-    )
-    parser.add_argument("--prefix", metavar="P", type=number(0), help="first rows that see each other both ways")
+    for option in _flags(ScoreOptions):
+        _add_flag(parser, option)
     add_verify(parser)
     add_threads(parser)
 
@@ -141,31 +157,12 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:
-    """How tokens are chosen, in the order of the steps."""
+    """How tokens are chosen."""
     chosen = parser.add_argument_group("choosing tokens (all but temperature and seed: artefacts of the fast pipeline)")
-    chosen.add_argument(
-        "--repetition-penalty", metavar="F", type=_positive, default=1.0, help="against tokens of prompt and answer"
-    )
-    chosen.add_argument(
-        "--presence-penalty", metavar="F", type=_fraction, default=0.0, help="against tokens of the answer"
-    )
-    chosen.add_argument("--frequency-penalty", metavar="F", type=_fraction, default=0.0, help="the same, for each time")
-    chosen.add_argument(
-        "--temperature", metavar="T", type=_not_negative, default=0.0, help="0 is greedy, above samples (default: 0)"
-    )
-    chosen.add_argument(
-        "--top-k", metavar="K", type=number(0), default=0, help="of the K most likely tokens; 0 for all"
-    )
-    chosen.add_argument(
-        "--top-p", metavar="P", type=_share, default=1.0, help="of the fewest tokens with this share (default: 1)"
-    )
-    chosen.add_argument(
-        "--min-p", metavar="P", type=_share, default=0.0, help="of tokens so likely beside the first (default: 0)"
-    )
-    chosen.add_argument("--seed", metavar="S", type=number(0, 2**63 - 1), default=0, help="sampling seed (default: 0)")
-    chosen.add_argument(
-        "--speculate", metavar="R", type=number(1), help="draft after R loop steps and verify by the rest: same text"
-    )
+    of_runs = {option.name for option in _flags(ScoreOptions)}
+    for option in _flags(GenerateOptions):
+        if option.name not in of_runs:
+            _add_flag(chosen, option)
 
 
 def add_stop(parser: argparse.ArgumentParser) -> None:
@@ -191,25 +188,16 @@ def load_options(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def score_options(options: argparse.Namespace, **more: Any) -> ScoreOptions:
+    """The options of a command with `add_run`, and more by name."""
+    return ScoreOptions(**{one.name: getattr(options, one.name) for one in _flags(ScoreOptions)}, **more)
+
+
 def generate_options(options: argparse.Namespace, max_new_tokens: int) -> GenerateOptions:
     """The options of a command with `add_run` and `add_sampling`, and ignore_eos and stop."""
-    from lariat.requests import GenerateOptions
-
     return GenerateOptions(
         max_new_tokens=max_new_tokens,
-        temperature=options.temperature,
-        seed=options.seed,
         ignore_eos=options.ignore_eos,
         stop=tuple(options.stop),
-        loops=options.loops,
-        exit_threshold=options.exit_threshold,
-        missing=options.missing,
-        prefix=options.prefix,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        min_p=options.min_p,
-        repetition_penalty=options.repetition_penalty,
-        presence_penalty=options.presence_penalty,
-        frequency_penalty=options.frequency_penalty,
-        speculate=options.speculate,
+        **{one.name: getattr(options, one.name) for one in _flags(GenerateOptions)},
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lariat._files import reason
 from lariat._reference import read_slots
-from lariat._runner import Ids, NewToken, SequenceEnd, Settings, capacity_shares, missing_word, split_threshold
+from lariat._runner import Ids, NewToken, SequenceEnd, Settings, missing_word, option_values
 from lariat.artefact import Artefact
 from lariat.errors import ArtefactError, RuntimeFault
 from lariat.requests import CacheUse, Encoded, GenerateOptions, Score, ScoreOptions
@@ -27,11 +27,10 @@ if TYPE_CHECKING:
 
     Integers = NDArray[numpy.int64]
 
-__all__ = ["ORDERS", "FastRunner", "integer", "optional", "sampling_values", "to_arrays"]
+__all__ = ["ORDERS", "FastRunner", "integer", "to_arrays"]
 
-FORMS = {None: 0, "lockstep": 1, "staggered": 2}
 ORDERS = {"oldest": 0, "fifo": 1, "deepest": 2}
-LARGEST, LARGEST_SEED = 2**63 - 1, 2**64 - 1
+LARGEST = 2**63 - 1
 
 
 class FastRunner:
@@ -45,27 +44,13 @@ class FastRunner:
 
     def score(self, sequences: Ids, options: ScoreOptions) -> list[Score]:
         session = self._open()
-        if options.derived not in FORMS:
-            raise RuntimeFault('\'derived\' of the request is not false, "lockstep" or "staggered"')
-        threshold, no_exit = split_threshold(options.exit_threshold)
         states = None
         if options.initial_state is not None:
             if session.state_columns == 0:
                 raise RuntimeFault("an initial state is given, but the model takes none")
             states = _read_states(options.initial_state, sequences, session.state_columns)
-        results = session.score(
-            *to_arrays(sequences, self._artefact),
-            mode=options.mode,
-            loops=optional(options.loops, "loops"),
-            threshold=threshold,
-            no_exit=no_exit,
-            missing=missing_word(options.missing),
-            prefix=integer(options.prefix or 0, "prefix"),
-            initial_states=states,
-            chunk=optional(options.chunk, "chunk"),
-            form=FORMS[options.derived],
-            capacity=capacity_shares(options.capacity),
-        )
+        arrays = to_arrays(sequences, self._artefact)
+        results = session.score(*arrays, json.dumps(option_values(options)), states)
         return [Score(_present(logits), steps, _slots(slots)) for logits, _, steps, slots in results]
 
     def score_to_file(self, sequences: Ids, output: Path, options: ScoreOptions) -> list[CacheUse]:
@@ -86,17 +71,8 @@ class FastRunner:
         )
 
     def generate(self, sequences: Ids, options: GenerateOptions) -> FastRun:
-        threshold, no_exit = split_threshold(options.exit_threshold)
-        generation = self._open().generate(
-            *to_arrays(sequences, self._artefact),
-            loops=optional(options.loops, "loops"),
-            threshold=threshold,
-            no_exit=no_exit,
-            missing=missing_word(options.missing),
-            prefix=integer(options.prefix or 0, "prefix"),
-            **sampling_values(options),
-            profile=options.profile,
-        )
+        arrays = to_arrays(sequences, self._artefact)
+        generation = self._open().generate(*arrays, json.dumps(option_values(options)))
         return FastRun(generation, options)
 
     def open_engine(
@@ -183,27 +159,6 @@ def to_arrays(sequences: Ids, artefact: Artefact) -> tuple[Integers, Integers]:
     return tokens, numpy.array([len(sequence) for sequence in sequences], numpy.int64)
 
 
-def sampling_values(options: GenerateOptions) -> dict[str, Any]:
-    """How tokens are chosen and when a sequence ends, as the native module takes it."""
-    return {
-        "max_new_tokens": integer(options.max_new_tokens, "max_new_tokens"),
-        "seed": integer(options.seed, "seed", 0, LARGEST_SEED),
-        "repetition_penalty": options.repetition_penalty,
-        "presence_penalty": options.presence_penalty,
-        "frequency_penalty": options.frequency_penalty,
-        "temperature": options.temperature,
-        "top_k": integer(options.top_k, "top_k"),
-        "top_p": options.top_p,
-        "min_p": options.min_p,
-        "logprobs": optional(options.logprobs, "logprobs", 0),
-        "ignore_eos": options.ignore_eos,
-        "speculate": optional(options.speculate, "speculate"),
-        "drafts": optional(options.drafts, "drafts"),
-        "stop_tokens": [integer(token, "stop_tokens") for token in options.stop_tokens],
-        "bias": [(integer(token, "bias"), value) for token, value in options.bias],
-    }
-
-
 def _kv_bytes(artefact: Artefact, pages: int | None) -> int:
     """Bytes of so many pages of the cache whose pages are largest; 0 for no limit."""
     if pages is None:
@@ -243,15 +198,11 @@ class FastRun:
         del self._generation
 
 
-def integer(value: int, name: str, low: int = -LARGEST, high: int = LARGEST) -> int:
-    """A number of 64 bits, as the runtime takes; the sentences are those of the reference path."""
-    if not low <= value <= high:
-        raise RuntimeFault(f"'{name}' of the request is not {'an' if low < 0 else 'a non-negative'} integer")
+def integer(value: int, name: str) -> int:
+    """A number of 64 bits, as the runtime takes; the sentence is that of lib/Requests."""
+    if not -LARGEST <= value <= LARGEST:
+        raise RuntimeFault(f"'{name}' of the request is not an integer")
     return value
-
-
-def optional(value: int | None, name: str, low: int = -LARGEST) -> int | None:
-    return None if value is None else integer(value, name, low)
 
 
 def _present(values: NDArray[numpy.float32] | None) -> NDArray[numpy.float32]:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 def version() -> tuple[int, int]:
     """Major and minor version of the C interface."""
 
+def request_options() -> str:
+    """The table of options of requests, as JSON."""
+
 class Generation:
     """A batch that generates."""
 
@@ -58,20 +61,11 @@ class Session:
         self,
         tokens: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
         lengths: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
-        *,
-        mode: str,
-        loops: int | None,
-        threshold: float | None,
-        no_exit: bool,
-        missing: str | None,
-        prefix: int,
+        options: str,
         initial_states: Sequence[
             Annotated[NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu", writable=False)]
         ]
         | None,
-        chunk: int | None,
-        form: int,
-        capacity: Sequence[tuple[int, int]] | None,
     ) -> list[
         tuple[
             Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None,
@@ -100,13 +94,7 @@ class Session:
         self,
         tokens: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
         lengths: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
-        *,
-        loops: int | None,
-        threshold: float | None,
-        no_exit: bool,
-        missing: str | None,
-        prefix: int,
-        **options,
+        options: str,
     ) -> Generation:
         """Start to generate."""
 
@@ -130,13 +118,8 @@ class Engine:
         self,
         tokens: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
         lengths: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
-        *,
-        loops: int | None,
-        threshold: float | None,
-        no_exit: bool,
-        prefix: int,
+        options: str,
         depths: Sequence[int] | None,
-        **options,
     ) -> int:
         """Queue a request per sequence; the number of the first."""
 

@@ -10,15 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from lariat._process import Json, ReferenceProcess
-from lariat._runner import Ids, NewToken, SequenceEnd, capacity_shares, missing_word
+from lariat._runner import Ids, NewToken, SequenceEnd, option_values
 from lariat.errors import RuntimeFault
 from lariat.requests import CacheUse, Encoded, GenerateOptions, Score, ScoreOptions, SlotUse
 
 __all__ = ["ReferenceRunner", "read_slots"]
-
-# Options that the reference path does not know.
-FAST_ONLY = ("top_k", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "logprobs",
-             "speculate", "drafts", "bias")  # fmt: skip
 
 
 class ReferenceRunner:
@@ -38,15 +34,8 @@ class ReferenceRunner:
         answer = self._process.request(
             "score",
             sequences=sequences,
-            mode=options.mode,
-            loops=options.loops,
-            threshold=options.exit_threshold,
-            missing=missing_word(options.missing),
-            prefix=options.prefix,
+            **option_values(options),
             initial_state=None if options.initial_state is None else str(options.initial_state.resolve()),
-            chunk=options.chunk,
-            capacity=capacity_shares(options.capacity),
-            derived=options.derived or False,
             output=str(output.resolve()),
         )
         return read_slots(answer.get("slots"))
@@ -62,26 +51,16 @@ class ReferenceRunner:
         self._process.request("encode", sequences=sequences, output=str(output.resolve()))
 
     def generate(self, sequences: Ids, options: GenerateOptions) -> ReferenceRun:
-        defaults = {one.name: one.default for one in fields(GenerateOptions)}
-        unknown = [name for name in FAST_ONLY if getattr(options, name) != defaults[name]]
+        unknown = [
+            one.name
+            for one in fields(options)
+            if one.metadata.get("fast_only") and getattr(options, one.name) != one.default
+        ]
         if unknown:
             raise RuntimeFault(f"{', '.join(unknown)} cannot be used: the reference path samples by temperature alone")
         if options.profile:
             raise RuntimeFault("the reference path has no engine, so there is no profile")
-        return ReferenceRun(
-            self._process.stream(
-                "generate",
-                sequences=sequences,
-                max_new_tokens=options.max_new_tokens,
-                temperature=options.temperature,
-                seed=options.seed,
-                ignore_eos=options.ignore_eos,
-                loops=options.loops,
-                threshold=options.exit_threshold,
-                missing=missing_word(options.missing),
-                prefix=options.prefix,
-            )
-        )
+        return ReferenceRun(self._process.stream("generate", sequences=sequences, **option_values(options)))
 
     def start(self) -> None:
         self._process.request("info")

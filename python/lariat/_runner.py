@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lariat._values import read_fields
 from lariat.errors import RuntimeFault
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lariat.profile import Profile
 
 __all__ = ["Ids", "NewToken", "Run", "Runner", "SequenceEnd", "Settings", "capacity_shares", "missing_word",
-           "split_threshold"]  # fmt: skip
+           "option_values"]  # fmt: skip
 
 Ids = list[list[int]]
 
@@ -137,6 +137,17 @@ def missing_word(missing: str | None) -> str | None:
     return None if missing is None else missing.replace("-", "_")
 
 
-def split_threshold(threshold: float | Literal["off"] | None) -> tuple[float | None, bool]:
-    """An exit threshold as requests to the runtime have it: a number, and whether exits are switched off."""
-    return (None, True) if isinstance(threshold, str) else (threshold, False)
+# How values are given to the runtime; others are given as they are.
+_GIVEN: dict[str, Callable[[Any], Any]] = {"capacity": capacity_shares, "missing": missing_word}
+# Stop texts are the session's business; initial states are arrays or a file.
+_APART = ("stop", "initial_state")
+
+
+def option_values(options: ScoreOptions | GenerateOptions) -> dict[str, Any]:
+    """The options of a request by name, as JSON can hold them: see lib/Requests/Options.cpp.
+
+    Raises:
+        RuntimeFault: for a capacity that is none.
+    """
+    names = [one.name for one in fields(options) if one.name not in _APART]
+    return {name: _GIVEN.get(name, lambda value: value)(getattr(options, name)) for name in names}

@@ -30,6 +30,7 @@ from lariat._arguments import (
     generate_options,
     load_options,
     number,
+    score_options,
 )
 from lariat._streams import open_streams, settle_streams, text_argument
 from lariat.errors import LariatError, RuntimeFault
@@ -152,14 +153,11 @@ def _compile(options: argparse.Namespace) -> None:
 
 def _score(options: argparse.Namespace) -> None:
     from lariat._files import read_tokens, replacing
-    from lariat.session import ScoreOptions, load
+    from lariat.session import load
 
-    chosen = ScoreOptions(
+    chosen = score_options(
+        options,
         mode=options.mode,
-        loops=options.loops,
-        exit_threshold=options.exit_threshold,
-        missing=options.missing,
-        prefix=options.prefix,
         initial_state=options.initial_state,
         capacity=None if options.capacity is None else options.capacity.split(","),
     )

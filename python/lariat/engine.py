@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
 
-from lariat._fast import FastRunner, integer, optional, sampling_values, to_arrays
-from lariat._runner import NewToken, Runner, split_threshold
+from lariat._fast import FastRunner, integer, to_arrays
+from lariat._runner import NewToken, Runner, option_values
 from lariat._values import instance_of, read_flag, read_sequence, read_text, read_whole, read_wholes
 from lariat.errors import RuntimeFault
 from lariat.profile import Profile
@@ -149,15 +150,10 @@ class Engine:
         bounds = None if depths is None else read_wholes(depths, "depths")
         if bounds is not None and not bounds:
             raise RuntimeFault("'depths' of the request has no numbers, expected at least one")
-        threshold, no_exit = split_threshold(options.exit_threshold)
         return self._native.submit(
             *to_arrays([read_sequence(prompt, 0)], self._artefact),
-            loops=optional(options.loops, "loops"),
-            threshold=threshold,
-            no_exit=no_exit,
-            prefix=integer(options.prefix or 0, "prefix"),
-            depths=None if bounds is None else [integer(depth, "depths") for depth in bounds],
-            **sampling_values(options),
+            json.dumps(option_values(options)),
+            None if bounds is None else [integer(depth, "depths") for depth in bounds],
         )
 
     def cancel(self, request: int) -> None:

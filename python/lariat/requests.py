@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lariat._values import read_fields
 
@@ -18,7 +18,31 @@ if TYPE_CHECKING:
 
     from lariat.profile import Profile
 
-__all__ = ["CacheUse", "Encoded", "GenerateOptions", "Generation", "Score", "ScoreOptions", "SlotUse", "Token"]
+__all__ = ["CacheUse", "Encoded", "Flag", "GenerateOptions", "Generation", "Score", "ScoreOptions", "SlotUse", "Token"]
+
+
+class Flag(NamedTuple):
+    """An option's argument on the command line; `values` names one of the readers of `_arguments`."""
+
+    metavar: str
+    help: str
+    values: str
+
+
+def _option(default: Any, flag: Flag | None = None, *, fast_only: bool = False) -> Any:
+    """A field of options: its default, its argument on the command line, and whether the reference path lacks it.
+
+    Name and default are those of the table in lib/Requests/Options.cpp.
+    """
+    return field(default=default, metadata={"flag": flag, "fast_only": fast_only})
+
+
+_LOOPS = Flag("R", "most loop steps, where the model leaves it free", "0 or more")
+_EXIT_THRESHOLD = Flag(
+    "Q", "threshold of the declared exit rule, or off: no token exits (default: as the model declares)", "threshold"
+)
+_MISSING = Flag("MODE", "what later rows see of a row that exited, one that 'lariat info' lists", "text")
+_PREFIX = Flag("P", "first rows that see each other both ways", "0 or more")
 
 
 @dataclass(frozen=True)
@@ -42,10 +66,10 @@ class ScoreOptions:
     """
 
     mode: str = "score"
-    loops: int | None = None
-    exit_threshold: float | Literal["off"] | None = None
-    missing: str | None = None
-    prefix: int | None = None
+    loops: int | None = _option(None, _LOOPS)
+    exit_threshold: float | Literal["off"] | None = _option(None, _EXIT_THRESHOLD)
+    missing: str | None = _option(None, _MISSING)
+    prefix: int | None = _option(None, _PREFIX)
     initial_state: Path | None = None
     chunk: int | None = None
     capacity: Sequence[Fraction | float | str] | None = None
@@ -93,26 +117,30 @@ class GenerateOptions:
     """
 
     max_new_tokens: int = 128
-    temperature: float = 0.0
-    seed: int = 0
+    temperature: float = _option(0.0, Flag("T", "0 is greedy, above samples (default: 0)", "not negative"))
+    seed: int = _option(0, Flag("S", "sampling seed (default: 0)", "seed"))
     ignore_eos: bool = False
     stop: tuple[str, ...] = ()
-    loops: int | None = None
-    exit_threshold: float | Literal["off"] | None = None
-    missing: str | None = None
-    prefix: int | None = None
-    top_k: int = 0
-    top_p: float = 1.0
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    logprobs: int | None = None
+    loops: int | None = _option(None, _LOOPS)
+    exit_threshold: float | Literal["off"] | None = _option(None, _EXIT_THRESHOLD)
+    missing: str | None = _option(None, _MISSING)
+    prefix: int | None = _option(None, _PREFIX)
+    top_k: int = _option(0, Flag("K", "of the K most likely tokens; 0 for all", "0 or more"), fast_only=True)
+    top_p: float = _option(1.0, Flag("P", "of the fewest tokens with this share (default: 1)", "share"), fast_only=True)
+    min_p: float = _option(0.0, Flag("P", "of tokens so likely beside the first (default: 0)", "share"), fast_only=True)
+    repetition_penalty: float = _option(
+        1.0, Flag("F", "against tokens of prompt and answer", "above 0"), fast_only=True
+    )
+    presence_penalty: float = _option(0.0, Flag("F", "against tokens of the answer", "number"), fast_only=True)
+    frequency_penalty: float = _option(0.0, Flag("F", "the same, for each time", "number"), fast_only=True)
+    logprobs: int | None = _option(None, fast_only=True)
     stop_tokens: tuple[int, ...] = ()
     profile: bool = False
-    speculate: int | None = None
-    drafts: int | None = None
-    bias: tuple[tuple[int, float], ...] = ()
+    speculate: int | None = _option(
+        None, Flag("R", "draft after R loop steps and verify by the rest: same text", "1 or more"), fast_only=True
+    )
+    drafts: int | None = _option(None, fast_only=True)
+    bias: tuple[tuple[int, float], ...] = _option((), fast_only=True)
 
     def __post_init__(self) -> None:
         """Reads the values.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The runtime for Python: sessions and generations of include/lariat-c/Runtime.h as objects. Ids come in as arrays, results
-// go out as arrays over the memory they were computed into. The lock of the interpreter is given up while anything runs;
-// between calls of compiled code signals are looked at, so that an interrupt ends a request. Errors are those of
-// lariat.errors.
+// The runtime for Python: sessions and generations of include/lariat-c/Runtime.h as objects. Ids come in as arrays and
+// options as JSON, results go out as arrays over the memory they were computed into. The lock of the interpreter is given
+// up while anything runs; between calls of compiled code signals are looked at, so that an interrupt ends a request. Errors
+// are those of lariat.errors.
 
 #include "lariat-c/Runtime.h"
 
@@ -11,7 +11,6 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
-#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -84,88 +83,22 @@ static int32_t wasInterrupted(void *) {
 
 namespace {
 
-/// What all requests have; borrows from its arguments.
-struct Request {
-  Request(const Ids &tokens, const Ids &lengths, std::optional<int64_t> loops, std::optional<double> threshold,
-          bool noExit, const std::optional<std::string> &missing, int64_t prefix)
-      : loops(loops), threshold(threshold) {
+/// A lariat_batch that borrows from its arguments.
+struct Batch {
+  Batch(const Ids &tokens, const Ids &lengths) {
     int64_t total = 0;
     for (size_t index = 0; index < lengths.shape(0); ++index)
       total += lengths.data()[index];
     if (total != static_cast<int64_t>(tokens.shape(0)))
       throw nb::value_error("the lengths do not add up to the number of tokens");
-    lariat_batch_init(&batch, sizeof batch);
-    batch.tokens = tokens.data();
-    batch.lengths = lengths.data();
-    batch.num_sequences = static_cast<int64_t>(lengths.shape(0));
-    batch.loops = this->loops ? &*this->loops : nullptr;
-    batch.threshold = this->threshold ? &*this->threshold : nullptr;
-    batch.no_exit = noExit;
-    batch.missing = missing ? missing->c_str() : nullptr;
-    batch.prefix = prefix;
-    batch.wants_stop = wasInterrupted;
+    lariat_batch_init(&value, sizeof value);
+    value.tokens = tokens.data();
+    value.lengths = lengths.data();
+    value.num_sequences = static_cast<int64_t>(lengths.shape(0));
+    value.wants_stop = wasInterrupted;
   }
-  Request(const Request &) = delete;
-  Request &operator=(const Request &) = delete;
 
-  std::optional<int64_t> loops;
-  std::optional<double> threshold;
-  lariat_batch batch;
-};
-
-/// lariat_generate_options by name.
-struct GenerateValues {
-  explicit GenerateValues(const nb::kwargs &given) {
-    lariat_generate_options_init(&options, sizeof options);
-    for (auto [key, value] : given) {
-      auto name = nb::cast<std::string>(key);
-      if (name == "max_new_tokens")
-        options.max_new_tokens = nb::cast<int64_t>(value);
-      else if (name == "seed")
-        options.seed = nb::cast<uint64_t>(value);
-      else if (name == "repetition_penalty")
-        options.repetition_penalty = nb::cast<double>(value);
-      else if (name == "presence_penalty")
-        options.presence_penalty = nb::cast<double>(value);
-      else if (name == "frequency_penalty")
-        options.frequency_penalty = nb::cast<double>(value);
-      else if (name == "temperature")
-        options.temperature = nb::cast<double>(value);
-      else if (name == "top_k")
-        options.top_k = nb::cast<int64_t>(value);
-      else if (name == "top_p")
-        options.top_p = nb::cast<double>(value);
-      else if (name == "min_p")
-        options.min_p = nb::cast<double>(value);
-      else if (name == "logprobs")
-        options.num_logprobs = value.is_none() ? -1 : nb::cast<int64_t>(value);
-      else if (name == "speculate")
-        options.speculate = value.is_none() ? -1 : nb::cast<int64_t>(value);
-      else if (name == "drafts")
-        options.drafts = value.is_none() ? -1 : nb::cast<int64_t>(value);
-      else if (name == "ignore_eos")
-        options.ignore_eos = nb::cast<bool>(value);
-      else if (name == "profile")
-        options.profile = nb::cast<bool>(value);
-      else if (name == "stop_tokens")
-        stopTokens = nb::cast<std::vector<int64_t>>(value);
-      else if (name == "bias")
-        for (auto [token, bias] : nb::cast<std::vector<std::pair<int64_t, double>>>(value))
-          biases.push_back({token, bias});
-      else
-        throw nb::type_error(("there is no option '" + name + "'").c_str());
-    }
-    options.stop_tokens = stopTokens.data();
-    options.num_stop_tokens = static_cast<int64_t>(stopTokens.size());
-    options.bias = biases.data();
-    options.num_bias = static_cast<int64_t>(biases.size());
-  }
-  GenerateValues(const GenerateValues &) = delete;
-  GenerateValues &operator=(const GenerateValues &) = delete;
-
-  lariat_generate_options options;
-  std::vector<int64_t> stopTokens;
-  std::vector<lariat_logit_bias> biases;
+  lariat_batch value;
 };
 
 static std::vector<TokenResult> listTokens(const lariat_token *tokens, int64_t count) {
@@ -294,46 +227,27 @@ public:
             {"arena", info.arena_bytes},    {"cells", info.cell_bytes},      {"scratch", info.scratch_bytes}};
   }
 
-  std::vector<ScoreResult> score(const Ids &tokens, const Ids &lengths, const std::string &mode,
-                                 std::optional<int64_t> loops, std::optional<double> threshold, bool noExit,
-                                 const std::optional<std::string> &missing, int64_t prefix,
-                                 const std::optional<std::vector<State>> &initialStates, std::optional<int64_t> chunk,
-                                 int64_t form,
-                                 const std::optional<std::vector<std::pair<int64_t, int64_t>>> &capacity) const {
-    Request request(tokens, lengths, loops, threshold, noExit, missing, prefix);
-    lariat_score_options options;
-    lariat_score_options_init(&options, sizeof options);
-    options.mode = mode.c_str();
-    options.chunk = chunk ? &*chunk : nullptr;
-    options.form = static_cast<int32_t>(form);
+  std::vector<ScoreResult> score(const Ids &tokens, const Ids &lengths, const std::string &options,
+                                 const std::optional<std::vector<State>> &initialStates) const {
+    Batch batch(tokens, lengths);
     std::vector<const float *> states = listStates(lengths, initialStates);
-    options.initial_states = initialStates ? states.data() : nullptr;
-    std::vector<lariat_share> shares;
-    for (auto [numerator, denominator] : capacity.value_or(std::vector<std::pair<int64_t, int64_t>>()))
-      shares.push_back({numerator, denominator});
-    options.capacity = shares.data();
-    options.num_capacity = static_cast<int64_t>(shares.size());
+    batch.value.initial_states = initialStates ? states.data() : nullptr;
     lariat_scores *scores = nullptr;
-    run([&](char **text) { return lariat_score(handle, &request.batch, &options, &scores, text); });
+    run([&](char **text) { return lariat_score(handle, &batch.value, options.c_str(), &scores, text); });
     return Scores(scores).getAll(lengths);
   }
 
   std::vector<ScoreResult> encode(const Ids &tokens, const Ids &lengths) const {
-    Request request(tokens, lengths, {}, {}, false, {}, 0);
+    Batch batch(tokens, lengths);
     lariat_scores *scores = nullptr;
-    run([&](char **text) { return lariat_encode(handle, &request.batch, &scores, text); });
+    run([&](char **text) { return lariat_encode(handle, &batch.value, &scores, text); });
     return Scores(scores).getAll(lengths);
   }
 
-  Generation *generate(const Ids &tokens, const Ids &lengths, std::optional<int64_t> loops,
-                       std::optional<double> threshold, bool noExit, const std::optional<std::string> &missing,
-                       int64_t prefix, const nb::kwargs &given) const {
-    Request request(tokens, lengths, loops, threshold, noExit, missing, prefix);
-    GenerateValues values(given);
+  Generation *generate(const Ids &tokens, const Ids &lengths, const std::string &options) const {
+    Batch batch(tokens, lengths);
     lariat_generation *generation = nullptr;
-    run([&](char **text) {
-      return lariat_generation_start(handle, &request.batch, &values.options, &generation, text);
-    });
+    run([&](char **text) { return lariat_generation_start(handle, &batch.value, options.c_str(), &generation, text); });
     return new Generation(generation);
   }
 
@@ -391,15 +305,13 @@ public:
   Engine &operator=(const Engine &) = delete;
   ~Engine() { lariat_engine_destroy(handle); }
 
-  int64_t submit(const Ids &tokens, const Ids &lengths, std::optional<int64_t> loops, std::optional<double> threshold,
-                 bool noExit, int64_t prefix, const std::optional<std::vector<int64_t>> &depths,
-                 const nb::kwargs &given) {
-    Request request(tokens, lengths, loops, threshold, noExit, std::nullopt, prefix);
-    request.batch.wants_stop = nullptr;
-    GenerateValues values(given);
+  int64_t submit(const Ids &tokens, const Ids &lengths, const std::string &options,
+                 const std::optional<std::vector<int64_t>> &depths) {
+    Batch batch(tokens, lengths);
+    batch.value.wants_stop = nullptr;
     int64_t first = 0;
     run([&](char **text) {
-      return lariat_engine_submit(handle, &request.batch, &values.options, depths ? depths->data() : nullptr,
+      return lariat_engine_submit(handle, &batch.value, options.c_str(), depths ? depths->data() : nullptr,
                                   depths ? static_cast<int64_t>(depths->size()) : 0, &first, text);
     });
     return first;
@@ -466,6 +378,7 @@ NB_MODULE(_native, module) {
   module.def(
       "version", [] { return std::tuple(lariat_runtime_version() >> 16, lariat_runtime_version() & 0xffff); },
       "Major and minor version of the C interface.");
+  module.def("request_options", &lariat_request_options, "The table of options of requests, as JSON.");
 
   nb::class_<Generation>(module, "Generation", "A batch that generates.")
       .def("next", &Generation::next, "The next tokens, one of each sequence that goes on; none at the end.")
@@ -484,20 +397,17 @@ NB_MODULE(_native, module) {
       .def_prop_ro("isa", [](const Session &session) { return std::string(session.getInfo().isa); })
       .def_prop_ro("state_columns", [](const Session &session) { return session.getInfo().state_columns; })
       .def("memory", &Session::getMemory, "Bytes by what holds them.")
-      .def("score", &Session::score, "tokens"_a, "lengths"_a, nb::kw_only(), "mode"_a, "loops"_a.none(),
-           "threshold"_a.none(), "no_exit"_a, "missing"_a.none(), "prefix"_a, "initial_states"_a.none(),
-           "chunk"_a.none(), "form"_a, "capacity"_a.none(), "Logits of every row of every sequence.")
+      .def("score", &Session::score, "tokens"_a, "lengths"_a, "options"_a, "initial_states"_a.none(),
+           "Logits of every row of every sequence.")
       .def("encode", &Session::encode, "tokens"_a, "lengths"_a, "Last state of every row of every sequence.")
-      .def("generate", &Session::generate, "tokens"_a, "lengths"_a, nb::kw_only(), "loops"_a.none(),
-           "threshold"_a.none(), "no_exit"_a, "missing"_a.none(), "prefix"_a, "options"_a, "Start to generate.");
+      .def("generate", &Session::generate, "tokens"_a, "lengths"_a, "options"_a, "Start to generate.");
 
   nb::class_<Engine>(module, "Engine", "Requests that come at any time.")
       .def(nb::init<const Session &, int64_t, int64_t, int64_t, bool, int64_t, bool, const std::optional<std::string> &,
                     bool>(),
            "session"_a, nb::kw_only(), "max_rows"_a, "chunk_rows"_a, "order"_a, "refills"_a, "loop"_a, "prefix_cache"_a,
            "missing"_a.none(), "profile"_a)
-      .def("submit", &Engine::submit, "tokens"_a, "lengths"_a, nb::kw_only(), "loops"_a.none(), "threshold"_a.none(),
-           "no_exit"_a, "prefix"_a, "depths"_a.none(), "options"_a,
+      .def("submit", &Engine::submit, "tokens"_a, "lengths"_a, "options"_a, "depths"_a.none(),
            "Queue a request per sequence; the number of the first.")
       .def("cancel", &Engine::cancel, "request"_a, "End a request before the next tick.")
       .def("tick", &Engine::tick, "Run one tick: new tokens, requests that ended, how many have not.")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import numpy
@@ -387,3 +389,21 @@ except KeyboardInterrupt:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (out, err) == ("interrupted (1,)\n", "")
+
+
+# --- options --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "call"), [(lariat.ScoreOptions, "score"), (lariat.GenerateOptions, "generate")])
+def test_options_are_those_of_the_library(
+    folder: Path, kind: type[lariat.ScoreOptions | lariat.GenerateOptions], call: str
+) -> None:
+    from lariat import _native
+
+    table = {one["name"]: one["default"] for one in json.loads(_native.request_options()) if call in one["calls"]}
+    # Texts are the session's business, and initial states are arrays there.
+    known = {one.name: one.default for one in fields(kind) if one.name not in ("stop", "initial_state")}
+    assert known.keys() == table.keys()
+    for name, default in known.items():
+        # What is off or unset there is not given here.
+        assert (default or None) == (table[name] or None), name

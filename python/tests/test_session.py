@@ -135,13 +135,13 @@ def test_options_reach_the_process(session: lariat.Session, artefact: Path, tmp_
         "sequences": [[1, 2]],
         "mode": "generate",
         "loops": 2,
-        "threshold": 0.5,
+        "exit_threshold": 0.5,
         "missing": "copy_last",
         "prefix": None,
         "initial_state": None,
         "chunk": 3,
         "capacity": [[1, 10], [2, 3]],
-        "derived": False,
+        "derived": None,
         "output": str(tmp_path / "out"),
     }
 

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <string>
 #include <vector>
 
 namespace {
@@ -50,6 +51,13 @@ public:
     static constexpr const char *kWords[] = {nullptr,     "generate", "score", "skip", "slot0",
                                              "propagate", "compute",  "",      "\xff"};
     return kWords[byte() % std::size(kWords)];
+  }
+  /// A value of JSON.
+  const char *literal() {
+    static constexpr const char *kLiterals[] = {
+        "null",     "\"generate\"", "\"score\"", "\"slot0\"", "\"propagate\"", "\"compute\"", "\"off\"",
+        "\"\xff\"", "[[1, 2]]",     "[3]",       "{}",        "true",          "false",       "\"staggered\""};
+    return kLiterals[byte() % std::size(kLiterals)];
   }
   /// The right size of a structure, or another one that is smaller than its memory.
   size_t structSize(size_t right) {
@@ -107,18 +115,10 @@ struct Batch {
     value.tokens = kind == 255 ? nullptr : tokens.data();
     value.lengths = kind == 254 ? nullptr : lengths.data();
     value.num_sequences = kind == 253 ? -1 : numSequences;
-    loops = input.number();
-    value.loops = kind & 1 ? &loops : nullptr;
-    threshold = input.real();
-    value.threshold = kind & 2 ? &threshold : nullptr;
-    value.missing = kind & 4 ? input.word() : nullptr;
-    value.prefix = kind & 8 ? input.number() : 0;
     if (kind & 16)
       value.wants_stop = [](void *) -> int32_t { return 1; };
   }
   std::vector<int64_t> tokens, lengths;
-  int64_t loops;
-  double threshold;
   lariat_batch value;
 };
 
@@ -175,12 +175,10 @@ private:
   void generate();
   void engine();
   void submit();
-  lariat_generate_options options();
+  std::string options();
 
   Input input;
   char *text = nullptr;
-  lariat_logit_bias bias{};
-  int64_t stopToken = 0;
   Handles<lariat_session> sessions;
   Handles<lariat_scores> scores;
   Handles<lariat_generation> generations;
@@ -291,79 +289,51 @@ void Caller::step() {
   }
 }
 
-void Caller::score() {
-  lariat_score_options options;
-  lariat_score_options_init(&options, sizeof options);
-  uint8_t kind = input.byte();
-  if (kind & 1)
-    options.mode = input.word();
-  int64_t chunk = input.number();
-  if (kind & 2)
-    options.chunk = &chunk;
-  if (kind & 4)
-    options.form = static_cast<int32_t>(input.number());
-  lariat_share share{input.number(), input.number()};
-  if (kind & 8) {
-    options.capacity = &share;
-    options.num_capacity = 1;
+/// An object of options with values of any type, or a text that is none.
+std::string Caller::options() {
+  static constexpr const char *kNames[] = {
+      "loops",   "exit_threshold", "missing",     "prefix",    "mode",   "chunk",       "capacity",
+      "derived", "ignore_eos",     "stop_tokens", "profile",   "bias",   "top_k",       "top_p",
+      "min_p",   "seed",           "logprobs",    "speculate", "drafts", "temperature", "repetition_penalty",
+      "other"};
+  std::string text = "{\"max_new_tokens\": " + std::to_string(input.byte() % 6);
+  for (int count = input.byte() % 5; count > 0; --count) {
+    text += std::string(", \"") + kNames[input.byte() % std::size(kNames)] + "\": ";
+    switch (input.byte() % 3) {
+    case 0:
+      text += std::to_string(input.number());
+      break;
+    case 1:
+      text += std::to_string(input.real());
+      break;
+    default:
+      text += input.literal();
+    }
   }
-  options.struct_size = input.structSize(sizeof options);
+  return input.byte() == 255 ? text : text + "}";
+}
+
+void Caller::score() {
+  uint8_t kind = input.byte();
+  std::string chosen = options();
   Batch batch(input);
   lariat_scores *result = nullptr;
   if (kind & 16)
     lariat_encode(sessions.pick(input), &batch.value, &result, error());
   else
-    lariat_score(sessions.pick(input), &batch.value, kind & 32 ? nullptr : &options, &result, error());
+    lariat_score(sessions.pick(input), &batch.value, kind & 32 ? nullptr : chosen.c_str(), &result, error());
   scores.add(result);
 }
 
-lariat_generate_options Caller::options() {
-  lariat_generate_options options;
-  lariat_generate_options_init(&options, sizeof options);
-  uint8_t kind = input.byte(), more = input.byte();
-  options.max_new_tokens = input.byte() == 255 ? -1 : input.byte() % 6;
-  options.seed = input.byte();
-  if (kind & 1)
-    options.temperature = input.real();
-  if (kind & 2)
-    options.top_p = input.real();
-  if (kind & 4)
-    options.top_k = input.number();
-  if (kind & 8)
-    options.min_p = input.real();
-  if (kind & 16)
-    options.repetition_penalty = input.real();
-  if (kind & 32)
-    options.num_logprobs = input.number();
-  if (kind & 64) {
-    bias = {input.number(), input.real()};
-    options.bias = &bias;
-    options.num_bias = 1;
-  }
-  if (kind & 128) {
-    stopToken = input.number();
-    options.stop_tokens = &stopToken;
-    options.num_stop_tokens = 1;
-  }
-  if (more & 1)
-    options.speculate = input.number();
-  if (more & 2)
-    options.drafts = input.number();
-  options.profile = (more & 4) != 0;
-  options.ignore_eos = (more & 8) != 0;
-  options.struct_size = input.structSize(sizeof options);
-  return options;
-}
-
 void Caller::generate() {
-  lariat_generate_options chosen = options();
+  std::string chosen = options();
   Batch batch(input);
   lariat_generation *generation = nullptr;
   if (input.byte() & 1)
-    lariat_generation_start(sessions.pick(input), &batch.value, &chosen, &generation, error());
+    lariat_generation_start(sessions.pick(input), &batch.value, chosen.c_str(), &generation, error());
   else
     lariat_generate(
-        sessions.pick(input), &batch.value, &chosen,
+        sessions.pick(input), &batch.value, chosen.c_str(),
         [](void *, const lariat_token *token) -> int32_t { return token->id & 3; }, nullptr, &generation, error());
   generations.add(generation);
 }
@@ -392,12 +362,12 @@ void Caller::engine() {
 }
 
 void Caller::submit() {
-  lariat_generate_options chosen = options();
+  std::string chosen = options();
   Batch batch(input);
   int64_t depths[2] = {input.number(), input.number()}, first = 0;
   int64_t numDepths = input.byte() % 3;
-  lariat_engine_submit(engines.pick(input), &batch.value, &chosen, numDepths ? depths : nullptr, numDepths, &first,
-                       error());
+  lariat_engine_submit(engines.pick(input), &batch.value, chosen.c_str(), numDepths ? depths : nullptr, numDepths,
+                       &first, error());
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -77,7 +77,7 @@ def protocol_seeds() -> Iterator[Seed]:
         {"call": "info"},
         {"call": "score", **ids, "output": "none", "mode": "generate", "loops": 2},
         {"call": "score", **ids, "output": "s", "chunk": 2, "derived": "lockstep", "missing": "slot0"},
-        {"call": "score", **ids, "output": "none", "prefix": 0, "threshold": 0.5, "capacity": [[1, 2]]},
+        {"call": "score", **ids, "output": "none", "prefix": 0, "exit_threshold": 0.5, "capacity": [[1, 2]]},
         {"call": "encode", **ids, "output": "none"},
         {"call": "generate", **ids, "max_new_tokens": 3, "temperature": 0.5, "seed": 7, "ignore_eos": True},
     ]

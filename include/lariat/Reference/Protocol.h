@@ -14,12 +14,10 @@ using LineCallback = llvm::function_ref<void(llvm::json::Value)>;
 
 /// Answers one request line: any number of lines of a stream, then {"ok": true, ...} or {"error": "one sentence"}.
 ///   {"call": "info"}
-///   {"call": "score", "sequences": [[ids]], "output": "path", "mode", "loops", "threshold", "missing", "prefix",
-///    "initial_state", "chunk", "capacity": [[numerator, denominator]], "derived"}
+///   {"call": "score", "sequences": [[ids]], "output": "path", "initial_state": "path", OPTIONS}
 ///   {"call": "encode", "sequences", "output"}
-///   {"call": "generate", "sequences", "max_new_tokens", "temperature", "seed", "ignore_eos", "loops", "threshold",
-///    "missing", "prefix"}
-/// `threshold` is a number, or "off" where no row may exit.
+///   {"call": "generate", "sequences", OPTIONS}
+/// OPTIONS are those of lariat/Requests/Options.h. Tokens are chosen by temperature and seed alone.
 void answerLine(Session &session, llvm::StringRef line, LineCallback write);
 
 } // namespace lariat::reference

@@ -25,7 +25,7 @@ struct SequenceScores {
 struct SequenceTokens {
   std::vector<int64_t> tokens;
   std::vector<int32_t> steps; ///< of the row that chose each token
-  bool ended = false;         ///< by an eos id; else by the length
+  bool ended = false;         ///< by an eos id or a stop token; else by the length
   llvm::json::Object slots;
 };
 

@@ -18,9 +18,6 @@ Status verifyScore(const RequestFacts &facts, const ScoreRequest &request);
 Status verifyEncode(const RequestFacts &facts, const Request &request);
 Status verifyGenerate(const RequestFacts &facts, const GenerateRequest &request);
 
-/// One sentence where an option is out of its range.
-Status verifySampling(const SamplingOptions &options, int64_t vocab);
-
 /// What a request asks of all its rows.
 struct RowSettings {
   std::string mode;                   ///< "score" or "generate"

@@ -72,7 +72,7 @@ struct SamplingOptions {
 };
 
 struct GenerateRequest : Request {
-  int64_t maxNewTokens = 0;
+  int64_t maxNewTokens = 128;
   SamplingOptions sampling;
   bool ignoreEos = false;
   /// Of the engine that runs the request. A row alone then runs step by step, so that seconds belong to depths.

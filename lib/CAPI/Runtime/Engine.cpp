@@ -78,9 +78,8 @@ lariat_status lariat_engine_open(lariat_session *session, const lariat_engine_op
   });
 }
 
-lariat_status lariat_engine_submit(lariat_engine *engine, const lariat_batch *batch,
-                                   const lariat_generate_options *options, const int64_t *depths, int64_t num_depths,
-                                   int64_t *first, char **error) {
+lariat_status lariat_engine_submit(lariat_engine *engine, const lariat_batch *batch, const char *options,
+                                   const int64_t *depths, int64_t num_depths, int64_t *first, char **error) {
   return guard(error, [&] {
     std::shared_ptr<EngineObject> object = find(engine);
     verifyNoCallback(*object->session);

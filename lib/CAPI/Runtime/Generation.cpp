@@ -8,7 +8,7 @@ using namespace lariat;
 using namespace lariat::runtime_c;
 
 static std::shared_ptr<GenerationObject> start(lariat_session *session, const lariat_batch *batch,
-                                               const lariat_generate_options *options) {
+                                               const char *options) {
   auto object = std::make_shared<GenerationObject>();
   object->session = find(session);
   verifyNoCallback(*object->session);
@@ -63,9 +63,8 @@ static bool report(GenerationObject &object, lariat_token_callback onToken, void
 
 extern "C" {
 
-lariat_status lariat_generation_start(lariat_session *session, const lariat_batch *batch,
-                                      const lariat_generate_options *options, lariat_generation **generation,
-                                      char **error) {
+lariat_status lariat_generation_start(lariat_session *session, const lariat_batch *batch, const char *options,
+                                      lariat_generation **generation, char **error) {
   return guard(error, [&] {
     verifyNotNull(generation, "generation");
     *generation = makeHandle(start(session, batch, options));
@@ -132,9 +131,9 @@ void lariat_generation_destroy(lariat_generation *generation) {
   (void)guard(nullptr, [&] { drop(generation); });
 }
 
-lariat_status lariat_generate(lariat_session *session, const lariat_batch *batch,
-                              const lariat_generate_options *options, lariat_token_callback on_token, void *user,
-                              lariat_generation **generation, char **error) {
+lariat_status lariat_generate(lariat_session *session, const lariat_batch *batch, const char *options,
+                              lariat_token_callback on_token, void *user, lariat_generation **generation,
+                              char **error) {
   return guard(error, [&] {
     verifyNotNull(generation, "generation");
     std::shared_ptr<GenerationObject> object = start(session, batch, options);

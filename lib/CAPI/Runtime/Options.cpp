@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// From structures of the C interface to requests. Refused here: what breaks the rules of the interface; what the model
+// From structures and texts of the C interface to requests. Refused here: what breaks the rules of the interface; what the model
 // cannot do is refused by the session.
 
 #include "Options.h"
 
+#include "lariat/Requests/Options.h"
+
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 using namespace lariat;
@@ -31,26 +31,6 @@ lariat_batch runtime_c::getDefaultBatch() {
   lariat_batch batch{};
   batch.struct_size = sizeof batch;
   return batch;
-}
-
-lariat_score_options runtime_c::getDefaultScoreOptions() {
-  lariat_score_options options{};
-  options.struct_size = sizeof options;
-  options.mode = "score";
-  options.form = LARIAT_FORM_FORWARD;
-  return options;
-}
-
-lariat_generate_options runtime_c::getDefaultGenerateOptions() {
-  lariat_generate_options options{};
-  options.struct_size = sizeof options;
-  options.max_new_tokens = 128;
-  options.repetition_penalty = 1;
-  options.top_p = 1;
-  options.num_logprobs = -1;
-  options.speculate = -1;
-  options.drafts = -1;
-  return options;
 }
 
 lariat_engine_options runtime_c::getDefaultEngineOptions() {
@@ -110,14 +90,6 @@ requests::Request runtime_c::readBatch(const lariat_batch *given, const std::sha
   lariat_batch batch = readStruct(given, getDefaultBatch(), "lariat_batch");
   requests::Request request;
   request.sequences = readSequences(batch);
-  if (batch.loops)
-    request.loops = *batch.loops;
-  if (batch.threshold)
-    request.threshold = *batch.threshold;
-  request.noExit = batch.no_exit != 0;
-  if (batch.missing)
-    request.missing = batch.missing;
-  request.prefix = batch.prefix;
   request.wantsStop = askCaller(batch.wants_stop, batch.user, session, std::move(wasStopped));
   return request;
 }
@@ -136,74 +108,37 @@ runtime::StopQuestion runtime_c::askCaller(lariat_stop_callback ask, void *user,
   };
 }
 
-requests::ScoreRequest runtime_c::readScore(const lariat_batch *batch, const lariat_score_options *given,
+/// Reads the text of the options, which may be null.
+template <typename Request>
+static void readText(const char *options, Request &request) {
+  if (options)
+    if (runtime::Status status = requests::readOptions(options, request))
+      failMisuse(status.text());
+}
+
+requests::ScoreRequest runtime_c::readScore(const lariat_batch *batch, const char *options,
                                             const std::shared_ptr<SessionObject> &session,
                                             std::shared_ptr<bool> wasStopped) {
-  lariat_score_options options = readStruct(given, getDefaultScoreOptions(), "lariat_score_options");
   requests::ScoreRequest request;
   static_cast<requests::Request &>(request) = readBatch(batch, session, std::move(wasStopped));
-  if (options.mode)
-    request.mode = options.mode;
-  if (options.chunk)
-    request.chunk = *options.chunk;
-  switch (options.form) {
-  case LARIAT_FORM_FORWARD:
-    break;
-  case LARIAT_FORM_LOCKSTEP:
-    request.form = requests::Form::Lockstep;
-    break;
-  case LARIAT_FORM_STAGGERED:
-    request.form = requests::Form::Staggered;
-    break;
-  default:
-    failMisuse("the form is " + std::to_string(options.form) + ", expected 0 to 2");
-  }
-  verifyArray(options.capacity, options.num_capacity, "capacity");
-  if (options.capacity) {
-    request.capacity.emplace();
-    for (int64_t depth = 0; depth < options.num_capacity; ++depth)
-      request.capacity->push_back({options.capacity[depth].numerator, options.capacity[depth].denominator});
-  }
-  if (options.initial_states) {
+  readText(options, request);
+  const float *const *states = readStruct(batch, getDefaultBatch(), "lariat_batch").initial_states;
+  if (states) {
     request.initialState.emplace();
     for (size_t index = 0; index < request.sequences.size(); ++index)
-      request.initialState->push_back({.data = options.initial_states[index],
+      request.initialState->push_back({.data = states[index],
                                        .numRows = static_cast<int64_t>(request.sequences[index].size()),
                                        .width = session->session->getFacts().stateWidth});
   }
   return request;
 }
 
-requests::GenerateRequest runtime_c::readGenerate(const lariat_batch *batch, const lariat_generate_options *given,
+requests::GenerateRequest runtime_c::readGenerate(const lariat_batch *batch, const char *options,
                                                   const std::shared_ptr<SessionObject> &session,
                                                   std::shared_ptr<bool> wasStopped) {
-  lariat_generate_options options = readStruct(given, getDefaultGenerateOptions(), "lariat_generate_options");
-  verifyArray(options.bias, options.num_bias, "bias");
-  verifyArray(options.stop_tokens, options.num_stop_tokens, "stop_tokens");
   requests::GenerateRequest request;
   static_cast<requests::Request &>(request) = readBatch(batch, session, std::move(wasStopped));
-  request.maxNewTokens = options.max_new_tokens;
-  request.ignoreEos = options.ignore_eos != 0;
-  request.keepsProfile = options.profile != 0;
-  if (options.speculate != -1)
-    request.speculate = options.speculate;
-  if (options.drafts != -1)
-    request.drafts = options.drafts;
-  request.stopTokens.assign(options.stop_tokens, options.stop_tokens + options.num_stop_tokens);
-  request.sampling = {.temperature = options.temperature,
-                      .topK = options.top_k,
-                      .topP = options.top_p,
-                      .minP = options.min_p,
-                      .repetitionPenalty = options.repetition_penalty,
-                      .presencePenalty = options.presence_penalty,
-                      .frequencyPenalty = options.frequency_penalty,
-                      .seed = options.seed,
-                      .bias = {},
-                      .numLogprobs = std::nullopt};
-  for (int64_t index = 0; index < options.num_bias; ++index)
-    request.sampling.bias.push_back({options.bias[index].token, options.bias[index].bias});
-  if (options.num_logprobs != -1)
-    request.sampling.numLogprobs = options.num_logprobs;
+  readText(options, request);
   return request;
 }
 

@@ -18,8 +18,6 @@ namespace lariat::runtime_c {
 /// Defaults of each kind.
 lariat_session_options getDefaultSessionOptions();
 lariat_batch getDefaultBatch();
-lariat_score_options getDefaultScoreOptions();
-lariat_generate_options getDefaultGenerateOptions();
 lariat_engine_options getDefaultEngineOptions();
 
 /// The sizes that a structure has had, oldest first. Who adds a member enters the size before it here, and adds it so that
@@ -35,15 +33,6 @@ struct KnownSizes<lariat_session_options> {
 template <>
 struct KnownSizes<lariat_session_info> {
   static constexpr std::array values{offsetof(lariat_session_info, weight_bytes), sizeof(lariat_session_info)};
-};
-template <>
-struct KnownSizes<lariat_score_options> {
-  static constexpr std::array values{offsetof(lariat_score_options, capacity), sizeof(lariat_score_options)};
-};
-template <>
-struct KnownSizes<lariat_generate_options> {
-  static constexpr std::array values{offsetof(lariat_generate_options, profile),
-                                     offsetof(lariat_generate_options, speculate), sizeof(lariat_generate_options)};
 };
 template <>
 struct KnownSizes<lariat_engine_options> {
@@ -120,9 +109,9 @@ runtime::StopQuestion askCaller(lariat_stop_callback ask, void *user, const std:
 /// What every request has.
 requests::Request readBatch(const lariat_batch *batch, const std::shared_ptr<SessionObject> &session,
                             std::shared_ptr<bool> wasStopped);
-requests::ScoreRequest readScore(const lariat_batch *batch, const lariat_score_options *options,
+requests::ScoreRequest readScore(const lariat_batch *batch, const char *options,
                                  const std::shared_ptr<SessionObject> &session, std::shared_ptr<bool> wasStopped);
-requests::GenerateRequest readGenerate(const lariat_batch *batch, const lariat_generate_options *options,
+requests::GenerateRequest readGenerate(const lariat_batch *batch, const char *options,
                                        const std::shared_ptr<SessionObject> &session, std::shared_ptr<bool> wasStopped);
 
 /// A text for the caller to free; null where there is no memory.

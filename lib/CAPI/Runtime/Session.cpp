@@ -4,6 +4,8 @@
 
 #include "Options.h"
 
+#include "lariat/Requests/Options.h"
+
 #include <algorithm>
 #include <cstdlib>
 
@@ -20,11 +22,10 @@ void lariat_session_options_init(lariat_session_options *options, size_t struct_
   initStruct(options, struct_size, getDefaultSessionOptions());
 }
 void lariat_batch_init(lariat_batch *batch, size_t struct_size) { initStruct(batch, struct_size, getDefaultBatch()); }
-void lariat_score_options_init(lariat_score_options *options, size_t struct_size) {
-  initStruct(options, struct_size, getDefaultScoreOptions());
-}
-void lariat_generate_options_init(lariat_generate_options *options, size_t struct_size) {
-  initStruct(options, struct_size, getDefaultGenerateOptions());
+
+const char *lariat_request_options(void) {
+  static const std::string text = requests::describeOptions();
+  return text.c_str();
 }
 
 //===----------------------------------------------------------------------===//
@@ -132,7 +133,7 @@ static lariat_scores *runScores(const std::shared_ptr<SessionObject> &session, c
 
 extern "C" {
 
-lariat_status lariat_score(lariat_session *session, const lariat_batch *batch, const lariat_score_options *options,
+lariat_status lariat_score(lariat_session *session, const lariat_batch *batch, const char *options,
                            lariat_scores **scores, char **error) {
   return guard(error, [&] {
     std::shared_ptr<SessionObject> object = find(session);

@@ -83,8 +83,6 @@ class Fast:
             self.session = before
 
     def score(self, sequences: Sequence[Ids], **options: Any) -> list[Outcome]:
-        if "threshold" in options:
-            options["exit_threshold"] = options.pop("threshold")
         scores = self.session.score(sequences, ScoreOptions(**options))
         return [Outcome(one.logits, one.steps.tolist(), _read_slots(one.slots)) for one in scores]
 
@@ -92,8 +90,6 @@ class Fast:
         return [one.hidden for one in self.session.encode(sequences)]
 
     def generate(self, sequences: Sequence[Ids], count: int, **options: Any) -> list[Continuation]:
-        if "threshold" in options:
-            options["exit_threshold"] = options.pop("threshold")
         results = self.session.generate(sequences, GenerateOptions(max_new_tokens=count, **options))
         return [
             Continuation(list(one.tokens), list(one.steps), one.finish, _read_slots(one.slots or {})) for one in results

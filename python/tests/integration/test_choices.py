@@ -129,7 +129,7 @@ def test_a_rule_that_takes_no_threshold() -> None:
             assert one.same_bits(other)
         assert {step for one in found for step in one.steps} >= {1, 2}
         with pytest.raises((LariatError, AssertionError), match="the rule 'stop-bit' takes none"):
-            opened.score(ids, threshold=0.5)
+            opened.score(ids, exit_threshold=0.5)
         assert len(opened.generate([[1, 2]], 3)[0].tokens) == 3
 
 

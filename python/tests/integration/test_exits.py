@@ -168,13 +168,15 @@ def assert_as_expected(found: Sequence[Outcome], case: Case) -> None:
 @pytest.mark.parametrize(("name", "rule"), PLACES)
 def test_steps_and_logits_are_those_of_the_oracle(opened: Open, name: str, rule: str) -> None:
     case = Case.find(name, rule)
-    assert_as_expected(opened(case).score(case.place.batch, threshold=case.threshold, loops=case.place.max_depth), case)
+    assert_as_expected(
+        opened(case).score(case.place.batch, exit_threshold=case.threshold, loops=case.place.max_depth), case
+    )
 
 
 @pytest.mark.parametrize(("name", "rule"), [("ouro-propagate", "act"), ("huginn-copy-last", "kl:min_steps=2")])
 def test_rows_that_run_on_for_their_keys_have_left_as_well(opened: Open, name: str, rule: str) -> None:
     case = Case.find(name, rule, "select")
-    options = {"threshold": case.threshold, "loops": case.place.max_depth, "missing": "compute"}
+    options = {"exit_threshold": case.threshold, "loops": case.place.max_depth, "missing": "compute"}
     assert_as_expected(opened(case).score(case.place.batch, **options), case)
 
 
@@ -184,7 +186,7 @@ def test_no_row_stops_early_at_one_end_and_every_row_at_the_other(opened: Open, 
     declared, place = RULES[rule.partition(":")[0]], case.place
     always = declared.low if declared.never == declared.high else declared.high
     for threshold, expected in ((declared.never, place.max_depth), (always, place.min_steps)):
-        found = opened(case).score(place.batch, threshold=threshold, loops=place.max_depth)
+        found = opened(case).score(place.batch, exit_threshold=threshold, loops=place.max_depth)
         assert steps_of(found) == [[expected] * length for length in LENGTHS]
 
 
@@ -193,7 +195,7 @@ def test_a_row_whose_score_is_no_number_goes_on(opened: Open, rule: str) -> None
     case = Case.find("ouro-propagate", rule)
     declared, place = RULES[rule.partition(":")[0]], case.place
     always = declared.low if declared.never == declared.high else declared.high
-    found = opened(case).score([[5], [NAN_ID]], threshold=always)
+    found = opened(case).score([[5], [NAN_ID]], exit_threshold=always)
     assert steps_of(found) == [[1], [place.max_depth]]
     assert [bool(np.isnan(one.logits).all()) for one in found] == [False, True]
 
@@ -222,5 +224,5 @@ def test_requests_side_by_side_have_thresholds_of_their_own(opened: Open) -> Non
 
 def test_steps_are_no_more_than_the_request_asks_for(opened: Open) -> None:
     case = Case.find("huginn-copy-last", "kl:min_steps=2")
-    found = opened(case).score(case.place.batch, threshold=case.threshold, loops=3)
+    found = opened(case).score(case.place.batch, exit_threshold=case.threshold, loops=3)
     assert steps_of(found) == [np.minimum(one.depth, 3).tolist() for one in case.expected]

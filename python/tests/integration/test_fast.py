@@ -38,7 +38,7 @@ def draw_batch(name: str, vocab: int, lengths: tuple[int, ...]) -> list[Ids]:
 
 def options_of(model: RandomModel) -> dict[str, object]:
     options: dict[str, object] = {"mode": "generate"} if model.has_top_k else {}
-    return {**options, "threshold": 0.5} if model.has_exit else options
+    return {**options, "exit_threshold": 0.5} if model.has_exit else options
 
 
 def assert_close(found: list[Outcome], expected: list[Outcome]) -> None:
@@ -76,7 +76,7 @@ def test_random_models_agree_with_the_reference_path(seed: int) -> None:
         if model.order == "atomic":  # segments are part of the input
             assert_close(fast.score(batch, chunk=4, **options), reference.score(batch, chunk=4, **options))
         if model.is_phased or model.order == "atomic":
-            threshold = {"threshold": 0.5} if model.has_exit else {}
+            threshold = {"exit_threshold": 0.5} if model.has_exit else {}
             found, expected = (one.generate(batch, 9, ignore_eos=True, **threshold) for one in (fast, reference))
             assert found == expected
 
@@ -88,7 +88,7 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Get:
 
 
 def family_options(family: Family) -> dict[str, object]:
-    options: dict[str, object] = {} if family.threshold is None else {"threshold": family.threshold}
+    options: dict[str, object] = {} if family.threshold is None else {"exit_threshold": family.threshold}
     return {**options, "mode": "generate"} if family.has_top_k else options
 
 

@@ -65,7 +65,7 @@ class Case:
     def options(self) -> dict[str, object]:
         """Of a request whose rows do not depend on the rows after them."""
         options: dict[str, object] = {"mode": "generate"} if self.has_top_k else {}
-        return options if self.threshold is None else {**options, "threshold": self.threshold}
+        return options if self.threshold is None else {**options, "exit_threshold": self.threshold}
 
     def batch(self, lengths: Sequence[int] = (13, 1, 6, 9)) -> list[Ids]:
         generator = np.random.default_rng([7, *self.name.encode()])
@@ -187,7 +187,7 @@ def test_generating_is_scoring_what_was_generated(case: Get, running: Run, name:
     if case(name).is_phased or case(name).order == "atomic":
         pytest.skip("generated rows are not what the same rows are in a prompt")
     prompts, count = case(name).batch((4, 1, 7)), 8
-    options = {"threshold": case(name).threshold} if case(name).threshold is not None else {}
+    options = {"exit_threshold": case(name).threshold} if case(name).threshold is not None else {}
     results = running(name).generate(prompts, count, ignore_eos=True, **options)
     fed = [ids + result.tokens[:-1] for ids, result in zip(prompts, results, strict=True)]
     scores = running(name).score(fed, mode="generate", **options)

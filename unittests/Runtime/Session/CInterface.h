@@ -58,12 +58,12 @@ Outcome call(Function function, Arguments... arguments) {
   return outcome;
 }
 
-inline lariat_generate_options generateOptions(int64_t count) {
-  lariat_generate_options options;
-  lariat_generate_options_init(&options, sizeof options);
-  options.max_new_tokens = count;
-  return options;
+/// Options of a generation: its length, and more members of the object.
+inline std::string generateOptions(int64_t count, const std::string &more = "") {
+  return "{\"max_new_tokens\": " + std::to_string(count) + more + "}";
 }
+
+inline constexpr const char *kNoOptions = nullptr;
 
 #define EXPECT_OK(outcome) EXPECT_EQ((outcome).text, "")
 #define EXPECT_FAILS(outcome, expected, message)                                                                       \

@@ -28,11 +28,9 @@ TEST_F(CInterface, ScoresAndInitialStates) {
   Batch batch({{1, 2}, {5}});
   float first[] = {10, 0, 0, 0}, second[] = {0, 1};
   const float *states[] = {first, second};
-  lariat_score_options options;
-  lariat_score_options_init(&options, sizeof options);
-  options.initial_states = states;
+  batch.value.initial_states = states;
   lariat_scores *scores = nullptr;
-  EXPECT_OK(call(lariat_score, session, &batch.value, &options, &scores));
+  EXPECT_OK(call(lariat_score, session, &batch.value, kNoOptions, &scores));
   lariat_sequence_scores score{};
   score.struct_size = sizeof score;
   EXPECT_OK(call(lariat_scores_get, scores, 0, &score));
@@ -52,10 +50,9 @@ TEST_F(CInterface, ScoresAndInitialStates) {
 
 TEST_F(CInterface, GeneratesStepByStep) {
   Batch batch({{1, 2}, {200, 57}});
-  lariat_generate_options options = generateOptions(3);
-  options.num_logprobs = 2;
+  std::string options = generateOptions(3, ", \"logprobs\": 2");
   lariat_generation *generation = nullptr;
-  EXPECT_OK(call(lariat_generation_start, session, &batch.value, &options, &generation));
+  EXPECT_OK(call(lariat_generation_start, session, &batch.value, options.c_str(), &generation));
   const lariat_token *tokens = nullptr;
   int64_t count = 0;
   EXPECT_OK(call(lariat_generation_next, generation, &tokens, &count));
@@ -84,19 +81,21 @@ TEST_F(CInterface, GeneratesStepByStep) {
 
 TEST_F(CInterface, CallbacksStopSequences) {
   Batch batch({{1}, {2}});
-  lariat_generate_options options = generateOptions(5);
+  std::string options = generateOptions(5);
   auto onToken = [](void *user, const lariat_token *token) -> int32_t {
     static_cast<std::vector<int64_t> *>(user)->push_back(token->sequence);
     return token->sequence == 0 ? LARIAT_STOP_SEQUENCE : LARIAT_GO_ON;
   };
   std::vector<int64_t> seen;
   lariat_generation *generation = nullptr;
-  EXPECT_OK(call(lariat_generate, session, &batch.value, &options, onToken, static_cast<void *>(&seen), &generation));
+  EXPECT_OK(
+      call(lariat_generate, session, &batch.value, options.c_str(), onToken, static_cast<void *>(&seen), &generation));
   EXPECT_EQ(seen, (std::vector<int64_t>{0, 1, 1, 1, 1, 1}));
   lariat_generation_destroy(generation);
   auto wrong = [](void *, const lariat_token *) -> int32_t { return 9; };
-  EXPECT_FAILS(call(lariat_generate, session, &batch.value, &options, wrong, static_cast<void *>(nullptr), &generation),
-               LARIAT_STATUS_MISUSE, "answered 9");
+  EXPECT_FAILS(
+      call(lariat_generate, session, &batch.value, options.c_str(), wrong, static_cast<void *>(nullptr), &generation),
+      LARIAT_STATUS_MISUSE, "answered 9");
 }
 
 TEST_F(CInterface, StopQuestion) {
@@ -104,10 +103,10 @@ TEST_F(CInterface, StopQuestion) {
   batch.value.wants_stop = [](void *user) -> int32_t { return ++*static_cast<int *>(user) > 2; };
   int asked = 0;
   batch.value.user = &asked;
-  lariat_generate_options options = generateOptions(5);
+  std::string options = generateOptions(5);
   lariat_generation *generation = nullptr;
-  EXPECT_FAILS(call(lariat_generate, session, &batch.value, &options, static_cast<lariat_token_callback>(nullptr),
-                    static_cast<void *>(nullptr), &generation),
+  EXPECT_FAILS(call(lariat_generate, session, &batch.value, options.c_str(),
+                    static_cast<lariat_token_callback>(nullptr), static_cast<void *>(nullptr), &generation),
                LARIAT_STATUS_STOPPED, "the request was stopped");
   EXPECT_EQ(asked, 3);
 }
@@ -120,9 +119,9 @@ TEST_F(CInterface, CancelsWhatRuns) {
     return 0;
   };
   batch.value.user = session;
-  lariat_generate_options options = generateOptions(5);
+  std::string options = generateOptions(5);
   lariat_generation *generation = nullptr;
-  EXPECT_OK(call(lariat_generation_start, session, &batch.value, &options, &generation));
+  EXPECT_OK(call(lariat_generation_start, session, &batch.value, options.c_str(), &generation));
   const lariat_token *tokens = nullptr;
   int64_t count = 0;
   EXPECT_OK(call(lariat_generation_next, generation, &tokens, &count));
@@ -138,7 +137,7 @@ TEST_F(CInterface, CancelsNothingElse) {
   lariat_session_cancel(session); // before the request
   Batch batch({{1, 2}});
   lariat_scores *scores = nullptr;
-  EXPECT_OK(call(lariat_score, session, &batch.value, static_cast<lariat_score_options *>(nullptr), &scores));
+  EXPECT_OK(call(lariat_score, session, &batch.value, kNoOptions, &scores));
   lariat_scores_destroy(scores);
 }
 
@@ -154,23 +153,6 @@ static void expectPrefixIsTaken(size_t size, void (*init)(T *, size_t), const st
 }
 
 TEST_F(CInterface, StructuresOfOlderVersions) {
-  Batch batch({{1, 2}});
-  auto score = [&](lariat_score_options *options) {
-    lariat_scores *scores = nullptr;
-    Outcome outcome = call(lariat_score, session, &batch.value, options, &scores);
-    lariat_scores_destroy(scores);
-    return outcome;
-  };
-  expectPrefixIsTaken<lariat_score_options>(offsetof(lariat_score_options, capacity), lariat_score_options_init, score);
-  auto generate = [&](lariat_generate_options *options) {
-    options->max_new_tokens = 2;
-    lariat_generation *generation = nullptr;
-    Outcome outcome = call(lariat_generation_start, session, &batch.value, options, &generation);
-    lariat_generation_destroy(generation);
-    return outcome;
-  };
-  for (size_t size : {offsetof(lariat_generate_options, profile), offsetof(lariat_generate_options, speculate)})
-    expectPrefixIsTaken<lariat_generate_options>(size, lariat_generate_options_init, generate);
   auto open = [&](lariat_session_options *options) {
     lariat_session *other = nullptr;
     Outcome outcome = call(lariat_session_open, LARIAT_ARTEFACTS "/counting.lariat", options, &other);
@@ -194,15 +176,15 @@ TEST_F(CInterface, StructuresOfOlderVersions) {
 }
 
 TEST_F(CInterface, SizesThatNoVersionHad) {
-  lariat_score_options options;
-  lariat_score_options_init(&options, sizeof options);
-  Batch batch({{1}});
-  lariat_scores *scores = nullptr;
-  for (size_t size : {offsetof(lariat_score_options, num_capacity), sizeof options + 8}) {
+  lariat_session_options options;
+  lariat_session_options_init(&options, sizeof options);
+  lariat_session *other = nullptr;
+  for (size_t size : {offsetof(lariat_session_options, pin_threads), sizeof options + 8}) {
     options.struct_size = size;
-    std::string message = "struct_size of the lariat_score_options is " + std::to_string(size) +
-                          ", this version expects 40 or " + std::to_string(sizeof options);
-    EXPECT_FAILS(call(lariat_score, session, &batch.value, &options, &scores), LARIAT_STATUS_MISUSE, message.c_str());
+    std::string message = "struct_size of the lariat_session_options is " + std::to_string(size) +
+                          ", this version expects " + std::to_string(offsetof(lariat_session_options, order)) + " or " +
+                          std::to_string(sizeof options);
+    EXPECT_FAILS(call(lariat_session_open, kCounting.c_str(), &options, &other), LARIAT_STATUS_MISUSE, message.c_str());
   }
 }
 
@@ -217,8 +199,7 @@ TEST_F(CInterface, AChildOfForkAfterClosing) {
     Batch batch({{1, 2}});
     lariat_scores *scores = nullptr;
     bool works = opened.status == LARIAT_STATUS_OK &&
-                 call(lariat_score, own, &batch.value, static_cast<lariat_score_options *>(nullptr), &scores).status ==
-                     LARIAT_STATUS_OK;
+                 call(lariat_score, own, &batch.value, kNoOptions, &scores).status == LARIAT_STATUS_OK;
     lariat_session_destroy(own);
     lariat_session_destroy(session);
     _exit(works ? 0 : 1);
@@ -241,18 +222,16 @@ TEST_F(CInterface, CallbacksThatCallBackIn) {
     lariat_generation *generation = nullptr;
     lariat_session_info info{};
     info.struct_size = sizeof info;
-    context.outcomes.push_back(
-        call(lariat_score, context.session, &inner.value, static_cast<const lariat_score_options *>(nullptr), &scores));
-    context.outcomes.push_back(call(lariat_generation_start, context.session, &inner.value,
-                                    static_cast<const lariat_generate_options *>(nullptr), &generation));
+    context.outcomes.push_back(call(lariat_score, context.session, &inner.value, kNoOptions, &scores));
+    context.outcomes.push_back(call(lariat_generation_start, context.session, &inner.value, kNoOptions, &generation));
     context.outcomes.push_back(call(lariat_session_close, context.session));
     context.outcomes.push_back(call(lariat_session_get_info, context.session, &info));
     return LARIAT_STOP_ALL;
   };
   lariat_generation *generation = nullptr;
-  lariat_generate_options options = generateOptions(2);
-  EXPECT_OK(
-      call(lariat_generate, session, &batch.value, &options, onToken, static_cast<void *>(&context), &generation));
+  std::string options = generateOptions(2);
+  EXPECT_OK(call(lariat_generate, session, &batch.value, options.c_str(), onToken, static_cast<void *>(&context),
+                 &generation));
   ASSERT_EQ(context.outcomes.size(), 4u);
   for (const Outcome &outcome : context.outcomes)
     EXPECT_FAILS(outcome, LARIAT_STATUS_MISUSE, "called back into the session");
@@ -269,15 +248,15 @@ TEST_F(CInterface, ACallbackMayDestroyItsSession) {
     return LARIAT_GO_ON;
   };
   lariat_generation *generation = nullptr;
-  EXPECT_FAILS(call(lariat_generate, session, &batch.value, static_cast<const lariat_generate_options *>(nullptr),
-                    onToken, static_cast<void *>(&context), &generation),
-               LARIAT_STATUS_REQUEST, "is closed");
+  EXPECT_FAILS(
+      call(lariat_generate, session, &batch.value, kNoOptions, onToken, static_cast<void *>(&context), &generation),
+      LARIAT_STATUS_REQUEST, "is closed");
 }
 
 TEST_F(CInterface, NullAndWrongHandles) {
   Batch batch({{1}});
   lariat_scores *scores = nullptr;
-  const lariat_score_options *none = nullptr;
+  const char *none = nullptr;
   lariat_session *nobody = nullptr;
   EXPECT_FAILS(call(lariat_score, nobody, &batch.value, none, &scores), LARIAT_STATUS_MISUSE, "the session is null");
   auto *stray = reinterpret_cast<lariat_session *>(&batch);
@@ -302,7 +281,7 @@ TEST_F(CInterface, NullAndWrongHandles) {
 TEST_F(CInterface, WrongArguments) {
   Batch batch({{1}});
   lariat_scores *scores = nullptr;
-  const lariat_score_options *none = nullptr;
+  const char *none = nullptr;
   const lariat_batch *nothing = nullptr;
   lariat_scores **nowhere = nullptr;
   EXPECT_FAILS(call(lariat_score, session, nothing, none, &scores), LARIAT_STATUS_MISUSE, "'batch' is null");
@@ -319,36 +298,46 @@ TEST_F(CInterface, WrongArguments) {
   refuses([](lariat_batch &b) { b.lengths = nullptr; }, LARIAT_STATUS_MISUSE, "'lengths' is null");
   refuses([](lariat_batch &b) { b.num_sequences = -1; }, LARIAT_STATUS_MISUSE, "'lengths' is -1");
   refuses([](lariat_batch &b) { b.num_sequences = 0; }, LARIAT_STATUS_REQUEST, "the batch has no sequences");
-  refuses([](lariat_batch &b) { b.missing = "x"; }, LARIAT_STATUS_REQUEST, "the missing mode 'x'");
   int64_t negative = -5;
   refuses([&](lariat_batch &b) { b.lengths = &negative; }, LARIAT_STATUS_MISUSE, "the length of sequence 0 is -5");
-  refuses([&](lariat_batch &b) { b.loops = &negative; }, LARIAT_STATUS_REQUEST, "-5 loop steps");
-  batch.value = good;
-  lariat_score_options options;
-  lariat_score_options_init(&options, sizeof options);
-  options.form = 7;
-  EXPECT_FAILS(call(lariat_score, session, &batch.value, &options, &scores), LARIAT_STATUS_MISUSE, "the form is 7");
-  lariat_score_options_init(&options, sizeof options);
-  options.num_capacity = 2;
-  EXPECT_FAILS(call(lariat_score, session, &batch.value, &options, &scores), LARIAT_STATUS_MISUSE,
-               "'capacity' is null");
-  lariat_share half{1, 2};
-  options.capacity = &half;
-  options.num_capacity = 1;
-  EXPECT_FAILS(call(lariat_score, session, &batch.value, &options, &scores), LARIAT_STATUS_REQUEST,
-               "the model has no router that takes one");
-  lariat_generate_options generate = generateOptions(3);
-  generate.num_stop_tokens = 2;
-  lariat_generation *generation = nullptr;
-  EXPECT_FAILS(call(lariat_generation_start, session, &batch.value, &generate, &generation), LARIAT_STATUS_MISUSE,
-               "'stop_tokens' is null");
   lariat_batch_init(nullptr, 100);
+}
+
+TEST_F(CInterface, OptionsThatAreRefused) {
+  Batch batch({{1}});
+  lariat_scores *scores = nullptr;
+  auto refuses = [&](const char *options, lariat_status status, const char *message) {
+    EXPECT_FAILS(call(lariat_score, session, &batch.value, options, &scores), status, message);
+  };
+  for (const char *options : {"", "{", "[]", "7", "{\"loops\": 1}{", "{\"loops\": 1e999}", "\xff"})
+    refuses(options, LARIAT_STATUS_MISUSE, "the options of the request are not a JSON object");
+  refuses(R"({"loop": 3})", LARIAT_STATUS_MISUSE, "the request has the unknown key 'loop'");
+  refuses(R"({"max_new_tokens": 3})", LARIAT_STATUS_MISUSE, "the request has the unknown key 'max_new_tokens'");
+  refuses(R"({"loops": "3"})", LARIAT_STATUS_MISUSE, "'loops' of the request is not an integer");
+  refuses(R"({"loops": 18446744073709551615})", LARIAT_STATUS_MISUSE, "'loops' of the request is not an integer");
+  refuses(R"({"derived": 7})", LARIAT_STATUS_MISUSE, "'derived' of the request is not false, \"lockstep\"");
+  refuses(R"({"derived": true})", LARIAT_STATUS_MISUSE, "'derived' of the request is not false, \"lockstep\"");
+  refuses(R"({"capacity": [[1]]})", LARIAT_STATUS_MISUSE, "'capacity' of the request is not a list of pairs");
+  refuses(R"({"exit_threshold": "on"})", LARIAT_STATUS_MISUSE, "'exit_threshold' of the request is not a number or");
+  refuses(R"({"loops": -5})", LARIAT_STATUS_REQUEST, "-5 loop steps");
+  refuses(R"({"missing": "x"})", LARIAT_STATUS_REQUEST, "the missing mode 'x'");
+  refuses(R"({"capacity": [[1, 2]]})", LARIAT_STATUS_REQUEST, "the model has no router that takes one");
+  EXPECT_OK(call(lariat_score, session, &batch.value, R"({"loops": 2, "missing": null, "derived": false})", &scores));
+  lariat_scores_destroy(scores);
+}
+
+TEST_F(CInterface, OptionsAreATable) {
+  std::string table = lariat_request_options();
+  EXPECT_NE(table.find(R"({"calls":["score","generate"],"default":null,"name":"loops","type":"an integer"})"),
+            std::string::npos)
+      << table;
+  EXPECT_NE(table.find(R"({"calls":["generate"],"default":1.0,"name":"top_p","type":"a number"})"), std::string::npos);
 }
 
 TEST_F(CInterface, UseAfterClose) {
   Batch batch({{1}});
   lariat_scores *scores = nullptr;
-  const lariat_score_options *none = nullptr;
+  const char *none = nullptr;
   EXPECT_OK(call(lariat_session_close, session));
   EXPECT_OK(call(lariat_session_close, session));
   EXPECT_FAILS(call(lariat_score, session, &batch.value, none, &scores), LARIAT_STATUS_REQUEST, "is closed");
@@ -381,9 +370,9 @@ TEST_F(CInterface, ThreadsShareASession) {
     threads.emplace_back([&, thread] {
       for (int64_t id = 1; id < 20 && errors[thread].empty(); ++id) {
         Batch batch({{thread + 1, id}});
-        lariat_generate_options options = generateOptions(4);
+        std::string options = generateOptions(4);
         lariat_generation *generation = nullptr;
-        errors[thread] = call(lariat_generate, session, &batch.value, &options,
+        errors[thread] = call(lariat_generate, session, &batch.value, options.c_str(),
                               static_cast<lariat_token_callback>(nullptr), static_cast<void *>(nullptr), &generation)
                              .text;
         lariat_sequence_tokens result{};
@@ -407,7 +396,7 @@ TEST_F(CInterface, AChildOfFork) {
     Batch batch({{1}});
     lariat_scores *scores = nullptr;
     lariat_session *other = nullptr;
-    const lariat_score_options *none = nullptr;
+    const char *none = nullptr;
     const lariat_session_options *defaults = nullptr;
     Outcome first = call(lariat_score, session, &batch.value, none, &scores);
     Outcome second = call(lariat_session_open, kCounting.c_str(), defaults, &other);
@@ -421,7 +410,7 @@ TEST_F(CInterface, AChildOfFork) {
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
   Batch batch({{1}});
   lariat_scores *scores = nullptr;
-  EXPECT_OK(call(lariat_score, session, &batch.value, static_cast<const lariat_score_options *>(nullptr), &scores));
+  EXPECT_OK(call(lariat_score, session, &batch.value, kNoOptions, &scores));
   lariat_scores_destroy(scores);
 }
 

@@ -33,9 +33,9 @@ protected:
     CInterface::TearDown();
   }
 
-  Outcome submit(const lariat_batch &batch, const lariat_generate_options &options, int64_t *first) {
-    return call(lariat_engine_submit, engine, &batch, &options, static_cast<const int64_t *>(nullptr), int64_t(0),
-                first);
+  Outcome submit(const lariat_batch &batch, const std::string &options, int64_t *first) {
+    return call(lariat_engine_submit, engine, &batch, options.c_str(), static_cast<const int64_t *>(nullptr),
+                int64_t(0), first);
   }
   /// Queues a request that is right.
   int64_t submit(const std::vector<int64_t> &prompt, int64_t count) {
@@ -152,7 +152,7 @@ TEST_F(EngineInterface, CancelEndsARequestAndKnowsWhichThereAre) {
 
 TEST_F(EngineInterface, NullAndWrongHandles) {
   Batch batch({{1}});
-  const lariat_generate_options *none = nullptr;
+  const char *none = nullptr;
   const int64_t *noDepths = nullptr;
   int64_t first = 0;
   lariat_tick tick{};
@@ -207,38 +207,36 @@ TEST_F(EngineInterface, RequestsThatAreRefused) {
   Batch batch({{1, 2, 3}});
   const lariat_batch good = batch.value;
   int64_t first = -1;
-  auto refuses = [&](const std::function<void(lariat_batch &, lariat_generate_options &)> &change, lariat_status status,
-                     const char *message) {
+  auto refuses = [&](const std::function<void(lariat_batch &)> &change, lariat_status status, const char *message) {
     lariat_batch changed = good;
-    lariat_generate_options options = generateOptions(2);
-    change(changed, options);
-    EXPECT_FAILS(submit(changed, options, &first), status, message);
+    change(changed);
+    EXPECT_FAILS(submit(changed, generateOptions(2), &first), status, message);
     EXPECT_EQ(first, -1);
   };
-  int64_t zero = 0, many = 1000;
-  double half = 1.5;
-  refuses([](auto &b, auto &) { b.struct_size = 0; }, LARIAT_STATUS_MISUSE, "struct_size of the lariat_batch is 0");
-  refuses([](auto &, auto &o) { o.struct_size = 1; }, LARIAT_STATUS_MISUSE,
-          "struct_size of the lariat_generate_options");
+  auto refusesOptions = [&](const std::string &options, lariat_status status, const char *message) {
+    EXPECT_FAILS(submit(good, options, &first), status, message);
+    EXPECT_EQ(first, -1);
+  };
+  int64_t zero = 0;
+  refuses([](auto &b) { b.struct_size = 0; }, LARIAT_STATUS_MISUSE, "struct_size of the lariat_batch is 0");
   const char *notHere = "'missing', 'wants_stop' or 'profile' is given in a request to an engine";
-  refuses([](auto &b, auto &) { b.missing = "propagate"; }, LARIAT_STATUS_MISUSE, notHere);
-  refuses([](auto &b, auto &) { b.wants_stop = [](void *) -> int32_t { return 0; }; }, LARIAT_STATUS_MISUSE, notHere);
-  refuses([](auto &, auto &o) { o.profile = 1; }, LARIAT_STATUS_MISUSE, notHere);
-  refuses([](auto &b, auto &) { b.num_sequences = 0; }, LARIAT_STATUS_REQUEST, "the batch has no sequences");
-  refuses([&](auto &b, auto &) { b.lengths = &zero; }, LARIAT_STATUS_REQUEST, "sequence 0 has no tokens");
-  refuses([&](auto &b, auto &) { b.loops = &many; }, LARIAT_STATUS_REQUEST, "1000 loop steps");
-  refuses([&](auto &b, auto &) { b.threshold = &half; }, LARIAT_STATUS_REQUEST, "the exit threshold is 1.5");
-  refuses([&](auto &b, auto &) { b.threshold = &half, b.no_exit = 1; }, LARIAT_STATUS_REQUEST,
-          "exits are switched off: expected one of both");
-  refuses([](auto &, auto &o) { o.max_new_tokens = -1; }, LARIAT_STATUS_REQUEST, "max_new_tokens is -1");
-  refuses([](auto &, auto &o) { o.max_new_tokens = 255; }, LARIAT_STATUS_REQUEST, "the context of the model is 256");
-  refuses([](auto &, auto &o) { o.num_stop_tokens = 1; }, LARIAT_STATUS_MISUSE, "'stop_tokens' is null");
-  lariat_generate_options options = generateOptions(2);
+  refuses([](auto &b) { b.wants_stop = [](void *) -> int32_t { return 0; }; }, LARIAT_STATUS_MISUSE, notHere);
+  refuses([](auto &b) { b.num_sequences = 0; }, LARIAT_STATUS_REQUEST, "the batch has no sequences");
+  refuses([&](auto &b) { b.lengths = &zero; }, LARIAT_STATUS_REQUEST, "sequence 0 has no tokens");
+  refusesOptions("{\"missing\": \"propagate\"}", LARIAT_STATUS_MISUSE, notHere);
+  refusesOptions("{\"profile\": true}", LARIAT_STATUS_MISUSE, notHere);
+  refusesOptions("{\"loops\": 1000}", LARIAT_STATUS_REQUEST, "1000 loop steps");
+  refusesOptions("{\"exit_threshold\": 1.5}", LARIAT_STATUS_REQUEST, "the exit threshold is 1.5");
+  refusesOptions("{\"stop_tokens\": 1}", LARIAT_STATUS_MISUSE,
+                 "'stop_tokens' of the request is not a list of integers");
+  refusesOptions(generateOptions(-1), LARIAT_STATUS_REQUEST, "max_new_tokens is -1");
+  refusesOptions(generateOptions(255), LARIAT_STATUS_REQUEST, "the context of the model is 256");
+  std::string options = generateOptions(2);
   EXPECT_FAILS(submit(good, options, nullptr), LARIAT_STATUS_MISUSE, "'first' is null");
   std::vector<int64_t> depths{2, 0};
-  EXPECT_FAILS(call(lariat_engine_submit, engine, &good, &options, depths.data(), int64_t(0), &first),
+  EXPECT_FAILS(call(lariat_engine_submit, engine, &good, options.c_str(), depths.data(), int64_t(0), &first),
                LARIAT_STATUS_MISUSE, "num_depths is 0, expected at least 1");
-  EXPECT_FAILS(call(lariat_engine_submit, engine, &good, &options, depths.data(), int64_t(2), &first),
+  EXPECT_FAILS(call(lariat_engine_submit, engine, &good, options.c_str(), depths.data(), int64_t(2), &first),
                LARIAT_STATUS_MISUSE, "depth 1 is 0, expected at least 1");
   EXPECT_EQ(submit({1}, 1), 0); // no number was used up
 }
@@ -282,7 +280,7 @@ TEST_F(EngineInterface, CallbacksOfTheSessionMayNotUseItsEngines) {
   auto onToken = [](void *user, const lariat_token *) -> int32_t {
     auto &context = *static_cast<Context *>(user);
     Batch inner({{1}});
-    lariat_generate_options options = generateOptions(1);
+    std::string options = generateOptions(1);
     int64_t first = 0;
     lariat_engine *other = nullptr;
     lariat_tick tick{};
@@ -290,7 +288,7 @@ TEST_F(EngineInterface, CallbacksOfTheSessionMayNotUseItsEngines) {
     lariat_engine_counts counts{};
     counts.struct_size = sizeof counts;
     context.outcomes = {call(lariat_engine_open, context.session, kDefaults, &other),
-                        call(lariat_engine_submit, context.engine, &inner.value, &options,
+                        call(lariat_engine_submit, context.engine, &inner.value, options.c_str(),
                              static_cast<const int64_t *>(nullptr), int64_t(0), &first),
                         call(lariat_engine_cancel, context.engine, int64_t(0)),
                         call(lariat_engine_tick, context.engine, &tick),
@@ -300,9 +298,9 @@ TEST_F(EngineInterface, CallbacksOfTheSessionMayNotUseItsEngines) {
   submit({3}, 1);
   Batch batch({{1}});
   lariat_generation *generation = nullptr;
-  lariat_generate_options options = generateOptions(2);
-  EXPECT_OK(
-      call(lariat_generate, session, &batch.value, &options, onToken, static_cast<void *>(&context), &generation));
+  std::string options = generateOptions(2);
+  EXPECT_OK(call(lariat_generate, session, &batch.value, options.c_str(), onToken, static_cast<void *>(&context),
+                 &generation));
   lariat_generation_destroy(generation);
   ASSERT_EQ(context.outcomes.size(), 5u);
   for (const Outcome &outcome : context.outcomes)
@@ -332,7 +330,7 @@ TEST_F(EngineInterface, AChildOfFork) {
   if (child == 0) {
     alarm(20);
     Batch batch({{1}});
-    lariat_generate_options options = generateOptions(1);
+    std::string options = generateOptions(1);
     int64_t first = 0;
     lariat_tick tick{};
     tick.struct_size = sizeof tick;

@@ -3,7 +3,7 @@
 // Choosing tokens: exact small cases, ties, edges, and shares over many positions.
 
 #include "lariat/Runtime/Sample/Sampler.h"
-#include "lariat/Requests/Checks.h"
+#include "lariat/Requests/Options.h"
 
 #include <cmath>
 #include <gtest/gtest.h>
