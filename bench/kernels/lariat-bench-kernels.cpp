@@ -6,7 +6,7 @@
 // Weights lie in large pages, as a mapped file of an artefact lies in the page cache after its first use.
 
 #include "Kernels.h"
-#include "lariat/Dialect/Kernel/Transforms/Passes.h"
+#include "lariat/Target/Description/CPUTarget.h"
 #include "lariat/Testing/CompiledKernel.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/CommandLine.h"
@@ -97,9 +97,9 @@ static int64_t getSideBytes(const Product &product, bool isHalf) {
   return (product.n + 15) / 16 * getPanelBytes(product, isHalf);
 }
 
-static std::string getText(const Product &product, llvm::StringRef type) {
+static std::string getText(const Product &product, llvm::StringRef type, int64_t cachedBytes) {
   bool isHalf = type == "bf16";
-  bool isFar = getSideBytes(product, isHalf) * product.sides >= kernel::kCachedBytes;
+  bool isFar = getSideBytes(product, isHalf) * product.sides >= cachedBytes;
   if (product.sides == 1)
     return getPlainGemm(product.n, product.k, type, /*out=*/{}, isFar);
   return formatv(R"(
@@ -147,7 +147,8 @@ public:
     for (size_t i = 0; i < x.size(); ++i)
       x[i] = static_cast<float>(i % 17) * 0.01f;
     for (const std::string &target : targets) {
-      kernels.push_back(std::make_unique<CompiledKernel>(getText(product, type), target));
+      kernels.push_back(
+          std::make_unique<CompiledKernel>(getText(product, type, findCPUTarget(target)->tuning.cachedBytes), target));
       for (int64_t rows : rowCounts)
         calls.push_back(kernels.back()->prepare({rows, x, y}, weights.get()));
     }

@@ -31,11 +31,22 @@ def PlanWeightsPass : Pass<"kernel-plan-weights", "::mlir::ModuleOp"> {
   let summary = "give packed data its place in weights.bin";
   let description = [{
     In order of the module; every piece starts at a multiple of 4096 bytes if it is a page or more, else of 64. The size
-    is left as `kernel.weight_bytes` on the module. Panels are `far` where the
-    products of the module read 16 MiB and more in all: what a step starts with is gone from the caches when the others
-    have run (plan-far-weights.mlir).
+    is left as `kernel.weight_bytes` on the module.
     Rounding: none. Example: test/Dialect/Kernel/Transforms/plan-weights.mlir
   }];
+}
+
+def MarkFarWeightsPass : Pass<"kernel-mark-far-weights", "::mlir::ModuleOp"> {
+  let summary = "mark panels that the caches of a target do not hold from one step to the next";
+  let description = [{
+    Panels become `far` where what the kernels of the module stream (`getStreamedOperands`) is at least `cached-bytes` in
+    all: what a step starts with is gone from the caches when the others have run. Each target decides for its own copy of
+    the kernels, by the `cachedBytes` of its tuning.
+    Rounding: none. Example: test/Dialect/Kernel/Transforms/mark-far-weights.mlir
+  }];
+  let options = [
+    Option<"cachedBytes", "cached-bytes", "int64_t", /*default=*/"0", "bytes of weights that the caches hold">
+  ];
 }
 
 #endif // LARIAT_KERNEL_PASSES_TD

@@ -64,6 +64,27 @@ llvm::Expected<SmallVector<const CPUTarget *>> lariat::selectTargets(StringRef c
   return chosen;
 }
 
+llvm::Error lariat::printTargets(StringRef name, llvm::raw_ostream &os) {
+  if (name == "native") {
+    llvm::Expected<SmallVector<const CPUTarget *>> best = selectTargets(name);
+    if (!best)
+      return best.takeError();
+    printCPUTarget(os, *best->front());
+    return llvm::Error::success();
+  }
+  if (!name.empty() && !findCPUTarget(name)) {
+    std::string list;
+    for (const CPUTarget &target : getCPUTargets())
+      list += target.name + ", ";
+    return makeError("option --print-target is '" + name + "', expected " + StringRef(list).drop_back(2) +
+                     " or native");
+  }
+  for (const CPUTarget &target : getCPUTargets())
+    if (name.empty() || target.name == name)
+      printCPUTarget(os, target);
+  return llvm::Error::success();
+}
+
 //===----------------------------------------------------------------------===//
 // Code
 //===----------------------------------------------------------------------===//

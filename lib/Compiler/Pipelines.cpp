@@ -12,6 +12,7 @@
 #include "lariat/Conversion/Passes.h"
 #include "lariat/Dialect/Kernel/Transforms/Passes.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
+#include "lariat/Target/Description/CPUTarget.h"
 #include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/BufferizationToMemRef/BufferizationToMemRef.h"
@@ -142,6 +143,9 @@ void lariat::buildLowerGenericPipeline(OpPassManager &manager) {
 }
 
 void lariat::buildKernelsToLLVMPipeline(OpPassManager &manager, StringRef target) {
+  // An unknown target is an error of the conversion.
+  if (const CPUTarget *found = findCPUTarget(target))
+    manager.addPass(createMarkFarWeightsPass({found->tuning.cachedBytes}));
   ConvertKernelToLLVMOptions kernels;
   kernels.target = target.str();
   manager.addPass(createConvertKernelToLLVM(kernels));

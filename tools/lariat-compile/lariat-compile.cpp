@@ -5,6 +5,7 @@
 #include "lariat/Artefact/Version.h"
 #include "lariat/Compiler/Compile.h"
 #include "lariat/Compiler/Dialects.h"
+#include "lariat/Compiler/FastPath.h"
 #include "lariat/Compiler/Modules.h"
 #include "lariat/Support/CommandLine.h"
 #include "lariat/Support/Guard.h"
@@ -18,6 +19,7 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <csignal>
+#include <cstdlib>
 
 namespace cl = llvm::cl;
 
@@ -48,6 +50,18 @@ static cl::opt<std::string> pipeline("pipeline", cl::init(lariat::CompileOptions
 static cl::opt<std::string> target("target", cl::value_desc("LIST"),
                                    cl::desc("ISAs of the fast pipeline, separated by commas; native; all (default)"),
                                    cl::cat(category));
+/// Ends the tool, as --version does: nothing else is needed for it.
+static void printTarget(const std::string &name) {
+  llvm::Error error = lariat::printTargets(name, llvm::outs());
+  bool failed = static_cast<bool>(error);
+  if (failed)
+    llvm::errs() << "error: " << toString(std::move(error)) << '\n';
+  std::exit(failed);
+}
+static cl::opt<std::string> printedTarget("print-target", cl::ValueOptional, cl::value_desc("NAME"), cl::cat(category),
+                                          cl::desc("print features and tuning of a target (native: the best this "
+                                                   "machine runs; default: all) and end"),
+                                          cl::callback([](const std::string &name) { printTarget(name); }));
 static cl::opt<std::string> reportFile("report", cl::value_desc("FILE"),
                                        cl::desc("write seconds per stage and bytes of code, as JSON"),
                                        cl::cat(category));

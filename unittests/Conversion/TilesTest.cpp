@@ -94,7 +94,7 @@ TEST(Tiles, StayInRegisters) {
       if (listing.empty())
         GTEST_SKIP() << "no llvm-objdump";
       llvm::StringMap<int> spills = countSpills(listing);
-      EXPECT_GE(spills.size(), target.tilePanels.size());
+      EXPECT_GE(spills.size(), target.tuning.tilePanels.size());
       for (const auto &entry : spills)
         EXPECT_EQ(entry.second, 0) << target.name << ": " << entry.getKey().str();
     }

@@ -45,6 +45,9 @@ struct FastProgram {
 /// (all that run on machines of this kind). Best first.
 llvm::Expected<llvm::SmallVector<const CPUTarget *>> selectTargets(llvm::StringRef choice);
 
+/// Writes what is known of a target, of the best that this machine runs (`native`), or of all (no name).
+llvm::Error printTargets(llvm::StringRef name, llvm::raw_ostream &os);
+
 /// Forms, plans, lowers and emits. Fails where the model cannot be compiled as it is declared.
 llvm::Expected<FastProgram> compileFast(const Model &model, const CompileOptions &options, CompileStats &stats,
                                         Progress &progress);

@@ -16,28 +16,15 @@ using namespace lariat::vectors;
 // Operand segments.
 enum { kRows, kTable, kInputs, kExtras, kLowRankInputs, kOuts, kIndices };
 
-/// Rows of a block, and what they may take of the second cache.
-static constexpr int64_t kMaxBlockRows = 64, kMinBlockRows = 24, kBlockBytes = 256 << 10;
 static bool isHalf(kernel::PackedOp data) { return data.getType().isBF16(); }
 static PanelKind getKind(kernel::PackedOp data) { return isHalf(data) ? PanelKind::BF16Pairs : PanelKind::F32; }
 
-/// From so many rows on, computing takes long enough to fetch what is next meanwhile. With fewer, or for the last of
-/// several tiles of rows only, memory is busy anyway.
-static int64_t getAheadRows(kernel::PackedOp data, const CPUTarget &target) {
+/// The rows from which panels that are next are asked for.
+static int64_t getAheadRows(kernel::PackedOp data, const CPUTuning &tuning) {
   if (isHalf(data))
-    return 2;
-  return data.getFar() && target.farRuns > 1 ? 3 : 5;
+    return tuning.pairPrefetchRows;
+  return data.getFar() && tuning.prefetchStreams > 1 ? tuning.streamedPrefetchRows : tuning.prefetchRows;
 }
-
-/// Where one run is best, few rows read weights of so many bytes panel after panel. Measured for a matrix of that size, not
-/// for many smaller ones that are far together.
-static constexpr int64_t kOneRunBytes = 32 << 20;
-
-/// Up to so many rows, weights that are far take longer to read than to compute with.
-static constexpr int64_t kFarRows = 8;
-
-/// From so many rows per thread on, threads share rows rather than panels.
-static constexpr int64_t kRowsPerThread = 32;
 
 static void addKey(kernel::GemmOp op, KeyWriter &key) {
   key.segments(op.getProperties().operandSegmentSizes);
@@ -68,7 +55,7 @@ struct Piece {
 class GemmWriter {
 public:
   GemmWriter(kernel::GemmOp op, KernelWriter &w)
-      : op(op), w(w), target(w.emitter.getTarget()),
+      : op(op), w(w), target(w.emitter.getTarget()), tuning(target.tuning),
         access(w, op, op.getTable(), op.getTable() ? getField(kTable, 0) : Value()),
         prologue(op.getPrologue().front(), findColumnArguments(op.getInputs(), op.getPrologueVectors().size())),
         epilogue(op.getEpilogue().front(), getEpilogueColumns(op)), numK(op.getDepthK()), numN(op.getWidthN()),
@@ -123,6 +110,7 @@ private:
   kernel::GemmOp op;
   KernelWriter &w;
   const CPUTarget &target;
+  const CPUTuning &tuning;
   RowAccess access;
   RowRegion prologue, epilogue;
   int64_t numK, numN, numPanels;
@@ -158,7 +146,7 @@ void GemmWriter::findStorage() {
   if (lineBytes % 128 == 0) // lines apart by an odd number of cache lines do not compete for the same sets
     lineBytes += 64;
   int64_t maxRows = target.getMaxRows();
-  blockRows = std::clamp(kBlockBytes / lineBytes, kMinBlockRows, kMaxBlockRows) / maxRows * maxRows;
+  blockRows = std::clamp(tuning.blockBytes / lineBytes, tuning.minBlockRows, tuning.maxBlockRows) / maxRows * maxRows;
   isPlain = op.hasPlainInput();
   if (!isPlain) {
     aLine = w.number(lineBytes);
@@ -179,8 +167,8 @@ Value GemmWriter::getGroup(Value rows) {
   Value group = w.number(getFullGroup(target));
   for (int64_t tileRows = 1; tileRows <= target.getMaxRows(); ++tileRows) {
     Value isThis = w.equal(rows, w.number(tileRows));
-    bool isOneRun = target.farRuns == 1 && weights[0].getDepthBytes() >= kOneRunBytes &&
-                    tileRows < getAheadRows(weights[0], target);
+    bool isOneRun = tuning.prefetchStreams == 1 && weights[0].getDepthBytes() >= tuning.singlePanelBytes &&
+                    tileRows < getAheadRows(weights[0], tuning);
     group = w.pick(isThis, w.number(isOneRun ? 1 : getTilePanels(target, getKind(weights[0]), tileRows)), group);
   }
   return group;
@@ -190,7 +178,7 @@ void GemmWriter::write() {
   Value rows = w.field(0), threads = w.getNumThreads();
   auto [rowBegin, rowEnd] = w.share(rows);
   auto [panelBegin, panelEnd] = w.share(w.number(numPanels));
-  Value isMany = w.compare(arith::CmpIPredicate::sge, rows, w.multiply(threads, kRowsPerThread));
+  Value isMany = w.compare(arith::CmpIPredicate::sge, rows, w.multiply(threads, tuning.rowsPerThread));
   rowBegin = w.pick(isMany, rowBegin, w.number(0));
   rowEnd = w.pick(isMany, rowEnd, rows);
   this->panelBegin = w.pick(isMany, w.number(0), panelBegin);
@@ -252,7 +240,7 @@ void GemmWriter::writeRun(Value first, Value count) {
   w.when(hasPanels, [&] {
     writePrologue(first, count);
     Value group = getGroup(count);
-    Value isAhead = w.compare(arith::CmpIPredicate::sge, count, w.number(getAheadRows(weights[0], target)));
+    Value isAhead = w.compare(arith::CmpIPredicate::sge, count, w.number(getAheadRows(weights[0], tuning)));
     w.loop(panelBegin, panelEnd, group, [&](Value panel) {
       Value numPanels = w.minimum(group, w.subtract(panelEnd, panel));
       forPieces(first, first, count, panel, numPanels, isAhead, [&](const Piece &piece) {
@@ -271,7 +259,7 @@ void GemmWriter::writeRun(Value first, Value count) {
 void GemmWriter::forPieces(Value runFirst, Value first, Value count, Value panel, Value numPanels, Value isAhead,
                            llvm::function_ref<void(const Piece &)> body) {
   Value numTiles = w.divideUp(count, target.getMaxRows()), before = w.subtract(first, runFirst);
-  Value isWaiting = w.compare(arith::CmpIPredicate::sle, count, w.number(kFarRows));
+  Value isWaiting = w.compare(arith::CmpIPredicate::sle, count, w.number(tuning.streamedRows));
   w.loop(w.number(0), numTiles, [&](Value tile) {
     auto [begin, end] = w.share(count, tile, numTiles);
     body({w.add(first, begin), w.subtract(end, begin), w.add(before, begin), panel, numPanels, tile, numTiles, isAhead,
@@ -347,7 +335,7 @@ void GemmWriter::writeSums(Product product, int64_t depthK, kernel::PackedOp dat
     setAhead(product, numLines, piece);
     writeProduct(w, product);
   };
-  if (data.getFar() && target.farRuns > 1)
+  if (data.getFar() && tuning.prefetchStreams > 1)
     w.when(piece.isWaiting, [&] { write(true); }, [&] { write(false); });
   else
     write(false);

@@ -71,7 +71,7 @@ public:
       Values after(before);
       if (isPairs) {
         prefetch(divide(k, 2), /*numLines=*/1);
-        if (tile.rows == 1 && emitter.getTarget().loadsPairsOnce)
+        if (tile.rows == 1 && emitter.getTarget().tuning.loadsPairsOnce)
           writePairOnce(k, after);
         else
           writePair(k, after, /*isWhole=*/true);
@@ -108,11 +108,18 @@ private:
   }
 
   /// Small tiles go over several k at once, or counting takes as long as computing.
-  int64_t getUnroll() const { return tile.rows * numVectors <= 8 ? 4 : 1; }
+  int64_t getUnroll() const {
+    const CPUTuning &tuning = emitter.getTarget().tuning;
+    return tile.rows * numVectors <= tuning.unrolledSums ? tuning.unrolledSteps : 1;
+  }
 
   /// Tiles of few rows wait for memory as it is; more requests would only get in its way. What is added to other sums is
   /// read in between them.
-  bool isAhead() const { return tile.rows >= (variant.kind == PanelKind::F32 && !variant.isAdded ? 3 : 2); }
+  bool isAhead() const {
+    const CPUTuning &tuning = emitter.getTarget().tuning;
+    bool isPlain = variant.kind == PanelKind::F32 && !variant.isAdded;
+    return tile.rows >= (isPlain ? tuning.tilePrefetchRows : tuning.pairTilePrefetchRows);
+  }
 
   /// Asks for what the next panels need, into the second cache: for as much as `numLines` lines from `line` stand for.
   void prefetch(Value line, int64_t numLines) {
@@ -257,7 +264,7 @@ int64_t vectors::getTilePanels(const CPUTarget &target, PanelKind kind, int64_t 
     return panels;
   // In pairs a word holds two steps of one sum, so a single row needs more sums to keep the units busy.
   if (kind == PanelKind::BF16Pairs && rows == 1)
-    return target.pairRowPanels;
+    return target.tuning.pairRowPanels;
   // Halves take a register more, for what masks them.
   while (panels > 1 && target.getTileRegisters(rows, panels) + 1 > target.numRegisters)
     --panels;

@@ -31,7 +31,7 @@ struct Product {
 };
 
 /// Runs that a panel is asked for in. Not measured on a target: one.
-inline int64_t getNumRuns(const CPUTarget &target, bool isFar) { return isFar ? target.farRuns : 1; }
+inline int64_t getNumRuns(const CPUTarget &target, bool isFar) { return isFar ? target.tuning.prefetchStreams : 1; }
 
 /// Panels that a microkernel of so many rows takes at once.
 int64_t getTilePanels(const CPUTarget &target, PanelKind kind, int64_t rows);
