@@ -53,7 +53,7 @@ config.substitutions.append((r"%lariat\b", os.path.join(bin_dir, "lariat")))
 config.substitutions.append(("%python", config.python))
 config.substitutions.append(("%fuzz", os.path.join(config.lariat_binary_dir, "fuzz")))
 config.substitutions.append((r"%bin\b", bin_dir))
-for tool in ("lariat-opt", "lariat-reference", "lariat-compile", "lariat-translate", "lariat-lsp-server"):
+for tool in ("lariat-opt", "lariat-reference", "lariat-compile", "lariat-reduce", "lariat-lsp-server"):
     substitute_tool(tool, os.path.join(bin_dir, tool))
 for tool in ("FileCheck", "split-file"):
     substitute_tool(tool, llvm_tool(tool))

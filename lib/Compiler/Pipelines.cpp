@@ -248,7 +248,12 @@ static void registerStages() {
                                           });
 }
 
-void lariat::registerPipelines() {
+void lariat::registerPasses() {
+  registerKernelPasses();
+  registerLariatCompilerPasses();
+  registerLariatPasses();
+  registerLariatConversionPasses();
+  registerTransformsPasses();
   registerStages();
   PassPipelineRegistration<VariantOptions>("lariat-to-reference",
                                            "From a model as imported to LLVM's dialect, by the reference path.",

@@ -89,6 +89,7 @@ TABLE: dict[str, Layer] = dict(
         # 7: compiler and runtime never share a binary.
         _tool("lariat-opt", UP_TO_COMPILER),
         _tool("lariat-lsp-server", UP_TO_COMPILER),
+        _tool("lariat-reduce", UP_TO_COMPILER),
         _tool("lariat-reference", (*UP_TO_COMPILER, "Reference")),
         _tool("lariat-compile", ("Compiler", "Artefact", "Support")),
         ("python", Layer("7", ("/python/src",), ("RuntimeC",), "none")),

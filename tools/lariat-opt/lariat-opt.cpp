@@ -3,17 +3,13 @@
 // Reads IR, runs passes, writes IR.
 
 #include "lariat/Compiler/Dialects.h"
-#include "lariat/Compiler/Passes.h"
 #include "lariat/Compiler/Pipelines.h"
-#include "lariat/Conversion/Passes.h"
-#include "lariat/Dialect/Kernel/Transforms/Passes.h"
-#include "lariat/Dialect/Lariat/Transforms/Passes.h"
 #include "lariat/Support/CommandLine.h"
 #include "lariat/Support/Guard.h"
+#include "mlir/Pass/Pass.h"
 #include "mlir/Pass/PassInstrumentation.h"
 #include "mlir/Support/FileUtilities.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
-#include "mlir/Transforms/Passes.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Signals.h"
@@ -70,12 +66,7 @@ int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   DialectRegistry registry;
   lariat::registerDialects(registry);
-  lariat::registerKernelPasses();
-  lariat::registerLariatCompilerPasses();
-  lariat::registerLariatPasses();
-  lariat::registerLariatConversionPasses();
-  lariat::registerPipelines();
-  registerTransformsPasses();
+  lariat::registerPasses();
   lariat::hideLibraryOptions(/*own=*/nullptr);
   auto [input, output] = registerAndParseCLIOptions(argc, argv, "Lariat optimizer\n", registry);
   MlirOptMainConfig config = MlirOptMainConfig::createFromCLOptions();

@@ -55,9 +55,9 @@ void buildLowerGenericPipeline(mlir::OpPassManager &manager);
 /// `lariat-stage-llvm`. Kernels and the host around them to LLVM's dialect, for one target, with those bodies.
 void buildKernelsToLLVMPipeline(mlir::OpPassManager &manager, llvm::StringRef target);
 
-/// Registers all of these with the options of lariat-opt, and what they come to together: `lariat-to-reference`,
-/// `lariat-to-kernel`, `lariat-to-llvm`.
-void registerPipelines();
+/// Registers, for tools that take passes by name, all passes of Lariat, those of MLIR that transform any IR, these pipelines
+/// with their options, and what they come to together: `lariat-to-reference`, `lariat-to-kernel`, `lariat-to-llvm`.
+void registerPasses();
 
 } // namespace lariat
 
