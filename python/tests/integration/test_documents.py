@@ -44,9 +44,10 @@ def test_blocks_run_in_order(document: Path, tmp_path: Path) -> None:
     if "scripts/smollm2.py" in document.read_text(encoding="utf-8"):
         require_public_checkpoint()
     # A checkout as the reader sees it: the models and the commands at their places.
-    for name in ("test", "scripts"):
+    for name in ("include", "scripts", "test"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "build" / "release" / "bin").mkdir(parents=True)
+    (tmp_path / "build" / "release" / "lib").symlink_to(binaries.parent / "lib")
     (tmp_path / "build" / "venv").symlink_to(sys.prefix)
     for tool in binaries.iterdir():
         (tmp_path / "build" / "release" / "bin" / tool.name).symlink_to(tool)
