@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from lariat.importer import import_checkpoint
     from lariat.session import Encoded, GenerateOptions, Generation, Score, ScoreOptions, Session, SlotUse, Token, load
 
-__version__ = "0.1.0"
+with open(os.path.join(os.path.dirname(__file__), "VERSION"), encoding="utf-8") as _version:
+    __version__ = _version.read().strip()
 
 # A checkout has its native module in the build tree: that of the launcher, else the release build.
 _BIN = os.environ.get("LARIAT_BIN_DIR") or os.path.join(os.path.dirname(__file__), "../../build/release/bin")

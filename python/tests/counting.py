@@ -114,7 +114,7 @@ def manifest(*, encoder: bool = False) -> Fields:
     """All fields but `files`."""
     return {
         "format_version": 2,
-        "lariat_version": "0.1.0",
+        "lariat_version": "0.0.0",
         "pipeline": "fast",
         "model": {
             "family": "counting",

@@ -12,6 +12,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import lariat
+
 MODELS = Path(__file__).resolve().parents[2] / "test" / "models"
 
 # A first token id that makes the stand-in do something else than answer.
@@ -19,7 +21,7 @@ REFUSE, CRASH, NONSENSE, COMPLAIN, HANG = 999, 998, 997, 996, 995
 
 MANIFEST = {
     "format_version": 2,
-    "lariat_version": "0.1.0",
+    "lariat_version": lariat.__version__,
     "pipeline": "reference",
     "model": {
         "family": "ouro",

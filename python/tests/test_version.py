@@ -1,21 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The version stands in cmake/LariatVersion.cmake and in the package, which python/pyproject.toml reads."""
+"""The version stands in lariat/VERSION alone: package, its metadata and tools read it."""
 
 from __future__ import annotations
 
-import re
+import subprocess
 from pathlib import Path
 
+import pytest
+
 import lariat
+from lariat._process import find_tool
 
 ROOT = Path(__file__).resolve().parents[2]
+VERSION = (ROOT / "python" / "lariat" / "VERSION").read_text().strip()
 
 
-def test_the_package_has_the_version_of_the_compiler() -> None:
-    text = (ROOT / "cmake" / "LariatVersion.cmake").read_text()
-    assert re.findall(r"set\(LARIAT_VERSION (\S+)\)", text) == [lariat.__version__]
-    assert not re.search(r"^version *= *\"", (ROOT / "python" / "pyproject.toml").read_text(), re.M)
+def test_the_package_has_the_version() -> None:
+    assert lariat.__version__ == VERSION
 
 
-def test_the_readme_cites_that_version() -> None:
-    assert re.findall(r"version (\d+\.\d+\.\d+)", (ROOT / "README.md").read_text()) == [lariat.__version__]
+def test_the_metadata_of_the_package_have_the_version() -> None:
+    setuptools = pytest.importorskip("setuptools.config.pyprojecttoml")
+    project = setuptools.read_configuration(ROOT / "python" / "pyproject.toml")["project"]
+    assert project["version"].strip() == VERSION
+
+
+def test_the_compiler_prints_the_version() -> None:
+    tool = find_tool("lariat-compile")
+    if not tool.exists():
+        pytest.skip("lariat-compile is not built")
+    assert f"lariat-compile {VERSION}\n" in subprocess.run([tool, "--version"], capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("path", ["CMakeLists.txt", "README.md", "python/pyproject.toml", "python/lariat/__init__.py"])
+def test_no_other_file_names_the_version(path: str) -> None:
+    assert VERSION not in (ROOT / path).read_text()
