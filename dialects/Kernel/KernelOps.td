@@ -101,7 +101,7 @@ def Kernel_RopeTableOp : Kernel_Op<"rope_table", [Symbol]> {
   }];
   let extraClassDeclaration = [{
     int64_t getNumPairs() { return getPairs() ? static_cast<int64_t>(*getPairs()) : getFrequencies().size(); }
-    int64_t getLineBytes() { return (getNumPairs() * 8 + 63) / 64 * 64; }
+    int64_t getLineBytes() { return roundUp(getNumPairs() * 8, kAlignment); }
     int64_t getBytes() { return getLineBytes() * getPositions(); }
     int64_t getStoredBytes() { return getNumPairs() * 8; }
   }];

@@ -57,8 +57,8 @@ static void describe(Fields &fields, Cache &cache) {
                  abi::getName(cache.type), "', expected f32 or bf16");
   fields.flag("looped", cache.looped);
   fields.flag("any_slot", cache.anySlot);
-  fields.integer("depth_factor", cache.depthFactor, 1, kMostDepth);
-  fields.optionalInteger("depths", cache.depths, 1, kMostDepth);
+  fields.integer("depth_factor", cache.depthFactor, 1, abi::kMostDepth);
+  fields.optionalInteger("depths", cache.depths, 1, abi::kMostDepth);
   fields.optionalInteger("slots_at_most", cache.slotsAtMost, 1, kMostCount);
   fields.object("prompt", cache.prompt);
   fields.object("generated", cache.generated);
@@ -86,7 +86,7 @@ static void describe(Fields &fields, State &state) {
   fields.text("name", state.name);
   fields.integer("layers", state.layers, 1, kMostCount);
   fields.integer("width", state.width, 1, kMostCount);
-  fields.integer("depth_factor", state.depthFactor, 1, kMostDepth);
+  fields.integer("depth_factor", state.depthFactor, 1, abi::kMostDepth);
   fields.named("type", state.type);
 }
 
@@ -106,10 +106,10 @@ static void describe(Fields &fields, ModelSection &model) {
 
 template <typename Fields>
 static void describe(Fields &fields, LoopsSection &loops) {
-  fields.integer("default", loops.defaultSteps, 0, kMostDepth);
-  fields.integer("min", loops.minSteps, 0, kMostDepth);
-  fields.integer("max", loops.maxSteps, 0, kMostDepth);
-  fields.optionalInteger("with_exit", loops.stepsWithExit, 0, kMostDepth);
+  fields.integer("default", loops.defaultSteps, 0, abi::kMostDepth);
+  fields.integer("min", loops.minSteps, 0, abi::kMostDepth);
+  fields.integer("max", loops.maxSteps, 0, abi::kMostDepth);
+  fields.optionalInteger("with_exit", loops.stepsWithExit, 0, abi::kMostDepth);
 }
 
 template <typename Fields>
@@ -127,7 +127,7 @@ static void describe(Fields &fields, ExitSection &exit) {
 template <typename Fields>
 static void describe(Fields &fields, DepthWeight &weight) {
   fields.text("name", weight.name);
-  fields.integer("depths", weight.depths, 1, kMostDepth);
+  fields.integer("depths", weight.depths, 1, abi::kMostDepth);
 }
 
 template <typename Fields>

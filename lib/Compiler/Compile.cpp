@@ -20,6 +20,9 @@ using namespace mlir;
 using namespace lariat;
 namespace json = llvm::json;
 
+static constexpr std::string_view kReference = abi::getName(abi::Pipeline::Reference);
+static constexpr std::string_view kFast = abi::getName(abi::Pipeline::Fast);
+
 static llvm::Error verifyChoice(StringRef option, StringRef value, ArrayRef<StringRef> known) {
   if (llvm::is_contained(known, value))
     return llvm::Error::success();
@@ -35,17 +38,17 @@ llvm::Error lariat::verifyOptions(const CompileOptions &options) {
   if (!options.kvDtype.empty())
     if (llvm::Error error = verifyChoice("kv-dtype", options.kvDtype, {"f32", "bf16"}))
       return error;
-  if (llvm::Error error = verifyChoice("pipeline", options.pipeline, {"reference", "fast"}))
+  if (llvm::Error error = verifyChoice("pipeline", options.pipeline, {kReference, kFast}))
     return error;
   if (llvm::Error error = verifyChoice("emit", options.emit, {"artefact", "kernel", "llvm", "llvm-ir", "asm", "obj"}))
     return error;
   if (options.emit == "artefact" && options.output.empty())
     return makeError("option -o is missing, expected the artefact to write, NAME.lariat");
-  if (options.emit != "artefact" && options.pipeline != "fast")
+  if (options.emit != "artefact" && options.pipeline != kFast)
     return makeError("option --emit is of the fast pipeline, not of the reference one");
   if (options.emit != "artefact")
     return llvm::Error::success(); // code of other kinds of machines may be emitted, but is no artefact
-  if (options.pipeline == "fast")
+  if (options.pipeline == kFast)
     return selectTargets(options.targets).takeError();
   return options.targets.empty() ? llvm::Error::success()
                                  : makeError("option --target is of the fast pipeline, not of the reference one");
@@ -247,7 +250,7 @@ llvm::Expected<Model> lariat::readModel(const CompileOptions &options, MLIRConte
   if (!described)
     return makeError(options.input + ": " + toString(described.takeError()));
   model.manifest = std::move(*described);
-  model.manifest.pipeline = options.pipeline == "fast" ? abi::Pipeline::Fast : abi::Pipeline::Reference;
+  model.manifest.pipeline = options.pipeline == kFast ? abi::Pipeline::Fast : abi::Pipeline::Reference;
   model.manifest.dtype = options.dtype;
   model.manifest.kvDtype = getKVDtype(model.manifest);
   model.manifest.targets = {"reference"};
@@ -286,7 +289,7 @@ llvm::Error lariat::compile(const CompileOptions &options, MLIRContext *context,
   report.warnings = model->warnings;
   if (options.emit != "artefact")
     return emit(*model, options, report.stats);
-  if (options.pipeline == "reference") {
+  if (options.pipeline == kReference) {
     progress.begin("kernels");
     if (llvm::Error error = verifyLowering(*model))
       return error;

@@ -5,6 +5,7 @@
 #include "lariat/Compiler/FastPath.h"
 
 #include "lariat/Artefact/Abi.h"
+#include "lariat/Artefact/ElementType.h"
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/STLExtras.h"
@@ -21,9 +22,9 @@ using namespace lariat;
 template <typename T>
 static T describeVariant(const Variant &variant) {
   T described;
-  described.mode = variant.mode == RunMode::Generate ? abi::RunMode::Generate : abi::RunMode::Score;
+  described.mode = variant.mode;
   if (variant.missing)
-    described.missing = static_cast<abi::MissingMode>(*variant.missing);
+    described.missing = toArtefact(*variant.missing);
   described.derived = variant.derived;
   return described;
 }
@@ -49,9 +50,9 @@ static EntrySizes getSizes(const FastProgram &program, const EntryFacts &entry) 
 /// "forward (generate, missing = skip, derived)", as the runtime's messages name it.
 static std::string describe(const EntryFacts &entry) {
   const Variant &variant = entry.variant;
-  std::string text = entry.name + (variant.mode == RunMode::Generate ? " (generate" : " (score");
+  std::string text = entry.name + " (" + std::string(abi::getName(variant.mode));
   if (variant.missing)
-    text += (", missing = " + stringifyMissingMode(*variant.missing)).str();
+    text += ", missing = " + std::string(abi::getName(toArtefact(*variant.missing)));
   return text + (variant.derived ? ", derived)" : ")");
 }
 

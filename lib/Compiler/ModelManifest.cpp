@@ -59,14 +59,10 @@ static std::optional<int64_t> getMostSlots(const CacheFacts &cache, const ModelF
   return slots == cache.getNumSlots(2 * many) ? std::optional(slots) : std::nullopt;
 }
 
-static abi::RowOrder toArtefact(RowOrder order) { return static_cast<abi::RowOrder>(order); }
-static abi::MissingMode toArtefact(MissingMode mode) { return static_cast<abi::MissingMode>(mode); }
-
 /// Which slot rows of the prompt or generated ones write, and their order where depths share one.
 static abi::SlotRule describeSlotRule(KVPolicyAttrInterface policy) {
-  SlotRule rule = policy.getSlotRule();
-  int64_t slots = std::max<int64_t>(rule.slots, 1);
-  return {static_cast<abi::SlotRule::Kind>(rule.kind), slots, toArtefact(policy.getRowOrder(slots + 1))};
+  abi::SlotRule rule = policy.getSlotRule();
+  return {rule.kind, std::max<int64_t>(rule.slots, 1), rule.order};
 }
 
 /// Sets the missing mode of a cache where rows can be missing from it, and those that a request may ask for.
@@ -153,7 +149,10 @@ static manifest::TraitsSection describeTraits(const ModelFacts &facts) {
 static std::vector<std::string> listModes(const ModelFacts &facts) {
   if (!facts.isDecoder())
     return {"encode"};
-  return facts.canGenerate() ? std::vector<std::string>{"score", "generate"} : std::vector<std::string>{"score"};
+  std::vector<std::string> modes{abi::getName(abi::RunMode::Score)};
+  if (facts.canGenerate())
+    modes.emplace_back(abi::getName(abi::RunMode::Generate));
+  return modes;
 }
 
 llvm::Expected<manifest::Manifest> lariat::describeModel(const ModelFacts &facts) {

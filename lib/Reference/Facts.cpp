@@ -9,23 +9,6 @@
 using namespace mlir;
 using namespace lariat;
 
-static requests::RowOrder convert(RowOrder order) {
-  switch (order) {
-  case RowOrder::Free:
-    return requests::RowOrder::Free;
-  case RowOrder::Atomic:
-    return requests::RowOrder::Atomic;
-  case RowOrder::Sequential:
-    return requests::RowOrder::Sequential;
-  }
-  llvm_unreachable("an order that is none");
-}
-
-static requests::SlotOrder describeOrder(KVPolicyAttrInterface policy) {
-  int64_t slots = std::max<int64_t>(policy.getSlotRule().slots, 1);
-  return {slots, convert(policy.getRowOrder(slots + 1))};
-}
-
 static requests::CacheRule describeCache(const CacheFacts &facts) {
   CacheOp cache = facts.op;
   std::optional<int64_t> depths;
@@ -35,8 +18,8 @@ static requests::CacheRule describeCache(const CacheFacts &facts) {
           .looped = facts.isLooped,
           .depthFactor = facts.depthFactor,
           .depths = depths,
-          .prompt = describeOrder(cache.getPolicy().getForRows(/*generated=*/false)),
-          .generated = describeOrder(cache.getPolicy().getForRows(/*generated=*/true))};
+          .prompt = cache.getPolicy().getForRows(/*generated=*/false).getSlotRule(),
+          .generated = cache.getPolicy().getForRows(/*generated=*/true).getSlotRule()};
 }
 
 static requests::ExitRule describeExit(ExitAttr exit) {

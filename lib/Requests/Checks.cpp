@@ -238,8 +238,7 @@ Status lariat::requests::verifySpeculation(const RequestFacts &facts, const Gene
     for (bool generated : {false, true})
       if (RowOrder order = cache.getOrder(loops, generated); order != RowOrder::Free)
         return makeError("sequential policies cannot speculate, nor atomic ones: cache @", cache.name, " has order ",
-                         order == RowOrder::Atomic ? "atomic" : "sequential", " at ", loops,
-                         " loop steps, expected free");
+                         abi::getName(order), " at ", loops, " loop steps, expected free");
   if (facts.hasStates)
     return makeError("the model cannot speculate: it has states, which cannot be taken back");
   return Status::success();

@@ -54,7 +54,7 @@ TABLE: dict[str, Layer] = dict(
         # 0b: what both paths say about requests.
         _library("0b", "Runtime/Base", ("Artefact",), "none"),
         _library("0b", "Requests", ("Artefact", "Runtime/Base"), "none"),
-        # 1: the two levels of IR meet in one conversion only.
+        # 1: the two levels of IR meet in one conversion only. What artefacts hold too, they have from there.
         _library("1", L_IR, ("Support", "Artefact")),
         _library("1", K_IR, ("Support", "Artefact")),
         # 2: the model level does not know the machine; numbers arrive as pass options.
@@ -65,8 +65,8 @@ TABLE: dict[str, Layer] = dict(
             REGISTRATION,
             Layer("3", ("/include/lariat/Conversion/Passes.h",), (TO_KERNEL, TO_REFERENCE, TO_VECTOR), "mlir"),
         ),
-        _library("3", TO_KERNEL, ("Support", L_IR, K_IR, DESCRIPTION)),
         # What compiled code and the runtime agree on is the artefact's.
+        _library("3", TO_KERNEL, ("Support", L_IR, K_IR, DESCRIPTION, "Artefact")),
         _library("3", TO_REFERENCE, ("Support", L_IR, DESCRIPTION, "Artefact")),
         _library("3", TO_VECTOR, ("Support", K_IR, DESCRIPTION, "Artefact")),
         # 4: code for one family of machines.

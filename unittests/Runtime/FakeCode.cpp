@@ -6,6 +6,7 @@
 #include "lariat/Artefact/Abi.h"
 
 #include <cstdint>
+#include <vector>
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -17,21 +18,16 @@ static const Services *services = nullptr;
 
 namespace {
 
-using Kernel = void (*)(const Call *, const int64_t *, int64_t, int64_t);
-
 /// Base numbers of ports.
 constexpr int64_t port(int64_t number) { return kFirstPort + number; }
 
-/// The first word of a buffer operand.
-constexpr int64_t bufferWord(int64_t base, int64_t rowBytes) { return base | rowBytes << 8; }
-
 } // namespace
 
-/// Address of the buffer operand at a word of a record.
+/// Address of the next buffer operand of a record.
 template <typename T>
-static T *getBuffer(const Call *call, const int64_t *record, int64_t word) {
-  int64_t base = record[word] & 255, rowBytes = record[word] >> 8;
-  return reinterpret_cast<T *>(call->bases[base] + record[word + 1] + rowBytes * call->paddedRows);
+static T *takeBuffer(const Call *call, RecordDecoder<RecordReader> &record) {
+  BufferOperand<int64_t> buffer = record.takeBuffer();
+  return reinterpret_cast<T *>(call->bases[buffer.base] + buffer.offset + buffer.rowBytes * call->paddedRows);
 }
 
 template <typename T>
@@ -47,11 +43,12 @@ static int64_t toWord(Kernel kernel) { return reinterpret_cast<int64_t>(kernel);
 
 /// Arena line 0, element 0 of each row: 2 x + id.
 static void doubleRows(const Call *call, const int64_t *record, int64_t thread, int64_t numThreads) {
-  int64_t rows = call->cells[record[3]];
-  const auto *ids = getBuffer<int32_t>(call, record, 4);
-  const auto *x = getBuffer<float>(call, record, 6);
-  auto *out = getBuffer<float>(call, record, 8);
-  int64_t columns = record[10];
+  RecordDecoder operands(RecordReader{record});
+  int64_t rows = call->cells[operands.takeWord()];
+  const auto *ids = takeBuffer<int32_t>(call, operands);
+  const auto *x = takeBuffer<float>(call, operands);
+  auto *out = takeBuffer<float>(call, operands);
+  int64_t columns = operands.takeWord();
   for (int64_t row = thread; row < rows; row += numThreads)
     for (int64_t column = 0; column < columns; ++column)
       out[row * 16 + column] = 2 * x[row * 16 + column] + static_cast<float>(ids[row]);
@@ -59,9 +56,10 @@ static void doubleRows(const Call *call, const int64_t *record, int64_t thread, 
 
 /// Copies rows that another thread wrote.
 static void copyRows(const Call *call, const int64_t *record, int64_t thread, int64_t numThreads) {
-  int64_t rows = call->cells[record[3]];
-  const auto *in = getBuffer<float>(call, record, 4);
-  auto *out = getBuffer<float>(call, record, 6);
+  RecordDecoder operands(RecordReader{record});
+  int64_t rows = call->cells[operands.takeWord()];
+  const auto *in = takeBuffer<float>(call, operands);
+  auto *out = takeBuffer<float>(call, operands);
   for (int64_t row = numThreads - 1 - thread; row < rows; row += numThreads)
     for (int64_t column = 0; column < 16; ++column)
       out[row * 16 + column] = in[row * 16 + column];
@@ -69,26 +67,20 @@ static void copyRows(const Call *call, const int64_t *record, int64_t thread, in
 
 extern "C" void lariat_double(const Call *call) {
   // The arena has two buffers of 64 bytes per row; the second is used.
-  const int64_t records[] = {toWord(doubleRows),
-                             kBarrierAfter,
-                             11,
-                             0,
-                             bufferWord(port(1), 0),
-                             0,
-                             bufferWord(port(2), 0),
-                             0,
-                             bufferWord(kArena, 64),
-                             0,
-                             5,
-                             toWord(copyRows),
-                             kBarrierAfter,
-                             8,
-                             0,
-                             bufferWord(kArena, 64),
-                             0,
-                             bufferWord(port(3), 0),
-                             0};
-  services->launch(call, records, 2);
+  RecordEncoder doubled(toWord(doubleRows)), copied(toWord(copyRows));
+  doubled.setFlag(kBarrierAfter);
+  doubled.addWord(0);
+  doubled.addBuffer({port(1), 0, 0});
+  doubled.addBuffer({port(2), 0, 0});
+  doubled.addBuffer({kArena, 64, 0});
+  doubled.addWord(5);
+  copied.setFlag(kBarrierAfter);
+  copied.addWord(0);
+  copied.addBuffer({kArena, 64, 0});
+  copied.addBuffer({port(3), 0, 0});
+  std::vector<int64_t> records = doubled.getWords();
+  records.insert(records.end(), copied.getWords().begin(), copied.getWords().end());
+  services->launch(call, records.data(), 2);
   const auto *table = getPort<int64_t>(call, 0);
   int64_t rows = call->cells[0];
   auto *bits = static_cast<uint8_t *>(services->allocate(rows));
@@ -160,7 +152,8 @@ extern "C" void lariat_state(const Call *call) {
 //===----------------------------------------------------------------------===//
 
 static void writeMode(const Call *call, const int64_t *record, int64_t thread, int64_t numThreads) {
-  auto *out = getBuffer<int64_t>(call, record, 3);
+  RecordDecoder operands(RecordReader{record});
+  auto *out = takeBuffer<int64_t>(call, operands);
   auto *scratch = reinterpret_cast<int64_t *>(call->scratch + thread * call->scratchBytes);
 #if defined(__x86_64__)
   scratch[0] = _mm_getcsr() & 0xffc0;
@@ -172,8 +165,9 @@ static void writeMode(const Call *call, const int64_t *record, int64_t thread, i
 }
 
 extern "C" void lariat_mode(const Call *call) {
-  const int64_t records[] = {toWord(writeMode), 0, 5, bufferWord(port(1), 0), 0};
-  services->launch(call, records, 1);
+  RecordEncoder record(toWord(writeMode));
+  record.addBuffer({port(1), 0, 0});
+  services->launch(call, record.getWords().data(), 1);
   call->cells[1] = call->cells[0];
 }
 

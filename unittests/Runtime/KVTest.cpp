@@ -263,7 +263,7 @@ struct Checked {
   void check(const Asked &query) { EXPECT_EQ(show(view(query)), find(query)); }
 
   void checkAll(int32_t position) {
-    for (int64_t lookUp = 0; lookUp < kNumLookUps; ++lookUp)
+    for (int64_t lookUp = 0; lookUp < lariat::abi::kNumLookUps; ++lookUp)
       for (int64_t slot = 0; slot < 5; ++slot)
         for (bool ahead : {false, true})
           check({slot, static_cast<LookUp>(lookUp), position, ahead});
@@ -271,8 +271,8 @@ struct Checked {
 
   /// Views that differ for entries of generated rows.
   void checkPhased(int32_t position) {
-    for (int64_t lookUp = 0; lookUp < kNumLookUps; ++lookUp)
-      for (int64_t other = 0; other < kNumLookUps; ++other)
+    for (int64_t lookUp = 0; lookUp < lariat::abi::kNumLookUps; ++lookUp)
+      for (int64_t other = 0; other < lariat::abi::kNumLookUps; ++other)
         for (int64_t slot = 0; slot < 4; ++slot)
           check({slot, static_cast<LookUp>(lookUp), position, false, std::pair(3 - slot, static_cast<LookUp>(other))});
   }
@@ -352,7 +352,8 @@ TEST(SequenceCache, randomWritesAndViews) {
             if (stops == 0 ? half == 0 : (position * 7u + slot + seed) % 3 == half)
               checked.write(slot, position, position < 20, position >= firstGenerated);
           if (random() % 2)
-            checked.check({slot, static_cast<LookUp>(random() % kNumLookUps), end + count / 2, random() % 2 == 0});
+            checked.check(
+                {slot, static_cast<LookUp>(random() % lariat::abi::kNumLookUps), end + count / 2, random() % 2 == 0});
         }
       end += count;
       checked.checkAll(end - count / 2);

@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What compiled code and the runtime agree on. All words are 64 bits; all pointers are 64-byte aligned unless said
-// otherwise. A change of anything here raises kAbiVersion, and an artefact of another version is refused.
+// What compiled code and the runtime agree on, with Layout.h, RowTable.h, LookUp.h and Record.h. All words are 64 bits; all
+// pointers are 64-byte aligned unless said otherwise. A change of anything in these headers raises kAbiVersion, and an
+// artefact of another version is refused.
 //
-// An entry function is `void entry(const Call *)`. It runs on the calling thread and hands tables of records to
-// Services::launch, whose kernels run on all threads:
-//   record: { kernel, flags, number of words, operands ... }
-//   kernel: void (*)(const Call *, const int64_t *record, int64_t thread, int64_t numThreads)
-// Operands of a record:
-//   buffer   two words {base | rowBytes << 8, offset}: address = bases[base] + offset + rowBytes * paddedRows
-//   index    one word c: the value is cells[c]
-//   literal  one word
-//   table    as a buffer
-// An object exports `lariat_bind(const Services *)` and an entry per symbol that the manifest lists; it has no undefined
-// symbols.
+// An entry function is `void entry(const Call *)`. It runs on the calling thread and hands tables of records (Record.h) to
+// Services::launch, whose kernels run on all threads. An object exports `lariat_bind(const Services *)` and an entry per
+// symbol that the manifest lists; it has no undefined symbols.
 
 #ifndef LARIAT_ARTEFACT_ABI_H
 #define LARIAT_ARTEFACT_ABI_H
+
+#include "lariat/Artefact/Layout.h"
+#include "lariat/Artefact/LookUp.h"
+#include "lariat/Artefact/Record.h"
+#include "lariat/Artefact/RowTable.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -24,36 +22,20 @@
 namespace lariat::abi {
 
 inline constexpr int64_t kAbiVersion = 3;
-inline constexpr int64_t kPageEntries = 64;    ///< entries of a page of a cache
-inline constexpr int64_t kPanelColumns = 16;   ///< columns of a panel; lines of buffers are filled up to this
-inline constexpr int64_t kRowPadding = 16;     ///< the rows of a call are rounded up to this for addresses
-inline constexpr int32_t kPrefixBit = 1 << 30; ///< in View::positions: the entry is inside its sequence's prefix
-
-/// Columns of a row table, int64_t[rows][6]; rows by sequence, then position, root ascending.
-enum RowColumn : int64_t { kRoot, kSequence, kPosition, kDepth, kFlags, kLength, kNumRowColumns };
-
-enum RowFlag : int64_t {
-  kGenerated = 1, ///< the token was generated, not part of the prompt
-  kPrefix = 2,    ///< inside the bidirectional prefix of its sequence
-  kWanted = 4,    ///< its logits are wanted
-};
 
 /// A place in a cache. Two words; `page` null: nothing is written.
 struct EntryRef {
   std::byte *page;
-  int64_t index; ///< 0 to 63
+  int64_t index; ///< below kPageEntries
 };
 
 /// What one row may look at, in ascending order of position. Four words.
 struct View {
-  std::byte *const *pages;  ///< pages[i] holds entries 64 i to 64 i + 63; null if `refs` is given
+  std::byte *const *pages;  ///< pages[i] holds kPageEntries entries from i * kPageEntries on; null if `refs` is given
   const EntryRef *refs;     ///< one per entry, or null
   const int32_t *positions; ///< one per entry, with kPrefixBit
   int64_t count;            ///< entries
 };
-
-/// Base numbers of buffer operands.
-enum Base : int64_t { kArena, kWeights, kCells, kFirstPort };
 
 /// One call of an entry function.
 struct Call {
@@ -76,9 +58,6 @@ enum ReserveFlag : int64_t {
   kSlotsByHand = 2, ///< every row writes: a slot below 0 is a fault
 };
 
-/// Flags of a record.
-enum RecordFlag : int64_t { kBarrierAfter = 1 };
-
 /// What the runtime does for compiled code. Functions over `rows` lines read and write row tables.
 struct Services {
   int64_t version; ///< kAbiVersion
@@ -98,7 +77,7 @@ struct Services {
   /// An entry per row in its slot (-1: none, page null). `flags`: ReserveFlag.
   void (*reserve)(const Call *, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots, int64_t flags,
                   EntryRef *out);
-  /// A view per row. `lookUp`: kernel::LookUpKind. With `generatedSlots`, entries of rows with kGenerated are looked up
+  /// A view per row. `lookUp`: LookUp. With `generatedSlots`, entries of rows with kGenerated are looked up
   /// from there by `generatedLookUp`. `ahead`: entries of later positions too.
   void (*view)(const Call *, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots, int64_t lookUp,
                const int64_t *generatedSlots, int64_t generatedLookUp, int64_t ahead, View *out);

@@ -31,9 +31,6 @@ inline constexpr const char *kSumFile = "manifest.sha256";
 // Caches and states
 //===----------------------------------------------------------------------===//
 
-/// The deepest depth of a row.
-inline constexpr int64_t kMostDepth = int64_t(1) << 20;
-
 /// A KV cache.
 struct Cache {
   std::string name;

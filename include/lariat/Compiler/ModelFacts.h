@@ -73,7 +73,7 @@ struct ModelFacts {
 
   /// Finds anew what follows from the policies of the caches, when they have changed.
   void update(mlir::ModuleOp module);
-  bool isDecoder() const { return model.getKind() == "decoder"; }
+  bool isDecoder() const { return model.getKind() == llvm::StringRef(abi::getName(abi::ModelKind::Decoder)); }
   bool canGenerate() const { return isDecoder() && !lacksDecodeRule; }
   bool hasFreeLoops() const {
     return loops.getMinSteps() != loops.getMaxSteps() || loops.getMinSteps() != loops.getDefaultSteps();

@@ -13,8 +13,7 @@
 
 namespace lariat {
 
-/// Whether a non-causal router runs as trained or by its decode rule.
-enum class RunMode { Score, Generate };
+using abi::RunMode;
 
 struct ReferenceOptions {
   RunMode mode = RunMode::Score;

@@ -9,7 +9,6 @@
 #include "lariat/Artefact/SlotRule.h"
 
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,21 +33,13 @@ struct ExitRule {
   bool hasThreshold = true;                      ///< else rows stop by it whatever a request says
 };
 
-/// The order of rows that write to a cache: `order` as soon as depths share a slot, else free.
-struct SlotOrder {
-  int64_t numOwnSlots = std::numeric_limits<int64_t>::max(); ///< depths that have a slot to themselves
-  RowOrder order = RowOrder::Free;
-
-  RowOrder getOrder(int64_t depths) const { return depths > numOwnSlots ? order : RowOrder::Free; }
-};
-
 /// What a cache demands of a request.
 struct CacheRule {
   std::string name;
   bool looped = false;
   int64_t depthFactor = 1;       ///< depths per step of the outermost loop
   std::optional<int64_t> depths; ///< that it knows, where that is declared
-  SlotOrder prompt, generated;   ///< of rows of either kind
+  abi::SlotRule prompt, generated; ///< of rows of either kind
 
   /// What rows of the prompt, or generated ones, depend on that run so many loop steps.
   RowOrder getOrder(int64_t loops, bool generated) const;

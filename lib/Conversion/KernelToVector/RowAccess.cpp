@@ -58,12 +58,12 @@ RowSlot RowAccess::getResult(Value operand, Value address, Value line, Value fir
 
 Value RowAccess::getFact(kernel::FactKind kind, Value row) {
   Value line = w.line(table, cast<MemRefType>(tableOperand.getType()), row);
-  return w.loadElement(w.b.getIndexType(), w.advance(line, 8 * static_cast<int64_t>(kind)));
+  return w.loadElement(w.b.getIndexType(), w.advance(line, 8 * kernel::toArtefact(kind)));
 }
 
 Value RowAccess::getDepth(Value row) {
   Value line = w.line(table, cast<MemRefType>(tableOperand.getType()), row);
-  return w.loadNumber(line, static_cast<int64_t>(kernel::FactKind::Depth));
+  return w.loadNumber(line, abi::kDepth);
 }
 
 Value RowAccess::getAtDepth(kernel::PackedOp data, Value address, Value row) {

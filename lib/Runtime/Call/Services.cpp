@@ -202,8 +202,8 @@ static void view(const abi::Call *call, int64_t cache, const int64_t *table, int
   CallContext &context = getContext(call);
   bool known = verifyCache(context, cache) && !context.isOver();
   for (int64_t kind : {lookUp, generatedLookUp})
-    if (kind < 0 || kind >= kNumLookUps) {
-      context.fail(makeError("compiled code asks for look-up ", kind, ", expected 0 to ", kNumLookUps - 1));
+    if (kind < 0 || kind >= abi::kNumLookUps) {
+      context.fail(makeError("compiled code asks for look-up ", kind, ", expected 0 to ", abi::kNumLookUps - 1));
       known = false;
     }
   SequenceMemory *sequence = nullptr;

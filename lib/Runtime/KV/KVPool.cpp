@@ -44,9 +44,11 @@ static void visitSlots(const CacheFacts &facts, const int64_t *line, int64_t loo
   }
   const SlotRule &rule = line[abi::kFlags] & abi::kGenerated ? facts.generated : facts.prompt;
   int64_t before = -1;
-  for (int64_t step = 0; step < rule.getNumSlots(loops * facts.depthFactor); ++step)
-    if (int64_t slot = rule.getSlot(line[abi::kDepth] + step); slot != before)
+  for (int64_t step = 0; step < rule.getNumSlots(loops * facts.depthFactor); ++step) {
+    int64_t depth = line[abi::kDepth] + step, slot = rule.getSlot(depth);
+    if (rule.writesAt(depth) && slot != before)
       visit(before = slot);
+  }
 }
 
 int64_t KVPool::countPages(const CacheFacts &facts, const SequenceCache &cache, const PagePool &pool,

@@ -23,11 +23,6 @@ static requests::ExitRule describeExit(const manifest::ExitSection &exit) {
   return {.rule = exit.rule, .never = *exit.never, .low = *exit.low, .high = *exit.high, .declared = exit.declared};
 }
 
-static requests::SlotOrder getSlotOrder(const SlotRule &rule) {
-  bool shares = rule.kind == SlotRule::Shared || rule.kind == SlotRule::Ring;
-  return shares ? requests::SlotOrder{rule.slots, rule.order} : requests::SlotOrder();
-}
-
 SessionFacts lariat::runtime::describeModel(const Manifest &manifest) {
   const manifest::TraitsSection &traits = manifest.traits;
   SessionFacts facts;
@@ -57,8 +52,8 @@ SessionFacts lariat::runtime::describeModel(const Manifest &manifest) {
                             .looped = cache.looped,
                             .depthFactor = cache.depthFactor,
                             .depths = cache.depths,
-                            .prompt = getSlotOrder(cache.prompt),
-                            .generated = getSlotOrder(cache.generated)});
+                            .prompt = cache.prompt,
+                            .generated = cache.generated});
     facts.cacheShapes.push_back({cache.layers, cache.slotsAtMost});
   }
   return facts;

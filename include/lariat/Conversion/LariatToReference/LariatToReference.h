@@ -1,33 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What code lowered by convert-lariat-to-reference and its caller agree on: the layout of a row set and the names and
+// What code lowered by convert-lariat-to-reference and its caller agree on: the names and
 // layouts of weights, caches and states.
 
 #ifndef LARIAT_CONVERSION_LARIATTOREFERENCE_LARIATTOREFERENCE_H
 #define LARIAT_CONVERSION_LARIATTOREFERENCE_LARIATTOREFERENCE_H
 
+#include "lariat/Artefact/RowTable.h"
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Transforms/DialectConversion.h"
 
 namespace lariat::reference {
 
-/// Columns of a row set, `tensor<?x6xindex>`, rows ordered by sequence, then position.
-enum RowColumn : int64_t {
-  kRoot,     ///< place of the row in the row set of the call
-  kSequence, ///< first index of every cache and state
-  kPosition, ///< position in its sequence
-  kDepth,    ///< loop step it is in
-  kFlags,    ///< RowFlag bits
-  kLength,   ///< rows of its sequence in this call
-  kNumRowColumns
-};
-
-enum RowFlag : int64_t {
-  kGenerated = 1, ///< the token was generated, not part of the prompt
-  kPrefix = 2,    ///< inside the bidirectional prefix of its sequence
-  kWanted = 4,    ///< its logits are wanted
-};
+/// Row sets are row tables, `tensor<?x6xindex>`.
+using abi::RowColumn;
+using enum abi::RowColumn;
+using enum abi::RowFlag;
 
 /// Values of a cache's `present` memory, i8 per (sequence, layer, slot, position).
 enum Presence : int64_t {

@@ -6,6 +6,7 @@
 #ifndef LARIAT_RUNTIME_BASE_ALIGNEDBUFFER_H
 #define LARIAT_RUNTIME_BASE_ALIGNEDBUFFER_H
 
+#include "lariat/Artefact/Layout.h"
 #include "lariat/Runtime/Base/Status.h"
 
 #include <cstddef>
@@ -14,10 +15,8 @@
 
 namespace lariat::runtime {
 
-inline constexpr int64_t kAlignment = 64;
-
-/// Rounds up to a multiple.
-constexpr int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+using abi::kAlignment;
+using abi::roundUp;
 
 /// a * b, or nothing where that is negative or more than an int64_t holds.
 inline bool multiply(int64_t a, int64_t b, int64_t &product) {

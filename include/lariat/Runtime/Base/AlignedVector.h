@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private to the runtime. A vector that compiled code may read: 64-byte aligned, with memory for whole groups of 64
-// elements, so that a read of the group that an element is in stays inside.
+// Private to the runtime. A vector that compiled code may read: 64-byte aligned, with memory for whole groups of
+// kPageEntries elements, so that a read of the group that an element is in stays inside.
 
 #ifndef LARIAT_RUNTIME_BASE_ALIGNEDVECTOR_H
 #define LARIAT_RUNTIME_BASE_ALIGNEDVECTOR_H
@@ -23,7 +23,8 @@ struct AlignedAllocator {
   AlignedAllocator(const AlignedAllocator<U> &) {}
 
   T *allocate(size_t count) {
-    size_t bytes = (count + 63) / 64 * 64 * sizeof(T);
+    constexpr size_t group = abi::kPageEntries;
+    size_t bytes = (count + group - 1) / group * group * sizeof(T);
     void *memory = bytes / sizeof(T) < count ? nullptr : std::aligned_alloc(kAlignment, bytes);
     if (!memory)
       throw std::bad_alloc();

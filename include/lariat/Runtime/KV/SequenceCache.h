@@ -7,6 +7,7 @@
 #ifndef LARIAT_RUNTIME_KV_SEQUENCECACHE_H
 #define LARIAT_RUNTIME_KV_SEQUENCECACHE_H
 
+#include "lariat/Artefact/LookUp.h"
 #include "lariat/Runtime/KV/Table.h"
 
 #include <compare>
@@ -15,15 +16,7 @@
 
 namespace lariat::runtime {
 
-/// Which slots a row reads for an earlier row u; the values of kernel.view's look_up.
-enum class LookUp : int64_t {
-  Exact,        ///< u's entry in the row's slot
-  ElseFirst,    ///< that, else u's entry in slot 0
-  NewestAtMost, ///< u's entry in the deepest slot up to the row's
-  First,        ///< u's entry in slot 0
-  AllAtMost,    ///< all of u's entries in slots up to the row's, shallow first
-};
-inline constexpr int64_t kNumLookUps = 5;
+using abi::LookUp;
 
 /// Entries in the order that a view shows them.
 struct EntryList {

@@ -10,13 +10,13 @@
 namespace lariat::runtime {
 
 using abi::ElementType;
+using abi::kMostDepth;
 using abi::RowOrder;
 using abi::SlotRule;
 using manifest::Cache;
 using manifest::CodeObject;
 using manifest::DepthWeight;
 using manifest::Function;
-using manifest::kMostDepth;
 using manifest::Manifest;
 using manifest::Port;
 using manifest::RefusedVariant;

@@ -9,6 +9,7 @@
 #ifndef LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_FORMING_H
 #define LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_FORMING_H
 
+#include "lariat/Artefact/RowTable.h"
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
 #include "lariat/Dialect/Lariat/IR/CacheUse.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -38,10 +39,8 @@ bool isStaticOp(mlir::Operation *op);
 /// Whether a tensor without rows can be read column by column: a weight, a constant, or arithmetic on those.
 bool isStaticColumn(mlir::Value value);
 
-/// Words of a line of a row table.
-inline constexpr int64_t kNumRowColumns = 6;
-/// Bit of its column of flags: the token was generated.
-inline constexpr int64_t kGeneratedFlag = 1;
+using enum abi::RowColumn;
+using enum abi::RowFlag;
 
 /// Lines of so many index words, one per row.
 mlir::MemRefType getWordsType(mlir::MLIRContext *context, int64_t numWords);

@@ -150,7 +150,7 @@ Value RegionWriter::get(Value value) {
   } else if (auto depth = dyn_cast_or_null<DepthOfOp>(op); depth && !isOfOtherDepth(depth.getRows())) {
     found = getFact(kernel::FactKind::Depth, depth.getRows());
   } else if (auto generated = dyn_cast_or_null<GeneratedOfOp>(op)) {
-    Value flag = arith::ConstantIndexOp::create(inner, loc, kGeneratedFlag);
+    Value flag = arith::ConstantIndexOp::create(inner, loc, kGenerated);
     found = arith::AndIOp::create(inner, loc, getFact(kernel::FactKind::Flags, generated.getRows()), flag);
   } else {
     found = addInput(forming.getBuffer(value), getElementTypeOrSelf(value.getType()), Value());

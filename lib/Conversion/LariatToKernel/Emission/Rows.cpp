@@ -13,8 +13,6 @@ using namespace mlir;
 using namespace lariat;
 using namespace lariat::forming;
 
-static constexpr int64_t kDepthColumn = 3, kFlagsColumn = 4;
-
 /// A key for services that depend on values and names.
 static std::string getKey(StringRef cache, const Twine &use, ValueRange values) {
   std::string key;
@@ -308,12 +306,12 @@ Value Forming::getAppendSlots(AppendOp op) {
     if (fixed)
       return fixed;
     auto isGenerated = [&]() -> Value {
-      Value flag = arith::ConstantIndexOp::create(b, loc, kGeneratedFlag);
-      Value found = arith::AndIOp::create(b, loc, getFact(rows, row, kFlagsColumn), flag);
+      Value flag = arith::ConstantIndexOp::create(b, loc, kGenerated);
+      Value found = arith::AndIOp::create(b, loc, getFact(rows, row, kFlags), flag);
       return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, found, flag);
     };
     AppendSlot target =
-        buildAppendSlot(b, loc, cache.getPolicy(), op.getFilled(), getFact(rows, row, kDepthColumn), isGenerated);
+        buildAppendSlot(b, loc, cache.getPolicy(), op.getFilled(), getFact(rows, row, kDepth), isGenerated);
     return arith::SelectOp::create(b, loc, target.writes, target.slot, none);
   });
 }
@@ -323,7 +321,7 @@ Value Forming::getAttendSlots(AttendOp op, bool generated) {
   SlotRule rule = storage.getCache(op.getCache()).getPolicy().getForRows(generated).getSlotRule();
   std::string key = getKey(op.getCache(), generated ? "attend generated" : "attend", {rows, op.getSlot()});
   return getSlots(rows, key, [&](Value row) {
-    return fixed ? fixed : buildSlot(b, function.getLoc(), rule, getFact(rows, row, kDepthColumn));
+    return fixed ? fixed : buildSlot(b, function.getLoc(), rule, getFact(rows, row, kDepth));
   });
 }
 
@@ -344,22 +342,6 @@ Value Forming::getEntries(AppendOp op) {
   services.entries[key] = out;
   ++numReserved[op.getCache()];
   return out;
-}
-
-static kernel::LookUpKind getLookUpKind(LookUp lookUp) {
-  switch (lookUp) {
-  case LookUp::Exact:
-    return kernel::LookUpKind::Exact;
-  case LookUp::ElseFirst:
-    return kernel::LookUpKind::ElseFirst;
-  case LookUp::NewestAtMost:
-    return kernel::LookUpKind::NewestAtMost;
-  case LookUp::First:
-    return kernel::LookUpKind::First;
-  case LookUp::AllAtMost:
-    return kernel::LookUpKind::AllAtMost;
-  }
-  llvm_unreachable("enumeration covered");
 }
 
 static kernel::MaskKind getMaskKind(MaskKind kind) {
@@ -385,7 +367,7 @@ Value Forming::getViews(AttendOp op) {
   KVPolicyAttrInterface policy = storage.getCache(op.getCache()).getPolicy();
   auto lookUpOf = [&](bool generated) {
     LookUp lookUp = op.getSlot() ? LookUp::Exact : policy.getForRows(generated).getLookUp();
-    return kernel::LookUpKindAttr::get(b.getContext(), getLookUpKind(lookUp));
+    return kernel::LookUpKindAttr::get(b.getContext(), kernel::fromArtefact(lookUp));
   };
   bool ahead = looksAhead(op.getMask());
   // A view has what was reserved before it was made.

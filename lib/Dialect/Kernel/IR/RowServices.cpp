@@ -39,7 +39,7 @@ Arguments ReserveOp::getServiceArguments() {
 }
 
 Arguments ViewOp::getServiceArguments() {
-  auto lookUp = [&](LookUpKind kind) { return getLiteral(*this, static_cast<int64_t>(kind)); };
+  auto lookUp = [&](LookUpKind kind) { return getLiteral(*this, static_cast<int64_t>(toArtefact(kind))); };
   return {getNumber(*this, getCacheAttr()),
           getTable(),
           getRows(),

@@ -15,7 +15,6 @@ using namespace lariat::kernel;
 namespace {
 
 constexpr int64_t kPageBytes = 4096;
-constexpr int64_t kLineBytes = 64;
 
 struct PlanWeightsPass : lariat::impl::PlanWeightsPassBase<PlanWeightsPass> {
   void runOnOperation() override {
@@ -27,7 +26,7 @@ struct PlanWeightsPass : lariat::impl::PlanWeightsPassBase<PlanWeightsPass> {
       if (!packed && !table)
         continue;
       int64_t bytes = packed ? packed.getBytes() : table.getStoredBytes();
-      offset = roundUp(offset, bytes >= kPageBytes ? kPageBytes : kLineBytes);
+      offset = roundUp(offset, bytes >= kPageBytes ? kPageBytes : kAlignment);
       op.setAttr(packed ? "offset" : "stored", builder.getI64IntegerAttr(offset));
       if (table) {
         table.setOffset(tableOffset);

@@ -104,7 +104,7 @@ static LogicalResult verifySlot(OpT op, CacheOp cache) {
   if (!slot)
     return success();
   if (!op.getSlot())
-    slot = getSlot(policy.getSlotRule(), *slot);
+    slot = policy.getSlotRule().getSlot(*slot);
   int64_t numSlots = cache.getDepths() ? policy.getNumSlots(*cache.getDepths()) : kMostDepth + 1;
   if (*slot >= 0 && *slot < numSlots)
     return success();

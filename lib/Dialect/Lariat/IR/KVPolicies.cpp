@@ -48,20 +48,6 @@ bool lariat::propagates(KVPolicyAttrInterface policy) {
   return propagatesFor(false) || propagatesFor(true);
 }
 
-int64_t lariat::getSlot(SlotRule rule, int64_t depth) {
-  switch (rule.kind) {
-  case SlotRule::Own:
-    return depth;
-  case SlotRule::First:
-    return 0;
-  case SlotRule::Shared:
-    return std::min(depth, rule.slots - 1);
-  case SlotRule::Ring:
-    return depth % rule.slots;
-  }
-  llvm_unreachable("enumeration covered");
-}
-
 Value lariat::buildSlot(OpBuilder &builder, Location loc, SlotRule rule, Value depth) {
   auto constant = [&](int64_t value) { return arith::ConstantIndexOp::create(builder, loc, value).getResult(); };
   switch (rule.kind) {
@@ -104,7 +90,6 @@ AppendSlot lariat::buildAppendSlot(OpBuilder &builder, Location loc, KVPolicyAtt
 
 static bool fillsAll(MissingMode mode) { return mode == MissingMode::Propagate || mode == MissingMode::Compute; }
 
-int64_t OwnAttr::getNumSlots(int64_t maxDepth) const { return maxDepth; }
 SlotRule OwnAttr::getSlotRule() const { return {SlotRule::Own}; }
 
 LookUp OwnAttr::getLookUp() const {
@@ -132,8 +117,6 @@ KVPolicyAttrInterface OwnAttr::withMissing(MissingMode mode) const {
   return OwnAttr::get(getContext(), mode, getAllowed(), getExitScope());
 }
 
-RowOrder OwnAttr::getRowOrder(int64_t) const { return RowOrder::Free; }
-
 int64_t OwnAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const {
   return fillsAll(getMissing()) ? firstOf(rowsPerDepth) * static_cast<int64_t>(rowsPerDepth.size())
                                 : sumOf(rowsPerDepth);
@@ -145,13 +128,11 @@ std::string OwnAttr::getFormula() const { return fillsAll(getMissing()) ? "n(0) 
 // first
 //===----------------------------------------------------------------------===//
 
-int64_t FirstAttr::getNumSlots(int64_t) const { return 1; }
 SlotRule FirstAttr::getSlotRule() const { return {SlotRule::First}; }
 LookUp FirstAttr::getLookUp() const { return LookUp::First; }
 std::optional<MissingMode> FirstAttr::getMissingMode() const { return std::nullopt; }
 bool FirstAttr::allowsMissing(MissingMode) const { return false; }
 KVPolicyAttrInterface FirstAttr::withMissing(MissingMode) const { return *this; }
-RowOrder FirstAttr::getRowOrder(int64_t) const { return RowOrder::Free; }
 int64_t FirstAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const { return firstOf(rowsPerDepth); }
 std::string FirstAttr::getFormula() const { return "n(0)"; }
 
@@ -159,15 +140,11 @@ std::string FirstAttr::getFormula() const { return "n(0)"; }
 // first_then_shared, ring, last: depths share slots
 //===----------------------------------------------------------------------===//
 
-int64_t FirstThenSharedAttr::getNumSlots(int64_t maxDepth) const { return std::min(getSlots(), maxDepth); }
-SlotRule FirstThenSharedAttr::getSlotRule() const { return {SlotRule::Shared, getSlots()}; }
+SlotRule FirstThenSharedAttr::getSlotRule() const { return {SlotRule::Shared, getSlots(), toArtefact(getOrder())}; }
 LookUp FirstThenSharedAttr::getLookUp() const { return LookUp::Exact; }
 std::optional<MissingMode> FirstThenSharedAttr::getMissingMode() const { return std::nullopt; }
 bool FirstThenSharedAttr::allowsMissing(MissingMode) const { return false; }
 KVPolicyAttrInterface FirstThenSharedAttr::withMissing(MissingMode) const { return *this; }
-RowOrder FirstThenSharedAttr::getRowOrder(int64_t maxDepth) const {
-  return getSlots() >= maxDepth ? RowOrder::Free : getOrder();
-}
 int64_t FirstThenSharedAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const {
   return sumOfSlots(rowsPerDepth, getSlots());
 }
@@ -179,13 +156,11 @@ LogicalResult FirstThenSharedAttr::verify(function_ref<InFlightDiagnostic()> emi
                  failed(verifyOverwriting(emitError, getMnemonic(), order)));
 }
 
-int64_t RingAttr::getNumSlots(int64_t maxDepth) const { return std::min(getSlots(), maxDepth); }
-SlotRule RingAttr::getSlotRule() const { return {SlotRule::Ring, getSlots()}; }
+SlotRule RingAttr::getSlotRule() const { return {SlotRule::Ring, getSlots(), toArtefact(getOrder())}; }
 LookUp RingAttr::getLookUp() const { return LookUp::Exact; }
 std::optional<MissingMode> RingAttr::getMissingMode() const { return std::nullopt; }
 bool RingAttr::allowsMissing(MissingMode) const { return false; }
 KVPolicyAttrInterface RingAttr::withMissing(MissingMode) const { return *this; }
-RowOrder RingAttr::getRowOrder(int64_t maxDepth) const { return getSlots() >= maxDepth ? RowOrder::Free : getOrder(); }
 int64_t RingAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const { return sumOfSlots(rowsPerDepth, getSlots()); }
 std::string RingAttr::getFormula() const { return "sum over d < min(R, " + std::to_string(getSlots()) + ") of n(d)"; }
 LogicalResult RingAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t slots, RowOrder order) {
@@ -193,13 +168,11 @@ LogicalResult RingAttr::verify(function_ref<InFlightDiagnostic()> emitError, int
                  failed(verifyOverwriting(emitError, getMnemonic(), order)));
 }
 
-int64_t LastAttr::getNumSlots(int64_t) const { return 1; }
-SlotRule LastAttr::getSlotRule() const { return {SlotRule::Shared, 1}; }
+SlotRule LastAttr::getSlotRule() const { return {SlotRule::Shared, 1, toArtefact(getOrder())}; }
 LookUp LastAttr::getLookUp() const { return LookUp::First; }
 std::optional<MissingMode> LastAttr::getMissingMode() const { return std::nullopt; }
 bool LastAttr::allowsMissing(MissingMode) const { return false; }
 KVPolicyAttrInterface LastAttr::withMissing(MissingMode) const { return *this; }
-RowOrder LastAttr::getRowOrder(int64_t maxDepth) const { return maxDepth <= 1 ? RowOrder::Free : getOrder(); }
 int64_t LastAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const { return firstOf(rowsPerDepth); }
 std::string LastAttr::getFormula() const { return "n(0)"; }
 LogicalResult LastAttr::verify(function_ref<InFlightDiagnostic()> emitError, RowOrder order) {
@@ -210,23 +183,19 @@ LogicalResult LastAttr::verify(function_ref<InFlightDiagnostic()> emitError, Row
 // latest, union: own slots, other look-ups
 //===----------------------------------------------------------------------===//
 
-int64_t LatestAttr::getNumSlots(int64_t maxDepth) const { return maxDepth; }
 SlotRule LatestAttr::getSlotRule() const { return {SlotRule::Own}; }
 LookUp LatestAttr::getLookUp() const { return LookUp::NewestAtMost; }
 std::optional<MissingMode> LatestAttr::getMissingMode() const { return std::nullopt; }
 bool LatestAttr::allowsMissing(MissingMode) const { return false; }
 KVPolicyAttrInterface LatestAttr::withMissing(MissingMode) const { return *this; }
-RowOrder LatestAttr::getRowOrder(int64_t) const { return RowOrder::Free; }
 int64_t LatestAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const { return sumOf(rowsPerDepth); }
 std::string LatestAttr::getFormula() const { return "sum over d < R of n(d)"; }
 
-int64_t UnionAttr::getNumSlots(int64_t maxDepth) const { return maxDepth; }
 SlotRule UnionAttr::getSlotRule() const { return {SlotRule::Own}; }
 LookUp UnionAttr::getLookUp() const { return LookUp::AllAtMost; }
 std::optional<MissingMode> UnionAttr::getMissingMode() const { return std::nullopt; }
 bool UnionAttr::allowsMissing(MissingMode) const { return false; }
 KVPolicyAttrInterface UnionAttr::withMissing(MissingMode) const { return *this; }
-RowOrder UnionAttr::getRowOrder(int64_t) const { return RowOrder::Free; }
 int64_t UnionAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const { return sumOf(rowsPerDepth); }
 std::string UnionAttr::getFormula() const { return "sum over d < R of n(d)"; }
 
@@ -235,16 +204,12 @@ std::string UnionAttr::getFormula() const { return "sum over d < R of n(d)"; }
 //===----------------------------------------------------------------------===//
 
 KVPolicyAttrInterface PhasedAttr::getForRows(bool generated) const { return generated ? getGenerated() : getPrompt(); }
-int64_t PhasedAttr::getNumSlots(int64_t maxDepth) const {
-  return std::max(getPrompt().getNumSlots(maxDepth), getGenerated().getNumSlots(maxDepth));
-}
 SlotRule PhasedAttr::getSlotRule() const { return getPrompt().getSlotRule(); }
 LookUp PhasedAttr::getLookUp() const { return getPrompt().getLookUp(); }
 std::optional<MissingMode> PhasedAttr::getMissingMode() const { return std::nullopt; }
 bool PhasedAttr::allowsMissing(MissingMode) const { return false; }
 KVPolicyAttrInterface PhasedAttr::withMissing(MissingMode) const { return *this; }
 std::optional<ExitScope> PhasedAttr::findExitScope() const { return getPrompt().findExitScope(); }
-RowOrder PhasedAttr::getRowOrder(int64_t maxDepth) const { return getPrompt().getRowOrder(maxDepth); }
 int64_t PhasedAttr::getLiveEntries(ArrayRef<int64_t> rowsPerDepth) const {
   return std::max(getPrompt().getLiveEntries(rowsPerDepth), getGenerated().getLiveEntries(rowsPerDepth));
 }

@@ -226,8 +226,8 @@ LogicalResult ExitAttr::verify(function_ref<InFlightDiagnostic()> emitError, Str
 
 LogicalResult ModelAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringAttr, StringAttr kind,
                                 int64_t vocab, int64_t context, ArrayRef<int64_t> eos, StringAttr) {
-  if (kind.getValue() != "decoder" && kind.getValue() != "encoder")
-    return emitError() << "model kind is " << kind << ", expected \"decoder\" or \"encoder\"";
+  if (!abi::findNamed<abi::ModelKind>(kind.getValue()))
+    return emitError() << "model kind is " << kind << ", expected " << abi::listNames<abi::ModelKind>();
   if (vocab <= 0 || context <= 0)
     return emitError() << "model has vocabulary " << vocab << " and context " << context << ", expected positive ones";
   for (int64_t id : eos)

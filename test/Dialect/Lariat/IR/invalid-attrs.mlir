@@ -173,7 +173,7 @@ module attributes {lariat.exit = #lariat.exit<"h", never = 1.0, low = 0.0, high 
 
 // -----
 
-// expected-error@below {{model kind is "both", expected "decoder" or "encoder"}}
+// expected-error@below {{model kind is "both", expected decoder or encoder}}
 module attributes {lariat.model = #lariat.model<"m", kind = "both", vocab = 320, context = 512>} {}
 
 // -----

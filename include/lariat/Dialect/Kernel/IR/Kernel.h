@@ -5,6 +5,8 @@
 #ifndef LARIAT_DIALECT_KERNEL_IR_KERNEL_H
 #define LARIAT_DIALECT_KERNEL_IR_KERNEL_H
 
+#include "lariat/Artefact/Layout.h"
+#include "lariat/Dialect/Kernel/IR/KernelEnums.h"
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -18,20 +20,18 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
 #include "lariat/Dialect/Kernel/KernelDialect.h.inc"
-#include "lariat/Dialect/Kernel/KernelEnums.h.inc"
 
 namespace lariat::kernel {
 
-inline constexpr int64_t kPanelColumns = 16; ///< columns of a panel; lines are filled up to this
-inline constexpr int64_t kPageEntries = 64;  ///< entries of a page of a cache
+using abi::kAlignment;
+using abi::kPageEntries;
+using abi::kPanelColumns;
+using abi::roundUp;
 
 /// Function and module attributes that forming and the planning passes leave.
 inline constexpr llvm::StringLiteral kArenaRowBytesAttr = "kernel.arena_row_bytes";
 inline constexpr llvm::StringLiteral kPortsAttr = "kernel.ports"; ///< inputs and outputs of an entry function
 inline constexpr llvm::StringLiteral kWeightBytesAttr = "kernel.weight_bytes";
-
-/// `value` rounded up to a multiple of `unit`.
-inline int64_t roundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
 /// Bytes of an element in a buffer: i1 is a byte, index eight.
 int64_t getElementBytes(mlir::Type type);

@@ -5,6 +5,9 @@
 #ifndef LARIAT_DIALECT_LARIAT_IR_LARIAT_H
 #define LARIAT_DIALECT_LARIAT_IR_LARIAT_H
 
+#include "lariat/Artefact/LookUp.h"
+#include "lariat/Artefact/RowTable.h"
+#include "lariat/Dialect/Lariat/IR/LariatEnums.h"
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinAttributes.h"
@@ -20,30 +23,12 @@
 #include <optional>
 
 #include "lariat/Dialect/Lariat/LariatDialect.h.inc"
-#include "lariat/Dialect/Lariat/LariatEnums.h.inc"
 
 namespace lariat {
 
-/// How `attend` at depth d finds the entries of an earlier row u of its sequence.
-enum class LookUp {
-  Exact,        ///< u's entry in slot d, if there is one.
-  ElseFirst,    ///< u's entry in slot d, else the one in slot 0.
-  NewestAtMost, ///< u's entry in the deepest slot <= d that has one.
-  First,        ///< u's entry in slot 0.
-  AllAtMost,    ///< every entry of u in slots <= d, shallow first.
-};
-
-/// Which slot a row at depth d writes.
-struct SlotRule {
-  enum Kind {
-    Own,    ///< slot d
-    First,  ///< slot 0, and only at depth 0
-    Shared, ///< slot min(d, slots - 1)
-    Ring,   ///< slot d mod slots
-  };
-  Kind kind;
-  int64_t slots = 0; ///< of `Shared` and `Ring`
-};
+using abi::kMostDepth;
+using abi::LookUp;
+using abi::SlotRule;
 
 class NextOp;
 class RecurOp;
@@ -64,9 +49,6 @@ mlir::RankedTensorType withRows(mlir::RankedTensorType type, RowsType rows);
 
 /// One `element` (that of `type` if null) per row of the row tensor type `type`; null if it is none.
 mlir::RankedTensorType getOnePerRowType(mlir::Type type, mlir::Type element);
-
-/// The deepest depth of a row.
-inline constexpr int64_t kMostDepth = int64_t(1) << 20;
 
 /// The depth of a row set that was advanced to a constant one, or selected from such rows; nothing for any other.
 std::optional<int64_t> getConstantDepth(mlir::Value rows);
@@ -117,10 +99,7 @@ bool isPhased(KVPolicyAttrInterface policy);
 /// Whether some rows have what they did not reach filled by the loop.
 bool propagates(KVPolicyAttrInterface policy);
 
-/// The slot that a row at `depth` looks up from, and writes if it writes.
-int64_t getSlot(SlotRule rule, int64_t depth);
-
-/// As `getSlot`, of a depth that is known when it runs. Emits `arith` on index values.
+/// As `SlotRule::getSlot`, of a depth that is known when it runs. Emits `arith` on index values.
 mlir::Value buildSlot(mlir::OpBuilder &builder, mlir::Location loc, SlotRule rule, mlir::Value depth);
 
 /// Values that `append` needs for one row.
