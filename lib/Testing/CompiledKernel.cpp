@@ -128,26 +128,26 @@ CompiledKernel::Prepared CompiledKernel::prepare(std::vector<Operand> operands, 
   int64_t scratchBytes = object.scratchBytes + 64;
   Prepared prepared(scratchBytes, numThreads);
   std::vector<std::byte *> &bases = prepared.bases;
-  std::vector<int64_t> &record = prepared.record, &cells = prepared.cells;
+  std::vector<int64_t> &cells = prepared.cells;
+  abi::RecordEncoder &record = prepared.record;
   bases.resize(abi::kFirstPort);
-  record.resize(kRecordHeadWords);
   size_t next = 0, nextPacked = 0;
   for (const RecordField &field : object.fields) {
     switch (field.kind) {
     case RecordField::Kind::Buffer:
-      record.insert(record.end(), {static_cast<int64_t>(bases.size()), 0});
+      record.addBuffer({static_cast<int64_t>(bases.size()), /*rowBytes=*/0, /*offset=*/0});
       bases.push_back(static_cast<std::byte *>(operands[next++].address));
       break;
     case RecordField::Kind::Cell:
-      record.push_back(static_cast<int64_t>(cells.size()));
+      record.addWord(static_cast<int64_t>(cells.size()));
       cells.push_back(operands[next++].value);
       break;
     case RecordField::Kind::Packed:
     case RecordField::Kind::Table:
-      record.push_back(object.packedOffsets[nextPacked++]);
+      record.addWord(object.packedOffsets[nextPacked++]);
       break;
     case RecordField::Kind::Literal:
-      record.push_back(field.literal);
+      record.addWord(field.literal);
       break;
     }
   }
@@ -166,7 +166,7 @@ void CompiledKernel::Prepared::run() {
   call.cells = cells.data();
   call.scratch = scratch.get();
   for (int64_t thread = 0; thread < numThreads; ++thread)
-    function(&call, record.data(), thread, numThreads);
+    function(&call, record.getWords().data(), thread, numThreads);
 }
 
 uint16_t test::toHalf(float value) {
@@ -185,16 +185,17 @@ float test::fromHalf(uint16_t value) {
 }
 
 int64_t test::packPanels(char *place, const std::vector<float> &weights, int64_t n, int64_t k, bool isHalf) {
-  int64_t panels = (n + 15) / 16, bytes = isHalf ? (k + 1) / 2 * 64 : k * 64;
+  constexpr int64_t columns = abi::kPanelColumns, lineBytes = columns * sizeof(float);
+  int64_t panels = (n + columns - 1) / columns, bytes = isHalf ? (k + 1) / 2 * lineBytes : k * lineBytes;
   memset(place, 0, panels * bytes);
   for (int64_t row = 0; row < n; ++row)
     for (int64_t column = 0; column < k; ++column) {
-      char *panel = place + row / 16 * bytes;
+      char *panel = place + row / columns * bytes;
       float value = weights[row * k + column];
       if (isHalf)
-        reinterpret_cast<uint16_t *>(panel)[(column / 2 * 16 + row % 16) * 2 + column % 2] = toHalf(value);
+        reinterpret_cast<uint16_t *>(panel)[(column / 2 * columns + row % columns) * 2 + column % 2] = toHalf(value);
       else
-        reinterpret_cast<float *>(panel)[column * 16 + row % 16] = value;
+        reinterpret_cast<float *>(panel)[column * columns + row % columns] = value;
     }
   return panels * bytes;
 }

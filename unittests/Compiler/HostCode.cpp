@@ -33,12 +33,11 @@ struct HostCode::FakeServices {
   static void launch(const abi::Call *call, const int64_t *records, int64_t count) {
     say("launch " + text(count));
     std::vector<SeenRecord> seen;
-    for (; count > 0; --count) {
-      seen.push_back({records[1], std::vector<int64_t>(records + 3, records + records[2])});
-      auto *kernel = reinterpret_cast<void (*)(const abi::Call *, const int64_t *, int64_t, int64_t)>(records[0]);
+    for (abi::RecordReader record{records}; count > 0; --count, record = record.getNext()) {
+      std::vector<int64_t> operands(record.words + abi::kNumHeadWords, record.getNext().words);
+      seen.push_back({record.words[abi::kFlagsWord], std::move(operands)});
       for (int64_t thread = 0; thread < 2; ++thread)
-        kernel(call, records, thread, 2);
-      records += records[2];
+        record.getKernel()(call, record.words, thread, 2);
     }
     current->launches.push_back(std::move(seen));
   }

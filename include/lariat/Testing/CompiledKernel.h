@@ -83,11 +83,12 @@ public:
     friend class CompiledKernel;
     Prepared(int64_t scratchBytes, int64_t numThreads) : scratch(scratchBytes * numThreads), numThreads(numThreads) {}
     std::vector<std::byte *> bases;
-    std::vector<int64_t> record, cells;
+    std::vector<int64_t> cells;
+    abi::RecordEncoder record;
     Memory<std::byte> scratch;
     int64_t numThreads;
     abi::Call call{};
-    void (*function)(const abi::Call *, const int64_t *, int64_t, int64_t) = nullptr;
+    abi::Kernel function = nullptr;
   };
   Prepared prepare(std::vector<Operand> operands, void *weights = nullptr, int64_t numThreads = 1);
 
@@ -99,7 +100,7 @@ public:
 private:
   KernelObject object;
   std::unique_ptr<llvm::orc::LLJIT> jit;
-  void (*function)(const abi::Call *, const int64_t *, int64_t, int64_t) = nullptr;
+  abi::Kernel function = nullptr;
 };
 
 /// Elements from one line of such a buffer to the next.

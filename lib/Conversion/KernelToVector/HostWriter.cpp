@@ -139,18 +139,18 @@ int64_t HostWriter::getCell(Value value) {
   return cell;
 }
 
-LogicalResult HostWriter::addBuffer(Value buffer, SmallVectorImpl<int64_t> &words) {
+LogicalResult HostWriter::addBuffer(Value buffer, abi::RecordEncoder &record) {
   auto type = cast<MemRefType>(buffer.getType());
   kernel::BufferRoot root = kernel::getBufferRoot(buffer);
   int64_t offset = root.firstColumn * kernel::getElementBytes(type.getElementType());
   if (auto port = dyn_cast_if_present<kernel::PortOp>(root.op)) {
-    words.append({abi::kFirstPort + static_cast<int64_t>(port.getNumber()), offset});
+    record.addBuffer({abi::kFirstPort + static_cast<int64_t>(port.getNumber()), /*rowBytes=*/0, offset});
     return success();
   }
   auto storage = dyn_cast_if_present<kernel::BufferOp>(root.op);
   if (!storage)
     return emitError(buffer.getLoc()) << "a kernel reads or writes memory that is neither of the arena nor of a port";
-  words.append({abi::kArena | static_cast<int64_t>(*storage.getOffset()) << 8, offset});
+  record.addBuffer({abi::kArena, static_cast<int64_t>(*storage.getOffset()), offset});
   return success();
 }
 
@@ -159,47 +159,50 @@ static int64_t getOffset(Operation *from, FlatSymbolRefAttr symbol) {
   return SymbolTable::lookupNearestSymbolFrom<OpT>(from, symbol).getOffset().value_or(0);
 }
 
-LogicalResult HostWriter::addWords(const RecordField &field, SmallVectorImpl<int64_t> &words) {
+LogicalResult HostWriter::addOperand(const RecordField &field, abi::RecordEncoder &record) {
   switch (field.kind) {
   case RecordField::Kind::Buffer:
-    return addBuffer(field.value, words);
+    return addBuffer(field.value, record);
   case RecordField::Kind::Cell:
-    words.push_back(getCell(field.value));
+    record.addWord(getCell(field.value));
     break;
   case RecordField::Kind::Packed:
-    words.push_back(getOffset<kernel::PackedOp>(function, field.symbol));
+    record.addWord(getOffset<kernel::PackedOp>(function, field.symbol));
     break;
   case RecordField::Kind::Table:
-    words.push_back(getOffset<kernel::RopeTableOp>(function, field.symbol));
+    record.addWord(getOffset<kernel::RopeTableOp>(function, field.symbol));
     break;
   case RecordField::Kind::Literal:
-    words.push_back(field.literal);
+    record.addWord(field.literal);
     break;
   }
   return success();
 }
 
-Value HostWriter::createTable(ArrayRef<std::pair<FlatSymbolRefAttr, SmallVector<int64_t>>> records) {
+Value HostWriter::createTable(ArrayRef<std::pair<FlatSymbolRefAttr, abi::RecordEncoder>> records) {
   MLIRContext *context = b.getContext();
+  // The kernel's address comes first, all other words are constants.
+  static_assert(abi::kKernelWord == 0);
+  auto wordsOf = [](const abi::RecordEncoder &record) { return ArrayRef(record.getWords()).drop_front(); };
   SmallVector<Type> types;
-  for (const auto &[symbol, words] : records)
-    types.push_back(LLVM::LLVMStructType::getLiteral(context, {pointer, LLVM::LLVMArrayType::get(i64, words.size())}));
+  for (const auto &[symbol, record] : records)
+    types.push_back(
+        LLVM::LLVMStructType::getLiteral(context, {pointer, LLVM::LLVMArrayType::get(i64, wordsOf(record).size())}));
   auto tableType = LLVM::LLVMStructType::getLiteral(context, types);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(module.getBody());
   std::string name = (function.getSymName() + "_records_" + Twine(numTables++)).str();
-  auto global =
-      LLVM::GlobalOp::create(b, loc, tableType, /*isConstant=*/true, LLVM::Linkage::Internal, name, Attribute(),
-                             /*alignment=*/64);
+  auto global = LLVM::GlobalOp::create(b, loc, tableType, /*isConstant=*/true, LLVM::Linkage::Internal, name,
+                                       Attribute(), kernel::kAlignment);
   b.setInsertionPointToStart(&global.getInitializerRegion().emplaceBlock());
   Value table = LLVM::UndefOp::create(b, loc, tableType);
   for (auto [index, record] : llvm::enumerate(records)) {
     Value one = LLVM::UndefOp::create(b, loc, types[index]);
     Value address = LLVM::AddressOfOp::create(b, loc, pointer, record.first.getValue());
     one = LLVM::InsertValueOp::create(b, loc, one, address, ArrayRef<int64_t>{0});
-    auto words = DenseElementsAttr::get(RankedTensorType::get({static_cast<int64_t>(record.second.size())}, i64),
-                                        ArrayRef<int64_t>(record.second));
-    Type array = LLVM::LLVMArrayType::get(i64, record.second.size());
+    ArrayRef<int64_t> others = wordsOf(record.second);
+    auto words = DenseElementsAttr::get(RankedTensorType::get({static_cast<int64_t>(others.size())}, i64), others);
+    Type array = LLVM::LLVMArrayType::get(i64, others.size());
     one =
         LLVM::InsertValueOp::create(b, loc, one, LLVM::ConstantOp::create(b, loc, array, words), ArrayRef<int64_t>{1});
     table = LLVM::InsertValueOp::create(b, loc, table, one, ArrayRef<int64_t>{static_cast<int64_t>(index)});
@@ -210,23 +213,21 @@ Value HostWriter::createTable(ArrayRef<std::pair<FlatSymbolRefAttr, SmallVector<
 }
 
 LogicalResult HostWriter::rewriteParallel(kernel::ParallelRegionOp op) {
-  SmallVector<std::pair<FlatSymbolRefAttr, SmallVector<int64_t>>> records;
+  SmallVector<std::pair<FlatSymbolRefAttr, abi::RecordEncoder>> records;
   for (Operation &inner : op.getBody().front()) {
     if (isa<kernel::BarrierOp>(inner)) {
       if (!records.empty())
-        records.back().second[0] |= abi::kBarrierAfter;
+        records.back().second.setFlag(abi::kBarrierAfter);
       continue;
     }
     FlatSymbolRefAttr symbol = emitter.emit(&inner);
     if (!symbol)
       return failure();
-    // Flags, number of words, operands; the kernel's address is apart.
-    SmallVector<int64_t> words{0, 0};
+    abi::RecordEncoder record;
     for (const RecordField &field : getRecordFields(&inner))
-      if (failed(addWords(field, words)))
+      if (failed(addOperand(field, record)))
         return failure();
-    words[1] = static_cast<int64_t>(words.size()) + 1;
-    records.push_back({symbol, std::move(words)});
+    records.push_back({symbol, std::move(record)});
   }
   if (!records.empty()) {
     Value table = createTable(records);
@@ -319,6 +320,10 @@ LogicalResult HostWriter::run() {
     return function.emitError() << "an entry function of the kernel level has no arguments or results, '"
                                 << function.getSymName() << "' has";
   numCells = countPorts(function);
+  if (numCells > abi::kMostPorts)
+    return function.emitError() << "entry function '" << function.getSymName() << "' has " << numCells
+                                << " inputs and outputs, expected at most " << abi::kMostPorts
+                                << ", which records of kernels can name";
   (void)function.insertArgument(0, pointer, {}, loc);
   call = function.getArgument(0);
   b.setInsertionPointToStart(&function.getBody().front());

@@ -46,9 +46,9 @@ private:
 
   // Records.
   int64_t getCell(mlir::Value value);
-  mlir::LogicalResult addBuffer(mlir::Value buffer, llvm::SmallVectorImpl<int64_t> &words);
-  mlir::LogicalResult addWords(const RecordField &field, llvm::SmallVectorImpl<int64_t> &words);
-  mlir::Value createTable(llvm::ArrayRef<std::pair<mlir::FlatSymbolRefAttr, llvm::SmallVector<int64_t>>> records);
+  mlir::LogicalResult addBuffer(mlir::Value buffer, abi::RecordEncoder &record);
+  mlir::LogicalResult addOperand(const RecordField &field, abi::RecordEncoder &record);
+  mlir::Value createTable(llvm::ArrayRef<std::pair<mlir::FlatSymbolRefAttr, abi::RecordEncoder>> records);
 
   // The slow road.
   mlir::LLVM::LLVMFuncOp getBody(kernel::GenericOp op, mlir::ValueRange operands);

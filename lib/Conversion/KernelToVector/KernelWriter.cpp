@@ -254,42 +254,53 @@ void CodeWriter::call(func::FuncOp function, ValueRange operands) { func::CallOp
 // Kernels
 //===----------------------------------------------------------------------===//
 
+namespace {
+
+/// Words of the record that a kernel is given when it runs.
+struct GivenRecord {
+  CodeWriter *w;
+  Value record;
+
+  Value load(int64_t number) { return w->loadNumber(record, number); }
+  Value getLow(Value word, int64_t bits) { return w->bitAnd(word, w->number((int64_t(1) << bits) - 1)); }
+  Value getHigh(Value word, int64_t bits) { return arith::ShRUIOp::create(w->b, w->loc, word, w->number(bits)); }
+};
+
+} // namespace
+
 KernelWriter::KernelWriter(KernelEmitter &emitter, func::FuncOp function, ArrayRef<RecordField> fields)
     : CodeWriter(emitter, OpBuilder::atBlockEnd(&function.getBody().front()), function.getLoc()),
       callPointer(function.getArgument(0)), thread(function.getArgument(2)), numThreads(function.getArgument(3)) {
   auto member = [&](size_t offset) { return advance(callPointer, static_cast<int64_t>(offset)); };
-  Value record = function.getArgument(1), bases = loadPointer(member(offsetof(abi::Call, bases))),
+  Value bases = loadPointer(member(offsetof(abi::Call, bases))),
         cells = loadPointer(member(offsetof(abi::Call, cells))),
         paddedRows = loadNumber(member(offsetof(abi::Call, paddedRows)));
   Value weights = loadPointer(bases, abi::kWeights);
-  int64_t word = kRecordHeadWords;
+  abi::RecordDecoder record(GivenRecord{this, function.getArgument(1)});
   for (const RecordField &field : fields) {
-    Value first = loadNumber(record, word);
     switch (field.kind) {
     case RecordField::Kind::Buffer: {
-      Value base = loadPointer(advance(bases, multiply(bitAnd(first, number(0xff)), 8)));
-      Value rowBytes = arith::ShRUIOp::create(b, loc, first, number(8));
-      Value offset = add(loadNumber(record, word + 1), multiply(rowBytes, paddedRows));
-      decoded.push_back(advance(base, offset));
+      abi::BufferOperand<Value> buffer = record.takeBuffer();
+      Value base = loadPointer(advance(bases, multiply(buffer.base, 8)));
+      decoded.push_back(advance(base, add(buffer.offset, multiply(buffer.rowBytes, paddedRows))));
       break;
     }
     case RecordField::Kind::Cell: {
       Type type = field.value.getType();
-      Value address = advance(cells, multiply(first, 8));
+      Value address = advance(cells, multiply(record.takeWord(), 8));
       decoded.push_back(type.isIndex() ? loadNumber(address) : loadElement(type, address));
       break;
     }
     case RecordField::Kind::Packed:
-      decoded.push_back(advance(weights, first));
+      decoded.push_back(advance(weights, record.takeWord()));
       break;
     case RecordField::Kind::Table:
-      decoded.push_back(advance(loadPointer(member(offsetof(abi::Call, tables))), first));
+      decoded.push_back(advance(loadPointer(member(offsetof(abi::Call, tables))), record.takeWord()));
       break;
     case RecordField::Kind::Literal:
-      decoded.push_back(first);
+      decoded.push_back(record.takeWord());
       break;
     }
-    word += field.getNumWords();
   }
   Value bytes = loadNumber(member(offsetof(abi::Call, scratchBytes)));
   scratchBase = advance(loadPointer(member(offsetof(abi::Call, scratch))), multiply(thread, bytes));
@@ -297,7 +308,7 @@ KernelWriter::KernelWriter(KernelEmitter &emitter, func::FuncOp function, ArrayR
 
 Value KernelWriter::scratch(int64_t bytes) {
   Value address = advance(scratchBase, scratchBytes);
-  scratchBytes += kernel::roundUp(bytes, 64);
+  scratchBytes += kernel::roundUp(bytes, kernel::kAlignment);
   emitter.needScratch(scratchBytes);
   return address;
 }

@@ -23,11 +23,6 @@ static CallContext &getContext(const abi::Call *call) { return *static_cast<Call
 
 namespace {
 
-using Kernel = void (*)(const abi::Call *, const int64_t *record, int64_t thread, int64_t numThreads);
-
-/// Words before the operands of a record; their number counts these three too.
-enum RecordWord : int64_t { kKernel, kFlags, kNumWords };
-
 /// A region that takes longer is slow.
 constexpr std::chrono::milliseconds kSlowRegion(5);
 
@@ -45,11 +40,11 @@ struct Launch {
 
 static void runRecords(void *memory, int64_t thread, int64_t numThreads, ThreadPool &pool) {
   auto &launch = *static_cast<Launch *>(memory);
-  const int64_t *record = launch.records;
-  for (int64_t index = 0; index < launch.count; ++index, record += record[kNumWords]) {
-    reinterpret_cast<Kernel>(record[kKernel])(launch.call, record, thread, numThreads);
+  abi::RecordReader record{launch.records};
+  for (int64_t index = 0; index < launch.count; ++index, record = record.getNext()) {
+    record.getKernel()(launch.call, record.words, thread, numThreads);
     bool isLast = index + 1 == launch.count; // the end of a task is a barrier anyway
-    if (!(record[kFlags] & abi::kBarrierAfter) || isLast)
+    if (!record.hasFlag(abi::kBarrierAfter) || isLast)
       continue;
     if (thread == 0 && launch.stop && launch.stop->askAt(std::chrono::steady_clock::now()))
       launch.last.store(index, std::memory_order_relaxed);
@@ -59,10 +54,10 @@ static void runRecords(void *memory, int64_t thread, int64_t numThreads, ThreadP
   }
 }
 
-static void countLaunch(const int64_t *record, int64_t count, LaunchCounts &counts) {
+static void countLaunch(abi::RecordReader record, int64_t count, LaunchCounts &counts) {
   ++counts.regions;
-  for (int64_t index = 0; index + 1 < count; ++index, record += record[kNumWords])
-    counts.barriers += (record[kFlags] & abi::kBarrierAfter) != 0;
+  for (int64_t index = 0; index + 1 < count; ++index, record = record.getNext())
+    counts.barriers += record.hasFlag(abi::kBarrierAfter);
 }
 
 static void launch(const abi::Call *call, const int64_t *records, int64_t count) {
@@ -70,7 +65,7 @@ static void launch(const abi::Call *call, const int64_t *records, int64_t count)
   if (context.isOver())
     return;
   if (context.launches)
-    countLaunch(records, count, *context.launches);
+    countLaunch({records}, count, *context.launches);
   Launch launch{call, records, count, context.isSlow ? context.stop : nullptr, count};
   StopPoll::Time end = context.model.threads->run(runRecords, &launch);
   context.isSlow = context.lastRegion != StopPoll::Time() && end - context.lastRegion > kSlowRegion;

@@ -17,6 +17,14 @@ func.func @arguments(%n: index) {
 
 // -----
 
+// expected-error @+1 {{entry function 'ports' has 254 inputs and outputs, expected at most 253, which records of kernels can name}}
+func.func @ports() {
+  %n = kernel.port_rows 253
+  return
+}
+
+// -----
+
 func.func @outside() {
   %n = kernel.port_rows 0
   %x = kernel.port 0 : memref<?x16xf32>

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // From kernels to functions of vector, arith, math, scf and LLVM pointers, for one CPU. A kernel that differs from
-// another only in where its data lies is the same function: what differs stands in records (lariat/Artefact/Abi.h).
+// another only in where its data lies is the same function: what differs stands in records (lariat/Artefact/Record.h).
 
 #ifndef LARIAT_CONVERSION_KERNELTOVECTOR_KERNELTOVECTOR_H
 #define LARIAT_CONVERSION_KERNELTOVECTOR_KERNELTOVECTOR_H
 
+#include "lariat/Artefact/Record.h"
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
 #include "lariat/Target/Description/CPUTarget.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -17,25 +18,14 @@
 
 namespace lariat {
 
-/// An operand of a record. Buffers take two words, everything else one.
+/// An operand of a record.
 struct RecordField {
-  enum class Kind {
-    Buffer,  ///< `value`, a memref
-    Cell,    ///< `value`, an index or another scalar: the number of the cell that holds it, in its low bytes
-    Packed,  ///< `symbol`, a kernel.packed: its byte in weights.bin
-    Table,   ///< `symbol`, a kernel.rope_table: its byte among the tables
-    Literal, ///< `literal`
-  };
+  using Kind = abi::OperandKind;
   Kind kind;
-  mlir::Value value;
-  mlir::FlatSymbolRefAttr symbol;
+  mlir::Value value;              ///< of a buffer, a memref; of a cell, an index or another scalar
+  mlir::FlatSymbolRefAttr symbol; ///< a kernel.packed or kernel.rope_table
   int64_t literal = 0;
-
-  int64_t getNumWords() const { return kind == Kind::Buffer ? 2 : 1; }
 };
-
-/// Words of a record before its operands: kernel, flags, number of words.
-inline constexpr int64_t kRecordHeadWords = 3;
 
 /// The record of a kernel: a field per operand of the op, in order, then literals of its kind, packed operands, and the
 /// rotary table.
