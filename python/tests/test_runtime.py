@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+from typing import Any
 import safetensors.numpy
 
 import lariat
@@ -319,6 +320,17 @@ def test_a_child_of_fork(session: lariat.Session) -> None:
         try:
             session.score([[1]])
         except lariat.RuntimeFault as failure:
+def test_step_functions_that_do_not_fit_their_record(folder: Path, tmp_path: Path) -> None:
+    fields: Any = counting.manifest()
+    for function in fields["code"]["functions"]:
+        if function["name"] == "prelude":
+            function["record"] = ["entered", "carried", "carried", "invariant", "max"]
+    code = folder / "counting.lariat" / "code" / "none.so"
+    artefact = counting.write_artefact(tmp_path / "other.lariat", code, fields)
+    with lariat.load(artefact) as session, pytest.raises(lariat.RuntimeFault, match="do not fit together"):
+        session.score([[1]], lariat.ScoreOptions(derived="lockstep"))
+
+
             os._exit(0 if "forked" in str(failure) else 1)
         os._exit(2)
     assert os.waitpid(child, 0)[1] == 0
