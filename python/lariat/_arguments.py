@@ -144,14 +144,20 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """How rows of several prompts share ticks; see `load_options`."""
+    from lariat._runner import SCHEDULERS, Settings
+
     parser.add_argument(
-        "--max-rows", metavar="N", type=number(1), default=512, help="most rows of a tick (default: 512)"
+        "--max-rows",
+        metavar="N",
+        type=number(1),
+        default=Settings.max_rows,
+        help="most rows of a tick (default: %(default)s)",
     )
     parser.add_argument(
         "--scheduler",
-        choices=("oldest", "fifo", "deepest"),
-        default="oldest",
-        help="which rows go first where not all fit (default: oldest)",
+        choices=SCHEDULERS,
+        default=Settings.scheduler,
+        help="which rows go first where not all fit (default: %(default)s)",
     )
     parser.add_argument("--kv-pages", metavar="N", type=number(1), help="most pages of keys and values")
 

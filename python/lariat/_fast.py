@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
     Integers = NDArray[numpy.int64]
 
-__all__ = ["ORDERS", "FastRunner", "integer", "to_arrays"]
+__all__ = ["FastRunner", "integer", "to_arrays"]
 
-ORDERS = {"oldest": 0, "fifo": 1, "deepest": 2}
 LARGEST = 2**63 - 1
 
 
@@ -79,21 +78,22 @@ class FastRunner:
         self,
         *,
         refills: bool,
-        loop: int,
+        loop: str,
         prefix_cache: bool,
         chunk_rows: int,
         missing: str | None,
         profile: bool,
     ) -> NativeEngine:
-        from lariat._native import Engine
+        session = self._open()
+        from lariat._native import Engine, Loop, Order
 
         return Engine(
-            self._open(),
+            session,
             max_rows=self._settings.max_rows,
             chunk_rows=chunk_rows,
-            order=ORDERS[self._settings.scheduler],
+            order=Order[self._settings.scheduler.upper()],
             refills=refills,
-            loop=loop,
+            loop=Loop[loop.upper()],
             prefix_cache=prefix_cache,
             missing=missing_word(missing),
             profile=profile,
@@ -125,7 +125,7 @@ class FastRunner:
                 if not self._artefact.path.is_dir():
                     raise ArtefactError(f"{self._artefact.path}: no such artefact, 'lariat compile' makes one")
                 try:
-                    from lariat._native import Session
+                    from lariat._native import Order, Session
                 except ImportError as failure:
                     raise RuntimeFault(f"cannot load the runtime: {failure}; scripts/setup.sh builds it") from None
                 settings = self._settings
@@ -135,7 +135,7 @@ class FastRunner:
                     max_rows=integer(settings.max_rows, "max_rows"),
                     kv_bytes=_kv_bytes(self._artefact, settings.kv_pages),
                     isa=settings.isa,
-                    order=ORDERS[settings.scheduler],
+                    order=Order[settings.scheduler.upper()],
                     verify_weights=settings.verify_weights,
                 )
             return self._native

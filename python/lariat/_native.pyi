@@ -2,6 +2,7 @@
 """The runtime, behind lariat.Session. Not for direct use."""
 
 from collections.abc import Sequence
+import enum
 from typing import Annotated
 
 import numpy
@@ -12,6 +13,27 @@ def version() -> tuple[int, int]:
 
 def request_options() -> str:
     """The table of options of requests, as JSON."""
+
+class Order(enum.Enum):
+    """Who is first where not all rows fit a tick."""
+
+    OLDEST = 0
+
+    FIFO = 1
+
+    DEEPEST = 2
+
+class Loop(enum.Enum):
+    """How rows of an engine run the loop."""
+
+    AUTO = 0
+
+    STEPS = 1
+
+    WHOLE = 2
+
+def defaults() -> dict:
+    """Options of sessions and engines where none are given."""
 
 class Generation:
     """A batch that generates."""
@@ -35,12 +57,12 @@ class Session:
         self,
         path: str,
         *,
-        threads: int = 0,
-        max_rows: int = 512,
-        kv_bytes: int = 0,
-        isa: str | None = None,
-        order: int = 0,
-        verify_weights: bool = True,
+        threads: int,
+        max_rows: int,
+        kv_bytes: int,
+        isa: str | None,
+        order: Order,
+        verify_weights: bool,
     ) -> None: ...
     def close(self) -> None:
         """Give memory and threads back."""
@@ -107,9 +129,9 @@ class Engine:
         *,
         max_rows: int,
         chunk_rows: int,
-        order: int,
+        order: Order,
         refills: bool,
-        loop: int,
+        loop: Loop,
         prefix_cache: bool,
         missing: str | None,
         profile: bool,

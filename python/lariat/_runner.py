@@ -24,6 +24,9 @@ Ids = list[list[int]]
 
 _LARGEST = 2**62
 
+# Words of the native module's Order, in capitals there: settings are checked before that is loaded.
+SCHEDULERS = ("oldest", "fifo", "deepest")
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -71,6 +71,7 @@ class Counts:
     whole: Timing
 
 
+# Words of the native module's Loop, in capitals there: an engine is checked before that is loaded.
 LOOPS = ("auto", "steps", "whole")
 
 
@@ -121,7 +122,7 @@ class Engine:
         self._artefact = session.info
         self._native = runner.open_engine(
             refills=read_flag(refills, "refills"),
-            loop=LOOPS.index(loop),
+            loop=loop,
             prefix_cache=read_flag(prefix_cache, "prefix_cache"),
             chunk_rows=integer(read_whole(chunk_rows, "chunk_rows"), "chunk_rows"),
             missing=None if missing is None else read_text(missing, "missing"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, SupportsIndex
 
 from lariat._process import ReferenceProcess
 from lariat._reference import ReferenceRunner
-from lariat._runner import NewToken, Run, Runner, Settings
+from lariat._runner import SCHEDULERS, NewToken, Run, Runner, Settings
 from lariat._values import instance_of, read_path, read_prompts, read_tokens
 from lariat.artefact import Artefact
 from lariat.errors import RuntimeFault
@@ -48,10 +48,10 @@ def load(
     *,
     threads: int | None = None,
     isa: str | None = None,
-    max_rows: int = 512,
-    scheduler: str = "oldest",
+    max_rows: int = Settings.max_rows,
+    scheduler: str = Settings.scheduler,
     kv_pages: int | None = None,
-    verify_weights: bool = True,
+    verify_weights: bool = Settings.verify_weights,
 ) -> Session:
     """Open the artefact at `path`. Results never depend on the options; the reference path has none of them.
 
@@ -73,9 +73,6 @@ def load(
     (3, 320)
     """
     return Session(Artefact.open(path), Settings(threads, isa, max_rows, scheduler, kv_pages, verify_weights))
-
-
-SCHEDULERS = ("oldest", "fifo", "deepest")
 
 
 class Session:

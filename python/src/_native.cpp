@@ -110,7 +110,21 @@ static std::vector<TokenResult> listTokens(const lariat_token *tokens, int64_t c
   return results;
 }
 
-static const char *const kFinishNames[] = {"", "eos", "length", "stop", "failed"};
+/// How a request ended, as lariat.Generation says it.
+static const char *nameFinish(int32_t finish) {
+  switch (finish) {
+  case LARIAT_FINISH_EOS:
+    return "eos";
+  case LARIAT_FINISH_LENGTH:
+    return "length";
+  case LARIAT_FINISH_STOPPED:
+    return "stop";
+  case LARIAT_FINISH_FAILED:
+    return "failed";
+  default:
+    return "";
+  }
+}
 
 /// A lariat_scores that goes with the last array over it.
 struct Scores {
@@ -178,7 +192,7 @@ public:
     tokens.struct_size = sizeof tokens;
     run([&](char **text) { return lariat_generation_get(handle, sequence, &tokens, text); });
     return {std::vector<int64_t>(tokens.ids, tokens.ids + tokens.num_tokens),
-            std::vector<int32_t>(tokens.steps, tokens.steps + tokens.num_tokens), kFinishNames[tokens.finish],
+            std::vector<int32_t>(tokens.steps, tokens.steps + tokens.num_tokens), nameFinish(tokens.finish),
             tokens.slots ? std::optional<std::string>(tokens.slots) : std::nullopt};
   }
 
@@ -191,14 +205,14 @@ private:
 class Session {
 public:
   Session(const std::string &path, int64_t threads, int64_t maxRows, int64_t kvBytes,
-          const std::optional<std::string> &isa, int64_t order, bool verifyWeights) {
+          const std::optional<std::string> &isa, lariat_order order, bool verifyWeights) {
     lariat_session_options options;
     lariat_session_options_init(&options, sizeof options);
     options.threads = threads;
     options.max_rows = maxRows;
     options.kv_bytes = kvBytes;
     options.isa = isa ? isa->c_str() : nullptr;
-    options.order = static_cast<int32_t>(order);
+    options.order = order;
     options.verify_weights = verifyWeights ? 1 : 0;
     run([&](char **text) { return lariat_session_open(path.c_str(), &options, &handle, text); });
   }
@@ -286,15 +300,15 @@ static nb::dict describe(const lariat_timing &timing) {
 
 class Engine {
 public:
-  Engine(const Session &session, int64_t maxRows, int64_t chunkRows, int64_t order, bool refills, int64_t loop,
+  Engine(const Session &session, int64_t maxRows, int64_t chunkRows, lariat_order order, bool refills, lariat_loop loop,
          bool prefixCache, const std::optional<std::string> &missing, bool profile) {
     lariat_engine_options options;
     lariat_engine_options_init(&options, sizeof options);
     options.max_rows = maxRows;
     options.chunk_rows = chunkRows;
-    options.order = static_cast<int32_t>(order);
+    options.order = order;
     options.refills = refills;
-    options.loop = static_cast<int32_t>(loop);
+    options.loop = loop;
     options.prefix_cache = prefixCache;
     options.missing = missing ? missing->c_str() : nullptr;
     options.profile = profile;
@@ -328,7 +342,7 @@ public:
     std::vector<TokenResult> found = listTokens(tick.tokens, tick.num_tokens);
     tokens.insert(tokens.end(), found.begin(), found.end());
     for (const lariat_request_end *end = tick.ends; end != tick.ends + tick.num_ends; ++end)
-      ends.emplace_back(end->request, kFinishNames[end->finish], end->error);
+      ends.emplace_back(end->request, nameFinish(end->finish), end->error);
     if (PyErr_Occurred()) // a signal's handler raised, which is why the tick was cut short
       throw nb::python_error();
     return {std::exchange(tokens, {}), std::exchange(ends, {}), tick.num_unfinished};
@@ -372,6 +386,23 @@ private:
 // Module
 //===----------------------------------------------------------------------===//
 
+/// Of sessions and engines, by their names in lariat.load and lariat.Engine.
+static nb::dict getDefaults() {
+  lariat_session_options session;
+  lariat_session_options_init(&session, sizeof session);
+  lariat_engine_options engine;
+  lariat_engine_options_init(&engine, sizeof engine);
+  nb::dict result;
+  result["max_rows"] = session.max_rows;
+  result["scheduler"] = static_cast<lariat_order>(session.order);
+  result["verify_weights"] = session.verify_weights != 0;
+  result["chunk_rows"] = engine.chunk_rows;
+  result["refills"] = engine.refills != 0;
+  result["loop"] = static_cast<lariat_loop>(engine.loop);
+  result["prefix_cache"] = engine.prefix_cache != 0;
+  return result;
+}
+
 NB_MODULE(_native, module) {
   nb::set_leak_warnings(false); // an interpreter that ends with a session open is no fault of its program
   module.doc() = "The runtime, behind lariat.Session. Not for direct use.";
@@ -380,6 +411,16 @@ NB_MODULE(_native, module) {
       "Major and minor version of the C interface.");
   module.def("request_options", &lariat_request_options, "The table of options of requests, as JSON.");
 
+  nb::enum_<lariat_order>(module, "Order", "Who is first where not all rows fit a tick.")
+      .value("OLDEST", LARIAT_ORDER_OLDEST)
+      .value("FIFO", LARIAT_ORDER_FIFO)
+      .value("DEEPEST", LARIAT_ORDER_DEEPEST);
+  nb::enum_<lariat_loop>(module, "Loop", "How rows of an engine run the loop.")
+      .value("AUTO", LARIAT_LOOP_AUTO)
+      .value("STEPS", LARIAT_LOOP_STEPS)
+      .value("WHOLE", LARIAT_LOOP_WHOLE);
+  module.def("defaults", &getDefaults, "Options of sessions and engines where none are given.");
+
   nb::class_<Generation>(module, "Generation", "A batch that generates.")
       .def("next", &Generation::next, "The next tokens, one of each sequence that goes on; none at the end.")
       .def("stop", &Generation::stop, "sequence"_a, "End one sequence.")
@@ -387,10 +428,10 @@ NB_MODULE(_native, module) {
       .def("profile", &Generation::profile, "What the batch did, as JSON.");
 
   nb::class_<Session>(module, "Session", "A loaded artefact.")
-      .def(
-          nb::init<const std::string &, int64_t, int64_t, int64_t, const std::optional<std::string> &, int64_t, bool>(),
-          "path"_a, nb::kw_only(), "threads"_a = 0, "max_rows"_a = 512, "kv_bytes"_a = 0, "isa"_a = nb::none(),
-          "order"_a = 0, "verify_weights"_a = true)
+      .def(nb::init<const std::string &, int64_t, int64_t, int64_t, const std::optional<std::string> &, lariat_order,
+                    bool>(),
+           "path"_a, nb::kw_only(), "threads"_a, "max_rows"_a, "kv_bytes"_a, "isa"_a.none(), "order"_a,
+           "verify_weights"_a)
       .def("close", &Session::close, "Give memory and threads back.")
       .def("cancel", &Session::cancel, "End the requests that have begun.")
       .def_prop_ro("threads", [](const Session &session) { return session.getInfo().threads; })
@@ -403,8 +444,8 @@ NB_MODULE(_native, module) {
       .def("generate", &Session::generate, "tokens"_a, "lengths"_a, "options"_a, "Start to generate.");
 
   nb::class_<Engine>(module, "Engine", "Requests that come at any time.")
-      .def(nb::init<const Session &, int64_t, int64_t, int64_t, bool, int64_t, bool, const std::optional<std::string> &,
-                    bool>(),
+      .def(nb::init<const Session &, int64_t, int64_t, lariat_order, bool, lariat_loop, bool,
+                    const std::optional<std::string> &, bool>(),
            "session"_a, nb::kw_only(), "max_rows"_a, "chunk_rows"_a, "order"_a, "refills"_a, "loop"_a, "prefix_cache"_a,
            "missing"_a.none(), "profile"_a)
       .def("submit", &Engine::submit, "tokens"_a, "lengths"_a, "options"_a, "depths"_a.none(),

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import gc
+import inspect
 import json
 import os
 import signal
@@ -14,14 +17,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
-from typing import Any
 import safetensors.numpy
 
 import lariat
 from lariat._process import find_tool
+from lariat._runner import SCHEDULERS, Settings
+from lariat.engine import LOOPS
 from tests import counting
 from tests.counting import INFINITE, NOT_A_NUMBER, SLOW, expected
 
@@ -74,6 +79,26 @@ def test_the_stub_is_that_of_the_module(folder: Path, tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, input=made, capture_output=True, text=True, check=True)
     assert done.stdout == (PACKAGE / "lariat" / "_native.pyi").read_text()
+
+
+def test_words_of_options_are_the_enumerations_of_the_module(folder: Path) -> None:
+    from lariat import _native
+
+    enumerations: list[tuple[tuple[str, ...], type[enum.Enum]]] = [
+        (SCHEDULERS, _native.Order),
+        (LOOPS, _native.Loop),
+    ]
+    for words, kind in enumerations:
+        assert sorted(word.upper() for word in words) == sorted(kind.__members__)
+
+
+def test_defaults_are_those_of_the_runtime(folder: Path) -> None:
+    from lariat import _native
+
+    engine = {name: one.default for name, one in inspect.signature(lariat.Engine).parameters.items()}
+    ours = engine | dataclasses.asdict(Settings())
+    for name, value in _native.defaults().items():
+        assert ours[name] == (value.name.lower() if isinstance(value, enum.Enum) else value), name
 
 
 def test_the_version(folder: Path) -> None:
@@ -295,6 +320,17 @@ def test_artefacts_that_cannot_be_opened(folder: Path, tmp_path: Path) -> None:
         lariat.load(counting.write_artefact(path, code, fields)).score([[1]])
 
 
+def test_step_functions_that_do_not_fit_their_record(folder: Path, tmp_path: Path) -> None:
+    fields: Any = counting.manifest()
+    for function in fields["code"]["functions"]:
+        if function["name"] == "prelude":
+            function["record"] = ["entered", "carried", "carried", "invariant", "max"]
+    code = folder / "counting.lariat" / "code" / "none.so"
+    artefact = counting.write_artefact(tmp_path / "other.lariat", code, fields)
+    with lariat.load(artefact) as session, pytest.raises(lariat.RuntimeFault, match="do not fit together"):
+        session.score([[1]], lariat.ScoreOptions(derived="lockstep"))
+
+
 def test_a_closed_session_opens_again(session: lariat.Session) -> None:
     stream = session.stream([[1]], greedy(3))
     next(stream)
@@ -320,17 +356,6 @@ def test_a_child_of_fork(session: lariat.Session) -> None:
         try:
             session.score([[1]])
         except lariat.RuntimeFault as failure:
-def test_step_functions_that_do_not_fit_their_record(folder: Path, tmp_path: Path) -> None:
-    fields: Any = counting.manifest()
-    for function in fields["code"]["functions"]:
-        if function["name"] == "prelude":
-            function["record"] = ["entered", "carried", "carried", "invariant", "max"]
-    code = folder / "counting.lariat" / "code" / "none.so"
-    artefact = counting.write_artefact(tmp_path / "other.lariat", code, fields)
-    with lariat.load(artefact) as session, pytest.raises(lariat.RuntimeFault, match="do not fit together"):
-        session.score([[1]], lariat.ScoreOptions(derived="lockstep"))
-
-
             os._exit(0 if "forked" in str(failure) else 1)
         os._exit(2)
     assert os.waitpid(child, 0)[1] == 0

@@ -182,5 +182,9 @@ void lariat_engine_destroy(lariat_engine *engine) {
 
 } // extern "C"
 
-static_assert(static_cast<int>(runtime::Order::Deepest) == LARIAT_ORDER_DEEPEST);
-static_assert(static_cast<int>(runtime::LoopRun::Whole) == LARIAT_LOOP_WHOLE);
+static_assert(static_cast<int>(runtime::Order::Oldest) == LARIAT_ORDER_OLDEST &&
+              static_cast<int>(runtime::Order::Fifo) == LARIAT_ORDER_FIFO &&
+              static_cast<int>(runtime::Order::Deepest) == LARIAT_ORDER_DEEPEST);
+static_assert(static_cast<int>(runtime::LoopRun::Auto) == LARIAT_LOOP_AUTO &&
+              static_cast<int>(runtime::LoopRun::Steps) == LARIAT_LOOP_STEPS &&
+              static_cast<int>(runtime::LoopRun::Whole) == LARIAT_LOOP_WHOLE);

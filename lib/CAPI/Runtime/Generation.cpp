@@ -146,4 +146,8 @@ lariat_status lariat_generate(lariat_session *session, const lariat_batch *batch
 
 } // extern "C"
 
-static_assert(static_cast<int>(runtime::Finish::Failed) == LARIAT_FINISH_FAILED);
+static_assert(static_cast<int>(runtime::Finish::Unfinished) == LARIAT_FINISH_NONE &&
+              static_cast<int>(runtime::Finish::Eos) == LARIAT_FINISH_EOS &&
+              static_cast<int>(runtime::Finish::Length) == LARIAT_FINISH_LENGTH &&
+              static_cast<int>(runtime::Finish::Stopped) == LARIAT_FINISH_STOPPED &&
+              static_cast<int>(runtime::Finish::Failed) == LARIAT_FINISH_FAILED);

@@ -21,7 +21,8 @@ using namespace lariat::runtime_c;
 lariat_session_options runtime_c::getDefaultSessionOptions() {
   lariat_session_options options{};
   options.struct_size = sizeof options;
-  options.max_rows = 512;
+  const runtime::SessionOptions defaults{};
+  options.max_rows = defaults.maxRows;
   options.pin_threads = 1;
   options.verify_weights = 1;
   return options;
@@ -36,8 +37,9 @@ lariat_batch runtime_c::getDefaultBatch() {
 lariat_engine_options runtime_c::getDefaultEngineOptions() {
   lariat_engine_options options{};
   options.struct_size = sizeof options;
-  options.max_rows = 512;
-  options.chunk_rows = 256;
+  const runtime::EngineOptions defaults{};
+  options.max_rows = defaults.maxRows;
+  options.chunk_rows = defaults.chunkRows;
   options.order = LARIAT_ORDER_OLDEST;
   options.refills = 1;
   options.loop = LARIAT_LOOP_AUTO;
