@@ -13,7 +13,7 @@ namespace lariat::runtime {
 
 struct Engine::Running {
   Running(int64_t number, EngineRequest asked, std::optional<PrefixKey> key)
-      : number(number), request(std::move(asked)), sampler(request.sampling), tokens(request.prompt),
+      : number(number), request(std::move(asked)), sampler(request.sampling, request.endTokens), tokens(request.prompt),
         key(std::move(key)) {
     sampler.addPrompt(request.prompt);
   }
@@ -43,7 +43,7 @@ struct Engine::Running {
   }
   /// Verified tokens.
   int64_t getNumGenerated() const { return static_cast<int64_t>(tokens.size() - request.prompt.size()) - numDrafted; }
-  bool isEnd(int64_t token) const { return std::ranges::find(request.endTokens, token) != request.endTokens.end(); }
+  bool isEnd(int64_t token) const { return sampler.isEnd(token); }
   int64_t getFlags(int64_t position) const {
     return (position < request.prefix ? abi::kPrefix : 0) |
            (position >= static_cast<int64_t>(request.prompt.size()) ? abi::kGenerated : 0) |

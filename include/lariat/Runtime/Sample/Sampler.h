@@ -17,6 +17,7 @@
 
 #include "lariat/Requests/Request.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -38,7 +39,11 @@ struct Choice {
 
 class Sampler {
 public:
-  explicit Sampler(const requests::SamplingOptions &options) : options(options) {}
+  /// `endTokens` end the sequence.
+  explicit Sampler(const requests::SamplingOptions &options, std::vector<int64_t> endTokens = {})
+      : options(options), endTokens(std::move(endTokens)) {}
+
+  bool isEnd(int64_t token) const { return std::ranges::find(endTokens, token) != endTokens.end(); }
 
   /// To be called for the tokens of the prompt, then for each one generated.
   void addPrompt(std::span<const int64_t> tokens);
@@ -64,6 +69,7 @@ private:
   int64_t draw(int64_t position) const;
 
   requests::SamplingOptions options;
+  std::vector<int64_t> endTokens;
   std::unordered_map<int64_t, Seen> seen;
   // Used again for each token.
   std::vector<double> scores, weights;
