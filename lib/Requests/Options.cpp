@@ -203,6 +203,7 @@ constexpr Option kOptions[] = {
     option<kSampling, &SamplingOptions::presencePenalty>("presence_penalty", kGenerate),
     option<kSampling, &SamplingOptions::frequencyPenalty>("frequency_penalty", kGenerate),
     option<kSampling, &SamplingOptions::bias>("bias", kGenerate),
+    option<kSampling, &SamplingOptions::minNewTokens>("min_new_tokens", kGenerate),
     option<kSampling, &SamplingOptions::temperature>("temperature", kGenerate),
     option<kSampling, &SamplingOptions::topK>("top_k", kGenerate),
     option<kSampling, &SamplingOptions::topP>("top_p", kGenerate),
@@ -230,6 +231,8 @@ static Status verifyFinite(const char *name, double value) {
 Status lariat::requests::verifySampling(const SamplingOptions &options, int64_t vocab) {
   if (!std::isfinite(options.temperature) || options.temperature < 0)
     return makeError("the temperature is ", formatNumber(options.temperature), ", expected 0 or more");
+  if (options.minNewTokens < 0)
+    return makeError("min_new_tokens is ", options.minNewTokens, ", expected 0 or more");
   if (options.topK < 0)
     return makeError("top_k is ", options.topK, ", expected 0 or more");
   if (Status status = verifyRange("top_p", options.topP, 0, 1))

@@ -89,10 +89,11 @@ class GenerateOptions:
     """How to generate. Values are read as those of `ScoreOptions`.
 
     Tokens are chosen in this order, each step over what the one before left: repetition penalty, presence and frequency
-    penalty, bias, temperature, top k, top p, min p, then a draw. The reference path knows the temperature only.
+    penalty, bias, least length, temperature, top k, top p, min p, then a draw. The reference path knows the temperature only.
 
     Attributes:
         max_new_tokens: the length at which a sequence ends if nothing ends it before.
+        min_new_tokens: the length below which no token is chosen that ends a sequence. Stop texts end it at any length.
         temperature: 0 takes the most likely token; above, tokens are sampled from softmax(logits / temperature).
         seed: of the sampling; noise depends on seed and position only, never on the batch.
         ignore_eos: go on after an end-of-sequence token of the model.
@@ -141,6 +142,7 @@ class GenerateOptions:
     )
     drafts: int | None = _option(None, fast_only=True)
     bias: tuple[tuple[int, float], ...] = _option((), fast_only=True)
+    min_new_tokens: int = _option(0, Flag("N", "no end before N tokens (default: 0)", "0 or more"), fast_only=True)
 
     def __post_init__(self) -> None:
         """Reads the values.

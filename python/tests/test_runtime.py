@@ -234,6 +234,8 @@ def test_generate(session: lariat.Session) -> None:
     assert first.slots is not None and first.slots["kv"][0][2] == lariat.SlotUse(7, 0)
     assert session.generate([[200, 57]], greedy(2, ignore_eos=True))[0].finish == "length"
     assert session.generate([[1, 2]], greedy(9, stop_tokens=(12,)))[0].finish == "eos"
+    late = session.generate([[200, 57]], greedy(3, min_new_tokens=2))[0]
+    assert len(late.tokens) > 1 and counting.EOS not in late.tokens[:2]
 
 
 def test_tokens_come_one_by_one(session: lariat.Session) -> None:

@@ -68,7 +68,8 @@ struct SamplingOptions {
   uint64_t seed = 0;
   std::vector<LogitBias> bias = {};
   std::optional<int64_t> numLogprobs =
-      std::nullopt; ///< none: no log probabilities; else of the chosen token and so many others
+      std::nullopt;         ///< none: no log probabilities; else of the chosen token and so many others
+  int64_t minNewTokens = 0; ///< before so many tokens none is chosen that ends the sequence
 };
 
 struct GenerateRequest : Request {

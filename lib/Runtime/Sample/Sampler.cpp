@@ -26,6 +26,7 @@ bool Sampler::hasPenalty() const {
 }
 
 void Sampler::addPrompt(std::span<const int64_t> tokens) {
+  promptLength += static_cast<int64_t>(tokens.size());
   if (hasPenalty())
     for (int64_t token : tokens)
       seen[token].inPrompt = true;
@@ -101,6 +102,12 @@ void Sampler::applyPenalties() {
     scores[entry.token] += entry.bias;
 }
 
+void Sampler::refuseEnds() {
+  for (int64_t token : endTokens)
+    if (token >= 0 && token < static_cast<int64_t>(scores.size()))
+      scores[token] = -std::numeric_limits<double>::infinity();
+}
+
 //===----------------------------------------------------------------------===//
 // Drawing
 //===----------------------------------------------------------------------===//
@@ -165,11 +172,14 @@ std::optional<Choice> Sampler::choose(std::span<const float> logits, int64_t pos
     return std::nullopt;
   double bestLogit = logits[*best];
   Choice choice{.token = *best, .logprob = 0, .top = {}};
-  bool adjusts = !seen.empty() || !options.bias.empty();
+  bool refusesEnds = position + 1 - promptLength < options.minNewTokens;
+  bool adjusts = !seen.empty() || !options.bias.empty() || refusesEnds;
   if (adjusts || options.temperature > 0)
     scores.assign(logits.begin(), logits.end());
   if (adjusts) {
     applyPenalties();
+    if (refusesEnds)
+      refuseEnds();
     choice.token = std::max_element(scores.begin(), scores.end()) - scores.begin();
     if (!std::isfinite(scores[choice.token]))
       return std::nullopt;

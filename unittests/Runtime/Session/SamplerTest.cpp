@@ -44,6 +44,18 @@ TEST(Sampler, LogitsThatAreNoDistribution) {
   }
 }
 
+TEST(Sampler, TokensThatEndWaitForTheLeastLength) {
+  std::vector<int64_t> prompt{5, 5};
+  for (double temperature : {0.0, 0.01}) {
+    Sampler sampler({.temperature = temperature, .minNewTokens = 2}, /*endTokens=*/{1, 1000});
+    sampler.addPrompt(prompt);
+    std::vector<int64_t> chosen;
+    for (int64_t position : {1, 2, 3})
+      chosen.push_back(sampler.choose(std::vector<float>{1, 9, 3}, position)->token);
+    EXPECT_EQ(chosen, (std::vector<int64_t>{2, 2, 1}));
+  }
+}
+
 TEST(Sampler, SharesFollowTheSoftmax) {
   std::vector<float> logits{std::log(1.0f), std::log(2.0f), std::log(5.0f), -kInfinity};
   std::map<int64_t, int64_t> counts = count({.temperature = 1}, logits);
@@ -170,6 +182,7 @@ TEST(Sampler, LogprobsAreOfTheModelItself) {
 
 TEST(Sampler, OptionsThatAreRefused) {
   auto message = [](SamplingOptions options) { return verifySampling(options, 10).text(); };
+  EXPECT_EQ(message({.minNewTokens = -1}), "min_new_tokens is -1, expected 0 or more");
   EXPECT_EQ(message({}), "");
   EXPECT_EQ(message({.temperature = -1}), "the temperature is -1, expected 0 or more");
   EXPECT_EQ(message({.temperature = INFINITY}), "the temperature is inf, expected 0 or more");

@@ -5,11 +5,12 @@
 //      multiplied
 //   2. presence and frequency penalty: logits of tokens generated before lose presence + frequency * their number
 //   3. logit bias: is added
-//   4. temperature: softmax(logits / temperature); 0 takes the largest logit, the lower id on ties, and ends here
-//   5. top k: the k most likely tokens stay, the lower id first on ties
-//   6. top p: of these, the fewest most likely ones stay whose share is at least p, always one
-//   7. min p: of these, those at least min p times as likely as the most likely one stay
-//   8. draw: in proportion to the softmax, with noise that depends on seed and position alone
+//   4. least length: tokens that end the sequence are left out while it has fewer new ones than that
+//   5. temperature: softmax(logits / temperature); 0 takes the largest logit, the lower id on ties, and ends here
+//   6. top k: the k most likely tokens stay, the lower id first on ties
+//   7. top p: of these, the fewest most likely ones stay whose share is at least p, always one
+//   8. min p: of these, those at least min p times as likely as the most likely one stay
+//   9. draw: in proportion to the softmax, with noise that depends on seed and position alone
 // Log probabilities are those of the model: of the softmax of the logits before step 1.
 
 #ifndef LARIAT_RUNTIME_SAMPLE_SAMPLER_H
@@ -64,12 +65,15 @@ private:
 
   bool hasPenalty() const;
   void applyPenalties();
+  /// Leaves out the tokens that end the sequence.
+  void refuseEnds();
   /// Sets the weights of tokens that may not be drawn to 0.
   void truncate();
   int64_t draw(int64_t position) const;
 
   requests::SamplingOptions options;
   std::vector<int64_t> endTokens;
+  int64_t promptLength = 0;
   std::unordered_map<int64_t, Seen> seen;
   // Used again for each token.
   std::vector<double> scores, weights;
