@@ -89,7 +89,8 @@ class GenerateOptions:
     """How to generate. Values are read as those of `ScoreOptions`.
 
     Tokens are chosen in this order, each step over what the one before left: repetition penalty, presence and frequency
-    penalty, bias, least length, temperature, top k, top p, min p, then a draw. The reference path knows the temperature only.
+    penalty, bias, least length, temperature, top k, top p, min p, then a draw. The reference path knows the
+    temperature only.
 
     Attributes:
         max_new_tokens: the length at which a sequence ends if nothing ends it before.
