@@ -54,6 +54,17 @@ def ConvertLariatToKernel : Pass<"convert-lariat-to-kernel", "::mlir::ModuleOp">
     "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::lariat::kernel::KernelDialect"];
 }
 
+def PrintGroups : Pass<"lariat-print-groups", "::mlir::ModuleOp"> {
+  let summary = "print which ops `convert-lariat-to-kernel` makes one kernel of, and why each group ends";
+  let description = [{
+    Needs what `convert-lariat-to-kernel` needs. Writes a paragraph per group to standard output: its kind, rows and columns,
+    its ops by role (member; prologue, product and epilogue of a gemm), and why nothing joins it any more. Ops that are in
+    no group have kernels of their own. The conversion says the same in remarks, which
+    `--remarks-filter=convert-lariat-to-kernel` turns on. It is for tests, and for finding out why two ops are two kernels.
+    Rounding: unchanged. Example: test/Conversion/LariatToKernel/print-groups.mlir
+  }];
+}
+
 def ConvertKernelToLLVM : Pass<"convert-kernel-to-llvm", "::mlir::ModuleOp"> {
   let summary = "write the code of kernels, and of the host around them";
   let description = [{

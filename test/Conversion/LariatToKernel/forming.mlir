@@ -1,70 +1,5 @@
 // RUN: lariat-opt %s --split-input-file --lariat-erase-row-sets --convert-lariat-to-kernel --canonicalize | FileCheck %s
 
-// A norm that only products read is their prologue; products of one input without arithmetic of their own lie side by side.
-// CHECK: kernel.packed @"panels:q+k" panels ["q", "k"] shape [48, 16] : f32
-// CHECK-LABEL: func.func @side_by_side
-// CHECK: kernel.gemm {{.*}} k(16) n(48) {{.*}} vectors [@"vector:n"] weights [@"panels:q+k"]
-// CHECK: kernel.reduce sum
-// CHECK: } epilogue {
-// CHECK-NEXT: ^bb0(%[[SUM:.*]]: f32):
-// CHECK-NEXT: kernel.yield %[[SUM]]
-lariat.weight @n : tensor<16xf32> from <"n">
-lariat.weight @q : tensor<32x16xf32> from <"q">
-lariat.weight @k : tensor<16x16xf32> from <"k">
-func.func @side_by_side(%a: !lariat.rows<"a">, %x: tensor<?x16xf32, #lariat.of<"a">>)
-    -> (tensor<?x32xf32, #lariat.of<"a">>, tensor<?x16xf32, #lariat.of<"a">>) {
-  %h = lariat.norm rms %x weight(@n) eps(1.0e-05) : tensor<?x16xf32, #lariat.of<"a">>
-  %q = lariat.linear %h, @q : tensor<?x16xf32, #lariat.of<"a">> to tensor<?x32xf32, #lariat.of<"a">>
-  %k = lariat.linear %h, @k : tensor<?x16xf32, #lariat.of<"a">> to tensor<?x16xf32, #lariat.of<"a">>
-  return %q, %k : tensor<?x32xf32, #lariat.of<"a">>, tensor<?x16xf32, #lariat.of<"a">>
-}
-
-// -----
-
-// A of a low-rank pair is a product of its own, scaled; the product of the shared weight goes on with B.
-// CHECK-LABEL: func.func @low_rank
-// CHECK: %[[INNER:.*]] = kernel.buffer : memref<?x4xf32, strided<[16, 1]>>
-// CHECK: kernel.gemm rows(%{{.*}}) k(16) n(4) at %[[TABLE:[^ ]*]] {{.*}} weights [@"panels:a"] epilogue_vectors [] outs(%[[INNER]] :
-// CHECK: } epilogue {
-// CHECK-NEXT: ^bb0(%[[SUM:.*]]: f32):
-// CHECK-NEXT: %[[SCALE:.*]] = arith.constant 2.0
-// CHECK-NEXT: %[[SCALED:.*]] = arith.mulf %[[SUM]], %[[SCALE]]
-// CHECK-NEXT: kernel.yield %[[SCALED]]
-// CHECK: kernel.gemm rows(%{{.*}}) k(16) n(32) at %[[TABLE]] {{.*}} weights [@"panels:w"] low_rank(%[[INNER]] : memref<?x4xf32, strided<[16, 1]>>) weights [@"panels:b"] of [0]
-// CHECK: } epilogue {
-// CHECK-NEXT: ^bb0(%[[SUM:.*]]: f32):
-// CHECK-NEXT: kernel.yield %[[SUM]]
-lariat.weight @w : tensor<32x16xf32> from <"w">
-lariat.weight @a : tensor<4x16xf32> depths(2) from <stack = ["a0", "a1"]>
-lariat.weight @b : tensor<32x4xf32> depths(2) from <stack = ["b0", "b1"]>
-func.func @low_rank(%a: !lariat.rows<"a">, %x: tensor<?x16xf32, #lariat.of<"a">>) -> tensor<?x32xf32, #lariat.of<"a">> {
-  %y = lariat.linear %x, @w low_rank(@a, @b) scale(2.0) : tensor<?x16xf32, #lariat.of<"a">> to tensor<?x32xf32, #lariat.of<"a">> by %a : !lariat.rows<"a">
-  return %y : tensor<?x32xf32, #lariat.of<"a">>
-}
-
-// -----
-
-// Gate and up meet in arithmetic: one kernel with two sums per column and an epilogue.
-// CHECK-LABEL: func.func @paired
-// CHECK: kernel.gemm {{.*}} weights [@"panels:g", @"panels:u"]
-// CHECK: } epilogue {
-// CHECK-NEXT: ^bb0(%[[G:.*]]: f32, %[[U:.*]]: f32):
-// CHECK-NEXT: %[[T:.*]] = math.tanh %[[G]]
-// CHECK-NEXT: %[[Y:.*]] = arith.mulf %[[T]], %[[U]]
-// CHECK-NEXT: kernel.yield %[[Y]]
-// CHECK-NOT: kernel.rowwise
-lariat.weight @g : tensor<32x16xf32> from <"g">
-lariat.weight @u : tensor<32x16xf32> from <"u">
-func.func @paired(%a: !lariat.rows<"a">, %x: tensor<?x16xf32, #lariat.of<"a">>) -> tensor<?x32xf32, #lariat.of<"a">> {
-  %g = lariat.linear %x, @g : tensor<?x16xf32, #lariat.of<"a">> to tensor<?x32xf32, #lariat.of<"a">>
-  %u = lariat.linear %x, @u : tensor<?x16xf32, #lariat.of<"a">> to tensor<?x32xf32, #lariat.of<"a">>
-  %t = math.tanh %g : tensor<?x32xf32, #lariat.of<"a">>
-  %y = arith.mulf %t, %u : tensor<?x32xf32, #lariat.of<"a">>
-  return %y : tensor<?x32xf32, #lariat.of<"a">>
-}
-
-// -----
-
 // take is read through: the lines of the chosen rows are read where they are. The result goes straight to the caller.
 // CHECK-LABEL: func.func @chosen
 // CHECK: %[[OUT:.*]] = kernel.port 2 : memref<?x16xf32>
@@ -77,21 +12,6 @@ func.func @chosen(%a: !lariat.rows<"a">, %x: tensor<?x16xf32, #lariat.of<"a">>) 
   %t = lariat.take %x of %a at %w : tensor<?x16xf32, #lariat.of<"a">> at !lariat.rows<"w">
   %y = arith.negf %t : tensor<?x16xf32, #lariat.of<"w">>
   return %y : tensor<?x16xf32, #lariat.of<"w">>
-}
-
-// -----
-
-// put changes lines in place where nothing reads the old tensor, and in a copy where something does.
-// CHECK-LABEL: func.func @changed
-// CHECK: kernel.rowwise {{.*}} outs(%[[NEW:.*]] : memref<?x16xf32>) gather [-1] scatter [-1]
-// CHECK: kernel.rowwise {{.*}} outs(%[[NEW]] : memref<?x16xf32>) indices(%{{.*}} : memref<?xindex>) gather [{{.*}}] scatter [0]
-func.func @changed(%a: !lariat.rows<"a">, %x: tensor<?x16xf32, #lariat.of<"a">>)
-    -> (tensor<?x16xf32, #lariat.of<"a">>, tensor<?x16xf32, #lariat.of<"a">>) {
-  %w = lariat.last %a : !lariat.rows<"a"> to !lariat.rows<"w">
-  %t = lariat.take %x of %a at %w : tensor<?x16xf32, #lariat.of<"a">> at !lariat.rows<"w">
-  %y = arith.negf %t : tensor<?x16xf32, #lariat.of<"w">>
-  %z = lariat.put %y of %w into %x of %a : tensor<?x16xf32, #lariat.of<"w">> into tensor<?x16xf32, #lariat.of<"a">>
-  return %z, %x : tensor<?x16xf32, #lariat.of<"a">>, tensor<?x16xf32, #lariat.of<"a">>
 }
 
 // -----
@@ -129,18 +49,6 @@ func.func @phased(%a: !lariat.rows<"a">, %q: tensor<?x32xf32, #lariat.of<"a">>) 
   lariat.append @kv[0] %q, %q at %a : tensor<?x32xf32, #lariat.of<"a">>
   %o = lariat.attend @kv[0] %q at %a heads(2) mask(<causal>) : tensor<?x32xf32, #lariat.of<"a">>
   return %o : tensor<?x32xf32, #lariat.of<"a">>
-}
-
-// -----
-
-// What has no kernel takes the slow road: a function on tensors.
-// CHECK-LABEL: func.func @slow
-// CHECK: kernel.generic @generic_0
-// CHECK: func.func private @generic_0(%{{.*}}: tensor<?xf32>, %{{.*}}: !lariat.rows) -> tensor<?xf32> attributes {kernel.generic_body}
-// CHECK-NEXT: lariat.seq_reduce mean
-func.func @slow(%a: !lariat.rows<"a">, %x: tensor<?xf32, #lariat.of<"a">>) -> tensor<?xf32, #lariat.of<"a">> {
-  %y = lariat.seq_reduce mean %x at %a : tensor<?xf32, #lariat.of<"a">>
-  return %y : tensor<?xf32, #lariat.of<"a">>
 }
 
 // -----

@@ -2,7 +2,7 @@
 //
 // Loops and branches. What they carry on tensors lives in buffers that the body writes again; host values stay values.
 
-#include "Groups.h"
+#include "Kinds.h"
 
 using namespace mlir;
 using namespace lariat;
@@ -31,13 +31,12 @@ void Forming::openVariable(Value variable, Value initial, SmallVectorImpl<Value>
     rowSets[variable] = {table, Value()};
     hostInits.push_back(from.count);
   } else if (isRowTensor(variable.getType())) {
-    setRowsOf(variable, getRowsOf(initial));
     if (hasBuffer(initial) && canAdopt(initial, getBuffer(initial))) {
       setBuffer(variable, getBuffer(initial));
       return;
     }
     Value buffer = createBuffer(getElementTypeOrSelf(variable.getType()), getWidth(variable.getType()));
-    groups->copy(initial, buffer);
+    copyValue(*this, initial, buffer);
     setBuffer(variable, buffer);
   } else {
     hostInits.push_back(getScalar(initial));
@@ -48,9 +47,8 @@ void Forming::bindVariable(Value variable, Value like, ValueRange hostValues, un
   if (isa<RowsType>(variable.getType())) {
     rowSets[variable] = {rowSets.lookup(like).table, hostValues[next++]};
   } else if (isRowTensor(variable.getType())) {
-    Value buffer = buffers.lookup(like), rows = getRowsOf(like);
+    Value buffer = buffers.lookup(like); // a copy: the map may grow
     setBuffer(variable, buffer);
-    setRowsOf(variable, rows);
   } else {
     scalars.map(variable, hostValues[next++]);
   }
@@ -66,7 +64,7 @@ bool Forming::readsFrom(Value value, const llvm::DenseSet<Value> &owned) {
 
 void Forming::assignVariables(ValueRange variables, ValueRange values, SmallVectorImpl<Value> &hostValues,
                               Location loc) {
-  groups->closeAll();
+  writeGroups();
   llvm::DenseSet<Value> owned;
   SmallVector<std::pair<Value, Value>> pending; ///< value, variable's buffer
   for (auto [variable, value] : llvm::zip(variables, values)) {
@@ -90,13 +88,13 @@ void Forming::assignVariables(ValueRange variables, ValueRange values, SmallVect
   for (auto [value, target] : pending)
     if (pending.size() > 1 && readsFrom(value, owned)) {
       kept[value] = createBuffer(getElementTypeOrSelf(value.getType()), getWidth(value.getType()));
-      groups->copy(value, kept[value]);
+      copyValue(*this, value, kept[value]);
     }
   for (auto [value, target] : pending) {
     if (Value copy = kept.lookup(value))
-      groups->copyBuffer(copy, target, getRowsOf(value));
+      copyBuffer(*this, copy, target, getRowsOf(value));
     else
-      groups->copy(value, target);
+      copyValue(*this, value, target);
   }
 }
 
@@ -194,9 +192,6 @@ LogicalResult Forming::formIf(scf::IfOp op) {
       return failure();
     SmallVector<Value> values;
     ValueRange yielded = from.front().getTerminator()->getOperands();
-    for (auto [result, value] : llvm::zip(op.getResults(), yielded))
-      if (isRowTensor(result.getType()))
-        setRowsOf(result, getRowsOf(value));
     assignVariables(op.getResults(), yielded, values, op.getLoc());
     scf::YieldOp::create(b, op.getLoc(), values);
   }

@@ -2,7 +2,7 @@
 //
 // The slow road: an op that has no kernel becomes a function on tensors, which the reference lowering knows, and a call.
 
-#include "Groups.h"
+#include "Kinds.h"
 
 #include "lariat/Conversion/LariatToKernel/LariatToKernel.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -13,64 +13,6 @@
 using namespace mlir;
 using namespace lariat;
 using namespace lariat::forming;
-
-//===----------------------------------------------------------------------===//
-// Copies of columns, which need no function
-//===----------------------------------------------------------------------===//
-
-/// The place in its row, row-major, at which an operand of a structured op is read or written.
-static AffineExpr getPlaceInRow(linalg::GenericOp op, OpOperand &operand) {
-  ArrayRef<int64_t> shape = cast<RankedTensorType>(operand.get().getType()).getShape().drop_front();
-  AffineExpr place = getAffineConstantExpr(0, op.getContext());
-  SmallVector<int64_t> ranges = op.getStaticLoopRanges();
-  for (auto [size, index] : llvm::zip_equal(shape, op.getMatchingIndexingMap(&operand).getResults().drop_front())) {
-    // A remainder that leaves every number of the loop as it is.
-    auto binary = dyn_cast<AffineBinaryOpExpr>(index);
-    bool isRemainder = binary && binary.getKind() == AffineExprKind::Mod && isa<AffineDimExpr>(binary.getLHS()) &&
-                       isa<AffineConstantExpr>(binary.getRHS());
-    bool isWhole = isRemainder && ranges[cast<AffineDimExpr>(binary.getLHS()).getPosition()] <=
-                                      cast<AffineConstantExpr>(binary.getRHS()).getValue();
-    place = place * size + (isWhole ? binary.getLHS() : index);
-  }
-  return place;
-}
-
-/// How many columns further right the only input of `op` is read, if all that it does is copy columns side by side.
-static std::optional<int64_t> findColumnShift(linalg::GenericOp op) {
-  auto yield = cast<linalg::YieldOp>(op.getBody()->getTerminator());
-  if (op.getNumDpsInputs() != 1 || op.getNumDpsInits() != 1 || op.getNumParallelLoops() != op.getNumLoops() ||
-      yield.getOperand(0) != op.getBody()->getArgument(0))
-    return std::nullopt;
-  OpOperand &input = *op.getDpsInputOperand(0), &init = *op.getDpsInitOperand(0);
-  if (!isRowTensor(input.get().getType()) || getWidth(input.get().getType()) == 0 ||
-      getWidth(init.get().getType()) == 0)
-    return std::nullopt;
-  AffineMap from = op.getMatchingIndexingMap(&input), to = op.getMatchingIndexingMap(&init);
-  int64_t numWritten = 1; // columns; as many as there are if every one is written
-  for (auto [loop, range] : llvm::enumerate(op.getStaticLoopRanges()))
-    numWritten *= to.getResult(0).isFunctionOfDim(loop) ? 1 : range;
-  if (from.getResult(0) != to.getResult(0) || numWritten != getWidth(init.get().getType()))
-    return std::nullopt;
-  AffineExpr shift = simplifyAffineExpr(getPlaceInRow(op, input) - getPlaceInRow(op, init), from.getNumDims(), 0);
-  auto constant = dyn_cast<AffineConstantExpr>(shift);
-  return constant ? std::optional(constant.getValue()) : std::nullopt;
-}
-
-bool Forming::formColumnCopy(Operation *op) {
-  auto generic = dyn_cast<linalg::GenericOp>(op);
-  std::optional<int64_t> shift = generic ? findColumnShift(generic) : std::nullopt;
-  if (!shift || *shift < 0 || *shift % kernel::kPanelColumns)
-    return false;
-  Value result = generic.getResult(0), source = getBuffer(generic.getInputs().front());
-  int64_t width = getWidth(result.getType());
-  Value columns = *shift || width != getWidth(generic.getInputs().front().getType())
-                      ? createColumns(source, *shift, width)
-                      : source;
-  Value buffer = createBuffer(result);
-  groups->copyBuffer(columns, buffer, getRowsOf(result));
-  setBuffer(result, buffer);
-  return true;
-}
 
 //===----------------------------------------------------------------------===//
 // Operands
@@ -203,32 +145,50 @@ static std::string createBody(Operation *op, ArrayRef<Value> arguments, ArrayRef
 //===----------------------------------------------------------------------===//
 
 /// Fails for an op that no function on tensors stands for.
-static LogicalResult checkGeneric(Operation *op, const Storage &storage, ArrayRef<Value> arguments) {
-  auto refuse = [&](const Twine &verb, Type type) {
-    return op->emitError() << "'" << op->getName() << "' " << verb << " " << type
-                           << ", which has no form on the kernel level";
-  };
-  for (Value value : arguments)
-    if (auto type = dyn_cast<RankedTensorType>(value.getType());
-        type && !isRowTensor(type) && !value.getDefiningOp<ValueOfOp>())
-      return refuse("reads", type);
+static LogicalResult checkGeneric(Operation *op, const ModelSymbols &symbols) {
   for (Type type : op->getResultTypes())
     if (!isa<RowsType>(type) && !isRowTensor(type))
-      return refuse("gives", type);
+      return op->emitError() << "'" << op->getName() << "' gives " << type << ", which has no form on the kernel level";
   if (op->getNumResults() == 0)
     return op->emitError() << "'" << op->getName() << "' has no form on the kernel level";
   if (auto uses = SymbolTable::getSymbolUses(op))
     for (const SymbolTable::SymbolUse &use : *uses) {
       StringRef name = use.getSymbolRef().getRootReference();
-      if (storage.hasWeight(name) || storage.getCache(name))
+      if (symbols.getWeight(name) || symbols.getCache(name))
         return op->emitError() << "'" << op->getName() << "' has no kernel for " << op->getResult(0).getType()
                                << ", and nothing else reads @" << name << " on the kernel level";
     }
   return success();
 }
 
-LogicalResult Forming::formGeneric(Operation *op) {
-  Location loc = op->getLoc();
+/// Operands of a call, and how many lines each of them has.
+struct Inputs {
+  SmallVector<Value> values, numLines;
+};
+
+static Inputs getInputs(Forming &forming, ArrayRef<Value> arguments, Location loc) {
+  Inputs inputs;
+  Value zero = arith::ConstantIndexOp::create(forming.builder(), loc, 0);
+  for (Value value : arguments) {
+    if (isa<RowsType>(value.getType())) {
+      inputs.values.push_back(forming.getRows(value).table);
+      inputs.numLines.push_back(forming.getRows(value).count);
+    } else if (isRowTensor(value.getType())) {
+      inputs.values.push_back(forming.getBuffer(value));
+      inputs.numLines.push_back(forming.getRows(forming.getRowsOf(value)).count);
+    } else {
+      inputs.values.push_back(forming.getScalar(value));
+      inputs.numLines.push_back(zero);
+    }
+  }
+  return inputs;
+}
+
+LogicalResult lariat::forming::formGeneric(Forming &forming, Operation *op) {
+  OpBuilder &b = forming.builder();
+  Storage &storage = forming.getStorage();
+  if (failed(checkGeneric(op, storage.getSymbols())))
+    return failure();
   llvm::SetVector<Value> operands;
   llvm::SetVector<Operation *> again;
   collectOperands(op, operands, again);
@@ -236,37 +196,22 @@ LogicalResult Forming::formGeneric(Operation *op) {
   SmallVector<Value> arguments, weights;
   for (Value value : operands)
     (value.getDefiningOp<ValueOfOp>() ? weights : arguments).push_back(value);
-  if (failed(checkGeneric(op, storage, operands.getArrayRef())))
-    return failure();
-
-  Value zero = arith::ConstantIndexOp::create(b, loc, 0);
-  SmallVector<Value> inputs, inputRows, outs;
-  for (Value value : arguments) {
-    if (isa<RowsType>(value.getType())) {
-      inputs.push_back(getRows(value).table);
-      inputRows.push_back(getRows(value).count);
-    } else if (isRowTensor(value.getType())) {
-      inputs.push_back(getBuffer(value));
-      inputRows.push_back(getRows(getRowsOf(value)).count);
-    } else {
-      inputs.push_back(getScalar(value));
-      inputRows.push_back(zero);
-    }
-  }
+  Inputs inputs = getInputs(forming, arguments, op->getLoc());
   SmallVector<Attribute> packed = llvm::map_to_vector(weights, [&](Value value) -> Attribute {
     return storage.getVector({value.getDefiningOp<ValueOfOp>().getWeightAttr()});
   });
   llvm::append_range(arguments, weights);
-  std::string name = createBody(op, arguments, again.getArrayRef(), target, storage);
-  for (Value result : op->getResults())
-    outs.push_back(isa<RowsType>(result.getType()) ? createWords(kNumRowColumns) : createBuffer(result));
+  std::string name = createBody(op, arguments, again.getArrayRef(), forming.getTarget(), storage);
+  SmallVector<Value> outs = llvm::map_to_vector(op->getResults(), [&](Value result) {
+    return isa<RowsType>(result.getType()) ? forming.createWords(kNumRowColumns) : forming.createBuffer(result);
+  });
   SmallVector<Type> counts(outs.size(), b.getIndexType());
-  auto call = kernel::GenericOp::create(b, loc, counts, inputs, inputRows, outs, name,
+  auto call = kernel::GenericOp::create(b, op->getLoc(), counts, inputs.values, inputs.numLines, outs, name,
                                         packed.empty() ? ArrayAttr() : b.getArrayAttr(packed));
-  for (auto [index, result] : llvm::enumerate(op->getResults()))
+  for (auto [result, out, count] : llvm::zip_equal(op->getResults(), outs, call.getCounts()))
     if (isa<RowsType>(result.getType()))
-      defineRows(result, outs[index], call.getCounts()[index]);
+      forming.defineRows(result, out, count);
     else
-      setBuffer(result, outs[index]);
+      forming.setBuffer(result, out);
   return success();
 }

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Row sets, movement of rows, caches.
+// Row sets, and which entries of caches their rows write and see.
 
-#include "Groups.h"
+#include "Kinds.h"
 
-#include "lariat/Dialect/Lariat/IR/Rope.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
-
-#include <cmath>
 
 using namespace mlir;
 using namespace lariat;
@@ -145,135 +142,53 @@ void Forming::outdateViews(Operation *op) {
 // Row ops
 //===----------------------------------------------------------------------===//
 
-bool Forming::formRowOp(Operation *op) {
-  Location loc = op->getLoc();
-  if (auto select = dyn_cast<SelectOp>(op)) {
-    RowSet from = getRows(select.getFrom());
-    Value bits = getBuffer(select.getWhere()), table = createWords(kNumRowColumns);
-    Value count = kernel::CompactOp::create(b, loc, b.getIndexType(), from.count, from.table, bits, table);
-    defineRows(select.getResult(), table, count);
-  } else if (auto last = dyn_cast<LastOp>(op)) {
-    RowSet from = getRows(last.getFrom());
-    Value table = createWords(kNumRowColumns);
-    Value count = kernel::LastOp::create(b, loc, b.getIndexType(), from.count, from.table, table);
-    defineRows(last.getResult(), table, count);
-  } else if (auto advance = dyn_cast<AdvanceOp>(op)) {
-    RowSet from = getRows(advance.getFrom());
-    Value table = createWords(kNumRowColumns);
-    Value depth = advance.getTo() ? getScalar(advance.getTo()) : Value();
-    kernel::AdvanceOp::create(b, loc, from.count, from.table, depth, table);
-    defineRows(advance.getResult(), table, from.count);
-  } else if (auto count = dyn_cast<CountOp>(op)) {
-    scalars.map(count.getResult(), getRows(count.getRows()).count);
-  } else if (auto put = dyn_cast<PutOp>(op)) {
-    formPut(put);
-  } else if (auto concat = dyn_cast<ConcatOp>(op)) {
-    return formConcat(concat);
-  } else if (auto embed = dyn_cast<EmbedOp>(op)) {
-    RowSet rows = getRows(getRowsOf(embed.getIds()));
-    Value ids = getBuffer(embed.getIds()), out = createBuffer(embed.getResult());
-    kernel::EmbedOp::create(b, loc, rows.count, ids, out, storage.getPanels({embed.getWeightAttr()}));
-    setBuffer(embed.getResult(), out);
-  } else if (auto rope = dyn_cast<RopeOp>(op)) {
-    formRope(rope);
-  } else if (auto append = dyn_cast<AppendOp>(op)) {
-    formAppend(append);
-  } else if (auto attend = dyn_cast<AttendOp>(op)) {
-    formAttend(attend);
-  } else if (auto attention = dyn_cast<AttentionOp>(op)) {
-    formAttention(attention);
-  } else {
-    return false;
-  }
+bool lariat::forming::formSelect(Forming &forming, SelectOp op) {
+  OpBuilder &b = forming.builder();
+  RowSet from = forming.getRows(op.getFrom());
+  Value bits = forming.getBuffer(op.getWhere()), table = forming.createWords(kNumRowColumns);
+  Value count = kernel::CompactOp::create(b, op.getLoc(), b.getIndexType(), from.count, from.table, bits, table);
+  forming.defineRows(op.getResult(), table, count);
   return true;
 }
 
-/// Whether nothing reads a tensor after `op`, so that its buffer may be changed there.
-static bool isLastUse(Value tensor, Operation *op) {
-  if (tensor.getParentBlock() != op->getBlock())
-    return false;
-  return llvm::all_of(tensor.getUsers(), [&](Operation *user) {
-    Operation *ancestor = op->getBlock()->findAncestorOpInBlock(*user);
-    return ancestor == op || ancestor->isBeforeInBlock(op);
-  });
-}
-
-void Forming::formPut(PutOp op) {
-  Value into = op.getInto();
-  // Groups that still have to read the old lines are over first.
-  groups->closeAll();
-  Value buffer;
-  bool inPlace = hasBuffer(into) && isLastUse(into, op) && op.getValue() != into &&
-                 getBuffer(into).getDefiningOp<kernel::BufferOp>();
-  if (inPlace) {
-    buffer = getBuffer(into);
-  } else {
-    buffer = createBuffer(op.getResult());
-    groups->copy(into, buffer);
-  }
-  groups->scatter(op, buffer);
-  setBuffer(op.getResult(), buffer);
-}
-
-bool Forming::formConcat(ConcatOp op) {
-  int64_t first = 0;
-  for (Value input : op.getInputs()) {
-    if (first % kernel::kPanelColumns)
-      return false;
-    first += getWidth(input.getType());
-  }
-  Value whole = createBuffer(op.getResult());
-  first = 0;
-  for (Value input : op.getInputs()) {
-    int64_t width = getWidth(input.getType());
-    groups->copy(input, createColumns(whole, first, width));
-    first += width;
-  }
-  setBuffer(op.getResult(), whole);
+bool lariat::forming::formLast(Forming &forming, LastOp op) {
+  OpBuilder &b = forming.builder();
+  RowSet from = forming.getRows(op.getFrom());
+  Value table = forming.createWords(kNumRowColumns);
+  Value count = kernel::LastOp::create(b, op.getLoc(), b.getIndexType(), from.count, from.table, table);
+  forming.defineRows(op.getResult(), table, count);
   return true;
 }
 
-//===----------------------------------------------------------------------===//
-// Rotary position
-//===----------------------------------------------------------------------===//
-
-static kernel::RopeAttr getRopeAttr(RopeOp op, Storage &storage) {
-  return kernel::RopeAttr::get(op.getContext(), storage.getRopeTable(op), getRotatedColumns(op),
-                               op.getStyle() == RopeStyle::Interleaved);
+bool lariat::forming::formAdvance(Forming &forming, AdvanceOp op) {
+  RowSet from = forming.getRows(op.getFrom());
+  Value table = forming.createWords(kNumRowColumns);
+  Value depth = op.getTo() ? forming.getScalar(op.getTo()) : Value();
+  kernel::AdvanceOp::create(forming.builder(), op.getLoc(), from.count, from.table, depth, table);
+  forming.defineRows(op.getResult(), table, from.count);
+  return true;
 }
 
-/// Whether the one reader of a rotated value rotates it itself: an append its keys, an attend its queries.
-static bool isRotatedByReader(RopeOp op, Storage &storage) {
-  if (!op->hasOneUse())
+bool lariat::forming::formCount(Forming &forming, CountOp op) {
+  forming.setScalar(op.getResult(), forming.getRows(op.getRows()).count);
+  return true;
+}
+
+bool lariat::forming::formDim(Forming &forming, tensor::DimOp op) {
+  if (!isRowTensor(op.getSource().getType()) || op.getConstantIndex() != 0)
     return false;
-  Operation *user = *op->user_begin();
-  if (user->getBlock() != op->getBlock())
+  forming.setScalar(op.getResult(), forming.getRows(forming.getRowsOf(op.getSource())).count);
+  return true;
+}
+
+bool lariat::forming::formExtract(Forming &forming, tensor::ExtractOp op) {
+  if (!isRowTensor(op.getTensor().getType()))
     return false;
-  if (auto append = dyn_cast<AppendOp>(user))
-    return append.getKey() == op.getResult() && append.getValue() != op.getResult() &&
-           storage.getCache(append.getCache()).getHeads() == op.getHeads();
-  if (auto attention = dyn_cast<AttentionOp>(user))
-    return attention.getKey() == op.getResult() && attention.getValue() != op.getResult()
-               ? attention.getKvHeads() == op.getHeads()
-               : attention.getQuery() == op.getResult() && attention.getQueryHeads() == op.getHeads();
-  auto attend = dyn_cast<AttendOp>(user);
-  return attend && attend.getHeads() == op.getHeads();
-}
-
-void Forming::formRope(RopeOp op) {
-  if (isRotatedByReader(op, storage))
-    return;
-  RowSet rows = getRows(op.getAt());
-  Value input = getBuffer(op.getInput()), out = createBuffer(op.getResult());
-  kernel::RotateOp::create(b, op.getLoc(), rows.count, rows.table, input, out, op.getHeads(), getRopeAttr(op, storage));
-  setBuffer(op.getResult(), out);
-}
-
-std::pair<Value, kernel::RopeAttr> Forming::getUnrotated(Value value) {
-  auto rope = value.getDefiningOp<RopeOp>();
-  if (!rope || hasBuffer(value))
-    return {getBuffer(value), {}};
-  return {getBuffer(rope.getInput()), getRopeAttr(rope, storage)};
+  Value buffer = forming.getBuffer(op.getTensor());
+  auto indices = llvm::map_to_vector(op.getIndices(), [&](Value index) { return forming.getScalar(index); });
+  Value element = memref::LoadOp::create(forming.builder(), op.getLoc(), buffer, indices);
+  forming.setScalar(op.getResult(), element);
+  return true;
 }
 
 //===----------------------------------------------------------------------===//
@@ -344,25 +259,6 @@ Value Forming::getEntries(AppendOp op) {
   return out;
 }
 
-static kernel::MaskKind getMaskKind(MaskKind kind) {
-  switch (kind) {
-  case MaskKind::Causal:
-    return kernel::MaskKind::Causal;
-  case MaskKind::Full:
-    return kernel::MaskKind::Full;
-  case MaskKind::Prefix:
-    return kernel::MaskKind::Prefix;
-  case MaskKind::Window:
-    return kernel::MaskKind::Window;
-  case MaskKind::Chunk:
-    return kernel::MaskKind::Chunk;
-  }
-  llvm_unreachable("enumeration covered");
-}
-
-/// Whether a mask shows later positions.
-static bool looksAhead(MaskAttr mask) { return mask.getKind() == MaskKind::Full || mask.getKind() == MaskKind::Prefix; }
-
 Value Forming::getViews(AttendOp op) {
   KVPolicyAttrInterface policy = storage.getCache(op.getCache()).getPolicy();
   auto lookUpOf = [&](bool generated) {
@@ -390,42 +286,7 @@ Value Forming::getViews(AttendOp op) {
   return out;
 }
 
-void Forming::formAppend(AppendOp op) {
-  auto [key, rope] = getUnrotated(op.getKey());
-  Value value = getBuffer(op.getValue()), places = getEntries(op);
-  RowSet rows = getRows(op.getAt());
-  kernel::AppendOp::create(b, op.getLoc(), rows.count, rows.table, places, key, value,
-                           storage.getCacheDeclaration(op.getCache()), op.getLayerAttr(), rope);
-}
-
-/// What attend and attention have in common.
-template <typename OpT>
-static void createAttend(OpT op, Storage &storage, OpBuilder &b, RowSet rows, Value seen, Value query, Value out,
-                         FlatSymbolRefAttr cache, IntegerAttr layer, IntegerAttr heads, int64_t width,
-                         kernel::RopeAttr rope) {
-  double scale = op.getScale() ? op.getScale()->convertToDouble() : 1.0 / std::sqrt(double(width));
-  auto mask = kernel::MaskAttr::get(op.getContext(), getMaskKind(op.getMask().getKind()), op.getMask().getSize());
-  FlatSymbolRefAttr sinks, bias;
-  if (op.getSinksAttr())
-    sinks = storage.getVector({op.getSinksAttr()});
-  if (op.getDistanceBiasAttr())
-    bias = storage.getVectors(op.getDistanceBiasAttr());
-  kernel::AttendOp::create(b, op.getLoc(), rows.count, rows.table, seen, query, out, cache, layer, heads,
-                           b.getF64FloatAttr(scale), op.getSoftcapAttr(), mask, sinks, bias, rope);
-}
-
-void Forming::formAttend(AttendOp op) {
-  auto [query, rope] = getUnrotated(op.getQuery());
-  Value seen = getViews(op), out = createBuffer(op.getResult());
-  createAttend(op, storage, b, getRows(op.getAt()), seen, query, out, storage.getCacheDeclaration(op.getCache()),
-               op.getLayerAttr(), op.getHeadsAttr(), storage.getCache(op.getCache()).getDim(), rope);
-  setBuffer(op.getResult(), out);
-}
-
-void Forming::formAttention(AttentionOp op) {
-  auto [query, queryRope] = getUnrotated(op.getQuery());
-  auto [key, keyRope] = getUnrotated(op.getKey());
-  Value value = getBuffer(op.getValue());
+Forming::CallCache Forming::getCallCache(AttentionOp op) {
   FlatSymbolRefAttr cache = storage.getTransientCache(op);
   RowSet rows = getRows(op.getAt());
   // What rows of another set leave there is over, and so is what is known of it.
@@ -450,10 +311,5 @@ void Forming::formAttention(AttentionOp op) {
                            seen, cache, kernel::LookUpKindAttr::get(b.getContext(), kernel::LookUpKind::Exact),
                            /*generated_look_up=*/kernel::LookUpKindAttr(), b.getBoolAttr(looksAhead(op.getMask())));
   }
-  IntegerAttr layer = b.getI64IntegerAttr(0);
-  kernel::AppendOp::create(b, op.getLoc(), rows.count, rows.table, places, key, value, cache, layer, keyRope);
-  Value out = createBuffer(op.getResult());
-  int64_t width = getWidth(op.getType()) / static_cast<int64_t>(op.getQueryHeads());
-  createAttend(op, storage, b, rows, seen, query, out, cache, layer, op.getQueryHeadsAttr(), width, queryRope);
-  setBuffer(op.getResult(), out);
+  return {cache, places, seen};
 }

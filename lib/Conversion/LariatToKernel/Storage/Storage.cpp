@@ -3,28 +3,25 @@
 // Declares what lies in weights.bin, equal data once. What is equal is decided by value: attributes are unique in their
 // context, so two of them are equal if they are the same. Names only have to be free.
 
-#include "Emission/Forming.h"
+#include "Storage.h"
 
 #include "lariat/Dialect/Lariat/IR/Rope.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 
 using namespace mlir;
 using namespace lariat;
 using namespace lariat::forming;
 
-Storage::Storage(ModuleOp source, ModuleOp target, Type weightType)
-    : source(source), target(target), weightType(weightType) {
-  for (auto weight : source.getOps<WeightOp>()) {
-    weights[weight.getSymName()] = weight;
+Storage::Storage(ModuleOp source, const ModelSymbols &symbols, ModuleOp target, Type weightType)
+    : source(source), target(target), symbols(symbols), weightType(weightType) {
+  for (auto weight : source.getOps<WeightOp>())
     if (weight.getDepths() && weight.getBeyond() == Beyond::Error)
       checkedWeights.try_emplace(weight.getSymName(), static_cast<int64_t>(checkedWeights.size()));
-  }
-  for (auto cache : source.getOps<CacheOp>()) {
-    cacheNumbers[cache.getSymName()] = static_cast<int64_t>(caches.size());
-    caches[cache.getSymName()] = cache;
-  }
+  for (auto cache : source.getOps<CacheOp>())
+    cacheNumbers.try_emplace(cache.getSymName(), static_cast<int64_t>(cacheNumbers.size()));
   // Attention among the rows of a call has caches too, one per shape, behind the model's.
   source.walk([&](AttentionOp op) {
-    int64_t next = static_cast<int64_t>(caches.size() + transientNumbers.size());
+    int64_t next = static_cast<int64_t>(cacheNumbers.size() + transientNumbers.size());
     transientNumbers.try_emplace(getTransientShape(op), next);
   });
 }

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The tables of kinds: a new one is a line here and a file.
+
+#include "Kinds.h"
+
+using namespace mlir;
+using namespace lariat;
+using namespace lariat::forming;
+
+namespace {
+
+/// The op that asks for a kind of kernel, and what writes it.
+struct Kind {
+  StringRef op;
+  bool (*form)(Forming &, Operation *);
+};
+
+template <typename OpT, bool (*form)(Forming &, OpT)>
+Kind kind() {
+  return {OpT::getOperationName(), [](Forming &forming, Operation *op) { return form(forming, cast<OpT>(op)); }};
+}
+
+/// Groups of a kind: `begin`, which may be null, runs at their first op.
+struct KindOfGroup {
+  GroupKind kind;
+  void (*begin)(Forming &, const Group &);
+  void (*write)(Forming &, const Group &);
+};
+
+} // namespace
+
+static ArrayRef<Kind> getKinds() {
+  static const Kind kinds[] = {
+      kind<AdvanceOp, formAdvance>(),
+      kind<AppendOp, formAppend>(),
+      kind<AttendOp, formAttend>(),
+      kind<AttentionOp, formAttention>(),
+      kind<ConcatOp, formConcat>(),
+      kind<CountOp, formCount>(),
+      kind<EmbedOp, formEmbed>(),
+      kind<LastOp, formLast>(),
+      kind<LinearOp, formBiasedDot>(),
+      kind<PutOp, formPut>(),
+      kind<RopeOp, formRope>(),
+      kind<SelectOp, formSelect>(),
+      kind<linalg::GenericOp, formColumnCopy>(),
+      kind<tensor::DimOp, formDim>(),
+      kind<tensor::ExtractOp, formExtract>(),
+  };
+  return kinds;
+}
+
+static constexpr KindOfGroup kKindsOfGroups[] = {
+    {GroupKind::Rowwise, nullptr, writeRowwise},
+    {GroupKind::Gemm, beginGemm, writeGemm},
+};
+
+bool lariat::forming::formKind(Forming &forming, Operation *op) {
+  const Kind *found =
+      llvm::find_if(getKinds(), [&](const Kind &kind) { return kind.op == op->getName().getStringRef(); });
+  return found != getKinds().end() && found->form(forming, op);
+}
+
+static const KindOfGroup &getKind(const Group &group) {
+  return *llvm::find_if(kKindsOfGroups, [&](const KindOfGroup &kind) { return kind.kind == group.kind; });
+}
+
+void lariat::forming::beginGroup(Forming &forming, const Group &group) {
+  if (auto *begin = getKind(group).begin)
+    begin(forming, group);
+}
+
+void lariat::forming::writeGroup(Forming &forming, const Group &group) { getKind(group).write(forming, group); }
