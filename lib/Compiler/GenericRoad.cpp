@@ -5,7 +5,7 @@
 
 #include "lariat/Compiler/Passes.h"
 #include "lariat/Conversion/KernelToVector/HostLowering.h"
-#include "lariat/Conversion/LariatToKernel/LariatToKernel.h"
+#include "lariat/Dialect/Kernel/IR/Kernel.h"
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
 
 namespace lariat {
@@ -40,11 +40,11 @@ struct OutlineGenericPass : lariat::impl::OutlineGenericPassBase<OutlineGenericP
       if (auto state = dyn_cast<StateOp>(op))
         states.push_back(builder.getDenseI64ArrayAttr(
             {static_cast<int64_t>(state.getLayers()), static_cast<int64_t>(state.getWidth())}));
-      else if (op.hasAttr(kGenericBodyAttr))
+      else if (op.hasAttr(kernel::kGenericBodyAttr))
         cast<func::FuncOp>(op).setPublic();
       else
         continue;
-      op.removeAttr(kGenericBodyAttr);
+      op.removeAttr(kernel::kGenericBodyAttr);
       op.moveBefore(part->getBody(), part->getBody()->end());
       numOutlined += isa<func::FuncOp>(op);
     }

@@ -29,6 +29,8 @@ L_PASSES, K_PASSES = "Dialect/Lariat/Transforms", "Dialect/Kernel/Transforms"
 DESCRIPTION = "Target/Description"
 TO_KERNEL, TO_REFERENCE = "Conversion/LariatToKernel", "Conversion/LariatToReference"
 TO_VECTOR = "Conversion/KernelToVector"
+# Grouping and storage do not know each other, and neither knows what is written.
+MODEL, STORAGE, GROUPING, EMISSION = (f"{TO_KERNEL}/{part}" for part in ("Model", "Storage", "Grouping", "Emission"))
 # The header that registers all conversions: it includes each of them, so none of them may include it.
 REGISTRATION = "Conversion/Passes"
 # Layers 0 to 4, and with the compiler 0 to 5.
@@ -65,8 +67,12 @@ TABLE: dict[str, Layer] = dict(
             REGISTRATION,
             Layer("3", ("/include/lariat/Conversion/Passes.h",), (TO_KERNEL, TO_REFERENCE, TO_VECTOR), "mlir"),
         ),
+        _library("3a", MODEL, (L_IR, K_IR)),
+        _library("3b", STORAGE, (MODEL, L_IR, K_IR)),
+        _library("3b", GROUPING, (MODEL, L_IR, K_IR)),
+        _library("3c", EMISSION, (GROUPING, STORAGE, MODEL, L_IR, K_IR, "Artefact")),
+        _library("3", TO_KERNEL, (EMISSION, GROUPING, STORAGE, MODEL, "Support", L_IR, K_IR, DESCRIPTION)),
         # What compiled code and the runtime agree on is the artefact's.
-        _library("3", TO_KERNEL, ("Support", L_IR, K_IR, DESCRIPTION, "Artefact")),
         _library("3", TO_REFERENCE, ("Support", L_IR, DESCRIPTION, "Artefact")),
         _library("3", TO_VECTOR, ("Support", K_IR, DESCRIPTION, "Artefact")),
         # 4: code for one family of machines.

@@ -9,9 +9,6 @@
 
 namespace lariat {
 
-/// On functions of the kernel level that are still tensors: bodies of kernel.generic.
-inline constexpr llvm::StringLiteral kGenericBodyAttr = "kernel.generic_body";
-
 /// A module at the kernel level from one whose row sets are erased and whose loops are lowered. `weightType` is f32 or
 /// bf16. Errors name the op that has no form.
 llvm::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> convertLariatToKernel(mlir::ModuleOp module, mlir::Type weightType);

@@ -4,7 +4,6 @@
 
 #include "Kinds.h"
 
-#include "lariat/Conversion/LariatToKernel/LariatToKernel.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Transforms/RegionUtils.h"
@@ -101,7 +100,7 @@ static bool areEqual(func::FuncOp function, func::FuncOp other) {
 static std::string nameBody(func::FuncOp body, ModuleOp module, Storage &storage) {
   unsigned numBodies = 0;
   for (auto other : module.getOps<func::FuncOp>()) {
-    if (other == body || !other->hasAttr(kGenericBodyAttr))
+    if (other == body || !other->hasAttr(kernel::kGenericBodyAttr))
       continue;
     ++numBodies;
     if (areEqual(body, other)) {
@@ -126,7 +125,7 @@ static std::string createBody(Operation *op, ArrayRef<Value> arguments, ArrayRef
   OpBuilder atEnd = OpBuilder::atBlockEnd(module.getBody());
   auto callee = func::FuncOp::create(atEnd, module.getLoc(), "", type);
   callee.setPrivate();
-  callee->setAttr(kGenericBodyAttr, atEnd.getUnitAttr());
+  callee->setAttr(kernel::kGenericBodyAttr, atEnd.getUnitAttr());
   Block *body = callee.addEntryBlock();
   OpBuilder inner = OpBuilder::atBlockEnd(body);
   IRMapping mapping;

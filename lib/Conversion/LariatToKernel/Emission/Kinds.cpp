@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The tables of kinds: a new one is a line here and a file.
+// Which kind an op or a group is of.
 
 #include "Kinds.h"
 
@@ -32,21 +32,8 @@ struct KindOfGroup {
 
 static ArrayRef<Kind> getKinds() {
   static const Kind kinds[] = {
-      kind<AdvanceOp, formAdvance>(),
-      kind<AppendOp, formAppend>(),
-      kind<AttendOp, formAttend>(),
-      kind<AttentionOp, formAttention>(),
-      kind<ConcatOp, formConcat>(),
-      kind<CountOp, formCount>(),
-      kind<EmbedOp, formEmbed>(),
-      kind<LastOp, formLast>(),
-      kind<LinearOp, formBiasedDot>(),
-      kind<PutOp, formPut>(),
-      kind<RopeOp, formRope>(),
-      kind<SelectOp, formSelect>(),
-      kind<linalg::GenericOp, formColumnCopy>(),
-      kind<tensor::DimOp, formDim>(),
-      kind<tensor::ExtractOp, formExtract>(),
+#define LARIAT_KIND(OpT, form) kind<OpT, form>(),
+#include "Kinds.def"
   };
   return kinds;
 }

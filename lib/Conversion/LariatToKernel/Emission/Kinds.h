@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private: the kinds of kernels, each in a file of its name, and what they share. Kinds.cpp has the table.
+// Private: the kinds of kernels, each in a file of its name, and what they share. Kinds.def is the table.
 
 #ifndef LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_KINDS_H
 #define LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_KINDS_H
@@ -27,23 +27,8 @@ void beginGemm(Forming &forming, const Group &group);
 void writeGemm(Forming &forming, const Group &group);
 
 // The kinds of ops.
-bool formAdvance(Forming &forming, AdvanceOp op);
-bool formAppend(Forming &forming, AppendOp op);
-bool formAttend(Forming &forming, AttendOp op);
-bool formAttention(Forming &forming, AttentionOp op);
-bool formBiasedDot(Forming &forming, LinearOp op);
-/// False where an op does more than copy columns that start at a panel.
-bool formColumnCopy(Forming &forming, mlir::linalg::GenericOp op);
-/// False where the parts do not start at panels.
-bool formConcat(Forming &forming, ConcatOp op);
-bool formCount(Forming &forming, CountOp op);
-bool formDim(Forming &forming, mlir::tensor::DimOp op);
-bool formEmbed(Forming &forming, EmbedOp op);
-bool formExtract(Forming &forming, mlir::tensor::ExtractOp op);
-bool formLast(Forming &forming, LastOp op);
-bool formPut(Forming &forming, PutOp op);
-bool formRope(Forming &forming, RopeOp op);
-bool formSelect(Forming &forming, SelectOp op);
+#define LARIAT_KIND(OpT, form) bool form(Forming &forming, OpT op);
+#include "Kinds.def"
 
 // Copies (Copies.cpp).
 /// Writes a value that no open group holds to a buffer.

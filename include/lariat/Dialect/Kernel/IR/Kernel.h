@@ -32,6 +32,7 @@ using abi::roundUp;
 inline constexpr llvm::StringLiteral kArenaRowBytesAttr = "kernel.arena_row_bytes";
 inline constexpr llvm::StringLiteral kPortsAttr = "kernel.ports"; ///< inputs and outputs of an entry function
 inline constexpr llvm::StringLiteral kWeightBytesAttr = "kernel.weight_bytes";
+inline constexpr llvm::StringLiteral kGenericBodyAttr = "kernel.generic_body"; ///< callees of generic, still on tensors
 
 /// Bytes of an element in a buffer: i1 is a byte, index eight.
 int64_t getElementBytes(mlir::Type type);
