@@ -47,9 +47,6 @@ def ConvertLariatToKernel : Pass<"convert-lariat-to-kernel", "::mlir::ModuleOp">
     Rounding: sums over columns have 16 partials; products one chain; no arithmetic is reordered otherwise.
     Example: test/Conversion/LariatToKernel/
   }];
-  let options = [
-    Option<"weightType", "weight-type", "std::string", /*default=*/"\"f32\"", "type of packed weights, f32 or bf16">
-  ];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::math::MathDialect",
     "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::lariat::kernel::KernelDialect"];
 }

@@ -72,6 +72,9 @@ def Lariat_Beyond : Lariat_Enum<"Beyond", "what a depth past the last stored one
   I32EnumAttrCase<"Error", 0, "error">, I32EnumAttrCase<"Clamp", 1, "clamp">]>;
 def Lariat_BeyondAttr : EnumAttr<Lariat_Dialect, Lariat_Beyond, "beyond">;
 
+def Lariat_StoredFormat : Lariat_Enum<"StoredFormat", "numbers that the values of a weight are rounded to", [
+  I32EnumAttrCase<"F32", 0, "f32">, I32EnumAttrCase<"BF16", 1, "bf16">]>;
+
 //===----------------------------------------------------------------------===//
 // Row sets, weights, masks
 //===----------------------------------------------------------------------===//
@@ -104,6 +107,24 @@ def Lariat_SourceAttr : Lariat_Attr<"Source", "source"> {
     OptionalParameter<"::mlir::FloatAttr", "factor">:$scale);
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
+}
+
+def Lariat_StoredAttr : Lariat_Attr<"Stored", "stored"> {
+  let summary = "what the values of a weight are rounded to";
+  let description = [{
+    Part of what a weight means, on every path: its values are those of the source rounded to `format`, to nearest with
+    ties to even (a NaN stays one). With a `scale` of the source, x becomes round(scale * round(x)), where the product is
+    f32: both what is stored and what is multiplied are numbers of the format. Arithmetic is f32 whatever the format.
+
+    `f32` changes nothing, and a weight that does not say is `f32`. A further format is a case of the enumeration; what it
+    needs beside its name (groups, scales) becomes a parameter of this attribute, so that IR says all of it.
+
+    Example: `#lariat.stored<bf16>`
+  }];
+  let parameters = (ins "::lariat::StoredFormat":$format);
+  let assemblyFormat = "`<` $format `>`";
+  // As a default, by the name of its format.
+  let constBuilderCall = "::lariat::StoredAttr::get($_builder.getContext(), $0)";
 }
 
 def Lariat_MaskAttr : Lariat_Attr<"Mask", "mask"> {

@@ -89,6 +89,35 @@ def SplitCachesPass : Pass<"lariat-split-caches", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numSplit", "split", "caches split">];
 }
 
+def ChooseWeightFormatsPass : Pass<"lariat-choose-weight-formats", "::mlir::ModuleOp"> {
+  let summary = "say by rules in which format weights are stored";
+  let description = [{
+    `rules` are separated by commas, `ffn=bf16,@lm_head=f32`. Each names weights and a format of `#lariat.stored`; a format
+    alone is a rule for all of them.
+
+    | rule for | weights |
+    |---|---|
+    | `embed` | of `embed` |
+    | `attention` | of products that give queries, keys or values, or read what attention gives; of products whose results go nowhere but into these (gates, factored projections); sinks and distance biases |
+    | `ffn` | of products of D columns whose results go into products only, one of which gives D columns, and of that one |
+    | `head` | of products that give logits, or whose results go nowhere but into these |
+    | `norm` | weights and biases of `norm` |
+    | `other` | of no class above: routers, adapters, values that enter arithmetic |
+    | `@PATTERN` | by symbol; `*`, `?` and `[...]` as in file names |
+    | `*` | all |
+
+    A product's weights are its weight, bias and low-rank pair. Classes follow from how weights are used, not from names.
+    A name decides before a class, a class before `*`, and of several names the first; what no rule is for keeps the format
+    that it declares. Never chosen for: weights of other elements than f32, and rotary frequencies, which are exact.
+
+    Refused: rules that are for nothing in the model, two for the same class, and rules of different formats for the
+    classes of one weight (an embedding that is the head too), unless one names the weight.
+    Rounding: values of weights that are given another format than f32. Example: test/Dialect/Lariat/Transforms/choose-weight-formats.mlir
+  }];
+  let options = [Option<"rules", "rules", "std::string", /*default=*/"\"f32\"", "what is stored in which format">];
+  let statistics = [Statistic<"numRounded", "rounded", "weights that rules round">];
+}
+
 def VerifyStatesPass : Pass<"lariat-verify-states", "::mlir::func::FuncOp"> {
   let summary = "check that each place of a state is for one op and one step";
   let description = [{

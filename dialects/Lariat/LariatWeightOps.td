@@ -12,25 +12,29 @@ def Lariat_WeightOp : Lariat_Op<"weight", [Symbol]> {
   let description = [{
     `type` is the shape of one depth. With `depths(n)` the weight is depth-indexed and the ops that use it name rows;
     a depth past n - 1 ends the call with an error, or uses the last one with `beyond = clamp`. The data stays in the
-    checkpoint (`from`) or is inline (`value`, for tests).
+    checkpoint (`from`) or is inline (`value`, for tests). `stored` says what its values are rounded to, f32 unless given;
+    `lariat-choose-weight-formats` writes it.
 
     - `weight_c1`: the type has a static shape.
     - `weight_c2`: exactly one of `from` and `value` is present, and an inline value has the declared shape, led by
       the number of depths where it is depth-indexed.
     - `weight_c3`: a stacked source has one key per depth.
+    - `weight_c4`: a weight that is stored in another format than f32 has elements of type f32.
 
     ```mlir
     lariat.weight @q : tensor<16x8xf32> from <"model.layers.0.self_attn.q_proj.weight">
     lariat.weight @router : tensor<8xf32> depths(2) from <stack = ["routers.0.weight", "routers.1.weight"]>
     lariat.weight @scale : tensor<2xf32> value dense<[1.0, 2.0]> : tensor<2xf32>
+    lariat.weight @up : tensor<32x8xf32> stored <bf16> from <"model.layers.0.mlp.up_proj.weight">
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyStaticShapeTensor>:$type,
                        OptionalAttr<ConfinedAttr<I64Attr, [IntPositive]>>:$depths,
                        DefaultValuedAttr<Lariat_BeyondAttr, "::lariat::Beyond::Error">:$beyond,
+                       DefaultValuedAttr<Lariat_StoredAttr, "::lariat::StoredFormat::F32">:$stored,
                        OptionalAttr<Lariat_SourceAttr>:$source, OptionalAttr<ElementsAttr>:$value);
   let assemblyFormat = "$sym_name `:` $type (`depths` `(` $depths^ (`,` `beyond` `=` custom<Keyword>($beyond)^)? `)`)? "
-                       "(`from` $source^)? (`value` $value^)? attr-dict";
+                       "(`stored` $stored^)? (`from` $source^)? (`value` $value^)? attr-dict";
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     ::mlir::RankedTensorType getTensorType() { return ::llvm::cast<::mlir::RankedTensorType>(getType()); }
@@ -172,13 +176,13 @@ def Lariat_RopeOp : Lariat_RowLocalOp<"rope", [AllTypesMatch<["input", "result"]
 
     `half` pairs columns (i, i + dims / 2), `interleaved` pairs (2 i, 2 i + 1). `scaling` stretches the frequencies
     theta^(-2 i / dims); in place of both, `frequencies` gives them: a list, or a weight of shape (dims / 2), which is
-    never rounded to bf16. Angles, cosines and sines are computed in f64; the latter are multiplied by `magnitude` (1
+    never rounded. Angles, cosines and sines are computed in f64; the latter are multiplied by `magnitude` (1
     unless given) and rounded once, to the type `angles` (f32 unless given).
 
     - `rope_c1`: the columns are a multiple of `heads`, the rotated width is even and fits the head.
     - `rope_c2`: theta is positive, the magnitude and listed frequencies are finite.
     - `rope_c3`: either theta or frequencies are given, of a list one per pair; scaling goes with theta.
-    - `rope_c4`: a weight of frequencies has shape (dims / 2) and no depths.
+    - `rope_c4`: a weight of frequencies has shape (dims / 2), no depths, and is stored as f32.
 
     ```mlir
     func.func @rope(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) -> tensor<?x64xf32, #lariat.of<"a">> {

@@ -69,7 +69,6 @@ llvm::Expected<Model> lariat::readArtefact(StringRef path, MLIRContext *context)
     return manifest.takeError();
   CompileOptions options;
   options.input = joinPath(artefact, kModelFile);
-  options.dtype = manifest->dtype;
   options.kvDtype = manifest->kvDtype;
   options.pipeline = "reference";
   if (llvm::Error error = verifyOptions(options))
@@ -77,6 +76,9 @@ llvm::Expected<Model> lariat::readArtefact(StringRef path, MLIRContext *context)
   llvm::Expected<Model> model = readModel(options, context);
   if (!model)
     return model.takeError();
+  if (StringRef said = manifest->dtype, found = model->manifest.dtype; said != found)
+    return makeError("the manifest of " + artefact + " is damaged: its dtype is '" + said +
+                     "', but the weights of model.mlir are " + found);
   model->manifest = std::move(*manifest);
   return model;
 }

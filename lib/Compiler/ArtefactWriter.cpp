@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Writes NAME.lariat: manifest.json, model.mlir, the weights and the checkpoint's text files as they are. Weights are
-// weights/model.safetensors with the tensors that the model reads, in the dtype compiled for; or, from the fast pipeline,
+// weights/model.safetensors with the tensors that the model reads, in the format of those weights; or, from the fast pipeline,
 // weights.bin as its code reads it, beside code/ISA.so. A reader sees the old artefact, or none, or the whole
 // new one. Refused: to replace anything without being asked, and to replace what is no artefact at all.
 
 #include "lariat/Compiler/Compile.h"
 #include "lariat/Compiler/FastPath.h"
 #include "lariat/Compiler/Packing.h"
-#include "lariat/Dialect/Lariat/IR/Rope.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Support/Files.h"
 #include "lariat/Support/Interruption.h"
@@ -76,26 +75,25 @@ static llvm::SetVector<StringRef> listKeys(const Model &model) {
   return keys;
 }
 
-/// Those that no dtype rounds.
-static llvm::StringSet<> listExactKeys(const Model &model) {
+/// Those that a weight reads in more than bf16 holds.
+static llvm::StringSet<> listWideKeys(const Model &model) {
   llvm::StringSet<> keys;
-  for (Operation *op : findFrequencyWeights(*model.module))
-    if (auto source = cast<WeightOp>(op).getSource())
+  for (auto weight : model.module.get().getOps<WeightOp>())
+    if (auto source = weight.getSource(); source && weight.getStored().getFormat() != StoredFormat::BF16)
       for (StringAttr key : source->getKeys())
         keys.insert(key.getValue());
   return keys;
 }
 
-static llvm::Error writeWeights(const Model &model, StringRef dtype, StringRef directory, FileSums &sums,
-                                Progress &progress) {
+static llvm::Error writeWeights(const Model &model, StringRef directory, FileSums &sums, Progress &progress) {
   if (!model.checkpoint)
     return llvm::Error::success();
-  llvm::StringSet<> exactKeys = listExactKeys(model);
+  llvm::StringSet<> wideKeys = listWideKeys(model);
   SafetensorsWriter writer;
   HashedFile *stream = nullptr;
   for (StringRef key : listKeys(model)) {
     const StoredTensor *tensor = model.checkpoint->find(key);
-    bool toBF16 = dtype == "bf16" && !exactKeys.contains(key);
+    bool toBF16 = !wideKeys.contains(key);
     writer.add(key, toBF16 ? "BF16" : "F32", tensor->shape, [&, tensor, toBF16](llvm::raw_ostream &) {
       progress.reach(stream->tell());
       return stream->hasFailed() ? llvm::Error::success() : convertTensor(*tensor, toBF16, *stream);
@@ -191,13 +189,13 @@ static llvm::Expected<std::map<std::string, manifest::FileFacts>> listFiles(Stri
 }
 
 /// The weights in the form that the pipeline's code reads, and that code.
-static llvm::Error writePayload(const Model &model, const CompileOptions &options, const FastProgram *program,
-                                StringRef directory, FileSums &sums, Progress &progress) {
+static llvm::Error writePayload(const Model &model, const FastProgram *program, StringRef directory, FileSums &sums,
+                                Progress &progress) {
   if (!program)
-    return writeWeights(model, options.dtype, directory, sums, progress);
+    return writeWeights(model, directory, sums, progress);
   if (llvm::Error error = writeCode(*program, directory))
     return error;
-  PackingSource source{*model.module, model.checkpoint ? &*model.checkpoint : nullptr, options.dtype == "bf16"};
+  PackingSource source{*model.module, model.checkpoint ? &*model.checkpoint : nullptr};
   llvm::Expected<FileSum> sum =
       writePackedWeights(*program->kernels.module, source, joinPath(directory, kWeightsFile), progress);
   if (!sum)
@@ -206,13 +204,13 @@ static llvm::Error writePayload(const Model &model, const CompileOptions &option
   return llvm::Error::success();
 }
 
-static llvm::Error writeContent(const Model &model, const CompileOptions &options, const FastProgram *program,
-                                StringRef directory, CompileStats &stats, Progress &progress) {
+static llvm::Error writeContent(const Model &model, const FastProgram *program, StringRef directory,
+                                CompileStats &stats, Progress &progress) {
   StageTimer timer(stats.seconds);
   if (llvm::Error error = writeModule(model, /*hasStoredWeights=*/!program, directory))
     return error;
   FileSums sums;
-  if (llvm::Error error = writePayload(model, options, program, directory, sums, progress))
+  if (llvm::Error error = writePayload(model, program, directory, sums, progress))
     return error;
   timer.end("write weights");
   progress.begin("checksums");
@@ -295,7 +293,7 @@ llvm::Error lariat::writeArtefact(const Model &model, const CompileOptions &opti
   Unfinished unfinished(temporary);
   if (std::error_code code = fs::create_directory(temporary, /*IgnoreExisting=*/false, fs::all_all))
     return makeError("cannot write " + output + ": " + code.message());
-  if (llvm::Error error = writeContent(model, options, program, temporary, stats, progress))
+  if (llvm::Error error = writeContent(model, program, temporary, stats, progress))
     return error;
   return unfinished.finish([&] { return publish(temporary, output); });
 }

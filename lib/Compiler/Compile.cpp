@@ -9,12 +9,16 @@
 #include "lariat/Compiler/Modules.h"
 #include "lariat/Compiler/Pipelines.h"
 #include "lariat/Compiler/Weights.h"
+#include "lariat/Dialect/Lariat/IR/Rope.h"
+#include "lariat/Dialect/Lariat/Transforms/WeightFormats.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Support/Json.h"
 #include "mlir/AsmParser/AsmParser.h"
 #include "mlir/IR/Builders.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
+
+#include <map>
 
 using namespace mlir;
 using namespace lariat;
@@ -33,8 +37,9 @@ static llvm::Error verifyChoice(StringRef option, StringRef value, ArrayRef<Stri
 }
 
 llvm::Error lariat::verifyOptions(const CompileOptions &options) {
-  if (llvm::Error error = verifyChoice("dtype", options.dtype, {"f32", "bf16"}))
-    return error;
+  if (!options.dtype.empty())
+    if (llvm::Error error = parseWeightFormats(options.dtype).takeError())
+      return makeError("option --dtype: " + toString(std::move(error)));
   if (!options.kvDtype.empty())
     if (llvm::Error error = verifyChoice("kv-dtype", options.kvDtype, {"f32", "bf16"}))
       return error;
@@ -213,6 +218,23 @@ static llvm::Error verifyOrder(const ModelFacts &facts) {
   return llvm::Error::success();
 }
 
+/// The format of all weights, or each with the number of its weights. Rotary frequencies have none.
+static std::string describeWeightFormats(ModuleOp module) {
+  llvm::SmallPtrSet<Operation *, 2> exact = findFrequencyWeights(module);
+  std::map<StoredFormat, int64_t> counts;
+  for (auto weight : module.getOps<WeightOp>())
+    if (!exact.contains(weight))
+      ++counts[weight.getStored().getFormat()];
+  if (counts.size() <= 1)
+    return stringifyStoredFormat(counts.empty() ? StoredFormat::F32 : counts.begin()->first).str();
+  std::string text;
+  for (auto [format, count] : counts)
+    text += (Twine(text.empty() ? "" : ", ") + stringifyStoredFormat(format) + " (" + Twine(count) +
+             (count == 1 ? " weight)" : " weights)"))
+                .str();
+  return text;
+}
+
 /// Element type of the caches, which share one.
 static std::string getKVDtype(const manifest::Manifest &manifest) {
   return std::string(manifest.caches.empty() ? "f32" : abi::getName(manifest.caches.front().type));
@@ -230,7 +252,8 @@ llvm::Expected<Model> lariat::readModel(const CompileOptions &options, MLIRConte
   model.module = std::move(*module);
   if (llvm::Error error = verifyDeclarations(*model.module))
     return std::move(error);
-  if (llvm::Error error = runPipeline(*model.module, buildEntryPipeline, "entry"))
+  auto build = [&](OpPassManager &manager) { buildEntryPipeline(manager, options.dtype); };
+  if (llvm::Error error = runPipeline(*model.module, build, "entry"))
     return std::move(error);
   if (!options.kvDtype.empty())
     setKVDtype(*model.module, options.kvDtype);
@@ -251,7 +274,7 @@ llvm::Expected<Model> lariat::readModel(const CompileOptions &options, MLIRConte
     return makeError(options.input + ": " + toString(described.takeError()));
   model.manifest = std::move(*described);
   model.manifest.pipeline = options.pipeline == kFast ? abi::Pipeline::Fast : abi::Pipeline::Reference;
-  model.manifest.dtype = options.dtype;
+  model.manifest.dtype = describeWeightFormats(*model.module);
   model.manifest.kvDtype = getKVDtype(model.manifest);
   model.manifest.targets = {"reference"};
   return model;

@@ -54,7 +54,7 @@ static llvm::Expected<std::string> emitProgram(const KernelProgram &program, con
 }
 
 llvm::Error lariat::emit(const Model &model, const CompileOptions &options, CompileStats &stats) {
-  llvm::Expected<KernelProgram> program = formKernelProgram(model, options.dtype == "bf16", stats.seconds);
+  llvm::Expected<KernelProgram> program = formKernelProgram(model, stats.seconds);
   if (!program)
     return program.takeError();
   llvm::Expected<std::string> content = emitProgram(*program, options);

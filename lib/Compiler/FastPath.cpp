@@ -189,7 +189,7 @@ llvm::Expected<FastProgram> lariat::compileFast(const Model &model, const Compil
   llvm::Expected<SmallVector<const CPUTarget *>> targets = selectTargets(options.targets);
   if (!targets)
     return targets.takeError();
-  llvm::Expected<KernelProgram> kernels = formKernelProgram(model, options.dtype == "bf16", stats.seconds);
+  llvm::Expected<KernelProgram> kernels = formKernelProgram(model, stats.seconds);
   if (!kernels)
     return kernels.takeError();
   FastProgram program;

@@ -89,7 +89,7 @@ static std::string nameVariant(const Variant &variant) {
 }
 
 /// Adds a variant to the program, as a module of its own.
-static llvm::Error addVariant(const Model &model, const Variant &variant, bool halfWeights, KernelProgram &program,
+static llvm::Error addVariant(const Model &model, const Variant &variant, KernelProgram &program,
                               StageTimer &timer) {
   OwningOpRef<ModuleOp> module = cast<ModuleOp>(model.module.get()->clone());
   ReferenceOptions options{variant.mode, variant.missing, variant.derived};
@@ -107,8 +107,7 @@ static llvm::Error addVariant(const Model &model, const Variant &variant, bool h
     }
   timer.end("model level");
   if (llvm::Error error = runPipeline(
-          *module, [&](OpPassManager &manager) { buildFormKernelsPipeline(manager, options, halfWeights); },
-          "kernels_" + name))
+          *module, [&](OpPassManager &manager) { buildFormKernelsPipeline(manager, options); }, "kernels_" + name))
     return error;
   timer.end("form kernels");
   module->setSymName(name);
@@ -129,14 +128,14 @@ static llvm::Error mergeVariants(KernelProgram &program) {
   return llvm::Error::success();
 }
 
-llvm::Expected<KernelProgram> lariat::formKernelProgram(const Model &model, bool halfWeights, StageSeconds &seconds) {
+llvm::Expected<KernelProgram> lariat::formKernelProgram(const Model &model, StageSeconds &seconds) {
   StageTimer timer(seconds);
   ModuleOp source = *model.module;
   KernelProgram program{ModuleOp::create(source.getLoc()), {}, {}};
   for (NamedAttribute attr : source->getDiscardableAttrs())
     (*program.module)->setAttr(attr.getName(), attr.getValue());
   for (const Variant &variant : listVariants(model.facts)) {
-    llvm::Error error = addVariant(model, variant, halfWeights, program, timer);
+    llvm::Error error = addVariant(model, variant, program, timer);
     if (!error)
       continue;
     if (!variant.missing && !variant.derived)

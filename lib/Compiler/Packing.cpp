@@ -6,7 +6,6 @@
 #include "lariat/Compiler/Packing.h"
 
 #include "lariat/Compiler/Weights.h"
-#include "lariat/Dialect/Lariat/IR/Rope.h"
 #include "lariat/Support/Error.h"
 #include "llvm/ADT/STLExtras.h"
 
@@ -114,14 +113,10 @@ void lariat::writeInline(llvm::raw_ostream &stream, DenseElementsAttr value) {
 
 namespace {
 
-/// Weights that are never rounded.
-using ExactWeights = llvm::SmallPtrSet<Operation *, 2>;
-
 /// The weights behind one op, whose rows lie one behind the other within each depth.
 class PackedValues {
 public:
-  static llvm::Expected<PackedValues> open(kernel::PackedOp op, const PackingSource &source,
-                                           const ExactWeights &exactWeights);
+  static llvm::Expected<PackedValues> open(kernel::PackedOp op, const PackingSource &source);
 
   int64_t getNumDepths() const { return numDepths; }
   /// Row `row` of a depth, where rows have `width` values.
@@ -138,7 +133,7 @@ private:
 class Packer {
 public:
   Packer(const PackingSource &source, HashedFile &file, Progress &progress)
-      : source(source), file(file), progress(progress), exactWeights(findFrequencyWeights(source.model)) {}
+      : source(source), file(file), progress(progress) {}
 
   llvm::Error write(kernel::PackedOp op);
   /// The frequencies of a table, in f64.
@@ -150,13 +145,11 @@ private:
   PackingSource source;
   HashedFile &file;
   Progress &progress;
-  ExactWeights exactWeights;
 };
 
 } // namespace
 
-llvm::Expected<PackedValues> PackedValues::open(kernel::PackedOp op, const PackingSource &source,
-                                                const ExactWeights &exactWeights) {
+llvm::Expected<PackedValues> PackedValues::open(kernel::PackedOp op, const PackingSource &source) {
   PackedValues values;
   values.numDepths = op.getDepths().value_or(1);
   int64_t total = 0, expected = values.numDepths;
@@ -167,8 +160,7 @@ llvm::Expected<PackedValues> PackedValues::open(kernel::PackedOp op, const Packi
     if (!weight)
       return makeError("packed data @" + op.getSymName() + " comes from the weight @" + name.getValue() +
                        ", which the module does not declare");
-    bool round = source.roundWeights && !exactWeights.contains(weight);
-    llvm::Expected<WeightReader> reader = WeightReader::open(weight, source.checkpoint, round);
+    llvm::Expected<WeightReader> reader = WeightReader::open(weight, source.checkpoint);
     if (!reader)
       return reader.takeError();
     total += reader->getNumElements();
@@ -228,7 +220,7 @@ llvm::Error Packer::write(kernel::PackedOp op) {
     writeInline(file, dense);
     return llvm::Error::success();
   }
-  llvm::Expected<PackedValues> values = PackedValues::open(op, source, exactWeights);
+  llvm::Expected<PackedValues> values = PackedValues::open(op, source);
   if (!values)
     return values.takeError();
   for (int64_t depth = 0; depth < values->getNumDepths() && !file.hasFailed(); ++depth)
@@ -245,7 +237,7 @@ llvm::Error Packer::write(kernel::RopeTableOp op) {
   if (!weight)
     return makeError("rotary table @" + op.getSymName() + " comes from the weight @" + *op.getSource() +
                      ", which the module does not declare");
-  llvm::Expected<std::vector<float>> values = loadWeight(weight, source.checkpoint, /*round=*/false);
+  llvm::Expected<std::vector<float>> values = loadWeight(weight, source.checkpoint);
   if (!values)
     return values.takeError();
   for (float value : *values)

@@ -36,12 +36,14 @@
 using namespace mlir;
 using namespace lariat;
 
-void lariat::buildEntryPipeline(OpPassManager &manager) {
+void lariat::buildEntryPipeline(OpPassManager &manager, StringRef weightFormats) {
   manager.addPass(createInlineHelpersPass());
   manager.addNestedPass<func::FuncOp>(createVerifyRowSetsPass());
   manager.addNestedPass<func::FuncOp>(createNormalizeRowOpsPass());
   manager.addNestedPass<func::FuncOp>(createVerifyRowMixingPass());
   manager.addPass(createSplitCachesPass());
+  if (!weightFormats.empty())
+    manager.addPass(createChooseWeightFormatsPass({weightFormats.str()}));
 }
 
 void lariat::buildModelPipeline(OpPassManager &manager, const ReferenceOptions &options) {
@@ -109,14 +111,12 @@ void lariat::buildReferencePipeline(OpPassManager &manager, const ReferenceOptio
   manager.addPass(createVerifyLLVMPass());
 }
 
-void lariat::buildFormKernelsPipeline(OpPassManager &manager, const ReferenceOptions &options, bool halfWeights) {
+void lariat::buildFormKernelsPipeline(OpPassManager &manager, const ReferenceOptions &options) {
   manager.addPass(createEraseRowSetsPass());
   manager.addNestedPass<func::FuncOp>(createLowerRecurPass());
   manager.addPass(createCanonicalizerPass());
   manager.addPass(createCSEPass());
-  ConvertLariatToKernelOptions kernels;
-  kernels.weightType = halfWeights ? "bf16" : "f32";
-  manager.addPass(createConvertLariatToKernel(kernels));
+  manager.addPass(createConvertLariatToKernel());
   NameEntriesPassOptions names;
   names.generate = options.mode == RunMode::Generate;
   if (options.missing)
@@ -171,8 +171,6 @@ void lariat::buildKernelsToLLVMPipeline(OpPassManager &manager, StringRef target
 
 namespace {
 
-enum class WeightType { F32, BF16 };
-
 struct VariantOptions : PassPipelineOptions<VariantOptions> {
   Option<RunMode> mode{*this, "mode", llvm::cl::desc("how a router that looks ahead runs (default: score)"),
                        llvm::cl::init(RunMode::Score),
@@ -193,13 +191,14 @@ struct VariantOptions : PassPipelineOptions<VariantOptions> {
   }
 };
 
-struct KernelOptions : VariantOptions {
-  Option<WeightType> weightType{*this, "weight-type", llvm::cl::desc("of packed weights (default: f32)"),
-                                llvm::cl::init(WeightType::F32),
-                                llvm::cl::values(clEnumValN(WeightType::F32, "f32", "as they are"),
-                                                 clEnumValN(WeightType::BF16, "bf16", "rounded"))};
+struct EntryOptions : PassPipelineOptions<EntryOptions> {
+  Option<std::string> formats{*this, "weight-formats", llvm::cl::desc("rules of lariat-choose-weight-formats (default: "
+                                                                      "as declared)")};
+};
 
-  bool hasHalfWeights() const { return weightType == WeightType::BF16; }
+struct KernelOptions : VariantOptions {
+  Option<std::string> formats{*this, "weight-formats", llvm::cl::desc("rules of lariat-choose-weight-formats (default: "
+                                                                      "as declared)")};
 };
 
 struct TargetOptions : PassPipelineOptions<TargetOptions> {
@@ -216,15 +215,16 @@ struct CodeOptions : KernelOptions {
 
 /// From a model as imported to planned kernels.
 static void buildToKernelPipeline(OpPassManager &manager, const KernelOptions &options) {
-  buildEntryPipeline(manager);
+  buildEntryPipeline(manager, options.formats);
   buildModelPipeline(manager, options.get());
-  buildFormKernelsPipeline(manager, options.get(), options.hasHalfWeights());
+  buildFormKernelsPipeline(manager, options.get());
   buildPlanKernelsPipeline(manager);
 }
 
 static void registerStages() {
-  PassPipelineRegistration<>("lariat-stage-entry",
-                             "Check a model as imported, and bring it into the forms passes know.", buildEntryPipeline);
+  PassPipelineRegistration<EntryOptions>(
+      "lariat-stage-entry", "Check a model as imported, and bring it into the forms passes know.",
+      [](OpPassManager &manager, const EntryOptions &options) { buildEntryPipeline(manager, options.formats); });
   PassPipelineRegistration<VariantOptions>(
       "lariat-stage-model", "Put what a model declares in place and make its loop cheaper.",
       [](OpPassManager &manager, const VariantOptions &options) { buildModelPipeline(manager, options.get()); });
@@ -232,10 +232,9 @@ static void registerStages() {
                              buildLowerToTensorsPipeline);
   PassPipelineRegistration<>("lariat-stage-tensors-to-llvm", "From tensors to LLVM's dialect.",
                              buildLowerToLLVMPipeline);
-  PassPipelineRegistration<KernelOptions>("lariat-stage-kernels", "From the model level to the kernel level.",
-                                          [](OpPassManager &manager, const KernelOptions &options) {
-                                            buildFormKernelsPipeline(manager, options.get(), options.hasHalfWeights());
-                                          });
+  PassPipelineRegistration<VariantOptions>(
+      "lariat-stage-kernels", "From the model level to the kernel level.",
+      [](OpPassManager &manager, const VariantOptions &options) { buildFormKernelsPipeline(manager, options.get()); });
   PassPipelineRegistration<>("lariat-stage-merge", "Put the modules of several variants together.",
                              buildMergeVariantsPipeline);
   PassPipelineRegistration<>("lariat-stage-plan", "Give kernels their regions, buffers and weights their places.",
@@ -258,7 +257,7 @@ void lariat::registerPasses() {
   PassPipelineRegistration<VariantOptions>("lariat-to-reference",
                                            "From a model as imported to LLVM's dialect, by the reference path.",
                                            [](OpPassManager &manager, const VariantOptions &options) {
-                                             buildEntryPipeline(manager);
+                                             buildEntryPipeline(manager, /*weightFormats=*/"");
                                              buildReferencePipeline(manager, options.get());
                                            });
   PassPipelineRegistration<KernelOptions>("lariat-to-kernel", "From a model as imported to planned kernels.",

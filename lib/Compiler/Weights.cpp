@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Applies #lariat.source: per key `rows`, then `halves`, then `reshape`; the depths of a stacked source one behind the
-// other; `scale` last. Shapes are equal if they are equal without their dimensions of size 1.
+// other; rounding to the weight's format; `scale` last, and rounding again. Shapes are equal if they are equal without their dimensions of size 1.
 
 #include "lariat/Compiler/Weights.h"
 
@@ -108,9 +108,9 @@ static llvm::Expected<DenseElementsAttr> findInline(WeightOp weight) {
   return elements;
 }
 
-llvm::Expected<WeightReader> WeightReader::open(WeightOp weight, const Checkpoint *checkpoint, bool round) {
+llvm::Expected<WeightReader> WeightReader::open(WeightOp weight, const Checkpoint *checkpoint) {
   WeightReader reader;
-  reader.round = round;
+  reader.format = weight.getStored().getFormat();
   if (weight.getValue()) {
     llvm::Expected<DenseElementsAttr> elements = findInline(weight);
     if (!elements)
@@ -176,17 +176,27 @@ void WeightReader::release() {
   bytesRead = 0;
 }
 
+static void roundTo(StoredFormat format, MutableArrayRef<float> values) {
+  switch (format) {
+  case StoredFormat::F32:
+    return;
+  case StoredFormat::BF16:
+    std::transform(values.begin(), values.end(), values.begin(), roundToBFloat);
+    return;
+  }
+}
+
 void WeightReader::read(int64_t first, MutableArrayRef<float> values) {
   if (inlined)
     readInline(first, values);
   else
     readStored(first, values);
-  if (round)
-    for (float &value : values)
-      value = roundToBFloat(value);
-  if (scale)
+  roundTo(format, values);
+  if (scale) {
     for (float &value : values)
       value *= *scale;
+    roundTo(format, values);
+  }
   bytesRead += static_cast<int64_t>(values.size() * sizeof(float));
   if (bytesRead > kResidentBytes)
     release();
@@ -196,8 +206,8 @@ llvm::Error lariat::verifyWeight(WeightOp weight, const Checkpoint *checkpoint) 
   return WeightReader::open(weight, checkpoint).takeError();
 }
 
-llvm::Expected<std::vector<float>> lariat::loadWeight(WeightOp weight, const Checkpoint *checkpoint, bool round) {
-  llvm::Expected<WeightReader> reader = WeightReader::open(weight, checkpoint, round);
+llvm::Expected<std::vector<float>> lariat::loadWeight(WeightOp weight, const Checkpoint *checkpoint) {
+  llvm::Expected<WeightReader> reader = WeightReader::open(weight, checkpoint);
   if (!reader)
     return reader.takeError();
   std::vector<float> values(reader->getNumElements());

@@ -8,7 +8,6 @@
 #include "lariat/Compiler/Modules.h"
 #include "lariat/Compiler/Weights.h"
 #include "lariat/Conversion/LariatToReference/LariatToReference.h"
-#include "lariat/Dialect/Lariat/IR/Rope.h"
 #include "lariat/Dialect/Lariat/IR/StepRecord.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Target/CPU/Narrowing.h"
@@ -58,10 +57,6 @@ llvm::Expected<const float *> Jit::getWeight(StringRef name, bool transposed) {
   llvm::Expected<std::vector<float>> values = loadWeight(weight, model.checkpoint ? &*model.checkpoint : nullptr);
   if (!values)
     return values.takeError();
-  // Stored values are in the artefact's dtype already; inline ones are rounded here.
-  if (weight.getValue() && model.manifest.dtype == "bf16" && !findFrequencyWeights(*model.module).contains(weight))
-    for (float &value : *values)
-      value = roundToBFloat(value);
   it->second = transposed ? transposeLast(*values, getDataShape(weight)) : std::move(*values);
   return it->second.data();
 }

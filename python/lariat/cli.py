@@ -339,7 +339,12 @@ def _add_compile(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="DIR|M.mlir", type=Path, help="checkpoint directory, or IR")
     parser.add_argument("-o", dest="output", metavar="NAME.lariat", type=Path, required=True, help="artefact to write")
     parser.add_argument("--weights", metavar="DIR", type=Path, help="checkpoint with the weights, if not the source's")
-    parser.add_argument("--dtype", choices=["f32", "bf16"], help="dtype of the weights (default: the checkpoint's)")
+    parser.add_argument(
+        "--dtype",
+        metavar="RULES",
+        help="how weights are stored: f32, bf16, or rules such as 'ffn=bf16,head=f32' for embed, head, attention, ffn, "
+        "norm, other, '@NAME' or '*' (default: as the IR declares; f32 from importers)",
+    )
     parser.add_argument("--kv-dtype", choices=["f32", "bf16"], help="dtype of keys and values")
     _add_import_options(parser)
     parser.add_argument(

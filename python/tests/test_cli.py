@@ -45,7 +45,6 @@ def test_help(lariat: Command, command: str) -> None:
         (["walk"], "argument COMMAND: invalid choice: 'walk'"),
         (["info"], "the following arguments are required: NAME.lariat (see lariat info --help)"),
         (["info", "a.lariat", "--js"], "unrecognized arguments: --js"),
-        (["compile", "x", "-o", "y", "--dtype", "f16"], "argument --dtype: invalid choice: 'f16'"),
         (["score", "a.lariat", "--tokens", "in.json"], "the following arguments are required: -o"),
         (
             ["score", "a.lariat", "--tokens", "in.json", "-o", "o", "--threads", "0"],

@@ -49,7 +49,7 @@ inline void readIR(const std::string &input) {
   if (!model)
     return llvm::consumeError(model.takeError());
   StageSeconds seconds;
-  if (llvm::Expected<KernelProgram> program = formKernelProgram(*model, /*halfWeights=*/false, seconds); !program)
+  if (llvm::Expected<KernelProgram> program = formKernelProgram(*model, seconds); !program)
     llvm::consumeError(program.takeError());
 }
 

@@ -25,12 +25,13 @@ protected:
     context.appendDialectRegistry(registry);
   }
 
-  KernelProgram form(bool halfWeights) {
+  KernelProgram form(StringRef dtype) {
     CompileOptions options;
+    options.dtype = dtype.str();
     options.input = LARIAT_TEST_DIR "/Compiler/fast.mlir";
     model = cantFail(readModel(options, &context));
     StageSeconds seconds;
-    return cantFail(formKernelProgram(model, halfWeights, seconds));
+    return cantFail(formKernelProgram(model, seconds));
   }
   static std::string errorOf(StringRef choice) {
     auto targets = selectTargets(choice);
@@ -50,8 +51,8 @@ protected:
 } // namespace
 
 TEST_F(FastPath, EmitsCodeForEveryTarget) {
-  for (bool halfWeights : {false, true}) {
-    KernelProgram program = form(halfWeights);
+  for (StringRef dtype : {"f32", "bf16"}) {
+    KernelProgram program = form(dtype);
     for (const CPUTarget &target : getCPUTargets()) {
       llvm::Expected<MachineCode> code = emitKernelCode(program, target, CodeForm::Object);
       ASSERT_TRUE(bool(code)) << target.name << ": " << toString(code.takeError());
@@ -64,7 +65,7 @@ TEST_F(FastPath, EmitsCodeForEveryTarget) {
 }
 
 TEST_F(FastPath, GoesByTheTuningOfTheTarget) {
-  KernelProgram program = form(/*halfWeights=*/false);
+  KernelProgram program = form("f32");
   CPUTarget target = *findCPUTarget("avx2");
   MachineCode held = cantFail(emitKernelObject(program, target));
   target.tuning.cachedBytes = 0; // all weights come from memory
@@ -72,7 +73,7 @@ TEST_F(FastPath, GoesByTheTuningOfTheTarget) {
 }
 
 TEST_F(FastPath, EveryEntryHasItsFunction) {
-  KernelProgram program = form(/*halfWeights=*/false);
+  KernelProgram program = form("f32");
   EXPECT_TRUE(program.refused.empty());
   for (const EntryFacts &entry : program.entries) {
     auto function = program.module->lookupSymbol<func::FuncOp>(entry.symbol);

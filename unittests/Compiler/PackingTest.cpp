@@ -61,11 +61,11 @@ protected:
   ~PackedFile() override { llvm::sys::fs::remove(path); }
 
   /// The bytes written, or the error.
-  std::string write(StringRef text, bool round = false) {
+  std::string write(StringRef text) {
     auto module = parseSourceString<ModuleOp>(text, ParserConfig(&context));
     EXPECT_TRUE(module);
     Progress progress;
-    llvm::Expected<FileSum> sum = writePackedWeights(*module, {*module, nullptr, round}, path, progress);
+    llvm::Expected<FileSum> sum = writePackedWeights(*module, {*module, nullptr}, path, progress);
     if (!sum)
       return toString(sum.takeError());
     auto buffer = llvm::MemoryBuffer::getFile(path, false, false);
@@ -123,14 +123,13 @@ TEST_F(PackedFile, FrequenciesOfRotaryTables) {
     lariat.weight @w : tensor<2xf32> value dense<[0.5, 1.0000001]> : tensor<2xf32>
     kernel.rope_table @r [1.0, 0.1] positions(40) angles(f32) offset(0) stored(0)
     kernel.rope_table @s [] source("w") pairs(2) positions(40) angles(f32) offset(4096) stored(64)
-  })",
-                            /*round=*/true);
+  })");
   std::vector<double> stored = readAs<double>(bytes);
   ASSERT_EQ(stored.size(), 16u);
   EXPECT_EQ(stored[0], 1.0);
   EXPECT_EQ(stored[1], 0.1);
   EXPECT_EQ(stored[8], 0.5);
-  EXPECT_EQ(stored[9], 1.0000001F); // no dtype rounds frequencies
+  EXPECT_EQ(stored[9], 1.0000001F);
 }
 
 TEST_F(PackedFile, InlineValuesByType) {
@@ -167,13 +166,15 @@ TEST_F(PackedFile, SourcesLieSideBySide) {
       EXPECT_EQ(values[80 + 16 * row + i], i < 3 ? 3.0f * row + i + 1 : 0.0f);
 }
 
-TEST_F(PackedFile, RoundsToTheArtefactsType) {
-  std::string text = R"(module attributes {kernel.weight_bytes = 64 : i64} {
-    lariat.weight @g : tensor<1xf32> value dense<1.00390625> : tensor<1xf32>
-    kernel.packed @v vector ["g"] shape [1] offset(0) : f32
-  })";
-  EXPECT_EQ(readAs<float>(write(text))[0], 1.00390625f);
-  EXPECT_EQ(readAs<float>(write(text, /*round=*/true))[0], 1.0f);
+TEST_F(PackedFile, RoundsToTheFormatsOfWeights) {
+  std::vector<float> values = readAs<float>(write(R"(module attributes {kernel.weight_bytes = 128 : i64} {
+    lariat.weight @f : tensor<1xf32> value dense<1.00390625> : tensor<1xf32>
+    lariat.weight @b : tensor<1xf32> stored <bf16> value dense<1.00390625> : tensor<1xf32>
+    kernel.packed @v vector ["f"] shape [1] offset(0) : f32
+    kernel.packed @w vector ["b"] shape [1] offset(64) : f32
+  })"));
+  EXPECT_EQ(values[0], 1.00390625f);
+  EXPECT_EQ(values[16], 1.0f);
 }
 
 TEST_F(PackedFile, NamesWhatIsWrong) {

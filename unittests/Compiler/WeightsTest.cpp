@@ -90,6 +90,14 @@ TEST_F(Weights, rotaryPairsBecomeHalves) {
   EXPECT_EQ(read(R"(lariat.weight @w : tensor<8x5xf32> from <"a", halves(2)>)"), expected);
 }
 
+TEST_F(Weights, roundsBeforeAndAfterTheScale) {
+  std::vector<float> expected;
+  for (int value = 0; value < 40; ++value)
+    expected.push_back(roundToBFloat(1.01f * static_cast<float>(value)));
+  EXPECT_EQ(read(R"(lariat.weight @w : tensor<8x5xf32> stored <bf16> from <"a", scale = 1.01>)"), expected);
+  EXPECT_EQ(read(R"(lariat.weight @w : tensor<8x5xf32> from <"a", scale = 1.01>)")[3], 1.01f * 3.0f);
+}
+
 TEST_F(Weights, inlineValuesOfAnyFloatType) {
   EXPECT_EQ(read("lariat.weight @w : tensor<2x2xf32> value dense<[[1.0, 2.0], [3.0, 4.5]]> : tensor<2x2xf32>"),
             (std::vector<float>{1.0f, 2.0f, 3.0f, 4.5f}));

@@ -28,7 +28,7 @@ struct Model {
   std::vector<std::string> warnings; ///< a sentence each
 };
 
-/// Reads an .mlir file and applies the options to it: KV dtype, KV policy, ids that end a sequence. Checks every weight.
+/// Reads an .mlir file and applies the options to it: formats of weights, KV dtype, KV policy, ids that end a sequence. Checks every weight.
 llvm::Expected<Model> readModel(const CompileOptions &options, mlir::MLIRContext *context);
 
 /// Opens an artefact: versions, sizes and checksums of all files, then as above.

@@ -42,9 +42,9 @@ struct KernelProgram {
   std::vector<RefusedVariant> refused;
 };
 
-/// Forms the kernels of all variants and plans arena and weights. `halfWeights`: packed weights are bf16. Fails where a
-/// mode of the model cannot be compiled as it is declared.
-llvm::Expected<KernelProgram> formKernelProgram(const Model &model, bool halfWeights, StageSeconds &seconds);
+/// Forms the kernels of all variants and plans arena and weights. Fails where a mode of the model cannot be compiled as it
+/// is declared.
+llvm::Expected<KernelProgram> formKernelProgram(const Model &model, StageSeconds &seconds);
 
 } // namespace lariat
 

@@ -17,7 +17,7 @@ struct CompileOptions {
   std::string output;                          ///< the artefact's directory, NAME.lariat; else a file, or - for stdout
   std::string emit = "artefact";               ///< or the program as kernel, llvm, llvm-ir, asm or obj
   std::string weights;                         ///< checkpoint; empty for the module's lariat.weights
-  std::string dtype = "f32";                   ///< of weights: f32 or bf16; arithmetic is f32
+  std::string dtype;                           ///< rules for formats of weights; empty for what the module declares
   std::string kvDtype;                         ///< of caches; empty for what the module declares
   std::optional<std::string> overrideKVPolicy; ///< of the caches of loops, without `#lariat.`; none: as declared
   std::string pipeline = "fast";               ///< or reference: naive lowering, for comparison

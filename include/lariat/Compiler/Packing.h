@@ -35,7 +35,6 @@ void writeInline(llvm::raw_ostream &stream, mlir::DenseElementsAttr value);
 struct PackingSource {
   mlir::ModuleOp model;         ///< declares the weights
   const Checkpoint *checkpoint; ///< null where all are inline
-  bool roundWeights;            ///< every stored value is rounded to bf16 first, as in an artefact with bf16 weights
 };
 
 /// Writes the file that the planned `kernel.packed` and `kernel.rope_table` ops of `kernels` describe. Memory is bounded,

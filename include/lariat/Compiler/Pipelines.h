@@ -21,8 +21,9 @@ struct ReferenceOptions {
   bool derived = false;               ///< split @forward into prelude, core, fill and coda
 };
 
-/// `lariat-stage-entry`. What is read: one function in the forms that later passes know, checked.
-void buildEntryPipeline(mlir::OpPassManager &manager);
+/// `lariat-stage-entry`. What is read: one function in the forms that later passes know, checked. Rules in `weightFormats`,
+/// unless it is empty, take the place of the formats of weights that the model declares.
+void buildEntryPipeline(mlir::OpPassManager &manager, llvm::StringRef weightFormats);
 
 /// `lariat-stage-model`. Check, put declarations in place, make the loop cheaper, split. The result is still `lariat`.
 void buildModelPipeline(mlir::OpPassManager &manager, const ReferenceOptions &options);
@@ -38,8 +39,7 @@ void buildLowerToLLVMPipeline(mlir::OpPassManager &manager);
 void buildReferencePipeline(mlir::OpPassManager &manager, const ReferenceOptions &options);
 
 /// `lariat-stage-kernels`. From the model level to the kernel level instead; entry functions have the names of the object.
-/// `halfWeights`: packed weights are bf16.
-void buildFormKernelsPipeline(mlir::OpPassManager &manager, const ReferenceOptions &options, bool halfWeights);
+void buildFormKernelsPipeline(mlir::OpPassManager &manager, const ReferenceOptions &options);
 
 /// `lariat-stage-merge`. Modules of variants to one.
 void buildMergeVariantsPipeline(mlir::OpPassManager &manager);

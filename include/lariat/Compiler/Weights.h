@@ -18,7 +18,7 @@ namespace lariat {
 /// Shape of a weight's data: the number of depths first, where it is depth-indexed.
 llvm::SmallVector<int64_t> getDataShape(WeightOp weight);
 
-/// The row-major values of a weight in its data shape, read from the mapped checkpoint as they are asked for. Pages that
+/// The row-major values of a weight in its data shape and its format (`stored`), read from the mapped checkpoint as they are asked for. Pages that
 /// were read are given up now and then, so that a weight of any size takes some 64 MiB.
 class WeightReader {
 public:
@@ -29,9 +29,8 @@ public:
     int64_t rowSize;           ///< elements per row
   };
 
-  /// `checkpoint` may be null if the weight is inline. Errors name the tensor, what was found and what is expected. With
-  /// `round` values are rounded to bf16 before the source's scale.
-  static llvm::Expected<WeightReader> open(WeightOp weight, const Checkpoint *checkpoint, bool round = false);
+  /// `checkpoint` may be null if the weight is inline. Errors name the tensor, what was found and what is expected.
+  static llvm::Expected<WeightReader> open(WeightOp weight, const Checkpoint *checkpoint);
   WeightReader(WeightReader &&) = default;
   ~WeightReader() { release(); }
 
@@ -50,12 +49,12 @@ private:
   int64_t numElements = 0;
   int64_t halvedHeads = 0; ///< heads whose rotary pairs become halves; 0: none
   std::optional<float> scale;
-  bool round = false;
+  StoredFormat format = StoredFormat::F32;
   int64_t bytesRead = 0; ///< since pages were given up
 };
 
 /// All values of a weight, as WeightReader reads them.
-llvm::Expected<std::vector<float>> loadWeight(WeightOp weight, const Checkpoint *checkpoint, bool round = false);
+llvm::Expected<std::vector<float>> loadWeight(WeightOp weight, const Checkpoint *checkpoint);
 
 /// Everything `loadWeight` checks, without reading a value.
 llvm::Error verifyWeight(WeightOp weight, const Checkpoint *checkpoint);

@@ -58,7 +58,7 @@ static LogicalResult convertFunction(func::FuncOp function, Storage &storage, Mo
   return Forming(function, owners, grouping, storage, target).run(function.getSymName());
 }
 
-FailureOr<OwningOpRef<ModuleOp>> lariat::convertLariatToKernel(ModuleOp module, Type weightType) {
+FailureOr<OwningOpRef<ModuleOp>> lariat::convertLariatToKernel(ModuleOp module) {
   OwningOpRef<ModuleOp> target = ModuleOp::create(module.getLoc());
   for (NamedAttribute attr : module->getDiscardableAttrs())
     target.get()->setAttr(attr.getName(), attr.getValue());
@@ -67,7 +67,7 @@ FailureOr<OwningOpRef<ModuleOp>> lariat::convertLariatToKernel(ModuleOp module, 
   for (auto state : module.getOps<StateOp>())
     builder.clone(*state);
   ModelSymbols symbols(module);
-  Storage storage(module, symbols, *target, weightType);
+  Storage storage(module, symbols, *target);
   for (auto function : module.getOps<func::FuncOp>())
     if (!function.isExternal() && failed(convertFunction(function, storage, *target)))
       return failure();
@@ -83,13 +83,7 @@ struct ConvertLariatToKernel : lariat::impl::ConvertLariatToKernelBase<ConvertLa
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    Builder builder(&getContext());
-    if (weightType != "f32" && weightType != "bf16") {
-      module.emitError() << "weight type is '" << weightType << "', expected f32 or bf16";
-      return signalPassFailure();
-    }
-    Type type = weightType == "bf16" ? Type(builder.getBF16Type()) : Type(builder.getF32Type());
-    FailureOr<OwningOpRef<ModuleOp>> target = convertLariatToKernel(module, type);
+    FailureOr<OwningOpRef<ModuleOp>> target = convertLariatToKernel(module);
     if (failed(target))
       return signalPassFailure();
     module.getBodyRegion().takeBody((*target)->getBodyRegion());

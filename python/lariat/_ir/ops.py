@@ -620,11 +620,12 @@ def weight(
     type: Type,
     depths: int | None = None,
     beyond: Beyond | None = None,
+    stored: Attribute | None = None,
     source: Attribute | None = None,
     value: Attribute | None = None,
 ) -> None:
     """Declare a named weight."""
     f.op(
         "lariat.weight",
-        attributes={"sym_name": attr.string(sym_name), "type": attr.type(type), "depths": None if depths is None else attr.i64(depths), "beyond": None if beyond is None else attr.enum("beyond", beyond), "source": source, "value": value},
+        attributes={"sym_name": attr.string(sym_name), "type": attr.type(type), "depths": None if depths is None else attr.i64(depths), "beyond": None if beyond is None else attr.enum("beyond", beyond), "stored": stored, "source": source, "value": value},
     )

@@ -1,7 +1,4 @@
 // RUN: lariat-opt %s --split-input-file --convert-lariat-to-kernel --verify-diagnostics
-// RUN: echo 'module {}' | not lariat-opt --convert-lariat-to-kernel=weight-type=int8 2>&1 | FileCheck %s
-
-// CHECK: error: weight type is 'int8', expected f32 or bf16
 
 // What goes into and out of an entry function are rows.
 // expected-error@below {{@number takes or gives a value of type 'f32', expected row sets and row tensors}}

@@ -9,9 +9,9 @@
 
 namespace lariat {
 
-/// A module at the kernel level from one whose row sets are erased and whose loops are lowered. `weightType` is f32 or
-/// bf16. Errors name the op that has no form.
-llvm::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> convertLariatToKernel(mlir::ModuleOp module, mlir::Type weightType);
+/// A module at the kernel level from one whose row sets are erased and whose loops are lowered. Errors name the op that has
+/// no form.
+llvm::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> convertLariatToKernel(mlir::ModuleOp module);
 
 } // namespace lariat
 

@@ -74,11 +74,12 @@ SmallVector<Group *> Grouper::openGemms(LinearOp first, ArrayRef<LinearOp> linea
     it->second.insert(reached.begin(), reached.end());
   }
   // Side by side only what is laid out alike.
-  auto getDepths = [&](LinearOp linear) { return symbols.getWeight(linear.getWeight()).getDepths(); };
   while (!plain.empty()) {
     LinearOp one = plain.front();
     auto isAlike = [&](LinearOp other) {
-      return other.getBias().has_value() == one.getBias().has_value() && getDepths(other) == getDepths(one);
+      WeightOp weight = symbols.getWeight(one.getWeight()), otherWeight = symbols.getWeight(other.getWeight());
+      return other.getBias().has_value() == one.getBias().has_value() &&
+             otherWeight.getDepths() == weight.getDepths() && otherWeight.getStored() == weight.getStored();
     };
     SmallVector<LinearOp> alike;
     llvm::copy_if(plain, std::back_inserter(alike), isAlike);

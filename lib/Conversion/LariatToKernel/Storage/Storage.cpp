@@ -12,8 +12,8 @@ using namespace mlir;
 using namespace lariat;
 using namespace lariat::forming;
 
-Storage::Storage(ModuleOp source, const ModelSymbols &symbols, ModuleOp target, Type weightType)
-    : source(source), target(target), symbols(symbols), weightType(weightType) {
+Storage::Storage(ModuleOp source, const ModelSymbols &symbols, ModuleOp target)
+    : source(source), target(target), symbols(symbols) {
   for (auto weight : source.getOps<WeightOp>())
     if (weight.getDepths() && weight.getBeyond() == Beyond::Error)
       checkedWeights.try_emplace(weight.getSymName(), static_cast<int64_t>(checkedWeights.size()));
@@ -88,6 +88,17 @@ FlatSymbolRefAttr Storage::declare(kernel::PackKind kind, ArrayRef<FlatSymbolRef
   return symbol;
 }
 
+/// How products read weights of a format: panels keep the numbers of the format, which are exact in them.
+static Type getPanelType(StoredAttr stored) {
+  switch (stored.getFormat()) {
+  case StoredFormat::F32:
+    return Float32Type::get(stored.getContext());
+  case StoredFormat::BF16:
+    return BFloat16Type::get(stored.getContext());
+  }
+  llvm_unreachable("all formats are above");
+}
+
 FlatSymbolRefAttr Storage::getPanels(ArrayRef<FlatSymbolRefAttr> names) {
   int64_t numRows = 0, numColumns = 0;
   for (FlatSymbolRefAttr name : names) {
@@ -95,7 +106,8 @@ FlatSymbolRefAttr Storage::getPanels(ArrayRef<FlatSymbolRefAttr> names) {
     numRows += shape[0];
     numColumns = shape[1];
   }
-  return declare(kernel::PackKind::Panels, names, {numRows, numColumns}, weightType);
+  return declare(kernel::PackKind::Panels, names, {numRows, numColumns},
+                 getPanelType(getWeight(names.front()).getStored()));
 }
 
 FlatSymbolRefAttr Storage::getVector(ArrayRef<FlatSymbolRefAttr> names) {

@@ -16,7 +16,7 @@ namespace lariat::forming {
 /// Finds or declares kernel.packed, kernel.rope_table and kernel.cache ops.
 class Storage {
 public:
-  Storage(mlir::ModuleOp source, const ModelSymbols &symbols, mlir::ModuleOp target, mlir::Type weightType);
+  Storage(mlir::ModuleOp source, const ModelSymbols &symbols, mlir::ModuleOp target);
 
   // Of the model level.
   const ModelSymbols &getSymbols() const { return symbols; }
@@ -49,7 +49,6 @@ private:
 
   mlir::ModuleOp source, target;
   const ModelSymbols &symbols;
-  mlir::Type weightType;
   llvm::StringMap<int64_t> cacheNumbers, checkedWeights;
   llvm::StringSet<> declaredCaches;
   llvm::DenseMap<std::pair<int64_t, int64_t>, int64_t> transientNumbers;

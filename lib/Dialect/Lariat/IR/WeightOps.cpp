@@ -102,6 +102,9 @@ LogicalResult WeightOp::verify() {
     return emitOpError() << "stacks " << numKeys << " tensors, but has " << getDepths().value_or(0) << " depths";
   if (getSource() && !numKeys && getDepths().value_or(1) != 1)
     return emitOpError() << "has " << *getDepths() << " depths, but its source is not stacked";
+  if (getStored().getFormat() != StoredFormat::F32 && !type.getElementType().isF32()) // weight_c4
+    return emitOpError() << "is stored as " << stringifyStoredFormat(getStored().getFormat())
+                         << ", but has elements of type " << type.getElementType() << ", expected f32";
   if (!getValue())
     return success();
   SmallVector<int64_t> shape(type.getShape());
@@ -259,5 +262,9 @@ LogicalResult RopeOp::verifySymbolUses(SymbolTableCollection &symbols) {
     return failure();
   if (indexed) // rope_c4
     return emitOpError() << "uses the depth-indexed weight " << name << ", expected one without depths";
+  StoredFormat format = symbols.lookupNearestSymbolFrom<WeightOp>(*this, name).getStored().getFormat();
+  if (format != StoredFormat::F32) // rope_c4
+    return emitOpError() << "takes its frequencies from " << name << ", which is stored as "
+                         << stringifyStoredFormat(format) << ", expected f32";
   return success();
 }

@@ -47,6 +47,11 @@ lariat.weight @weight_c3_no_depths : tensor<2xf32> from <stack = ["a"]>
 
 // -----
 
+// expected-error@below {{'lariat.weight' op is stored as bf16, but has elements of type 'f16', expected f32}}
+lariat.weight @weight_c4 : tensor<2xf16> stored <bf16> from <"a">
+
+// -----
+
 // expected-error@below {{'lariat.weight' op has 3 depths, but its source is not stacked}}
 lariat.weight @weight_c3_not_stacked : tensor<2xf32> depths(3) from <"a">
 
@@ -527,6 +532,15 @@ func.func @rope_c4_no_weight(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.
 lariat.weight @f : tensor<32xf32> from <"f">
 func.func @rope_c4_shape(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
   // expected-error@below {{'lariat.rope' op uses @f of shape (32), expected (16)}}
+  %y = lariat.rope %q at %r heads(2) frequencies(@f) : tensor<?x64xf32, #lariat.of<"a">>
+  return
+}
+
+// -----
+
+lariat.weight @f : tensor<16xf32> stored <bf16> from <"f">
+func.func @rope_c4_stored(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.rope' op takes its frequencies from @f, which is stored as bf16, expected f32}}
   %y = lariat.rope %q at %r heads(2) frequencies(@f) : tensor<?x64xf32, #lariat.of<"a">>
   return
 }
