@@ -196,9 +196,10 @@ def edit_manifest(artefact: Path, key: str, value: object) -> None:
     ("key", "value"),
     [
         ("format_version", None),
-        ("format_version", "1"),
+        ("format_version", "2"),
         ("format_version", 0),
-        ("format_version", 2),
+        ("format_version", 1),
+        ("format_version", 3),
         ("format_version", 2**70),
         ("lariat_version", None),
         ("pipeline", "fast"),
