@@ -149,7 +149,7 @@ static manifest::TraitsSection describeTraits(const ModelFacts &facts) {
 static std::vector<std::string> listModes(const ModelFacts &facts) {
   if (!facts.isDecoder())
     return {"encode"};
-  std::vector<std::string> modes{abi::getName(abi::RunMode::Score)};
+  std::vector<std::string> modes{std::string(abi::getName(abi::RunMode::Score))};
   if (facts.canGenerate())
     modes.emplace_back(abi::getName(abi::RunMode::Generate));
   return modes;
