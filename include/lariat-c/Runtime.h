@@ -240,11 +240,10 @@ typedef enum lariat_order {
   LARIAT_ORDER_DEEPEST = 2 /* rows that are deepest; of equal depth, those that came first */
 } lariat_order;
 
-/* How rows run the loop. */
+/* How rows run a loop that can be split. */
 typedef enum lariat_loop {
-  LARIAT_LOOP_AUTO = 0,  /* a row alone in one call, others step by step */
-  LARIAT_LOOP_STEPS = 1, /* step by step */
-  LARIAT_LOOP_WHOLE = 2  /* all rows that enter together in one call, so that each waits for the deepest */
+  LARIAT_LOOP_AUTO = 0, /* a row alone in one call, others step by step */
+  LARIAT_LOOP_STEPS = 1 /* step by step */
 } lariat_loop;
 
 typedef struct lariat_engine_options {
@@ -252,7 +251,6 @@ typedef struct lariat_engine_options {
   int64_t max_rows;     /* of a tick (default: 512) */
   int64_t chunk_rows;   /* of a prompt that enter together while others generate (default: 256) */
   int32_t order;        /* lariat_order */
-  int32_t refills;      /* 1 (default); 0: rows enter only when the loop is empty, as in engines that batch by token */
   int32_t loop;         /* lariat_loop */
   const char *missing;  /* what later rows see of a row that exited, in all requests; null: as declared */
   int32_t profile;      /* 1: for lariat_engine_profile; 0 (default): it costs nothing */
@@ -270,10 +268,9 @@ lariat_status lariat_engine_open(lariat_session *session, const lariat_engine_op
                                  char **error);
 
 /* Queues a request per sequence, numbered from *first on; everything given is copied. `wants_stop` of the batch must be
- * null, and "missing" and "profile" are not among the options. With `depths`, a row at position p runs at most depths[p % num_depths] loop steps: that changes what
- * the model computes, and is for measurements; an engine that does not run step by step refuses it. */
+ * null, and "missing" and "profile" are not among the options. */
 lariat_status lariat_engine_submit(lariat_engine *engine, const lariat_batch *batch, const char *options,
-                                   const int64_t *depths, int64_t num_depths, int64_t *first, char **error);
+                                   int64_t *first, char **error);
 
 /* Ends a request before the next tick; nothing where it has ended. A call of compiled code that runs for cancelled requests
  * only is given up. A number that was never given is an error. */

@@ -77,26 +77,27 @@ class FastRunner:
     def open_engine(
         self,
         *,
-        refills: bool,
         loop: str,
         prefix_cache: bool,
         chunk_rows: int,
         missing: str | None,
         profile: bool,
+        experiment: dict[str, Any] | None = None,
     ) -> NativeEngine:
+        """An engine; `experiment` are the other arguments of the native module's ExperimentalEngine."""
         session = self._open()
-        from lariat._native import Engine, Loop, Order
+        from lariat._native import Engine, ExperimentalEngine, Loop, Order
 
-        return Engine(
+        return (Engine if experiment is None else ExperimentalEngine)(
             session,
             max_rows=self._settings.max_rows,
             chunk_rows=chunk_rows,
             order=Order[self._settings.scheduler.upper()],
-            refills=refills,
             loop=Loop[loop.upper()],
             prefix_cache=prefix_cache,
             missing=missing_word(missing),
             profile=profile,
+            **(experiment or {}),
         )
 
     def start(self) -> None:

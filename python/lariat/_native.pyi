@@ -30,8 +30,6 @@ class Loop(enum.Enum):
 
     STEPS = 1
 
-    WHOLE = 2
-
 def defaults() -> dict:
     """Options of sessions and engines where none are given."""
 
@@ -130,7 +128,6 @@ class Engine:
         max_rows: int,
         chunk_rows: int,
         order: Order,
-        refills: bool,
         loop: Loop,
         prefix_cache: bool,
         missing: str | None,
@@ -141,7 +138,6 @@ class Engine:
         tokens: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
         lengths: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
         options: str,
-        depths: Sequence[int] | None,
     ) -> int:
         """Queue a request per sequence; the number of the first."""
 
@@ -159,3 +155,36 @@ class Engine:
 
     def clear_prefixes(self) -> None:
         """Give the pages of requests that ended back."""
+
+class ExperimentalEngine(Engine):
+    """An engine for measurements."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        max_rows: int,
+        chunk_rows: int,
+        order: Order,
+        loop: Loop,
+        prefix_cache: bool,
+        missing: str | None,
+        profile: bool,
+        refills: bool,
+        splits_loop: bool,
+        record: bool,
+        replay: str | None,
+    ) -> None: ...
+    def submit_bound(
+        self,
+        tokens: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
+        lengths: Annotated[NDArray[numpy.int64], dict(shape=(None,), order="C", device="cpu", writable=False)],
+        options: str,
+        depths: Sequence[int] | None,
+    ) -> int:
+        """
+        Queue a request per sequence whose rows run at most some loop steps; the number of the first.
+        """
+
+    def schedule(self) -> str:
+        """What was decided and called, as JSON."""

@@ -6,16 +6,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 from lariat._fast import FastRunner, integer, to_arrays
 from lariat._runner import NewToken, Runner, option_values
-from lariat._values import instance_of, read_flag, read_sequence, read_text, read_whole, read_wholes
+from lariat._values import instance_of, read_flag, read_sequence, read_text, read_whole
 from lariat.errors import RuntimeFault
 from lariat.profile import Profile
 from lariat.requests import GenerateOptions
 
 if TYPE_CHECKING:
+    from lariat._fast import Integers
+    from lariat._native import Engine as NativeEngine
     from lariat.session import Session
 
 __all__ = ["Counts", "End", "Engine", "Tick", "Timing"]
@@ -72,7 +74,7 @@ class Counts:
 
 
 # Words of the native module's Loop, in capitals there: an engine is checked before that is loaded.
-LOOPS = ("auto", "steps", "whole")
+LOOPS = ("auto", "steps")
 
 
 class Engine:
@@ -92,7 +94,6 @@ class Engine:
         session: Session,
         *,
         chunk_rows: int = 256,
-        refills: bool = True,
         loop: str = "auto",
         prefix_cache: bool = True,
         missing: str | None = None,
@@ -102,9 +103,7 @@ class Engine:
 
         Args:
             chunk_rows: of a prompt that enter together while others generate.
-            refills: False lets rows enter only when the loop is empty, as engines do that batch by token.
-            loop: `steps` runs even a row alone step by step, `whole` all rows that enter together in one call, so that
-                each waits for the deepest; `auto` a row alone in one call and others step by step.
+            loop: `steps` runs even a row alone step by step, `auto` a row alone in one call and others step by step.
             prefix_cache: requests begin with the rows that others computed, where everything that decides them is the
                 same. Tokens never change; pages of requests that ended are held as long as no other request needs them,
                 and while all pages take less than 1 GiB if the session has no limit.
@@ -114,48 +113,53 @@ class Engine:
         Raises:
             RuntimeFault: on the reference path, for an unknown `loop`, or if the model does not generate.
         """
+        self._native = self._open(
+            session, loop=loop, prefix_cache=prefix_cache, chunk_rows=chunk_rows, missing=missing, profile=profile
+        )
+
+    def _open(
+        self,
+        session: Session,
+        *,
+        loop: str,
+        prefix_cache: bool,
+        chunk_rows: int,
+        missing: str | None,
+        profile: bool,
+        experiment: dict[str, Any] | None = None,
+    ) -> NativeEngine:
         if read_text(loop, "loop") not in LOOPS:
-            raise RuntimeFault(f"loop is '{loop}', expected {', '.join(LOOPS)}")
+            raise RuntimeFault(f"loop is '{loop}', expected {' or '.join(LOOPS)}")
         runner = _runner_of(session)
         if not isinstance(runner, FastRunner):
             raise RuntimeFault(f"{session.info.path}: the reference path has no engine")
         self._artefact = session.info
-        self._native = runner.open_engine(
-            refills=read_flag(refills, "refills"),
+        return runner.open_engine(
             loop=loop,
             prefix_cache=read_flag(prefix_cache, "prefix_cache"),
             chunk_rows=integer(read_whole(chunk_rows, "chunk_rows"), "chunk_rows"),
             missing=None if missing is None else read_text(missing, "missing"),
             profile=read_flag(profile, "profile"),
+            experiment=experiment,
         )
 
-    def submit(
-        self,
-        prompt: Iterable[SupportsIndex],
-        options: GenerateOptions | None = None,
-        *,
-        depths: Iterable[int] | None = None,
-    ) -> int:
+    def submit(self, prompt: Iterable[SupportsIndex], options: GenerateOptions | None = None) -> int:
         """Queue a request; returns its number.
-
-        Args:
-            depths: a row at position p runs at most `depths[p % len(depths)]` loop steps. That changes what the model
-                computes: it is for measurements.
 
         Raises:
             RuntimeFault: if the model cannot do what is asked for.
         """
+        arrays, values = self._read(prompt, options)
+        return self._native.submit(*arrays, values)
+
+    def _read(
+        self, prompt: Iterable[SupportsIndex], options: GenerateOptions | None
+    ) -> tuple[tuple[Integers, Integers], str]:
+        """A request as the native module takes it."""
         options = GenerateOptions() if options is None else instance_of(GenerateOptions, options, "options")
         if options.missing is not None or options.stop or options.profile:
             raise RuntimeFault("'missing', 'stop' and 'profile' are not options of a request to an engine")
-        bounds = None if depths is None else read_wholes(depths, "depths")
-        if bounds is not None and not bounds:
-            raise RuntimeFault("'depths' of the request has no numbers, expected at least one")
-        return self._native.submit(
-            *to_arrays([read_sequence(prompt, 0)], self._artefact),
-            json.dumps(option_values(options)),
-            None if bounds is None else [integer(depth, "depths") for depth in bounds],
-        )
+        return to_arrays([read_sequence(prompt, 0)], self._artefact), json.dumps(option_values(options))
 
     def cancel(self, request: int) -> None:
         """End a request before the next tick; nothing where it has ended.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The runtime for Python: sessions and generations of include/lariat-c/Runtime.h as objects. Ids come in as arrays and
-// options as JSON, results go out as arrays over the memory they were computed into. The lock of the interpreter is given
-// up while anything runs; between calls of compiled code signals are looked at, so that an interrupt ends a request. Errors
-// are those of lariat.errors.
+// The runtime for Python: sessions, generations and engines of include/lariat-c as objects. Ids come in as arrays and options
+// as JSON, results go out as arrays over the memory they were computed into. The lock of the interpreter is given up while
+// anything runs; between calls of compiled code signals are looked at, so that an interrupt ends a request. Errors are those
+// of lariat.errors.
 
-#include "lariat-c/Runtime.h"
+#include "lariat-c/Experimental.h"
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -161,7 +161,7 @@ struct Scores {
 
 /// The profile that `get` gives of a handle, as JSON.
 template <typename Handle>
-static std::string getProfile(lariat_status (*get)(Handle *, char **, char **), Handle *handle) {
+static std::string getText(lariat_status (*get)(Handle *, char **, char **), Handle *handle) {
   char *text = nullptr;
   run([&](char **error) { return get(handle, &text, error); });
   std::string copy(text);
@@ -196,7 +196,7 @@ public:
             tokens.slots ? std::optional<std::string>(tokens.slots) : std::nullopt};
   }
 
-  std::string profile() { return getProfile(lariat_generation_profile, handle); }
+  std::string profile() { return getText(lariat_generation_profile, handle); }
 
 private:
   lariat_generation *handle;
@@ -300,34 +300,20 @@ static nb::dict describe(const lariat_timing &timing) {
 
 class Engine {
 public:
-  Engine(const Session &session, int64_t maxRows, int64_t chunkRows, lariat_order order, bool refills, lariat_loop loop,
+  Engine(const Session &session, int64_t maxRows, int64_t chunkRows, lariat_order order, lariat_loop loop,
          bool prefixCache, const std::optional<std::string> &missing, bool profile) {
-    lariat_engine_options options;
-    lariat_engine_options_init(&options, sizeof options);
-    options.max_rows = maxRows;
-    options.chunk_rows = chunkRows;
-    options.order = order;
-    options.refills = refills;
-    options.loop = loop;
-    options.prefix_cache = prefixCache;
-    options.missing = missing ? missing->c_str() : nullptr;
-    options.profile = profile;
-    options.wants_stop = wasInterrupted;
+    lariat_engine_options options = makeOptions(maxRows, chunkRows, order, loop, prefixCache, missing, profile);
     run([&](char **text) { return lariat_engine_open(session.getHandle(), &options, &handle, text); });
   }
   Engine(const Engine &) = delete;
   Engine &operator=(const Engine &) = delete;
   ~Engine() { lariat_engine_destroy(handle); }
 
-  int64_t submit(const Ids &tokens, const Ids &lengths, const std::string &options,
-                 const std::optional<std::vector<int64_t>> &depths) {
+  int64_t submit(const Ids &tokens, const Ids &lengths, const std::string &options) {
     Batch batch(tokens, lengths);
     batch.value.wants_stop = nullptr;
     int64_t first = 0;
-    run([&](char **text) {
-      return lariat_engine_submit(handle, &batch.value, options.c_str(), depths ? depths->data() : nullptr,
-                                  depths ? static_cast<int64_t>(depths->size()) : 0, &first, text);
-    });
+    run([&](char **text) { return lariat_engine_submit(handle, &batch.value, options.c_str(), &first, text); });
     return first;
   }
 
@@ -367,17 +353,70 @@ public:
     return result;
   }
 
-  std::string profile() { return getProfile(lariat_engine_profile, handle); }
+  std::string profile() { return getText(lariat_engine_profile, handle); }
 
   void clearPrefixes() {
     run([&](char **text) { return lariat_engine_clear_prefixes(handle, text); });
   }
 
-private:
+protected:
+  Engine() = default;
+
+  static lariat_engine_options makeOptions(int64_t maxRows, int64_t chunkRows, lariat_order order, lariat_loop loop,
+                                           bool prefixCache, const std::optional<std::string> &missing, bool profile) {
+    lariat_engine_options options;
+    lariat_engine_options_init(&options, sizeof options);
+    options.max_rows = maxRows;
+    options.chunk_rows = chunkRows;
+    options.order = order;
+    options.loop = loop;
+    options.prefix_cache = prefixCache;
+    options.missing = missing ? missing->c_str() : nullptr;
+    options.profile = profile;
+    options.wants_stop = wasInterrupted;
+    return options;
+  }
+
   lariat_engine *handle = nullptr;
+
+private:
   // What the last tick brought where it ended by an exception, for the next one to report.
   std::vector<TokenResult> tokens;
   std::vector<EndResult> ends;
+};
+
+/// An engine for measurements.
+class ExperimentalEngine : public Engine {
+public:
+  ExperimentalEngine(const Session &session, int64_t maxRows, int64_t chunkRows, lariat_order order, lariat_loop loop,
+                     bool prefixCache, const std::optional<std::string> &missing, bool profile, bool refills,
+                     bool splitsLoop, bool record, const std::optional<std::string> &replay) {
+    lariat_engine_options options = makeOptions(maxRows, chunkRows, order, loop, prefixCache, missing, profile);
+    lariat_engine_experiment experiment;
+    lariat_engine_experiment_init(&experiment, sizeof experiment);
+    experiment.refills = refills;
+    experiment.splits_loop = splitsLoop;
+    experiment.record = record;
+    experiment.replay = replay ? replay->c_str() : nullptr;
+    run([&](char **text) {
+      return lariat_experimental_engine_open(session.getHandle(), &options, &experiment, &handle, text);
+    });
+  }
+
+  int64_t submit(const Ids &tokens, const Ids &lengths, const std::string &options,
+                 const std::optional<std::vector<int64_t>> &depths) {
+    Batch batch(tokens, lengths);
+    batch.value.wants_stop = nullptr;
+    int64_t first = 0;
+    run([&](char **text) {
+      return lariat_experimental_engine_submit(handle, &batch.value, options.c_str(),
+                                               depths ? depths->data() : nullptr,
+                                               depths ? static_cast<int64_t>(depths->size()) : 0, &first, text);
+    });
+    return first;
+  }
+
+  std::string schedule() { return getText(lariat_experimental_engine_schedule, handle); }
 };
 
 } // namespace
@@ -397,7 +436,6 @@ static nb::dict getDefaults() {
   result["scheduler"] = static_cast<lariat_order>(session.order);
   result["verify_weights"] = session.verify_weights != 0;
   result["chunk_rows"] = engine.chunk_rows;
-  result["refills"] = engine.refills != 0;
   result["loop"] = static_cast<lariat_loop>(engine.loop);
   result["prefix_cache"] = engine.prefix_cache != 0;
   return result;
@@ -417,8 +455,7 @@ NB_MODULE(_native, module) {
       .value("DEEPEST", LARIAT_ORDER_DEEPEST);
   nb::enum_<lariat_loop>(module, "Loop", "How rows of an engine run the loop.")
       .value("AUTO", LARIAT_LOOP_AUTO)
-      .value("STEPS", LARIAT_LOOP_STEPS)
-      .value("WHOLE", LARIAT_LOOP_WHOLE);
+      .value("STEPS", LARIAT_LOOP_STEPS);
   module.def("defaults", &getDefaults, "Options of sessions and engines where none are given.");
 
   nb::class_<Generation>(module, "Generation", "A batch that generates.")
@@ -444,15 +481,24 @@ NB_MODULE(_native, module) {
       .def("generate", &Session::generate, "tokens"_a, "lengths"_a, "options"_a, "Start to generate.");
 
   nb::class_<Engine>(module, "Engine", "Requests that come at any time.")
-      .def(nb::init<const Session &, int64_t, int64_t, lariat_order, bool, lariat_loop, bool,
+      .def(nb::init<const Session &, int64_t, int64_t, lariat_order, lariat_loop, bool,
                     const std::optional<std::string> &, bool>(),
-           "session"_a, nb::kw_only(), "max_rows"_a, "chunk_rows"_a, "order"_a, "refills"_a, "loop"_a, "prefix_cache"_a,
+           "session"_a, nb::kw_only(), "max_rows"_a, "chunk_rows"_a, "order"_a, "loop"_a, "prefix_cache"_a,
            "missing"_a.none(), "profile"_a)
-      .def("submit", &Engine::submit, "tokens"_a, "lengths"_a, "options"_a, "depths"_a.none(),
+      .def("submit", &Engine::submit, "tokens"_a, "lengths"_a, "options"_a,
            "Queue a request per sequence; the number of the first.")
       .def("cancel", &Engine::cancel, "request"_a, "End a request before the next tick.")
       .def("tick", &Engine::tick, "Run one tick: new tokens, requests that ended, how many have not.")
       .def("counts", &Engine::getCounts, "Calls, rows and seconds by function.")
       .def("profile", &Engine::profile, "What the engine did, as JSON.")
       .def("clear_prefixes", &Engine::clearPrefixes, "Give the pages of requests that ended back.");
+
+  nb::class_<ExperimentalEngine, Engine>(module, "ExperimentalEngine", "An engine for measurements.")
+      .def(nb::init<const Session &, int64_t, int64_t, lariat_order, lariat_loop, bool,
+                    const std::optional<std::string> &, bool, bool, bool, bool, const std::optional<std::string> &>(),
+           "session"_a, nb::kw_only(), "max_rows"_a, "chunk_rows"_a, "order"_a, "loop"_a, "prefix_cache"_a,
+           "missing"_a.none(), "profile"_a, "refills"_a, "splits_loop"_a, "record"_a, "replay"_a.none())
+      .def("submit_bound", &ExperimentalEngine::submit, "tokens"_a, "lengths"_a, "options"_a, "depths"_a.none(),
+           "Queue a request per sequence whose rows run at most some loop steps; the number of the first.")
+      .def("schedule", &ExperimentalEngine::schedule, "What was decided and called, as JSON.");
 }

@@ -89,9 +89,12 @@ TABLE: dict[str, Layer] = dict(
         (
             "RuntimeC",
             Layer(
-                "6", ("/lib/CAPI/Runtime", "/include/lariat-c/Runtime"), ("Requests", "Runtime", "Runtime/Base"), "none"
+                "6",
+                ("/lib/CAPI/Runtime", "/include/lariat-c/Runtime", "/include/lariat-c/Experimental"),
+                ("Requests", "Runtime", "Runtime/Base"),
+                "none",
             ),
-        ),
+        ),  # fmt: skip
         # 7: compiler and runtime never share a binary.
         _tool("lariat-opt", UP_TO_COMPILER),
         _tool("lariat-lsp-server", UP_TO_COMPILER),

@@ -4,7 +4,7 @@
 // handles may be null, of another kind of time (destroyed) or right; numbers are small, negative, or beyond all bounds.
 // Buffers always have what their lengths say, which the interface cannot check.
 
-#include "lariat-c/Runtime.h"
+#include "lariat-c/Experimental.h"
 
 #include <array>
 #include <cstdlib>
@@ -352,12 +352,14 @@ void Caller::engine() {
     options.loop = static_cast<int32_t>(input.number());
   if (kind & 16)
     options.missing = input.word();
-  options.refills = (kind & 32) == 0;
+  lariat_engine_experiment experiment;
+  lariat_engine_experiment_init(&experiment, sizeof experiment);
+  experiment.refills = (kind & 32) == 0;
   options.profile = (kind & 64) != 0;
   options.prefix_cache = (kind & 128) == 0;
   options.struct_size = input.structSize(sizeof options);
   lariat_engine *engine = nullptr;
-  lariat_engine_open(sessions.pick(input), &options, &engine, error());
+  lariat_experimental_engine_open(sessions.pick(input), &options, &experiment, &engine, error());
   engines.add(engine);
 }
 
@@ -366,8 +368,8 @@ void Caller::submit() {
   Batch batch(input);
   int64_t depths[2] = {input.number(), input.number()}, first = 0;
   int64_t numDepths = input.byte() % 3;
-  lariat_engine_submit(engines.pick(input), &batch.value, chosen.c_str(), numDepths ? depths : nullptr, numDepths,
-                       &first, error());
+  lariat_experimental_engine_submit(engines.pick(input), &batch.value, chosen.c_str(), numDepths ? depths : nullptr,
+                                    numDepths, &first, error());
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

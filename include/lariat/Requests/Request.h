@@ -14,7 +14,7 @@
 
 namespace lariat::requests {
 
-/// How rows run through the loop.
+/// How the rows of a score run through the loop; results are the same.
 enum class Form {
   Forward,  ///< the whole function
   Lockstep, ///< derived step functions, all rows at one depth
@@ -48,7 +48,6 @@ struct ScoreRequest : Request {
   std::optional<std::vector<StateArray>> initialState; ///< one per sequence
   std::optional<int64_t> chunk;                        ///< rows per sequence and call; as many as fit without
   std::optional<std::vector<Share>> capacity;          ///< that top_k keeps at each depth; as declared without
-  Form form = Form::Forward;
 };
 
 struct LogitBias {

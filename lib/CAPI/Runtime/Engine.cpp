@@ -13,13 +13,12 @@ static runtime::EngineOptions readOptions(const lariat_engine_options &options) 
   if (options.max_rows < 1 || options.chunk_rows < 1)
     throw Failure{LARIAT_STATUS_MISUSE, "max_rows and chunk_rows are " + std::to_string(options.max_rows) + " and " +
                                             std::to_string(options.chunk_rows) + ", expected at least 1"};
-  if (options.loop < LARIAT_LOOP_AUTO || options.loop > LARIAT_LOOP_WHOLE)
-    throw Failure{LARIAT_STATUS_MISUSE, "the loop option is " + std::to_string(options.loop) + ", expected 0 to 2"};
+  if (options.loop < LARIAT_LOOP_AUTO || options.loop > LARIAT_LOOP_STEPS)
+    throw Failure{LARIAT_STATUS_MISUSE, "the loop option is " + std::to_string(options.loop) + ", expected 0 or 1"};
   runtime::EngineOptions chosen;
   chosen.maxRows = options.max_rows;
   chosen.chunkRows = options.chunk_rows;
   chosen.order = static_cast<runtime::Order>(options.order);
-  chosen.refills = options.refills != 0;
   chosen.loop = static_cast<runtime::LoopRun>(options.loop);
   chosen.keepsProfile = options.profile != 0;
   chosen.prefixCache = options.prefix_cache != 0;
@@ -28,17 +27,35 @@ static runtime::EngineOptions readOptions(const lariat_engine_options &options) 
   return chosen;
 }
 
-/// The `depths` of a request, which may be null.
-static std::vector<int64_t> readDepths(const int64_t *depths, int64_t count) {
-  if (!depths)
-    return {};
-  if (count < 1)
-    throw Failure{LARIAT_STATUS_MISUSE, "num_depths is " + std::to_string(count) + ", expected at least 1"};
-  for (int64_t index = 0; index < count; ++index)
-    if (depths[index] < 1)
-      throw Failure{LARIAT_STATUS_MISUSE, "depth " + std::to_string(index) + " is " + std::to_string(depths[index]) +
-                                              ", expected at least 1"};
-  return {depths, depths + count};
+lariat_engine *runtime_c::openEngine(lariat_session *session, const lariat_engine_options *options,
+                                     const std::function<void(runtime::EngineOptions &, EngineObject &)> &change) {
+  auto object = std::make_shared<EngineObject>();
+  object->session = find(session);
+  verifyNoCallback(*object->session);
+  lariat_engine_options given = readStruct(options, getDefaultEngineOptions(), "lariat_engine_options");
+  runtime::EngineOptions chosen = readOptions(given);
+  change(chosen, *object);
+  runtime::Expected<std::unique_ptr<runtime::Engine>> made = object->session->session->createEngine(std::move(chosen));
+  if (!made)
+    throw Failure{LARIAT_STATUS_REQUEST, made.text()};
+  object->engine = std::move(*made);
+  object->wantsStop = given.wants_stop;
+  object->user = given.user;
+  return makeHandle(std::move(object));
+}
+
+std::vector<runtime::EngineRequest> runtime_c::readRequests(const EngineObject &engine, const lariat_batch *batch,
+                                                            const char *options) {
+  verifyNoCallback(*engine.session);
+  requests::GenerateRequest request = readGenerate(batch, options, engine.session, std::make_shared<bool>(false));
+  bool asksToStop = batch && readStruct(batch, getDefaultBatch(), "lariat_batch").wants_stop;
+  if (request.missing || asksToStop || request.keepsProfile)
+    throw Failure{LARIAT_STATUS_MISUSE, "'missing', 'wants_stop' or 'profile' is given in a request to an engine"};
+  runtime::Expected<std::vector<runtime::EngineRequest>> prepared =
+      engine.session->session->prepare(std::move(request));
+  if (!prepared)
+    throw Failure{LARIAT_STATUS_REQUEST, prepared.text()};
+  return std::move(*prepared);
 }
 
 static void show(const std::vector<runtime::EngineEnd> &ends, EngineObject &object) {
@@ -63,42 +80,17 @@ lariat_status lariat_engine_open(lariat_session *session, const lariat_engine_op
                                  char **error) {
   return guard(error, [&] {
     verifyNotNull(engine, "engine");
-    auto object = std::make_shared<EngineObject>();
-    object->session = find(session);
-    verifyNoCallback(*object->session);
-    lariat_engine_options given = readStruct(options, getDefaultEngineOptions(), "lariat_engine_options");
-    runtime::Expected<std::unique_ptr<runtime::Engine>> made =
-        object->session->session->createEngine(readOptions(given));
-    if (!made)
-      throw Failure{LARIAT_STATUS_REQUEST, made.text()};
-    object->engine = std::move(*made);
-    object->wantsStop = given.wants_stop;
-    object->user = given.user;
-    *engine = makeHandle(std::move(object));
+    *engine = openEngine(session, options, [](runtime::EngineOptions &, EngineObject &) {});
   });
 }
 
 lariat_status lariat_engine_submit(lariat_engine *engine, const lariat_batch *batch, const char *options,
-                                   const int64_t *depths, int64_t num_depths, int64_t *first, char **error) {
+                                   int64_t *first, char **error) {
   return guard(error, [&] {
     std::shared_ptr<EngineObject> object = find(engine);
     verifyNoCallback(*object->session);
     verifyNotNull(first, "first");
-    if (depths && !object->engine->runsSteps())
-      throw Failure{LARIAT_STATUS_REQUEST, "depths are given to an engine that does not run step by step"};
-    requests::GenerateRequest request = readGenerate(batch, options, object->session, std::make_shared<bool>(false));
-    bool asksToStop = batch && readStruct(batch, getDefaultBatch(), "lariat_batch").wants_stop;
-    if (request.missing || asksToStop || request.keepsProfile)
-      throw Failure{LARIAT_STATUS_MISUSE, "'missing', 'wants_stop' or 'profile' is given in a request to an engine"};
-    std::vector<int64_t> given = readDepths(depths, num_depths);
-    runtime::Expected<std::vector<runtime::EngineRequest>> prepared =
-        object->session->session->prepare(std::move(request));
-    if (!prepared)
-      throw Failure{LARIAT_STATUS_REQUEST, prepared.text()};
-    if (!given.empty())
-      for (runtime::EngineRequest &one : *prepared)
-        one.depthAt = [given](int64_t position) { return given[position % static_cast<int64_t>(given.size())]; };
-    *first = object->engine->submit(std::move(*prepared));
+    *first = object->engine->submit(readRequests(*object, batch, options));
   });
 }
 
@@ -186,5 +178,4 @@ static_assert(static_cast<int>(runtime::Order::Oldest) == LARIAT_ORDER_OLDEST &&
               static_cast<int>(runtime::Order::Fifo) == LARIAT_ORDER_FIFO &&
               static_cast<int>(runtime::Order::Deepest) == LARIAT_ORDER_DEEPEST);
 static_assert(static_cast<int>(runtime::LoopRun::Auto) == LARIAT_LOOP_AUTO &&
-              static_cast<int>(runtime::LoopRun::Steps) == LARIAT_LOOP_STEPS &&
-              static_cast<int>(runtime::LoopRun::Whole) == LARIAT_LOOP_WHOLE);
+              static_cast<int>(runtime::LoopRun::Steps) == LARIAT_LOOP_STEPS);

@@ -6,7 +6,9 @@
 #ifndef LARIAT_LIB_CAPI_RUNTIME_HANDLES_H
 #define LARIAT_LIB_CAPI_RUNTIME_HANDLES_H
 
+#include "lariat-c/Experimental.h"
 #include "lariat-c/Runtime.h"
+#include "lariat/Runtime/Engine/Baselines.h"
 #include "lariat/Runtime/Session/Session.h"
 
 #include <atomic>
@@ -75,6 +77,8 @@ struct EngineObject {
   lariat_stop_callback wantsStop = nullptr;
   void *user = nullptr;
   std::unique_ptr<runtime::Engine> engine;
+  std::shared_ptr<runtime::BaselinePolicy> baseline; ///< of an experiment
+  std::shared_ptr<runtime::Schedule> schedule;       ///< what is recorded, if anything
   std::atomic<bool> isBusy = false;
   bool isBroken = false; ///< an exception left a tick
   // What the caller was shown last.

@@ -41,10 +41,16 @@ lariat_engine_options runtime_c::getDefaultEngineOptions() {
   options.max_rows = defaults.maxRows;
   options.chunk_rows = defaults.chunkRows;
   options.order = LARIAT_ORDER_OLDEST;
-  options.refills = 1;
   options.loop = LARIAT_LOOP_AUTO;
   options.prefix_cache = 1;
   return options;
+}
+
+lariat_engine_experiment runtime_c::getDefaultEngineExperiment() {
+  lariat_engine_experiment experiment{};
+  experiment.struct_size = sizeof experiment;
+  experiment.refills = experiment.splits_loop = 1;
+  return experiment;
 }
 
 void runtime_c::verifySize(size_t found, std::span<const size_t> known, const char *name) {

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <functional>
 #include <new>
 #include <span>
 
@@ -19,6 +20,7 @@ namespace lariat::runtime_c {
 lariat_session_options getDefaultSessionOptions();
 lariat_batch getDefaultBatch();
 lariat_engine_options getDefaultEngineOptions();
+lariat_engine_experiment getDefaultEngineExperiment();
 
 /// The sizes that a structure has had, oldest first. Who adds a member enters the size before it here, and adds it so that
 /// the size grows.
@@ -114,6 +116,12 @@ requests::ScoreRequest readScore(const lariat_batch *batch, const char *options,
 requests::GenerateRequest readGenerate(const lariat_batch *batch, const char *options,
                                        const std::shared_ptr<SessionObject> &session, std::shared_ptr<bool> wasStopped);
 
+/// Opens an engine. `change` may change what is asked for, and what is kept with the engine.
+lariat_engine *openEngine(lariat_session *session, const lariat_engine_options *options,
+                          const std::function<void(runtime::EngineOptions &, EngineObject &)> &change);
+/// The requests of a batch to an engine.
+std::vector<runtime::EngineRequest> readRequests(const EngineObject &engine, const lariat_batch *batch,
+                                                 const char *options);
 /// A text for the caller to free; null where there is no memory.
 char *copyText(std::string_view text);
 

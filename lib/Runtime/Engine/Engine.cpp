@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The life of requests: queue, start, pages given back, end; and which rows a tick runs. Calls of compiled code are in
-// Ticks.cpp.
+// The life of requests: queue, pages given back, end; and ticks. What they do is decided in Decide.cpp and executed in
+// Execute.cpp.
 
 #include "Running.h"
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 using namespace lariat;
 using namespace lariat::runtime;
 
-/// Rows in common that are worth waiting for.
-static constexpr int64_t kRowsWorthWaiting = abi::kPageEntries;
-
 Engine::Engine(std::shared_ptr<Model> model, EngineOptions options, std::optional<StepFunctions> steps,
                const Function *forward)
-    : model(std::move(model)), options(std::move(options)), steps(std::move(steps)), forward(forward),
-      scheduler(this->options.order, this->options.maxRows) {
+    : model(std::move(model)), options(std::move(options)), policy(this->options.policy), steps(std::move(steps)),
+      forward(forward), scheduler(this->options.maxRows) {
   if (this->options.keepsProfile)
     profiler.emplace();
 }
@@ -25,6 +23,22 @@ Engine::Engine(std::shared_ptr<Model> model, EngineOptions options, std::optiona
 Engine::~Engine() { clearPrefixes(); }
 
 void Engine::clearPrefixes() { model->dropRetained(this); }
+
+/// Says what a recording is of, and compares what is replayed.
+static Status prepareSchedules(const EngineOptions &options, const Model &model, bool splitsLoop) {
+  Schedule own{
+      .model = model.getManifest().digest, .mode = options.mode, .missing = options.missing, .splitsLoop = splitsLoop};
+  if (options.replay) {
+    const Schedule &given = *options.replay;
+    if (given.model != own.model)
+      return makeError("the schedule was recorded with another model, expected that with the checksum ", own.model);
+    if (given.mode != own.mode || given.missing != own.missing || given.splitsLoop != own.splitsLoop)
+      return makeError("the schedule was recorded with another mode, missing mode or way to run the loop");
+  }
+  if (options.record)
+    *options.record = std::move(own);
+  return Status::success();
+}
 
 Expected<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Model> model, EngineOptions options) {
   if (options.maxRows < 1 || options.chunkRows < 1)
@@ -34,11 +48,15 @@ Expected<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Model> model, E
       model->findFunction({.name = "forward", .mode = options.mode, .missing = options.missing});
   if (!forward)
     return forward.takeError();
+  if (!options.policy)
+    options.policy = std::make_shared<MeasuredPolicy>(options.order);
   // A loop that cannot be split runs whole, and then rows of different depths wait for each other.
   std::optional<StepFunctions> steps;
-  if (options.loop != LoopRun::Whole)
+  if (options.policy->splitsLoop())
     if (Expected<StepFunctions> found = StepFunctions::find(*model, options.mode, options.missing))
       steps = *found;
+  if (Status status = prepareSchedules(options, *model, steps.has_value()))
+    return status.takeError();
   std::unique_ptr<Engine> engine(new Engine(std::move(model), std::move(options), steps, *forward));
   if (engine->steps)
     engine->records.prepare(*engine->steps, /*numSeats=*/0);
@@ -46,10 +64,10 @@ Expected<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Model> model, E
 }
 
 /// Rows are the request's own where their order is not free, of a model with states, and of a loop that is bound otherwise.
-std::optional<PrefixKey> Engine::makeKey(const EngineRequest &request) const {
+std::optional<PrefixKey> Engine::makeKey(const EngineRequest &request, bool isBound) const {
   const Manifest &manifest = model->getManifest();
   bool isFree = request.promptOrder == RowOrder::Free && request.generatedOrder == RowOrder::Free;
-  if (!options.prefixCache || !isFree || !manifest.states.empty() || request.depthAt)
+  if (!options.prefixCache || !isFree || !manifest.states.empty() || isBound)
     return std::nullopt;
   return PrefixKey{.model = manifest.digest,
                    .isa = model->getIsa(),
@@ -81,6 +99,8 @@ int64_t Engine::submit(std::vector<EngineRequest> requests) {
 
 Status Engine::cancel(int64_t request) {
   std::lock_guard lock(mutex);
+  if (options.replay)
+    return makeError("request ", request, " cannot be cancelled: the engine replays a schedule");
   if (request < 0 || request >= numSubmitted)
     return makeError("request ", request, " is not one of the ", numSubmitted, " that were submitted");
   cancelled.push_back(request);
@@ -95,116 +115,45 @@ int64_t Engine::getNumUnfinished() const {
 void Engine::takeMail() {
   tokens.clear();
   ends.clear();
+  if (options.replay && refusal.empty())
+    return;
+  std::deque<std::pair<int64_t, EngineRequest>> coming;
   std::vector<int64_t> leaving;
   {
     std::lock_guard lock(mutex);
-    for (auto &[number, request] : submitted)
-      waiting.push_back(std::make_unique<Running>(number, std::move(request), makeKey(request)));
-    submitted.clear();
+    coming.swap(submitted);
     leaving.swap(cancelled);
   }
-  for (int64_t number : leaving) {
-    if (auto it = running.find(number); it != running.end())
-      finish(*it->second, Finish::Stopped, {});
-    for (const std::unique_ptr<Running> &one : waiting)
-      if (one->number == number)
-        finish(*one, Finish::Stopped, {});
-  }
-  reap();
+  for (auto &[number, request] : coming)
+    receive(number, std::move(request));
+  for (int64_t number : leaving)
+    stopRequest(number);
+  releaseFinished();
+}
+
+void Engine::receive(int64_t number, EngineRequest request) {
+  std::vector<int64_t> bounds = policy->getStepBounds(number);
+  if (options.record)
+    options.record->requests.push_back(digestRequest(request, bounds));
+  mail.received.push_back(number);
+  std::optional<PrefixKey> key = makeKey(request, !bounds.empty());
+  waiting.push_back(std::make_unique<Running>(number, std::move(request), std::move(key), std::move(bounds)));
+  if (!refusal.empty())
+    finish(*waiting.back(), Finish::Failed, refusal);
+}
+
+void Engine::stopRequest(int64_t number) {
+  mail.cancelled.push_back(number);
+  if (auto it = running.find(number); it != running.end())
+    finish(*it->second, Finish::Stopped, {});
+  for (const std::unique_ptr<Running> &one : waiting)
+    if (one->number == number)
+      finish(*one, Finish::Stopped, {});
 }
 
 //===----------------------------------------------------------------------===//
-// Start and end
+// End
 //===----------------------------------------------------------------------===//
-
-int64_t Engine::countChunk(const Running &one) const {
-  const EngineRequest &request = one.request;
-  auto rest = static_cast<int64_t>(one.tokens.size()) - one.next;
-  int64_t restOfPrompt = static_cast<int64_t>(request.prompt.size()) - one.next;
-  if (one.getNextOrder() != RowOrder::Free)
-    return restOfPrompt > 0 && request.promptOrder == RowOrder::Atomic ? restOfPrompt : 1;
-  bool othersGenerate = running.size() > 1;
-  int64_t count = std::min(rest, othersGenerate ? std::min(options.chunkRows, options.maxRows) : options.maxRows);
-  if (request.generatedOrder != RowOrder::Free && restOfPrompt > 0)
-    count = std::min(count, restOfPrompt);
-  return one.next < request.prefix ? std::clamp(count, std::min(rest, request.prefix), rest) : count;
-}
-
-bool Engine::mayAddChunk(const Running &one) const {
-  bool hasDraft = one.numDrafted > 0 && !one.isEnd(one.tokens.back());
-  if (one.ending != Finish::Unfinished || (one.numDone != one.seats.size() && !hasDraft) ||
-      one.next >= static_cast<int64_t>(one.tokens.size()))
-    return false;
-  // Rows that owe entries may write over what a row sees, unless the order is free.
-  auto isSettled = [](const FlightRow &row) { return row.phase == Phase::Settled; };
-  return one.getNextOrder() == RowOrder::Free || std::ranges::all_of(scheduler.getRows(one.number), isSettled);
-}
-
-void Engine::addChunk(Running &one) {
-  int64_t count = countChunk(one);
-  bool isAtomic = count > 1 && (one.getNextOrder() == RowOrder::Atomic || one.next < one.request.prefix);
-  scheduler.add(one.number, one.next, count, isAtomic);
-  for (int64_t row = 0; row < count; ++row) {
-    if (freeSeats.empty()) {
-      auto numSeats = static_cast<int64_t>(records.steps.size());
-      freeSeats.push_back(numSeats);
-      records.resize(numSeats + 1);
-    }
-    one.seats.push_back(freeSeats.back());
-    freeSeats.pop_back();
-  }
-  one.next += count;
-}
-
-bool Engine::waitsForRows(Running &one) const {
-  if (!one.key)
-    return false;
-  auto source = running.find(one.awaited);
-  if (source != running.end() && source->second->getNumSettled() < one.awaitedRows)
-    return true;
-  int64_t best = model->countSettled(*one.key, one.getRows()) + kRowsWorthWaiting;
-  one.awaited = -1;
-  for (const auto &[number, other] : running) {
-    int64_t rows = other->key == one.key ? countSparedRows(*one.key, one.getRows(), other->getRows()) : 0;
-    if (rows >= best && other->getNumSettled() < rows) {
-      one.awaited = number;
-      one.awaitedRows = best = rows;
-    }
-  }
-  return one.awaited >= 0;
-}
-
-void Engine::admit() {
-  bool mayStart = !waitsForEnd || running.empty();
-  for (size_t index = 0; index < waiting.size() && mayStart && scheduler.getNumRows() < options.maxRows;) {
-    if (waitsForRows(*waiting[index])) {
-      ++index;
-      continue;
-    }
-    std::unique_ptr<Running> one = std::move(waiting[index]);
-    waiting.erase(waiting.begin() + static_cast<int64_t>(index));
-    waitsForEnd = false;
-    if (one->request.maxNewTokens == 0) {
-      finish(*one, Finish::Length, {});
-      continue;
-    }
-    Expected<std::unique_ptr<Sequence>> sequence =
-        one->key ? model->createSequence(*one->key, one->getRows()) : model->createSequence();
-    if (!sequence) {
-      finish(*one, Finish::Failed, sequence.text());
-      continue;
-    }
-    one->sequence = std::move(*sequence);
-    one->next = one->sequence->getLength();
-    counts.reusedRows += one->next;
-    one->started = numStarted++;
-    Running &added = *(running[one->number] = std::move(one));
-    addChunk(added);
-  }
-  for (auto &[number, one] : running)
-    if (mayAddChunk(*one))
-      addChunk(*one);
-}
 
 void Engine::retain(Running &one) {
   if (one.sequence && one.key)
@@ -239,7 +188,7 @@ void Engine::finish(Running &one, Finish how, std::string error) {
   --numUnfinished;
 }
 
-void Engine::reap() {
+void Engine::releaseFinished() {
   for (auto &[number, one] : running) {
     size_t count = 0;
     std::span<const FlightRow> rows = scheduler.getRows(number);
@@ -261,18 +210,10 @@ void Engine::reap() {
   std::erase_if(waiting, [](const std::unique_ptr<Running> &one) { return one->finish != Finish::Unfinished; });
 }
 
-void Engine::preempt(const std::string &why) {
-  auto last = std::ranges::max_element(running, {}, [](const auto &entry) {
-    return entry.second->finish == Finish::Unfinished ? entry.second->started : -1;
-  });
-  auto numLeft =
-      std::ranges::count_if(running, [](const auto &entry) { return entry.second->finish == Finish::Unfinished; });
-  if (numLeft <= 1 || last->second->ending != Finish::Unfinished) {
-    finish(*last->second, Finish::Failed, why);
-    return;
-  }
-  std::unique_ptr<Running> one = std::move(last->second);
-  running.erase(last);
+void Engine::giveWay(int64_t request) {
+  auto it = running.find(request);
+  std::unique_ptr<Running> one = std::move(it->second);
+  running.erase(it);
   takeRows(*one);
   retain(*one);
   one->next = 0;
@@ -285,31 +226,20 @@ void Engine::preempt(const std::string &why) {
 // Ticks
 //===----------------------------------------------------------------------===//
 
-std::vector<ScheduledRow> Engine::chooseRows() {
-  std::vector<ScheduledRow> chosen = scheduler.choose();
-  if (options.refills)
-    return chosen;
-  // Rows enter together, once the loop is empty.
-  auto isEntering = [&](const ScheduledRow &row) {
-    return scheduler.getRows(row.sequence)[row.place].phase == Phase::Entering;
-  };
-  if (!std::ranges::all_of(chosen, isEntering))
-    std::erase_if(chosen, isEntering);
-  return chosen;
-}
-
 void Engine::tick(StopPoll *poll) {
   stop = poll;
   auto start = std::chrono::steady_clock::now();
   takeMail();
-  admit();
-  for (bool isAgain = true; isAgain && !(stop && stop->isStopped());) {
-    std::vector<ScheduledRow> chosen = chooseRows();
-    isAgain = run(chosen) == Outcome::Again;
-    if (profiler && !isAgain)
+  Outcome outcome = Outcome::Again;
+  for (bool isFirst = true; outcome == Outcome::Again && !(stop && stop->isStopped()); isFirst = false) {
+    std::optional<TickPlan> plan = makePlan(/*continuesTick=*/!isFirst);
+    if (!plan)
+      break;
+    outcome = execute(*plan);
+    if (profiler && outcome == Outcome::Done)
       profiler->addUse(sumUse(), static_cast<int64_t>(running.size()), static_cast<int64_t>(waiting.size()));
-    scheduler.release();
-    reap();
+    if (!lacksPages)
+      releaseFinished();
   }
   stop = nullptr;
   scheduler.endTick();
@@ -319,6 +249,18 @@ void Engine::tick(StopPoll *poll) {
   if (profiler)
     profiler->endTick(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
                       static_cast<int64_t>(tokens.size()));
+}
+
+std::optional<TickPlan> Engine::makePlan(bool continuesTick) {
+  if (options.replay)
+    return replayPlan(continuesTick);
+  TickPlan plan = decide(/*startsRequests=*/!continuesTick || startsAgain);
+  plan.mail = std::exchange(mail, {});
+  plan.continuesTick = continuesTick;
+  // A tick without rows leaves nothing behind.
+  if (options.record && (plan != TickPlan() || scheduler.getNumRows() > 0))
+    options.record->plans.push_back({.plan = plan});
+  return plan;
 }
 
 //===----------------------------------------------------------------------===//

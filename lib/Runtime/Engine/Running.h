@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private. A request that waits or runs.
+// Private. A request that waits or runs, as all parts of the engine see it.
 
 #ifndef LARIAT_LIB_RUNTIME_ENGINE_RUNNING_H
 #define LARIAT_LIB_RUNTIME_ENGINE_RUNNING_H
@@ -12,14 +12,15 @@
 namespace lariat::runtime {
 
 struct Engine::Running {
-  Running(int64_t number, EngineRequest asked, std::optional<PrefixKey> key)
-      : number(number), request(std::move(asked)), sampler(request.sampling, request.endTokens), tokens(request.prompt),
-        key(std::move(key)) {
+  Running(int64_t number, EngineRequest asked, std::optional<PrefixKey> key, std::vector<int64_t> stepBounds)
+      : number(number), request(std::move(asked)), stepBounds(std::move(stepBounds)),
+        sampler(request.sampling, request.endTokens), tokens(request.prompt), key(std::move(key)) {
     sampler.addPrompt(request.prompt);
   }
 
   int64_t number, started = 0;
   EngineRequest request;
+  std::vector<int64_t> stepBounds; ///< EnginePolicy::getStepBounds
   Sampler sampler;
   std::vector<int64_t> tokens; ///< of the prompt, then generated
   int64_t numDrafted = 0;      ///< of the tokens, the last ones: not verified yet
@@ -37,12 +38,18 @@ struct Engine::Running {
   PhasedTokens getRows() const { return {tokens, static_cast<int64_t>(request.prompt.size())}; }
   /// Rows that have left the scheduler with all their entries.
   int64_t getNumSettled() const { return next - static_cast<int64_t>(seats.size()); }
-  /// What the next row to be added has to wait for.
-  RowOrder getNextOrder() const {
-    return next < static_cast<int64_t>(request.prompt.size()) ? request.promptOrder : request.generatedOrder;
+  /// Where a row at a position is among its seats.
+  size_t getPlace(int64_t position) const { return static_cast<size_t>(position - getNumSettled()); }
+  /// What a row at a position has to wait for.
+  RowOrder getOrder(int64_t position) const {
+    return position < static_cast<int64_t>(request.prompt.size()) ? request.promptOrder : request.generatedOrder;
   }
   /// Verified tokens.
   int64_t getNumGenerated() const { return static_cast<int64_t>(tokens.size() - request.prompt.size()) - numDrafted; }
+  /// Whether a row at a position has run all the loop steps that a measurement gives it.
+  bool isBound(int64_t position, int64_t steps) const {
+    return !stepBounds.empty() && steps >= stepBounds[position % static_cast<int64_t>(stepBounds.size())];
+  }
   bool isEnd(int64_t token) const { return sampler.isEnd(token); }
   int64_t getFlags(int64_t position) const {
     return (position < request.prefix ? abi::kPrefix : 0) |
@@ -50,6 +57,17 @@ struct Engine::Running {
            (position + 1 + numDrafted >= static_cast<int64_t>(tokens.size()) ? abi::kWanted : 0);
   }
 };
+
+/// A request that runs, or that a plan starts.
+struct Engine::ActiveRequest {
+  const Running *one = nullptr;
+  int64_t numSettled = 0;
+
+  int64_t getNumber() const { return one->number; }
+};
+
+/// Whether a row has left the loop.
+inline bool isOut(const FlightRow &row) { return row.phase == Phase::Owing || row.phase == Phase::Settled; }
 
 } // namespace lariat::runtime
 

@@ -6,15 +6,47 @@
 #include "lariat/Runtime/Engine/Scheduler.h"
 
 #include <algorithm>
+#include <numeric>
+#include <utility>
 
 using namespace lariat::runtime;
 
-void Scheduler::add(int64_t sequence, int64_t position, int64_t count, bool atomic) {
-  Flight &flight = flights[sequence];
-  flight.atomic = atomic;
-  for (int64_t row = 0; row < count; ++row)
-    flight.rows.push_back({.position = position + row, .created = time, .ready = time});
-  numRows += count;
+//===----------------------------------------------------------------------===//
+// Orders
+//===----------------------------------------------------------------------===//
+
+static bool isOlder(const FlightRow &one, const FlightRow &other) {
+  return one.created != other.created ? one.created < other.created : one.depth > other.depth;
+}
+
+static bool isReadyBefore(const FlightRow &one, const FlightRow &other) { return one.ready < other.ready; }
+
+static bool isDeeper(const FlightRow &one, const FlightRow &other) {
+  return one.depth != other.depth ? one.depth > other.depth : one.created < other.created;
+}
+
+RowOrdering lariat::runtime::getOrdering(Order order) {
+  switch (order) {
+  case Order::Oldest:
+    return isOlder;
+  case Order::Fifo:
+    return isReadyBefore;
+  case Order::Deepest:
+    break;
+  }
+  return isDeeper;
+}
+
+//===----------------------------------------------------------------------===//
+// Rows in flight
+//===----------------------------------------------------------------------===//
+
+void Scheduler::add(const RowChunk &chunk) {
+  Flight &flight = flights[chunk.sequence];
+  flight.isAtomic = chunk.isAtomic;
+  for (int64_t row = 0; row < chunk.count; ++row)
+    flight.rows.push_back({.position = chunk.position + row, .created = time, .ready = time});
+  numRows += chunk.count;
 }
 
 void Scheduler::drop(int64_t sequence) {
@@ -48,90 +80,126 @@ std::span<const FlightRow> Scheduler::getRows(int64_t sequence) const {
   return it == flights.end() ? std::span<const FlightRow>() : it->second.rows;
 }
 
-bool Scheduler::mayRun(const Flight &flight, size_t place) {
-  const FlightRow &row = flight.rows[place];
-  if (row.phase == Phase::Settled || row.chosen)
-    return false;
-  for (size_t earlier = place; earlier-- > 0;) {
-    const FlightRow &other = flight.rows[earlier];
-    if (other.phase == Phase::Settled)
-      continue;
-    // Depths never rise from one unsettled row to the next, so the nearest one decides.
-    return other.depth > row.depth || (other.chosen && other.depth == row.depth);
-  }
-  return true;
+const FlightRow &Scheduler::getRow(int64_t sequence, int64_t position) const {
+  const std::vector<FlightRow> &rows = flights.at(sequence).rows;
+  return rows[position - rows.front().position];
 }
 
-bool Scheduler::isBefore(const FlightRow &one, const FlightRow &other) const {
-  switch (order) {
-  case Order::Oldest:
-    return one.created != other.created ? one.created < other.created : one.depth > other.depth;
-  case Order::Fifo:
-    return one.ready < other.ready;
-  case Order::Deepest:
-    return one.depth != other.depth ? one.depth > other.depth : one.created < other.created;
-  }
-  return false;
+void Scheduler::advance(int64_t sequence, int64_t position, int64_t depth, Phase phase) {
+  std::vector<FlightRow> &rows = flights.at(sequence).rows;
+  FlightRow &row = rows[position - rows.front().position];
+  row.depth = depth;
+  row.phase = phase;
+  row.ready = time + 1;
 }
 
-std::vector<ScheduledRow> Scheduler::choose() {
-  // A row that does not rest, found once: it is looked at several times.
-  struct Candidate {
-    ScheduledRow row;
-    Flight *flight;
-    FlightRow *flown;
-  };
-  // The first unsettled row of a sequence is always before the others in age, and in depth.
-  std::vector<Candidate> tried;
-  for (auto &[sequence, flight] : flights)
-    for (size_t place = 0; place < flight.rows.size(); ++place)
-      if (FlightRow &row = flight.rows[place]; row.phase != Phase::Settled)
-        tried.push_back({{sequence, place}, &flight, &row});
-  auto standing = [](const ScheduledRow &row) { return std::pair(row.sequence, row.place); };
-  std::ranges::sort(tried, [&](const Candidate &one, const Candidate &other) {
-    if (isBefore(*one.flown, *other.flown))
-      return true;
-    return !isBefore(*other.flown, *one.flown) && standing(one.row) < standing(other.row);
-  });
-  std::vector<ScheduledRow> chosen;
-  int64_t left = maxRows;
-  auto take = [&](const ScheduledRow &row, FlightRow &flown) {
-    flown.chosen = true;
-    chosen.push_back(row);
-    --left;
-  };
-  for (const auto &[row, flight, flown] : tried) {
-    if (left <= 0 && !(flight->atomic && chosen.empty()))
+//===----------------------------------------------------------------------===//
+// Choosing
+//===----------------------------------------------------------------------===//
+
+/// Visits the candidates that run with one or not at all (L3), itself the first.
+template <typename Candidates, typename Visitor>
+static void forGroup(Candidates &candidates, size_t index, Visitor visit) {
+  const auto &first = candidates[index];
+  visit(candidates[index]);
+  for (size_t next = index + 1; first.isAtomic && next < candidates.size(); ++next) {
+    if (candidates[next].sequence != first.sequence)
       break;
-    if (!mayRun(*flight, row.place))
-      continue;
-    if (!flight->atomic) {
-      take(row, *flown);
-      continue;
-    }
-    // All rows of the group at this depth that still run, or none.
-    std::vector<size_t> group;
-    for (size_t place = row.place; place < flight->rows.size(); ++place)
-      if (flight->rows[place].phase != Phase::Settled && flight->rows[place].depth == flown->depth)
-        group.push_back(place);
-    if (static_cast<int64_t>(group.size()) > left && !chosen.empty())
-      continue;
-    for (size_t place : group)
-      take({row.sequence, place}, flight->rows[place]);
+    if (candidates[next].row.depth == first.row.depth)
+      visit(candidates[next]);
   }
-  std::ranges::sort(chosen, {}, standing);
+}
+
+std::vector<Scheduler::Candidate> Scheduler::listCandidates(std::span<const RowChunk> added) const {
+  std::vector<RowChunk> chunks(added.begin(), added.end());
+  std::ranges::sort(chunks, {}, &RowChunk::sequence);
+  std::vector<Candidate> candidates;
+  auto chunk = chunks.begin();
+  auto addChunk = [&] {
+    for (int64_t row = 0; row < chunk->count; ++row)
+      candidates.push_back({.sequence = chunk->sequence,
+                            .row = {.position = chunk->position + row, .created = time, .ready = time},
+                            .isAtomic = chunk->isAtomic});
+    ++chunk;
+  };
+  for (const auto &[sequence, flight] : flights) {
+    while (chunk != chunks.end() && chunk->sequence < sequence)
+      addChunk();
+    bool isJoined = chunk != chunks.end() && chunk->sequence == sequence;
+    bool isAtomic = isJoined ? chunk->isAtomic : flight.isAtomic;
+    for (const FlightRow &row : flight.rows)
+      if (row.phase != Phase::Settled)
+        candidates.push_back({.sequence = sequence, .row = row, .isAtomic = isAtomic});
+    if (isJoined)
+      addChunk();
+  }
+  while (chunk != chunks.end())
+    addChunk();
+  return candidates;
+}
+
+bool Scheduler::mayRun(const std::vector<Candidate> &candidates, size_t index) {
+  const Candidate &one = candidates[index];
+  if (index == 0 || candidates[index - 1].sequence != one.sequence)
+    return true;
+  // Depths never rise from one unsettled row to the next, so the nearest one decides.
+  const Candidate &earlier = candidates[index - 1];
+  return earlier.row.depth > one.row.depth || (earlier.isChosen && earlier.row.depth == one.row.depth);
+}
+
+std::vector<ScheduledRow> Scheduler::listChosen(const std::vector<Candidate> &candidates) {
+  std::vector<ScheduledRow> chosen;
+  for (const Candidate &one : candidates)
+    if (one.isChosen)
+      chosen.push_back({one.sequence, one.row.position, one.row.depth, one.row.phase});
   return chosen;
 }
 
-void Scheduler::advance(const ScheduledRow &row, int64_t depth, Phase phase) {
-  FlightRow &flown = flights.at(row.sequence).rows[row.place];
-  flown.depth = depth;
-  flown.phase = phase;
-  flown.ready = time + 1;
+std::vector<ScheduledRow> Scheduler::choose(RowOrdering isBefore, std::span<const RowChunk> added) const {
+  std::vector<Candidate> candidates = listCandidates(added);
+  std::vector<size_t> tried(candidates.size());
+  std::iota(tried.begin(), tried.end(), 0);
+  // The first unsettled row of a sequence is always before the others in age, and in depth.
+  std::ranges::sort(tried, [&](size_t one, size_t other) {
+    if (isBefore(candidates[one].row, candidates[other].row))
+      return true;
+    return !isBefore(candidates[other].row, candidates[one].row) && one < other;
+  });
+  int64_t left = maxRows;
+  for (size_t index : tried) {
+    if (left <= 0)
+      break;
+    if (candidates[index].isChosen || !mayRun(candidates, index))
+      continue;
+    int64_t count = 0;
+    forGroup(candidates, index, [&](const Candidate &) { ++count; });
+    if (count > left && left != maxRows)
+      continue;
+    forGroup(candidates, index, [](Candidate &one) { one.isChosen = true; });
+    left -= count;
+  }
+  return listChosen(candidates);
 }
 
-void Scheduler::release() {
-  for (auto &[sequence, flight] : flights)
-    for (FlightRow &row : flight.rows)
-      row.chosen = false;
+std::optional<std::vector<ScheduledRow>> Scheduler::find(std::span<const ScheduledRow> rows,
+                                                         std::span<const RowChunk> added) const {
+  std::vector<Candidate> candidates = listCandidates(added);
+  auto standing = [](const Candidate &one) { return std::pair(one.sequence, one.row.position); };
+  for (const ScheduledRow &row : rows) {
+    auto one = std::ranges::lower_bound(candidates, std::pair(row.sequence, row.position), {}, standing);
+    if (one == candidates.end() || standing(*one) != std::pair(row.sequence, row.position) ||
+        one->row.depth != row.depth || one->isChosen)
+      return std::nullopt;
+    one->isChosen = true;
+  }
+  bool isAllowed = true;
+  for (size_t index = 0; index < candidates.size(); ++index) {
+    if (!candidates[index].isChosen)
+      continue;
+    isAllowed &= mayRun(candidates, index);
+    forGroup(candidates, index, [&](const Candidate &one) { isAllowed &= one.isChosen; });
+  }
+  if (!isAllowed)
+    return std::nullopt;
+  return listChosen(candidates);
 }

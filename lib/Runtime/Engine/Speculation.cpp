@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Drafts: who makes them, how they are taken back, what they cost. A row that drafts is like any other row, and so is the
+// Drafts: what they cost, how they are made and taken back. A row that drafts is like any other row, and so is the
 // row of the token that it drafted, so laws and results stay: an accepted token is the one that the row chose in the end,
 // by the same logits, noise and penalties.
 
@@ -14,9 +14,6 @@
 
 using namespace lariat;
 using namespace lariat::runtime;
-
-/// Each of so many tokens is drafted where drafts do not pay, to notice when they do.
-static constexpr int64_t kTrial = 32;
 
 //===----------------------------------------------------------------------===//
 // How far ahead
@@ -68,34 +65,6 @@ int64_t StepCosts::chooseRows(double acceptance, int64_t most, int64_t others, D
   return best;
 }
 
-int64_t Engine::getMostDrafts(const Running &one) const {
-  const EngineRequest &request = one.request;
-  if (request.drafts)
-    return *request.drafts;
-  DraftSteps draft{request.draftSteps, request.loops};
-  auto most = static_cast<int64_t>(std::ceil(draft.getRows()));
-  auto own = static_cast<int64_t>(one.seats.size() - one.numDone);
-  int64_t others = std::clamp<int64_t>(scheduler.getNumRows() - own, 0, options.maxRows);
-  most = std::clamp<int64_t>(most, 1, std::max<int64_t>(1, options.maxRows - others));
-  int64_t rows = costs.chooseRows(one.acceptance.get(), most, others, draft);
-  if (rows == 1 && one.getNumGenerated() % kTrial == kTrial - 1)
-    rows = std::min<int64_t>(2, most);
-  return rows - 1;
-}
-
-bool Engine::mayDraft(const Running &one) const {
-  std::span<const FlightRow> flight = scheduler.getRows(one.number);
-  if (!steps || one.request.draftSteps == 0 || flight.empty() || waitsForEnd || one.ending != Finish::Unfinished)
-    return false;
-  // A row of a chunk does not, nor does a row again, and the last token that is wanted has no row.
-  bool isAlone = one.numDrafted > 0 || flight.size() == one.numDone + 1;
-  bool isLast = flight.back().position + 1 == static_cast<int64_t>(one.tokens.size());
-  if (!isAlone || !isLast || one.getNumGenerated() + one.numDrafted + 1 >= one.request.maxNewTokens)
-    return false;
-  // What is final by now will be verified by the same call.
-  return one.numDrafted - static_cast<int64_t>(countFinal(one) - one.numDone) < getMostDrafts(one);
-}
-
 //===----------------------------------------------------------------------===//
 // Making and verifying
 //===----------------------------------------------------------------------===//
@@ -143,12 +112,9 @@ void Engine::dropDrafts(Running &one) {
     finish(one, Finish::Failed, status.text());
 }
 
-bool Engine::dropAllDrafts() {
-  bool hadDrafts = false;
+void Engine::dropAllDrafts() {
   for (auto &[number, one] : running) {
-    hadDrafts |= one->numDrafted > 0;
+    waitsForEnd |= one->numDrafted > 0;
     dropDrafts(*one);
   }
-  waitsForEnd |= hadDrafts;
-  return hadDrafts;
 }

@@ -184,7 +184,6 @@ Expected<std::vector<EngineRequest>> Session::prepare(GenerateRequest request) c
                         .maxNewTokens = request.maxNewTokens,
                         .sampling = request.sampling,
                         .endTokens = endTokens,
-                        .depthAt = {},
                         .draftSteps = request.speculate.value_or(0),
                         .drafts = request.drafts});
   return prepared;

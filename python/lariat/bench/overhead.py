@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lariat.bench.experiment import ExperimentalEngine
 from lariat.bench.load import Load, Planned, plan_requests
 from lariat.bench.serve import FUNCTIONS, tick_unfailed
 from lariat.engine import Counts, Engine, Timing
 from lariat.requests import GenerateOptions
-from lariat.session import load
+from lariat.session import Session, load
 
 __all__ = ["measure_overhead"]
 
@@ -44,6 +45,10 @@ class _Lockstep:
         return seconds, _in_functions(self._engine.counts()) - before
 
 
+def _open(session: Session, kind: str) -> Engine:
+    return ExperimentalEngine(session, loop="steps", splits_loop=kind == "steps", prefix_cache=False)
+
+
 def _in_functions(counts: Counts) -> float:
     timings: list[Timing] = [getattr(counts, name) for name in FUNCTIONS]
     return sum(one.seconds for one in timings)
@@ -67,7 +72,7 @@ def measure_overhead(artefact: Path, load_: Load, rounds: int) -> dict[str, Any]
     with load(artefact, threads=load_.threads, max_rows=load_.rows) as session:
         for _ in range(rounds):
             planned = plan_requests(together, session.info, generator)
-            runs = {kind: _Lockstep(Engine(session, loop=kind, prefix_cache=False), planned) for kind in KINDS}
+            runs = {kind: _Lockstep(_open(session, kind), planned) for kind in KINDS}
             for turn in range(load_.new_tokens):
                 # Neither always comes after the other.
                 for kind in KINDS if turn % 2 else reversed(KINDS):

@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from lariat.bench.experiment import ExperimentalEngine
 from lariat.bench.load import Load, Planned, draw_arrivals, plan_requests, read_share
 from lariat.engine import Counts, Engine, Tick
 from lariat.errors import RuntimeFault
@@ -103,8 +104,14 @@ def tick_unfailed(engine: Engine) -> Tick:
 
 
 def _run(session: Session, load_: Load, planned: Sequence[Planned], arrivals: Sequence[float]) -> _Run:
-    loop = "whole" if load_.engine == "whole" else "steps"
-    engine = Engine(session, chunk_rows=load_.rows, refills=load_.engine == "depth", loop=loop, prefix_cache=False)
+    engine = ExperimentalEngine(
+        session,
+        chunk_rows=load_.rows,
+        loop="steps",
+        refills=load_.engine == "depth",
+        splits_loop=load_.engine != "whole",
+        prefix_cache=False,
+    )
     threshold = _threshold(session, load_)
     waiting = deque(sorted(zip(arrivals, range(len(planned)), strict=True)))
     requests: dict[int, _Request] = {}

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import lariat
+from lariat.bench.experiment import ExperimentalEngine
 from lariat.engine import Engine
 from lariat.errors import RuntimeFault
 from lariat.requests import GenerateOptions
@@ -149,11 +150,12 @@ def test_every_schedule_gives_what_a_request_gets_alone(case: Callable[[str], Ca
         scheduler=str(generator.choice(["oldest", "fifo", "deepest"])),
         kv_pages=pages,
     ) as session:
-        engine = Engine(
+        engine = ExperimentalEngine(
             session,
             chunk_rows=int(generator.integers(1, 60)),
             refills=bool(generator.integers(4)),
-            loop=str(generator.choice(["auto", "steps", "whole"])),
+            splits_loop=bool(generator.integers(3)),
+            loop=str(generator.choice(["auto", "steps"])),
             missing=missing,
         )
         waiting = list(requests)
@@ -188,7 +190,8 @@ def test_rows_of_others_change_no_answer(case: Callable[[str], Case], name: str,
     page = max(cache.page_bytes for cache in session.info.caches)
     pages = -(-max(size for _, size in alone) // page) + 8 if schedule == 2 else None
     with lariat.load(one.fast.artefact, max_rows=int(generator.integers(5, 60)), kv_pages=pages) as session:
-        engine = Engine(session, loop=str(generator.choice(["auto", "steps", "whole"])), missing=missing)
+        loop, splits_loop = str(generator.choice(["auto", "steps"])), bool(generator.integers(3))
+        engine = ExperimentalEngine(session, loop=loop, splits_loop=splits_loop, missing=missing)
         waiting = list(requests)
 
         def come() -> bool:

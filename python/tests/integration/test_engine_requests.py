@@ -21,6 +21,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import lariat
+from lariat.bench.experiment import ExperimentalEngine
 from lariat.engine import Engine
 from lariat.errors import RuntimeFault
 from lariat.requests import GenerateOptions, ScoreOptions
@@ -166,8 +167,8 @@ def test_depths_are_whole_numbers_from_1_on(session: Session) -> None:
         ([2**70], "'depths' of the request is not an integer"),
     ):
         with pytest.raises(RuntimeFault, match=message):
-            Engine(session).submit([65], options(1), depths=depths)
-    engine = Engine(session)
+            ExperimentalEngine(session).submit([65], options(1), depths=depths)
+    engine = ExperimentalEngine(session)
     engine.submit([65, 66, 67], options(3), depths=[1])
     assert finish_all(engine)[0].steps == [1, 1, 1]
 
@@ -432,12 +433,49 @@ def test_a_bias_makes_tokens_likely(session: Session) -> None:
 
 @pytest.mark.parametrize(
     ("given", "name"),
-    [({"chunk_rows": "4"}, "chunk_rows"), ({"refills": 1}, "refills"), ({"prefix_cache": None}, "prefix_cache"),
-     ({"missing": 3}, "missing"), ({"profile": "no"}, "profile"), ({"loop": None}, "loop")],
+    [({"chunk_rows": "4"}, "chunk_rows"), ({"prefix_cache": None}, "prefix_cache"), ({"missing": 3}, "missing"),
+     ({"profile": "no"}, "profile"), ({"loop": None}, "loop")],
 )  # fmt: skip
 def test_options_of_an_engine_are_named(session: Session, given: dict[str, Any], name: str) -> None:
     with pytest.raises(RuntimeFault, match=f"'{name}' is "):
         Engine(session, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [({"refills": 1}, "refills"), ({"splits_loop": None}, "splits_loop"), ({"record": "x"}, "record"),
+     ({"replay": 3}, "replay"), ({"chunk_rows": "4"}, "chunk_rows")],
+)  # fmt: skip
+def test_options_of_an_experiment_are_named(session: Session, given: dict[str, Any], name: str) -> None:
+    with pytest.raises(RuntimeFault, match=f"'{name}' is "):
+        ExperimentalEngine(session, **given)
+
+
+def test_a_recorded_schedule_gives_the_same_calls_and_tokens_again(session: Session) -> None:
+    asked = [options(9, exit_threshold=0.5, speculate=1), options(4), options(6, temperature=0.7, seed=3)]
+
+    def run(**more: Any) -> tuple[list[Answer], str]:
+        engine = ExperimentalEngine(session, record=True, **more)
+        for number, one in enumerate(asked):
+            engine.submit([65 + number] * (3 + number), one)
+        answers = finish_all(engine)
+        engine.clear_prefixes()
+        return [answers[number] for number in range(len(asked))], engine.schedule()
+
+    answers, schedule = run()
+    assert run(replay=schedule, chunk_rows=1, refills=False) == (answers, schedule)
+
+
+def test_a_schedule_of_other_requests_is_refused(session: Session) -> None:
+    engine = ExperimentalEngine(session, record=True)
+    engine.submit([65, 66], options(2))
+    finish_all(engine)
+    again = ExperimentalEngine(session, replay=engine.schedule())
+    again.submit([65, 67], options(2))
+    error = "the schedule does not fit these requests: request 0 is not the one that was recorded"
+    assert finish_all(again)[0] == Answer([], [], "failed", error)
+    with pytest.raises(RuntimeFault, match="the schedule is not JSON"):
+        ExperimentalEngine(session, replay="no")
 
 
 def test_other_arguments_of_an_engine_are_named(session: Session) -> None:
@@ -445,9 +483,10 @@ def test_other_arguments_of_an_engine_are_named(session: Session) -> None:
     for call, name in (
         (lambda: engine.cancel("0"), "request"),  # type: ignore[arg-type]
         (lambda: engine.submit([1], {"max_new_tokens": 1}), "options"),  # type: ignore[arg-type]
-        (lambda: engine.submit([1], options(1), depths=3), "depths"),  # type: ignore[arg-type]
+        (lambda: ExperimentalEngine(session).submit([1], options(1), depths=3), "depths"),  # type: ignore[arg-type]
         (lambda: Engine("ouro.lariat"), "session"),  # type: ignore[arg-type]
     ):
         with pytest.raises(RuntimeFault, match=f"'{name}' is "):
             call()
-    assert engine.submit(iter([1]), options(0), depths=np.arange(1, 2)) == 0
+    assert engine.submit(iter([1]), options(0)) == 0
+    assert ExperimentalEngine(session).submit([1], options(0), depths=np.arange(1, 2)) == 0

@@ -7,7 +7,7 @@
 #ifndef LARIAT_UNITTESTS_RUNTIME_ENGINE_ENGINECASES_H
 #define LARIAT_UNITTESTS_RUNTIME_ENGINE_ENGINECASES_H
 
-#include "lariat/Runtime/Engine/Engine.h"
+#include "lariat/Runtime/Engine/Baselines.h"
 
 #include <gtest/gtest.h>
 #include <map>
@@ -35,8 +35,28 @@ inline EngineRequest makeRequest(std::vector<int64_t> prompt, int64_t count, flo
           .threshold = threshold,
           .maxNewTokens = count,
           .sampling = {},
-          .endTokens = {},
-          .depthAt = {}};
+          .endTokens = {}};
+}
+
+/// How an engine runs rows, by a number of 0 to 7: half as in production, else under another policy.
+inline EngineOptions varyLoop(EngineOptions options, int64_t variant) {
+  switch (variant) {
+  case 0:
+    options.loop = LoopRun::Steps;
+    break;
+  case 1:
+    options.policy = std::make_shared<FixedPolicy>(options.order);
+    break;
+  case 2:
+    options.policy = std::make_shared<BaselinePolicy>(options.order, Baseline{.refills = false});
+    break;
+  case 3:
+    options.policy = std::make_shared<BaselinePolicy>(options.order, Baseline{.splitsLoop = false});
+    break;
+  default:
+    break;
+  }
+  return options;
 }
 
 struct Outcome {

@@ -46,11 +46,8 @@ TEST(Engine, EveryScheduleGivesWhatARequestGetsAlone) {
       return std::uniform_int_distribution<int64_t>(least, most)(random);
     };
     std::vector<EngineRequest> requests = drawRequests(random, draw(1, 9));
-    EngineOptions options{.maxRows = draw(1, 16),
-                          .chunkRows = draw(1, 8),
-                          .order = static_cast<Order>(draw(0, 2)),
-                          .refills = draw(0, 4) > 0,
-                          .loop = static_cast<LoopRun>(draw(0, 2))};
+    EngineOptions options{.maxRows = draw(1, 16), .chunkRows = draw(1, 8), .order = static_cast<Order>(draw(0, 2))};
+    options = varyLoop(options, draw(0, 7));
     // A small pool makes requests give their pages back; 12 pages are enough for the longest one.
     std::shared_ptr<Model> small = draw(0, 1) ? model : openModel(12 * model->getManifest().caches[0].getPageBytes());
     std::unique_ptr<Engine> engine = createEngine(small, options);

@@ -28,8 +28,7 @@ EngineRequest makeRequest(std::vector<int64_t> prompt, int64_t count) {
           .threshold = 0.5F,
           .maxNewTokens = count,
           .sampling = {},
-          .endTokens = {},
-          .depthAt = {}};
+          .endTokens = {}};
 }
 
 /// What a profile has to say of the rows of requests.

@@ -18,23 +18,21 @@ namespace {
 /// n-th row to arrive runs.
 std::vector<std::array<int64_t, 3>> runExample(Order order, std::vector<int64_t> arrivals, int64_t maxRows,
                                                int64_t (*stepsOf)(int64_t row)) {
-  Scheduler scheduler(order, maxRows);
+  Scheduler scheduler(maxRows);
   std::vector<std::array<int64_t, 3>> perStep;
   int64_t numArrived = 0;
   for (size_t step = 0; step < arrivals.size() || scheduler.getNumRows() > 0; ++step) {
     for (int64_t row = 0; step < arrivals.size() && row < arrivals[step]; ++row)
-      scheduler.add(/*sequence=*/numArrived++, /*position=*/0, /*count=*/1, /*atomic=*/false);
+      scheduler.add({.sequence = numArrived++, .count = 1});
     std::array<int64_t, 3> rows{};
     std::vector<int64_t> done;
-    for (const ScheduledRow &row : scheduler.choose()) {
-      int64_t depth = scheduler.getRows(row.sequence)[row.place].depth;
-      ++rows[depth];
-      bool isLast = depth + 1 == stepsOf(row.sequence);
-      scheduler.advance(row, depth + 1, isLast ? Phase::Settled : Phase::Active);
+    for (const ScheduledRow &row : scheduler.choose(getOrdering(order))) {
+      ++rows[row.depth];
+      bool isLast = row.depth + 1 == stepsOf(row.sequence);
+      scheduler.advance(row.sequence, row.position, row.depth + 1, isLast ? Phase::Settled : Phase::Active);
       if (isLast)
         done.push_back(row.sequence);
     }
-    scheduler.release();
     for (int64_t sequence : done)
       scheduler.leave(sequence, 1);
     scheduler.endTick();
@@ -69,18 +67,42 @@ TEST(Scheduler, BatchesThatRunToCompletionTakeNineSteps) {
   EXPECT_EQ(steps, 9);
 }
 
-/// Random sequences in chunks, random exits with and without owed entries, random cancellation; checks every choice.
 TEST(Scheduler, RowsThatAreTakenBackAreNeitherCountedNorChosen) {
-  Scheduler scheduler(Order::Oldest, /*maxRows=*/8);
-  scheduler.add(/*sequence=*/0, /*position=*/0, /*count=*/3, /*atomic=*/false);
+  Scheduler scheduler(/*maxRows=*/8);
+  scheduler.add({.sequence = 0, .position = 0, .count = 3});
   scheduler.truncate(/*sequence=*/0, /*count=*/1);
   EXPECT_EQ(scheduler.getNumRows(), 1);
-  ASSERT_EQ(scheduler.choose().size(), 1U);
+  ASSERT_EQ(scheduler.choose(getOrdering(Order::Oldest)).size(), 1U);
   scheduler.truncate(0, 0);
   EXPECT_EQ(scheduler.getNumRows(), 0);
-  EXPECT_TRUE(scheduler.choose().empty());
+  EXPECT_TRUE(scheduler.choose(getOrdering(Order::Oldest)).empty());
 }
 
+TEST(Scheduler, ChoosingChangesNothing) {
+  Scheduler scheduler(/*maxRows=*/3);
+  scheduler.add({.sequence = 4, .position = 0, .count = 5});
+  const std::vector<ScheduledRow> first = scheduler.choose(getOrdering(Order::Fifo));
+  EXPECT_EQ(scheduler.choose(getOrdering(Order::Fifo)), first);
+  EXPECT_EQ(first.size(), 3U);
+}
+
+TEST(Scheduler, RowsOnlyRunTogetherAsLawsAllow) {
+  Scheduler scheduler(/*maxRows=*/8);
+  scheduler.add({.sequence = 0, .position = 5, .count = 3});
+  scheduler.add({.sequence = 1, .position = 0, .count = 2, .isAtomic = true});
+  using Asked = std::vector<ScheduledRow>;
+  EXPECT_TRUE(scheduler.find(Asked{{0, 5, 0}, {0, 6, 0}}));
+  EXPECT_FALSE(scheduler.find(Asked{{0, 6, 0}})); // before an earlier row of its sequence
+  EXPECT_FALSE(scheduler.find(Asked{{1, 0, 0}})); // without the rest of its group
+  EXPECT_TRUE(scheduler.find(Asked{{1, 0, 0}, {1, 1, 0}}));
+  EXPECT_FALSE(scheduler.find(Asked{{0, 5, 1}})); // at another depth
+  EXPECT_FALSE(scheduler.find(Asked{{0, 5, 0}, {0, 5, 0}}));
+  EXPECT_FALSE(scheduler.find(Asked{{2, 0, 0}}));
+  EXPECT_TRUE(scheduler.find(Asked{{2, 0, 0}}, std::vector<RowChunk>{{.sequence = 2, .count = 1}}));
+}
+
+/// Random sequences in chunks, random exits with and without owed entries, random cancellation; checks every choice, and
+/// that rows which are yet to join are chosen as they are once they have.
 TEST_P(InEveryOrder, NoScheduleBreaksALaw) {
   constexpr int64_t kSchedules = 3400; // over three orders more than 10,000
   for (int64_t seed = 0; seed < kSchedules; ++seed) {
@@ -91,7 +113,7 @@ TEST_P(InEveryOrder, NoScheduleBreaksALaw) {
     };
     const int64_t numSequences = draw(1, 9), maxRows = draw(1, 12), loops = draw(1, 5);
     const bool owes = draw(0, 1) == 1;
-    Scheduler scheduler(GetParam(), maxRows);
+    Scheduler scheduler(maxRows);
     std::map<int64_t, int64_t> nextPosition;
     std::map<int64_t, bool> atomic;
     // Per sequence and position: the depths below this have entries, or never will.
@@ -99,10 +121,11 @@ TEST_P(InEveryOrder, NoScheduleBreaksALaw) {
     for (int64_t sequence = 0; sequence < numSequences; ++sequence)
       atomic[sequence] = draw(0, 3) == 0;
     for (int64_t tick = 0; tick < 40; ++tick) {
+      std::vector<RowChunk> added;
       for (int64_t sequence = 0; sequence < numSequences; ++sequence)
         if (scheduler.getRows(sequence).empty() && draw(0, 2) == 0) {
           int64_t count = draw(0, 1) ? 1 : draw(1, 6);
-          scheduler.add(sequence, nextPosition[sequence], count, atomic[sequence] && count > 1);
+          added.push_back({sequence, nextPosition[sequence], count, atomic[sequence] && count > 1});
           for (int64_t row = 0; row < count; ++row)
             settledTo[{sequence, nextPosition[sequence] + row}] = 0;
           nextPosition[sequence] += count;
@@ -112,7 +135,13 @@ TEST_P(InEveryOrder, NoScheduleBreaksALaw) {
             if (place.first == sequence)
               depth = loops;
         }
-      std::vector<ScheduledRow> chosen = scheduler.choose();
+      std::ranges::shuffle(added, random);
+      std::vector<ScheduledRow> chosen = scheduler.choose(getOrdering(GetParam()), added);
+      std::optional<std::vector<ScheduledRow>> found = scheduler.find(chosen, added);
+      for (const RowChunk &chunk : added)
+        scheduler.add(chunk);
+      ASSERT_EQ(scheduler.choose(getOrdering(GetParam())), chosen);
+      ASSERT_EQ(found, chosen);
       bool anyWaits = false;
       for (int64_t sequence = 0; sequence < numSequences; ++sequence)
         anyWaits |= std::ranges::any_of(scheduler.getRows(sequence),
@@ -126,11 +155,10 @@ TEST_P(InEveryOrder, NoScheduleBreaksALaw) {
       ASSERT_TRUE(static_cast<int64_t>(chosen.size()) <= maxRows || isAtomicAlone);
       std::set<std::pair<int64_t, int64_t>> running;
       for (const ScheduledRow &row : chosen)
-        running.insert({row.sequence, scheduler.getRows(row.sequence)[row.place].position});
-      for (const ScheduledRow &row : chosen) {
-        const FlightRow &flown = scheduler.getRows(row.sequence)[row.place];
+        running.insert({row.sequence, row.position});
+      for (const ScheduledRow &flown : chosen) {
         for (const auto &[place, depth] : settledTo)
-          if (place.first == row.sequence && place.second < flown.position)
+          if (place.first == flown.sequence && place.second < flown.position)
             ASSERT_TRUE(depth > flown.depth || (depth == flown.depth && running.contains(place)))
                 << "L1: position " << flown.position << " before " << place.second << " at depth " << flown.depth;
       }
@@ -139,15 +167,14 @@ TEST_P(InEveryOrder, NoScheduleBreaksALaw) {
           continue;
         // L3: whoever is at the depth of one that runs, runs.
         int64_t depth = -1;
-        for (const FlightRow &row : scheduler.getRows(sequence))
-          if (row.chosen)
+        for (const ScheduledRow &row : chosen)
+          if (row.sequence == sequence)
             depth = row.depth;
         for (const FlightRow &row : scheduler.getRows(sequence))
           if (row.phase != Phase::Settled && row.depth == depth)
-            ASSERT_TRUE(row.chosen);
+            ASSERT_TRUE(running.contains({sequence, row.position}));
       }
-      for (const ScheduledRow &row : chosen) {
-        const FlightRow flown = scheduler.getRows(row.sequence)[row.place];
+      for (const ScheduledRow &flown : chosen) {
         int64_t next = flown.depth + 1;
         bool leaves = next == loops || draw(0, 2) == 0;
         Phase phase = Phase::Active;
@@ -155,10 +182,9 @@ TEST_P(InEveryOrder, NoScheduleBreaksALaw) {
           phase = next < loops ? Phase::Owing : Phase::Settled;
         else if (leaves)
           phase = owes && next < loops ? Phase::Owing : Phase::Settled;
-        settledTo[{row.sequence, flown.position}] = phase == Phase::Settled ? loops : next;
-        scheduler.advance(row, next, phase);
+        settledTo[{flown.sequence, flown.position}] = phase == Phase::Settled ? loops : next;
+        scheduler.advance(flown.sequence, flown.position, next, phase);
       }
-      scheduler.release();
       for (int64_t sequence = 0; sequence < numSequences; ++sequence) {
         size_t count = 0;
         std::span<const FlightRow> rows = scheduler.getRows(sequence);
@@ -182,26 +208,25 @@ TEST_P(InEveryOrder, NoRowWaitsLongerThanTheBound) {
     };
     const int64_t numSequences = draw(1, 40), maxRows = draw(1, 16), loops = draw(1, 6);
     const int64_t bound = loops * ((numSequences + maxRows - 1) / maxRows);
-    Scheduler scheduler(GetParam(), maxRows);
+    Scheduler scheduler(maxRows);
     std::vector<int64_t> position(numSequences), lastRun(numSequences);
     for (int64_t sequence = 0; sequence < numSequences; ++sequence)
-      scheduler.add(sequence, 0, 1, false);
+      scheduler.add({.sequence = sequence, .count = 1});
     for (int64_t tick = 0; tick < 300; ++tick) {
       std::vector<int64_t> done;
-      for (const ScheduledRow &row : scheduler.choose()) {
-        int64_t depth = scheduler.getRows(row.sequence)[row.place].depth + 1;
+      for (const ScheduledRow &row : scheduler.choose(getOrdering(GetParam()))) {
+        int64_t depth = row.depth + 1;
         bool isLast = depth == loops || draw(0, 3) == 0;
-        scheduler.advance(row, depth, isLast ? Phase::Settled : Phase::Active);
+        scheduler.advance(row.sequence, row.position, depth, isLast ? Phase::Settled : Phase::Active);
         if (isLast)
           done.push_back(row.sequence);
         lastRun[row.sequence] = tick;
       }
-      scheduler.release();
       for (int64_t sequence : done)
         scheduler.leave(sequence, 1);
       scheduler.endTick();
       for (int64_t sequence : done)
-        scheduler.add(sequence, ++position[sequence], 1, false);
+        scheduler.add({.sequence = sequence, .position = ++position[sequence], .count = 1});
       for (int64_t sequence = 0; sequence < numSequences; ++sequence)
         ASSERT_LE(tick - lastRun[sequence], bound) << "sequence " << sequence;
     }

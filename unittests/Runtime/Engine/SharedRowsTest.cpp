@@ -96,12 +96,11 @@ TEST(SharedRows, WhateverDecidesEntriesMustBeTheSame) {
   EngineRequest request = makeRequest(makePrompt(70), 2);
   engine->submit(request);
   runAll(*engine);
-  EngineRequest threshold = request, loops = request, prefix = request, bound = request;
+  EngineRequest threshold = request, loops = request, prefix = request;
   threshold.threshold = 0.5F;
   loops.loops = 2;
   prefix.prefix = 4;
-  bound.depthAt = [](int64_t) -> int64_t { return 1; };
-  for (const EngineRequest &other : {threshold, loops, prefix, bound}) {
+  for (const EngineRequest &other : {threshold, loops, prefix}) {
     int64_t number = engine->submit(other);
     EXPECT_EQ(runAll(*engine)[number], runAlone(model, other));
   }
@@ -115,6 +114,19 @@ TEST(SharedRows, WhateverDecidesEntriesMustBeTheSame) {
   same->submit(request);
   runAll(*same);
   EXPECT_EQ(same->getCounts().reusedRows, 69);
+}
+
+TEST(SharedRows, RequestsWhoseLoopStepsAreBoundShareNothing) {
+  std::shared_ptr<Model> model = openModel();
+  auto policy = std::make_shared<BaselinePolicy>(Order::Oldest, Baseline{});
+  std::unique_ptr<Engine> engine = createEngine(model, {.policy = policy});
+  for (int64_t number : {0, 1}) {
+    policy->submit(*engine, {makeRequest(makePrompt(70), 2)}, /*bounds=*/{1});
+    EXPECT_EQ(runAll(*engine)[number].steps, (std::vector<int32_t>{1, 1}));
+  }
+  engine->submit(makeRequest(makePrompt(70), 2));
+  EXPECT_EQ(runAll(*engine)[2], runAlone(model, makeRequest(makePrompt(70), 2)));
+  EXPECT_EQ(engine->getCounts().reusedRows, 0);
 }
 
 TEST(SharedRows, ABidirectionalPrefixIsSharedWhole) {
@@ -240,9 +252,8 @@ TEST(SharedRows, EveryScheduleGivesWhatARequestGetsAlone) {
     EngineOptions options{.missing = draw(0, 1) ? std::optional<std::string>("propagate") : std::nullopt,
                           .maxRows = draw(1, 60),
                           .chunkRows = draw(1, 40),
-                          .order = static_cast<Order>(draw(0, 2)),
-                          .refills = draw(0, 4) > 0,
-                          .loop = static_cast<LoopRun>(draw(0, 2))};
+                          .order = static_cast<Order>(draw(0, 2))};
+    options = varyLoop(options, draw(0, 7));
     std::shared_ptr<Model> model = draw(0, 1) ? unlimited : openWithPages(draw(12, 20));
     std::unique_ptr<Engine> engine = createEngine(model, options);
     std::map<int64_t, Outcome> outcomes;

@@ -5,7 +5,7 @@
 #ifndef LARIAT_UNITTESTS_RUNTIME_SESSION_CINTERFACE_H
 #define LARIAT_UNITTESTS_RUNTIME_SESSION_CINTERFACE_H
 
-#include "lariat-c/Runtime.h"
+#include "lariat-c/Experimental.h"
 
 #include <gtest/gtest.h>
 #include <string>

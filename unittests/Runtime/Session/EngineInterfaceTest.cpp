@@ -34,8 +34,7 @@ protected:
   }
 
   Outcome submit(const lariat_batch &batch, const std::string &options, int64_t *first) {
-    return call(lariat_engine_submit, engine, &batch, options.c_str(), static_cast<const int64_t *>(nullptr),
-                int64_t(0), first);
+    return call(lariat_engine_submit, engine, &batch, options.c_str(), first);
   }
   /// Queues a request that is right.
   int64_t submit(const std::vector<int64_t> &prompt, int64_t count) {
@@ -153,15 +152,13 @@ TEST_F(EngineInterface, CancelEndsARequestAndKnowsWhichThereAre) {
 TEST_F(EngineInterface, NullAndWrongHandles) {
   Batch batch({{1}});
   const char *none = nullptr;
-  const int64_t *noDepths = nullptr;
   int64_t first = 0;
   lariat_tick tick{};
   tick.struct_size = sizeof tick;
   lariat_engine_counts counts{};
   counts.struct_size = sizeof counts;
   auto refuseAll = [&](lariat_engine *wrong, const char *message) {
-    EXPECT_FAILS(call(lariat_engine_submit, wrong, &batch.value, none, noDepths, int64_t(0), &first),
-                 LARIAT_STATUS_MISUSE, message);
+    EXPECT_FAILS(call(lariat_engine_submit, wrong, &batch.value, none, &first), LARIAT_STATUS_MISUSE, message);
     EXPECT_FAILS(call(lariat_engine_cancel, wrong, int64_t(0)), LARIAT_STATUS_MISUSE, message);
     EXPECT_FAILS(call(lariat_engine_tick, wrong, &tick), LARIAT_STATUS_MISUSE, message);
     EXPECT_FAILS(call(lariat_engine_get_counts, wrong, &counts), LARIAT_STATUS_MISUSE, message);
@@ -199,6 +196,7 @@ TEST_F(EngineInterface, OptionsOutOfTheirRange) {
   refuses([](auto &o) { o.chunk_rows = INT64_MIN; }, LARIAT_STATUS_MISUSE, "expected at least 1");
   refuses([](auto &o) { o.order = 3; }, LARIAT_STATUS_MISUSE, "the order is 3, expected 0 to 2");
   refuses([](auto &o) { o.order = -1; }, LARIAT_STATUS_MISUSE, "the order is -1, expected 0 to 2");
+  refuses([](auto &o) { o.loop = 2; }, LARIAT_STATUS_MISUSE, "the loop option is 2, expected 0 or 1");
   refuses([](auto &o) { o.missing = "skip"; }, LARIAT_STATUS_REQUEST, "the missing mode 'skip'");
   lariat_engine_options_init(nullptr, 100);
 }
@@ -233,11 +231,6 @@ TEST_F(EngineInterface, RequestsThatAreRefused) {
   refusesOptions(generateOptions(255), LARIAT_STATUS_REQUEST, "the context of the model is 256");
   std::string options = generateOptions(2);
   EXPECT_FAILS(submit(good, options, nullptr), LARIAT_STATUS_MISUSE, "'first' is null");
-  std::vector<int64_t> depths{2, 0};
-  EXPECT_FAILS(call(lariat_engine_submit, engine, &good, options.c_str(), depths.data(), int64_t(0), &first),
-               LARIAT_STATUS_MISUSE, "num_depths is 0, expected at least 1");
-  EXPECT_FAILS(call(lariat_engine_submit, engine, &good, options.c_str(), depths.data(), int64_t(2), &first),
-               LARIAT_STATUS_MISUSE, "depth 1 is 0, expected at least 1");
   EXPECT_EQ(submit({1}, 1), 0); // no number was used up
 }
 
@@ -288,8 +281,7 @@ TEST_F(EngineInterface, CallbacksOfTheSessionMayNotUseItsEngines) {
     lariat_engine_counts counts{};
     counts.struct_size = sizeof counts;
     context.outcomes = {call(lariat_engine_open, context.session, kDefaults, &other),
-                        call(lariat_engine_submit, context.engine, &inner.value, options.c_str(),
-                             static_cast<const int64_t *>(nullptr), int64_t(0), &first),
+                        call(lariat_engine_submit, context.engine, &inner.value, options.c_str(), &first),
                         call(lariat_engine_cancel, context.engine, int64_t(0)),
                         call(lariat_engine_tick, context.engine, &tick),
                         call(lariat_engine_get_counts, context.engine, &counts)};
@@ -390,4 +382,73 @@ TEST_F(EngineInterface, AnEngineMayBeDestroyedWhileItTicks) {
   counts.struct_size = sizeof counts;
   EXPECT_FAILS(call(lariat_engine_get_counts, engine, &counts), LARIAT_STATUS_MISUSE, "it was destroyed");
   EXPECT_EQ(getPageBytes(), 0);
+}
+
+//===----------------------------------------------------------------------===//
+// Experiments
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+class EngineExperiment : public EngineInterface {
+protected:
+  /// Opens another engine in the place of the one at hand.
+  Outcome open(const std::function<void(lariat_engine_experiment &)> &change) {
+    lariat_engine_destroy(engine);
+    engine = nullptr;
+    lariat_engine_experiment experiment;
+    lariat_engine_experiment_init(&experiment, sizeof experiment);
+    change(experiment);
+    return call(lariat_experimental_engine_open, session, kDefaults, &experiment, &engine);
+  }
+  Outcome submitBound(const std::vector<int64_t> &prompt, std::vector<int64_t> depths, int64_t count) {
+    std::string options = generateOptions(4);
+    int64_t first = -1;
+    Batch batch({prompt});
+    return call(lariat_experimental_engine_submit, engine, &batch.value, options.c_str(),
+                static_cast<const int64_t *>(depths.data()), count, &first);
+  }
+  std::string getSchedule() {
+    char *text = nullptr;
+    EXPECT_OK(call(lariat_experimental_engine_schedule, engine, &text));
+    std::string schedule = text ? text : "";
+    lariat_text_destroy(text);
+    return schedule;
+  }
+};
+
+} // namespace
+
+TEST_F(EngineExperiment, DepthsBoundTheLoopStepsOfRows) {
+  EXPECT_FAILS(submitBound({2}, {1}, 1), LARIAT_STATUS_MISUSE, "the engine was not opened for an experiment");
+  EXPECT_OK(open([](lariat_engine_experiment &) {}));
+  EXPECT_FAILS(submitBound({2}, {2, 0}, 0), LARIAT_STATUS_MISUSE, "num_depths is 0, expected at least 1");
+  EXPECT_FAILS(submitBound({2}, {2, 0}, 2), LARIAT_STATUS_MISUSE, "depth 1 is 0, expected at least 1");
+  EXPECT_OK(submitBound({2}, {1}, 1));
+  finishAll();
+  lariat_engine_counts counts{};
+  counts.struct_size = sizeof counts;
+  EXPECT_OK(call(lariat_engine_get_counts, engine, &counts));
+  EXPECT_EQ(counts.core.rows, counts.prelude.rows); // one step each
+  EXPECT_OK(open([](lariat_engine_experiment &e) { e.splits_loop = 0; }));
+  EXPECT_FAILS(submitBound({2}, {1}, 1), LARIAT_STATUS_REQUEST, "an engine that does not run step by step");
+}
+
+TEST_F(EngineExperiment, AScheduleIsRecordedAndReplayed) {
+  char *text = nullptr;
+  EXPECT_FAILS(call(lariat_experimental_engine_schedule, engine, &text), LARIAT_STATUS_MISUSE,
+               "no schedule is recorded");
+  EXPECT_OK(open([](lariat_engine_experiment &e) { e.record = 1; }));
+  submit({1, 2}, 3);
+  submit({3}, 5);
+  std::map<int64_t, Answer> answers = finishAll();
+  std::string schedule = getSchedule();
+  EXPECT_OK(open([&](lariat_engine_experiment &e) { e.record = 1, e.replay = schedule.c_str(); }));
+  submit({1, 2}, 3);
+  submit({3}, 5);
+  for (const auto &[number, answer] : finishAll())
+    EXPECT_EQ(answer.tokens, answers[number].tokens);
+  EXPECT_EQ(getSchedule(), schedule);
+  EXPECT_FAILS(open([](lariat_engine_experiment &e) { e.replay = "{}"; }), LARIAT_STATUS_REQUEST,
+               "the schedule has no field 'version'");
 }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Public. Continuous depth-wise batching: requests come at any time, and each tick runs rows of any mix of sequences,
-// depths and phases. One tick:
-//   1. requests that wait start while pages last; prompts enter in chunks, generated tokens as rows of their own
-//   2. the scheduler chooses rows
-//   3. @prelude for those that enter, @fill for those that owe entries, @core for those in the loop
-//   4. @coda for chunks whose rows have all left the loop; the logits of the last row of a sequence choose its next token
+// depths and phases. A tick has three steps:
+//   1. mail: requests that were submitted or cancelled by any thread become known
+//   2. decide: a TickPlan (Plan.h) of which requests start, while pages last; which rows join, prompts in chunks, generated
+//      tokens as rows of their own; which function each row runs; how far ahead requests may draft. Order and drafts are the
+//      policy's (Policy.h). Deciding runs nothing and changes nothing.
+//   3. execute: what the plan says, without a choice of its own: @prelude for rows that enter, @fill for those that owe
+//      entries, @core for those in the loop, then @coda for chunks whose rows have all left the loop. The logits of the
+//      last row of a sequence choose its next token.
 // Whether a row leaves is known when its step has run, so no decision is ever late. With `missing = compute` a row leaves at
 // its exit and owes keys and values, for which it runs on with @core, beside the row of the token that it chose.
 // A request's results are those it has alone, bit for bit. A row alone in the model runs @forward, all steps at once, and so
@@ -18,44 +21,49 @@
 // once. What the row chooses in the end is what counts: a draft that differs is taken back with all rows behind it. So
 // results are the same, and come sooner where drafts are often right (Speculation.h).
 //
-// Without pages for a call, drafts are taken back; without drafts, the request that started last gives way and later
-// computes again what is lost of its rows. A request that needs more pages than there are fails; so does one whose logits
-// are no numbers. Others go on.
+// A call that fails has changed nothing. Without pages for one the next plan of the same tick takes drafts back; without
+// drafts, the request that started last gives way and later computes again what is lost of its rows. A request that needs
+// more pages than there are fails; so does one whose logits are no numbers. Others go on.
 //
-// submit, cancel and getNumUnfinished may be called from any thread, the rest from one thread at a time.
+// Plans can be recorded and executed again (Schedule.h): the same requests then run the same calls in the same order.
+//
+// submit, cancel and getNumUnfinished may be called from any thread, the rest from one thread at a time. Other threads
+// reach an engine by its mail alone, behind one lock; a plan is decided without it, from what the thread that ticks owns.
+// Only retained rows are shared beyond that, with other engines of the model: where fewer are left than a plan counts on,
+// it ends once its requests have started, and another one is decided.
 
 #ifndef LARIAT_RUNTIME_ENGINE_ENGINE_H
 #define LARIAT_RUNTIME_ENGINE_ENGINE_H
 
-#include "lariat/Runtime/Engine/Profile.h"
-#include "lariat/Runtime/Engine/Scheduler.h"
-#include "lariat/Runtime/Engine/Speculation.h"
+#include "lariat/Runtime/Engine/Plan.h"
+#include "lariat/Runtime/Engine/Policy.h"
+#include "lariat/Runtime/Engine/Schedule.h"
 #include "lariat/Runtime/Engine/StepFunctions.h"
 #include "lariat/Runtime/Sample/Sampler.h"
 
 #include <deque>
-#include <functional>
 #include <mutex>
 
 namespace lariat::runtime {
 
-/// How rows run the loop.
+/// How rows run a loop that can be split.
 enum class LoopRun {
   Auto,  ///< a row alone in one call, others step by step
   Steps, ///< step by step
-  Whole, ///< all rows that enter together in one call, so that each waits for the deepest
 };
 
 struct EngineOptions {
   std::string mode = "generate";
   std::optional<std::string> missing = {};
-  int64_t maxRows = 512;   ///< of a tick
-  int64_t chunkRows = 256; ///< of a prompt that enter together while others generate
-  Order order = Order::Oldest;
-  bool refills = true; ///< false: rows enter only when the loop is empty, as in engines that batch by token
+  int64_t maxRows = 512;                     ///< of a tick
+  int64_t chunkRows = 256;                   ///< of a prompt that enter together while others generate
+  Order order = Order::Oldest;               ///< of rows, where no policy is given
+  std::shared_ptr<EnginePolicy> policy = {}; ///< none: a MeasuredPolicy
   LoopRun loop = LoopRun::Auto;
   bool prefixCache = true; ///< whether requests share rows; without effect where their order is not free
   bool keepsProfile = false;
+  std::shared_ptr<Schedule> record = {};       ///< where plans and calls are recorded; null: nowhere
+  std::shared_ptr<const Schedule> replay = {}; ///< executed instead of plans of the engine's own; null: those
 };
 
 /// What one request asks for. The caller has checked it against the model.
@@ -70,9 +78,6 @@ struct EngineRequest {
   int64_t maxNewTokens = 0;
   requests::SamplingOptions sampling;
   std::vector<int64_t> endTokens; ///< that end it, eos and others
-  /// Loop steps that a row at a position runs at most, beside what the model says; empty: no bound. It changes the
-  /// function, so it is for measurements.
-  std::function<int64_t(int64_t position)> depthAt;
   int64_t draftSteps = 0;             ///< loop steps after which a row drafts, below `loops`; 0: it does not
   std::optional<int64_t> drafts = {}; ///< most tokens ahead of verified ones; none: as many as pay
 };
@@ -120,7 +125,8 @@ public:
   /// Queues requests with consecutive numbers; returns the first.
   int64_t submit(std::vector<EngineRequest> requests);
   /// Ends a request as `Stopped` before the next tick; nothing where it has ended. A call of compiled code that runs for
-  /// such requests only is given up. An error for a number that was never given.
+  /// such requests only is given up. An error for a number that was never given, and in a replay, which cancels what was
+  /// cancelled when it was recorded.
   Status cancel(int64_t request);
   /// Whether rows run step by step; false also where the loop cannot be split.
   bool runsSteps() const { return steps.has_value(); }
@@ -130,8 +136,10 @@ public:
   /// Runs one tick; without requests it does nothing. `stop` is asked while code runs: with yes the tick ends soon, and
   /// the requests of the call that was given up fail with kStoppedMessage. Null: never.
   void tick(StopPoll *stop = nullptr);
-  /// What a tick begins with: learns of requests that were submitted or cancelled.
+  /// What a tick begins with: learns of requests that were submitted or cancelled. A replay learns by its plans.
   void takeMail();
+  /// The plan that a tick would begin with as things stand, without mail. `startsRequests`: else those that wait do.
+  TickPlan decide(bool startsRequests = true) const;
   /// What the last tick or takeMail brought, tokens by ascending request.
   const std::vector<EngineToken> &getTokens() const { return tokens; }
   const std::vector<EngineEnd> &getEnds() const { return ends; }
@@ -154,68 +162,111 @@ private:
     std::vector<int64_t> seats;
     std::vector<RowInput> inputs;
   };
-  /// `Again`: requests ended or gave their pages back, so rows have to be chosen anew.
+  /// `Again`: the plan could not be executed to its end, so another one goes on.
   enum class Outcome { Done, Again };
 
   Engine(std::shared_ptr<Model> model, EngineOptions options, std::optional<StepFunctions> steps,
          const Function *forward);
 
-  std::optional<PrefixKey> makeKey(const EngineRequest &request) const;
-  void admit();
-  /// Whether a request should wait for rows that one that runs is about to have in common with it.
-  bool waitsForRows(Running &one) const;
-  /// How many rows of a request may enter together.
-  int64_t countChunk(const Running &one) const;
+  // Mail: Engine.cpp.
+  std::optional<PrefixKey> makeKey(const EngineRequest &request, bool isBound) const;
+  void receive(int64_t number, EngineRequest request);
+  void stopRequest(int64_t number);
+  /// The next plan, decided or replayed; none where a replay has none.
+  std::optional<TickPlan> makePlan(bool continuesTick);
+
+  // Deciding: Decide.cpp. `active`: requests that run or that the plan starts, by number.
+  struct ActiveRequest;
+  void planStarts(TickPlan &plan, std::vector<ActiveRequest> &active) const;
+  /// Whether a request should wait for rows that an active one is about to have in common with it. Else `sharedRows` are
+  /// those that it begins with.
+  std::optional<PlannedWait> findWait(const Running &one, std::span<const ActiveRequest> active,
+                                      int64_t &sharedRows) const;
+  /// The next rows of a request, from a position on, of `numActive` requests.
+  RowChunk makeChunk(const Running &one, int64_t position, size_t numActive) const;
   bool mayAddChunk(const Running &one) const;
-  /// The next rows of a request, to the scheduler.
-  void addChunk(Running &one);
+  void planCalls(TickPlan &plan, std::span<const ActiveRequest> active) const;
+  /// Gives rows to the functions of a loop that is split.
+  void splitRows(const std::vector<ScheduledRow> &rows, TickPlan &plan) const;
+  bool runsWhole(const TickPlan &plan, const std::vector<ScheduledRow> &rows,
+                 std::span<const ActiveRequest> active) const;
+  void planDrafts(TickPlan &plan, std::span<const ActiveRequest> active) const;
+  /// Whether the last row of a request is one that drafts, once it has run as many steps as it takes.
+  bool mayDraft(const Running &one, const TickPlan &plan) const;
+  /// Tokens that it may then have ahead of verified ones, with `numAdded` rows that join by the plan.
+  int64_t getMostDrafts(const Running &one, const TickPlan &plan, int64_t numAdded) const;
+  Remedy chooseRemedy() const;
+
+  // Executing: Execute.cpp.
+  Outcome execute(const TickPlan &plan);
+  void apply(const Remedy &remedy);
+  Outcome startRequests(const TickPlan &plan);
+  /// What comes of requests that started with the rows in `found`.
+  Outcome agreeOnStarts(const TickPlan &plan, const std::vector<PlannedStart> &found, bool isAsPlanned);
+  void addChunk(const RowChunk &chunk);
+  Outcome runCalls(const TickPlan &plan);
+  Outcome runWhole(const std::vector<ScheduledRow> &rows);
+  Outcome runPrelude(const std::vector<ScheduledRow> &rows);
+  Outcome runFill(const std::vector<ScheduledRow> &rows);
+  Outcome runCore(const std::vector<ScheduledRow> &rows);
+  /// Of all rows that have left the loop with their chunk, and of those that draft.
+  Outcome runCoda(std::span<const DraftLimit> drafts);
+  /// `atDepth`: rows at their depths, else at 0.
+  Batch buildBatch(std::span<const ScheduledRow> rows, bool atDepth);
+  Outcome call(Called called, const Function &function, const Batch &batch, std::vector<InputArray> inputs,
+               int64_t loopSteps);
+  /// Runs compiled code, or takes what a replay says of it.
+  CallEnd runCode(Called called, const Function &function, const Batch &batch, std::vector<InputArray> inputs,
+                  int64_t loopSteps);
+  void countCall(Called called, const Batch &batch, double seconds, const LaunchCounts &launches);
+  Outcome fail(const Batch &batch, const std::string &why);
+  /// Whether every request of a call was cancelled.
+  bool areCancelled(const Batch &batch) const;
+  Outcome takeResults(const Function &function, const Batch &batch, Called called);
+  void choose(Running &one, std::span<const float> logits, int32_t rowSteps);
+  /// Its first rows whose @coda has run or may run.
+  size_t countFinal(const Running &one) const;
+
+  // Start and end: Engine.cpp.
   /// Gives the sequence of a request away, for others to begin with.
   void retain(Running &one);
   /// Takes all rows of a request from the scheduler.
   void takeRows(Running &one);
   void finish(Running &one, Finish how, std::string error);
-  /// The request that started last gives its pages back; the last one fails.
-  void preempt(const std::string &why);
+  /// A request gives its pages back and waits again.
+  void giveWay(int64_t request);
   /// Forgets requests that ended and rows that are settled.
-  void reap();
-
-  std::vector<ScheduledRow> chooseRows();
-  bool runsWhole(const std::vector<ScheduledRow> &chosen) const;
-  Outcome run(const std::vector<ScheduledRow> &chosen);
-  Outcome runWhole(const std::vector<ScheduledRow> &chosen);
-  Outcome runEntering(const std::vector<ScheduledRow> &chosen);
-  Outcome runFill(const std::vector<ScheduledRow> &chosen);
-  Outcome runCore(const std::vector<ScheduledRow> &chosen);
-  /// Of all rows that have left the loop with their chunk.
-  Outcome runCoda();
-  /// `atDepth`: rows at their depths, else at 0.
-  Batch buildBatch(std::span<const ScheduledRow> rows, bool atDepth);
-  Outcome call(const Function &function, const Batch &batch, std::vector<InputArray> inputs, int64_t loopSteps,
-               Called called);
-  Outcome fail(const Batch &batch, const std::string &why);
-  /// Whether every request of a call was cancelled.
-  bool areCancelled(const Batch &batch) const;
-  Outcome takeResults(const Function &function, const Batch &batch, Called called);
+  void releaseFinished();
   /// What the sequences of this engine hold in each cache.
   std::vector<CacheUse> sumUse() const;
-  void choose(Running &one, std::span<const float> logits, int32_t rowSteps);
-  /// Its first rows whose @coda has run or may run.
-  size_t countFinal(const Running &one) const;
 
-  /// Tokens that may be ahead of verified ones.
-  int64_t getMostDrafts(const Running &one) const;
-  /// Whether the last row drafts once it has run as many steps as it takes.
-  bool mayDraft(const Running &one) const;
+  // Drafts: Speculation.cpp.
   void draft(Running &one, std::span<const float> logits);
   /// The token that was drafted first is, in the end, `token`.
   void verify(Running &one, int64_t token);
   /// Takes back what is not verified, with its rows and their entries.
   void dropDrafts(Running &one);
-  /// The same of all requests, none of which drafts before one ends; whether there were drafts.
-  bool dropAllDrafts();
+  /// The same of all requests, none of which drafts before one ends.
+  void dropAllDrafts();
+
+  // Replaying: Replay.cpp.
+  /// The next plan of the schedule; none where the tick is over, or it cannot go on: see `refusal`.
+  std::optional<TickPlan> replayPlan(bool continuesTick);
+  Status replayMail(const Mail &given);
+  /// An error where a plan does not fit what is there; else gives its rows their phases.
+  Status completePlan(TickPlan &plan) const;
+  Status completeCalls(TickPlan &plan, std::span<const ActiveRequest> active) const;
+  /// `active` becomes what it is when a plan is decided.
+  Status verifyStarts(const TickPlan &plan, std::vector<ActiveRequest> &active) const;
+  Status verifyChunks(const TickPlan &plan, std::span<const ActiveRequest> active) const;
+  /// What became of the next call of the schedule, which must be this one.
+  Expected<CallEnd> replayCall(Called called, const Batch &batch);
+  /// Ends the replay: all requests fail, those to come as well.
+  Outcome refuseReplay(const std::string &why);
 
   std::shared_ptr<Model> model;
   EngineOptions options;
+  std::shared_ptr<EnginePolicy> policy;
   std::optional<StepFunctions> steps;
   const Function *forward;
   Scheduler scheduler;
@@ -229,13 +280,17 @@ private:
   std::vector<EngineEnd> ends;
   EngineCounts counts;
   std::optional<Profiler> profiler;
-  StepCosts costs;
   int64_t numStarted = 0;
-  StopPoll *stop = nullptr; ///< of the tick that runs
-  bool waitsForEnd = false; ///< pages ran out: nobody starts or drafts before somebody ends
+  StopPoll *stop = nullptr;              ///< of the tick that runs
+  bool waitsForEnd = false;              ///< pages ran out: nobody starts or drafts before somebody ends
+  bool startsAgain = false;              ///< the last plan ended once its requests had started
+  std::optional<std::string> lacksPages; ///< what the last call said, until a remedy
+  Mail mail;                             ///< taken since the last plan
+  size_t numReplayed = 0, numReplayedCalls = 0;
+  std::string refusal; ///< why a replay cannot go on
 
   mutable std::mutex mutex; ///< of what follows
-  std::vector<std::pair<int64_t, EngineRequest>> submitted;
+  std::deque<std::pair<int64_t, EngineRequest>> submitted;
   std::vector<int64_t> cancelled;
   int64_t numSubmitted = 0, numUnfinished = 0;
 };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private to the runtime. Which rows run in a tick; knows nothing of models. A row is a token at a position of a
-// sequence on its way through the loop. Rows of a sequence are added by ascending position and leave in that order.
+// Private to the runtime. The rows in flight, and which of them run in a tick; knows nothing of models. A row is a token
+// at a position of a sequence on its way through the loop. Rows of a sequence are added by ascending position, without
+// gaps, and leave in that order. Choosing changes nothing: what came of a chosen row is told by `advance`.
 //
 //   L1  a row runs depth d only if each earlier row of its sequence has run d, runs it in the same tick, or will never
 //       write an entry for it
@@ -16,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -36,25 +38,37 @@ enum class Phase {
   Settled,  ///< neither runs nor owes
 };
 
-/// A row by sequence and place among the rows of that sequence that have not left.
-struct ScheduledRow {
-  int64_t sequence = 0;
-  std::size_t place = 0;
-};
-
 struct FlightRow {
   int64_t position = 0, depth = 0;
   Phase phase = Phase::Entering;
   int64_t created = 0, ready = 0; ///< times
-  bool chosen = false;            ///< runs in the tick at hand
 };
+
+/// A row of a tick, as it is when the tick begins.
+struct ScheduledRow {
+  int64_t sequence = 0, position = 0, depth = 0;
+  Phase phase = Phase::Entering;
+
+  bool operator==(const ScheduledRow &) const = default;
+};
+
+/// Rows of a sequence that join those in flight.
+struct RowChunk {
+  int64_t sequence = 0, position = 0, count = 0;
+  bool isAtomic = false; ///< they run together, in a tick of their own size if need be
+
+  bool operator==(const RowChunk &) const = default;
+};
+
+/// Whether one row is before another, where not all fit.
+using RowOrdering = bool (*)(const FlightRow &one, const FlightRow &other);
+RowOrdering getOrdering(Order order);
 
 class Scheduler {
 public:
-  Scheduler(Order order, int64_t maxRows) : order(order), maxRows(maxRows) {}
+  explicit Scheduler(int64_t maxRows) : maxRows(maxRows) {}
 
-  /// Rows from `position` on. `atomic`: they run together, in a tick of their own size if need be.
-  void add(int64_t sequence, int64_t position, int64_t count, bool atomic);
+  void add(const RowChunk &chunk);
   /// Forgets all rows of a sequence.
   void drop(int64_t sequence);
   /// Drops the first `count` rows of a sequence, which must be settled.
@@ -62,32 +76,43 @@ public:
   /// Forgets all rows of a sequence but the first `count`.
   void truncate(int64_t sequence, std::size_t count);
 
-  /// Rows of the next tick, at most `maxRows` unless one atomic group is larger; by sequence, then position. Empty only
-  /// where no row can run.
-  std::vector<ScheduledRow> choose();
-  /// What came of a chosen row: its new depth and phase.
-  void advance(const ScheduledRow &row, int64_t depth, Phase phase);
-  /// Forgets the choice, so that another can be made in the same tick.
-  void release();
+  /// Rows of the next tick once the chunks of `added`, one at most of a sequence, have joined: at most `maxRows` unless
+  /// one atomic group is larger; by sequence, then position. Empty only where no row can run.
+  std::vector<ScheduledRow> choose(RowOrdering isBefore, std::span<const RowChunk> added = {}) const;
+  /// The rows that are asked for by sequence, position and depth, with their phases; nothing where they are not in flight
+  /// or may not run together.
+  std::optional<std::vector<ScheduledRow>> find(std::span<const ScheduledRow> rows,
+                                                std::span<const RowChunk> added = {}) const;
+  /// What came of a row that ran: its new depth and phase.
+  void advance(int64_t sequence, int64_t position, int64_t depth, Phase phase);
   void endTick() { ++time; }
 
-  int64_t getTime() const { return time; }
   /// Of a sequence, in order; until rows are added to it or leave it.
   std::span<const FlightRow> getRows(int64_t sequence) const;
+  /// A row in flight.
+  const FlightRow &getRow(int64_t sequence, int64_t position) const;
   /// Rows that have not left, of all sequences.
   int64_t getNumRows() const { return numRows; }
+  int64_t getMaxRows() const { return maxRows; }
 
 private:
   struct Flight {
     std::vector<FlightRow> rows;
-    bool atomic = false;
+    bool isAtomic = false;
+  };
+  /// A row that may be chosen.
+  struct Candidate {
+    int64_t sequence = 0;
+    FlightRow row;
+    bool isAtomic = false, isChosen = false;
   };
 
-  /// Whether the rows before allow a row its next step.
-  static bool mayRun(const Flight &flight, std::size_t place);
-  bool isBefore(const FlightRow &one, const FlightRow &other) const;
+  /// All rows that are not settled, by sequence, then position.
+  std::vector<Candidate> listCandidates(std::span<const RowChunk> added) const;
+  /// Whether the rows before allow one its next step (L1).
+  static bool mayRun(const std::vector<Candidate> &candidates, std::size_t index);
+  static std::vector<ScheduledRow> listChosen(const std::vector<Candidate> &candidates);
 
-  Order order;
   int64_t maxRows, time = 0, numRows = 0;
   std::map<int64_t, Flight> flights;
 };

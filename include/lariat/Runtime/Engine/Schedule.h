@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Public. What an engine did, to do it again: plans in order, with their calls and what became of them. An engine whose
+// options name a schedule to replay takes plans, mail, cancelled requests and calls that failed from it, so that neither
+// time nor pages nor other threads decide anything. Requests have to be those of the recording, submitted in the same order
+// before the plans that receive them; anything else ends the replay with a sentence, which all requests fail with.
+
+#ifndef LARIAT_RUNTIME_ENGINE_SCHEDULE_H
+#define LARIAT_RUNTIME_ENGINE_SCHEDULE_H
+
+#include "lariat/Runtime/Base/Status.h"
+#include "lariat/Runtime/Engine/Plan.h"
+#include "lariat/Runtime/Engine/Profile.h"
+
+namespace lariat::runtime {
+
+struct EngineRequest;
+
+/// What became of a call.
+struct CallEnd {
+  enum class Kind {
+    Done,
+    LacksPages,
+    Cancelled, ///< given up, as all of its requests were cancelled
+    Failed,
+  };
+  Kind kind = Kind::Done;
+  std::string why; ///< unless Done
+
+  bool operator==(const CallEnd &) const = default;
+};
+
+struct RecordedCall {
+  Called called = Called::Core;
+  std::vector<ScheduledRow> rows; ///< in the order of the call; phases are not recorded
+  CallEnd end;
+
+  bool operator==(const RecordedCall &) const = default;
+};
+
+/// A plan and what came of it.
+struct RecordedPlan {
+  TickPlan plan;
+  bool endsAtStarts = false; ///< a request began with fewer rows than were planned, so nothing else was executed
+  std::vector<RecordedCall> calls = {};
+
+  bool operator==(const RecordedPlan &) const = default;
+};
+
+struct Schedule {
+  std::string model; ///< Manifest::digest
+  std::string mode;
+  std::optional<std::string> missing;
+  bool splitsLoop = false;
+  std::vector<std::string> requests = {}; ///< digestRequest of each, by number
+  std::vector<RecordedPlan> plans = {};
+
+  bool operator==(const Schedule &) const = default;
+
+  /// As JSON.
+  std::string write() const;
+  static Expected<Schedule> read(std::string_view text);
+};
+
+/// What tells a request from another one: a checksum of all that was asked for, and of bounds of its loop steps.
+std::string digestRequest(const EngineRequest &request, std::span<const int64_t> stepBounds);
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_RUNTIME_ENGINE_SCHEDULE_H
