@@ -143,7 +143,7 @@ MemoryUse Model::getMemoryUse() const {
   use.pageBytes = state->kv->getBudget().used;
   for (int64_t index = 0; index < state->kv->getNumCaches(); ++index) {
     EntryCount entries(state->kv->getPages(index));
-    for (const SequenceMemory *sequence : state->sequences)
+    for (const auto &[number, sequence] : state->sequences)
       entries.add(sequence->caches[index]);
     for (const PrefixCache::Entry &entry : state->prefixes.getEntries())
       entries.add(entry.memory->caches[index]);
@@ -203,8 +203,13 @@ Expected<std::unique_ptr<Sequence>> Model::createSequence() {
   if (Status status = state->verifyOpen())
     return status.takeError();
   auto memory = std::make_unique<SequenceMemory>(state->kv->getNumCaches(), state->stateShapes.size());
-  state->sequences.insert(memory.get());
+  state->addSequence(*memory);
   return std::unique_ptr<Sequence>(new Sequence(state, std::move(memory)));
+}
+
+void ModelState::addSequence(SequenceMemory &sequence) {
+  sequence.number = numSequences++;
+  sequences[sequence.number] = &sequence;
 }
 
 PrefixSource ModelState::findSource(const PrefixKey &key, const PhasedTokens &rows) const {
@@ -217,7 +222,7 @@ PrefixSource ModelState::findSource(const PrefixKey &key, const PhasedTokens &ro
   };
   for (const PrefixCache::Entry &entry : prefixes.getEntries())
     look(*entry.memory, /*isRetained=*/true);
-  for (const SequenceMemory *memory : sequences)
+  for (const auto &[number, memory] : sequences)
     look(*memory, /*isRetained=*/false);
   return best;
 }
@@ -250,7 +255,7 @@ Expected<std::unique_ptr<Sequence>> Model::createSequence(const PrefixKey &key, 
   std::unique_ptr<SequenceMemory> memory = state->start(state->findSource(key, rows));
   memory->key = key;
   memory->numPrompt = rows.numPrompt;
-  state->sequences.insert(memory.get());
+  state->addSequence(*memory);
   return std::unique_ptr<Sequence>(new Sequence(state, std::move(memory)));
 }
 
@@ -271,7 +276,7 @@ void Model::retain(std::unique_ptr<Sequence> sequence, const void *owner) {
   if (state->closed || !isOfUse || !state->kv->truncate(memory.caches, static_cast<int32_t>(length)))
     return; // its destructor gives the pages back, after the lock
   memory.length = length;
-  state->sequences.erase(&memory);
+  state->sequences.erase(memory.number);
   state->prefixes.add(std::move(sequence->memory), owner, *state->kv);
 }
 

@@ -15,8 +15,8 @@
 #include "lariat/Runtime/Threads/ThreadPool.h"
 
 #include <array>
+#include <map>
 #include <mutex>
-#include <set>
 #include <span>
 #include <sys/types.h>
 
@@ -43,7 +43,8 @@ struct ModelState {
   RopeTables ropeTables;
   std::vector<BatchState> states;
   ViewMemory views;
-  std::set<SequenceMemory *> sequences; ///< all that callers hold
+  int64_t numSequences = 0;                      ///< so far
+  std::map<int64_t, SequenceMemory *> sequences; ///< all that callers hold, in the order that they were made
   PrefixCache prefixes;                 ///< all that are retained
 
   const Manifest &getManifest() const { return artefact->getManifest(); }
@@ -51,7 +52,9 @@ struct ModelState {
   /// may find taken for ever.
   Status verifyProcess() const;
   Status verifyOpen() const;
-  /// Who has most of a request's rows.
+  /// Gives a sequence that a caller is to hold its number.
+  void addSequence(SequenceMemory &sequence);
+  /// Who has most of a request's rows: of several, one that is retained, then the oldest.
   PrefixSource findSource(const PrefixKey &key, const PhasedTokens &rows) const;
   /// The memory of a sequence that begins with the rows of a source, or with none where pages lack.
   std::unique_ptr<SequenceMemory> start(const PrefixSource &source);

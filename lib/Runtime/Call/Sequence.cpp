@@ -32,7 +32,7 @@ Sequence::~Sequence() {
   std::lock_guard lock(model->mutex);
   if (!model->closed)
     model->kv->truncate(memory->caches, /*position=*/0);
-  model->sequences.erase(memory.get());
+  model->sequences.erase(memory->number);
 }
 
 Status Sequence::truncate(int64_t position) {

@@ -17,6 +17,7 @@ public:
 
   PhasedTokens getSettled() const { return {settled, numPrompt}; }
 
+  int64_t number = 0; ///< of the sequences of the model
   std::vector<SequenceCache> caches;
   std::vector<SequenceState> states;
   int64_t length = 0;
