@@ -270,8 +270,8 @@ struct GivenRecord {
 
 KernelWriter::KernelWriter(KernelEmitter &emitter, func::FuncOp function, ArrayRef<RecordField> fields)
     : CodeWriter(emitter, OpBuilder::atBlockEnd(&function.getBody().front()), function.getLoc()),
-      callPointer(function.getArgument(0)), thread(function.getArgument(2)), numThreads(function.getArgument(3)) {
-  auto member = [&](size_t offset) { return advance(callPointer, static_cast<int64_t>(offset)); };
+      thread(function.getArgument(2)), numThreads(function.getArgument(3)) {
+  auto member = [&](size_t offset) { return advance(function.getArgument(0), static_cast<int64_t>(offset)); };
   Value bases = loadPointer(member(offsetof(abi::Call, bases))),
         cells = loadPointer(member(offsetof(abi::Call, cells))),
         paddedRows = loadNumber(member(offsetof(abi::Call, paddedRows)));

@@ -110,7 +110,6 @@ public:
   /// a literal: an i64; another scalar: its value.
   Value field(size_t i) const { return decoded[i]; }
 
-  Value getCall() const { return callPointer; }
   Value getThread() const { return thread; }
   Value getNumThreads() const { return numThreads; }
   /// What this thread has of `count` pieces.
@@ -125,7 +124,7 @@ public:
   Value line(Value address, mlir::MemRefType buffer, Value row);
 
 private:
-  Value callPointer, thread, numThreads, scratchBase;
+  Value thread, numThreads, scratchBase;
   llvm::SmallVector<Value> decoded;
   int64_t scratchBytes = 0;
 };

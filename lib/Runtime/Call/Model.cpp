@@ -295,12 +295,6 @@ Status Model::verifyRoom(int64_t rows, int64_t loops) const {
   return state->closed ? Status::success() : state->kv->verifyRoom(rows, loops);
 }
 
-Expected<std::unique_ptr<ThreadPool::Lease>> Model::holdThreads() {
-  if (Status status = state->verifyProcess())
-    return status.takeError();
-  return std::make_unique<ThreadPool::Lease>(*state->threads);
-}
-
 Status Model::call(const CallRequest &request, CallResult &result) {
   if (Status status = state->verifyProcess())
     return status;

@@ -71,7 +71,6 @@ std::byte *PagePool::takeAny(bool &isZero) {
   if (numReserved == 0 && reserve(1))
     return nullptr;
   --numReserved; // stays in the budget
-  ++numTaken;
   isZero = used.empty();
   std::vector<std::byte *> &pages = isZero ? fresh : used;
   std::byte *page = pages.back();
@@ -104,6 +103,5 @@ void PagePool::giveBack(std::byte *page) {
     return;
   }
   used.push_back(page);
-  --numTaken;
   budget->used -= pageBytes;
 }

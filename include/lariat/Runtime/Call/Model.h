@@ -25,7 +25,6 @@
 #include "lariat/Runtime/Call/Call.h"
 #include "lariat/Runtime/KV/PrefixKey.h"
 #include "lariat/Runtime/Load/Artefact.h"
-#include "lariat/Runtime/Threads/ThreadPool.h"
 
 #include <memory>
 #include <string>
@@ -95,11 +94,6 @@ public:
   /// An error where the keys and values of so many rows of one sequence at so many loop steps are more than the limit of
   /// pages or the memory that is left.
   Status verifyRoom(int64_t rows, int64_t loops) const;
-
-  /// Keeps the threads for the calling thread until the result goes, which saves some microseconds in each call of a
-  /// model with as many threads. Calls of other threads wait, so hold them for a few calls at a time, and of one model only;
-  /// the model outlives the result.
-  Expected<std::unique_ptr<ThreadPool::Lease>> holdThreads();
 
   /// Runs a function. An error before code runs (wrong shapes, no pages left, ...) changes nothing. An error that code
   /// reports leaves the sequences of this call unusable, and says so at their next call; others are not harmed.

@@ -43,8 +43,6 @@ public:
   void giveBack(std::byte *page);
 
   int64_t getPageBytes() const { return pageBytes; }
-  /// Pages taken and not given back.
-  int64_t getNumTaken() const { return numTaken; }
   /// Pages that `takeCopy` has given.
   int64_t getNumCopied() const { return numCopied; }
 
@@ -60,7 +58,7 @@ private:
   std::vector<std::byte *> fresh;                           ///< free, never used: zeros
   std::vector<std::byte *> used;                            ///< free, with old entries
   std::unordered_map<const std::byte *, int64_t> numOthers; ///< holders beside the first, of pages that have some
-  int64_t numReserved = 0, numTaken = 0, numCopied = 0;
+  int64_t numReserved = 0, numCopied = 0;
   int64_t uncheckedBytes = 0; ///< grown since the system was asked for its memory
 };
 
