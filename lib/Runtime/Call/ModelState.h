@@ -45,7 +45,7 @@ struct ModelState {
   ViewMemory views;
   int64_t numSequences = 0;                      ///< so far
   std::map<int64_t, SequenceMemory *> sequences; ///< all that callers hold, in the order that they were made
-  PrefixCache prefixes;                 ///< all that are retained
+  PrefixCache prefixes;                          ///< all that are retained
 
   const Manifest &getManifest() const { return artefact->getManifest(); }
   /// Whether the calling process is the one that opened the model. To be asked before the lock, which a child of fork
