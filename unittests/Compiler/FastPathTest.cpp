@@ -64,14 +64,6 @@ TEST_F(FastPath, EmitsCodeForEveryTarget) {
   }
 }
 
-TEST_F(FastPath, GoesByTheTuningOfTheTarget) {
-  KernelProgram program = form("f32");
-  CPUTarget target = *findCPUTarget("avx2");
-  MachineCode held = cantFail(emitKernelObject(program, target));
-  target.tuning.cachedBytes = 0; // all weights come from memory
-  EXPECT_NE(cantFail(emitKernelObject(program, target)).bytes, held.bytes);
-}
-
 TEST_F(FastPath, EveryEntryHasItsFunction) {
   KernelProgram program = form("f32");
   EXPECT_TRUE(program.refused.empty());

@@ -48,6 +48,7 @@ struct ScoreRequest : Request {
   std::optional<std::vector<StateArray>> initialState; ///< one per sequence
   std::optional<int64_t> chunk;                        ///< rows per sequence and call; as many as fit without
   std::optional<std::vector<Share>> capacity;          ///< that top_k keeps at each depth; as declared without
+  Form form = Form::Forward;
 };
 
 struct LogitBias {
