@@ -239,7 +239,7 @@ def test_damaged_manifest(lariat: Command, artefact: Path, key: str, value: obje
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"{", b"[]", b"3", b"null", b"\xff\xfe", b"[" * 100_000, b'{"format_version": 1}', b'{"a": 1' + b"0" * 9999],
+    [b"", b"{", b"[]", b"3", b"null", b"\xff\xfe", b"[" * 100_000, b'{"format_version": 2}', b'{"a": 1' + b"0" * 9999],
     ids=["empty", "open", "list", "number", "null", "bytes", "deep", "bare", "long-number"],
 )
 def test_manifest_that_is_none(lariat: Command, artefact: Path, text: bytes) -> None:
