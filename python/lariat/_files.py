@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Files the commands read and write: token lists in, results out. Nothing half-written is left at an output path."""
+"""Files read and written: of artefacts, token lists in, results out. Nothing half-written is left at an output path."""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from lariat.errors import RuntimeFault
+from lariat.errors import ArtefactError, RuntimeFault
 
-__all__ = ["LARGEST_ID", "read_tokens", "reason", "replacing"]
+__all__ = ["LARGEST_ID", "read_bytes", "read_json", "read_text", "read_tokens", "reason", "replacing"]
 
 # Token ids are int32 in the compiled functions.
 LARGEST_ID = 2**31 - 1
@@ -21,6 +23,48 @@ LARGEST_ID = 2**31 - 1
 def reason(failure: OSError) -> str:
     """`No such file or directory`, without the number and the path."""
     return failure.strerror or str(failure)
+
+
+def read_text(path: Path) -> str:
+    """Text of a file, without a byte order mark.
+
+    Raises:
+        ArtefactError: if it cannot be read or is not UTF-8.
+    """
+    data = read_bytes(path)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as failure:
+        raise ArtefactError(f"{path}: byte {failure.start} is not UTF-8") from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file, without a byte order mark.
+
+    Raises:
+        ArtefactError: if it cannot be read.
+    """
+    try:
+        return path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    except OSError as failure:
+        raise ArtefactError(f"cannot read {path}: {reason(failure)}") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object of a file; an empty one where there is no file.
+
+    Raises:
+        ArtefactError: if it cannot be read or is not an object.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        data = json.loads(read_text(path))
+    except (ValueError, RecursionError):
+        raise ArtefactError(f"{path}: not JSON") from None
+    if not isinstance(data, dict):
+        raise ArtefactError(f"{path}: expected an object, found {type(data).__name__}")
+    return data
 
 
 @contextlib.contextmanager

@@ -8,20 +8,18 @@ tokenizer.json as it is; the ones in `CLASSES` keep its vocabulary and take thei
 
 from __future__ import annotations
 
-import codecs
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lariat._files import reason
+from lariat._files import read_bytes, read_json
 from lariat.errors import ArtefactError
 
 if TYPE_CHECKING:
     import tokenizers
 
-__all__ = ["Settings", "read_bytes", "read_json", "read_text", "token_text"]
+__all__ = ["Settings", "token_text"]
 
 CONFIG = "tokenizer_config.json"
 
@@ -267,48 +265,3 @@ def _rebuild_of(folder: Path, fields: Mapping[str, Any]) -> Rebuild | None:
     if name == "LlamaTokenizer" and file.is_file() and b'"ByteLevel"' in read_bytes(file):
         return None
     return CLASSES.get(name)
-
-
-# --- files ----------------------------------------------------------------------------------------------------------
-
-
-def read_text(path: Path) -> str:
-    """Text of a file, without a byte order mark.
-
-    Raises:
-        ArtefactError: if it cannot be read or is not UTF-8.
-    """
-    data = read_bytes(path)
-    try:
-        return data.decode()
-    except UnicodeDecodeError as failure:
-        raise ArtefactError(f"{path}: byte {failure.start} is not UTF-8") from None
-
-
-def read_bytes(path: Path) -> bytes:
-    """A file, without a byte order mark.
-
-    Raises:
-        ArtefactError: if it cannot be read.
-    """
-    try:
-        return path.read_bytes().removeprefix(codecs.BOM_UTF8)
-    except OSError as failure:
-        raise ArtefactError(f"cannot read {path}: {reason(failure)}") from None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object of a file; an empty one where there is no file.
-
-    Raises:
-        ArtefactError: if it cannot be read or is not an object.
-    """
-    if not path.is_file():
-        return {}
-    try:
-        data = json.loads(read_text(path))
-    except (ValueError, RecursionError):
-        raise ArtefactError(f"{path}: not JSON") from None
-    if not isinstance(data, dict):
-        raise ArtefactError(f"{path}: expected an object, found {type(data).__name__}")
-    return data

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from lariat._files import reason
+from lariat._files import read_json, reason
 from lariat._values import read_path
 from lariat.errors import ArtefactError
 
@@ -150,21 +149,9 @@ class Artefact:
         """
         folder = read_path(path, "path", ArtefactError)
         file = folder / "manifest.json"
-        try:
-            data = json.loads(file.read_text(encoding="utf-8"))
-        except OSError as failure:
-            if folder.exists() and not folder.is_dir():
-                raise ArtefactError(f"{folder}: not an artefact, which is a folder 'lariat compile' makes") from None
-            if not folder.is_dir():
-                raise ArtefactError(f"{folder}: no such artefact, 'lariat compile' makes one") from None
-            if not file.exists() and (folder / "config.json").is_file():
-                raise ArtefactError(
-                    f"{folder} is a checkpoint, not an artefact: 'lariat compile {folder} -o NAME.lariat' makes one"
-                ) from None
-            raise ArtefactError(f"cannot read {file}: {reason(failure)}") from None
-        except (ValueError, RecursionError):
-            raise ArtefactError(f"{file}: not JSON") from None
-        top = _Object(f"{file}", data)
+        if not os.path.isfile(file):
+            raise ArtefactError(_describe_missing(folder, file))
+        top = _Object(f"{file}", read_json(file))
         version = top.get("format_version", int)
         if version != FORMAT_VERSION:
             raise ArtefactError(f"{folder} has format version {version}, this version reads {FORMAT_VERSION}")
@@ -185,6 +172,21 @@ class Artefact:
     def bytes_per_token(self) -> int:
         """Bytes of keys and values of one token that runs every loop step."""
         return sum(cache.bytes_per_token for cache in self.caches)
+
+
+def _describe_missing(folder: Path, file: Path) -> str:
+    """What is wrong with a path at which there is no manifest."""
+    if not os.path.exists(folder):
+        return f"{folder}: no such artefact, 'lariat compile' makes one"
+    if not os.path.isdir(folder):
+        return f"{folder}: not an artefact, which is a folder 'lariat compile' makes"
+    if os.path.isfile(folder / "config.json"):
+        return f"{folder} is a checkpoint, not an artefact: 'lariat compile {folder} -o NAME.lariat' makes one"
+    try:
+        file.stat()
+    except OSError as failure:
+        return f"cannot read {file}: {reason(failure)}"
+    return f"cannot read {file}: it is no file"
 
 
 def _rank(order: str) -> int:

@@ -15,7 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lariat._tokenizer_settings import CONFIG, Settings, read_json, read_text
+from lariat._files import read_json, read_text
+from lariat._tokenizer_settings import CONFIG, Settings
 from lariat.errors import ArtefactError, RuntimeFault
 
 if TYPE_CHECKING:

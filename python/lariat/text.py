@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lariat._decoding import CLEAN_UP, Chain, overlap
-from lariat._tokenizer_settings import Settings, read_text
+from lariat._files import read_text
+from lariat._tokenizer_settings import Settings
 from lariat.errors import ArtefactError, LariatError, RuntimeFault
 
 if TYPE_CHECKING:
