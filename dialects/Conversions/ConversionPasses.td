@@ -22,6 +22,7 @@ def ConvertLariatToReference : Pass<"convert-lariat-to-reference", "::mlir::Modu
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::linalg::LinalgDialect",
     "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
     "::mlir::tensor::TensorDialect", "::mlir::bufferization::BufferizationDialect"];
+  let statistics = [Statistic<"numHelpers", "helpers", "functions written for ops of a kind and shape">];
 }
 
 def ExpandStridedCopies : Pass<"lariat-expand-strided-copies", "::mlir::func::FuncOp"> {
@@ -32,6 +33,7 @@ def ExpandStridedCopies : Pass<"lariat-expand-strided-copies", "::mlir::func::Fu
     Rounding: unchanged. Example: test/Conversion/LariatToReference/expand-strided-copies.mlir
   }];
   let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+  let statistics = [Statistic<"numExpanded", "expanded", "copies written as loops">];
 }
 
 def ConvertLariatToKernel : Pass<"convert-lariat-to-kernel", "::mlir::ModuleOp"> {
@@ -49,6 +51,8 @@ def ConvertLariatToKernel : Pass<"convert-lariat-to-kernel", "::mlir::ModuleOp">
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::math::MathDialect",
     "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::lariat::kernel::KernelDialect"];
+  let statistics = [Statistic<"numKernels", "kernels", "kernels formed">,
+                    Statistic<"numGeneric", "generic", "ops that no kernel does">];
 }
 
 def PrintGroups : Pass<"lariat-print-groups", "::mlir::ModuleOp"> {
@@ -60,6 +64,7 @@ def PrintGroups : Pass<"lariat-print-groups", "::mlir::ModuleOp"> {
     `--remarks-filter=convert-lariat-to-kernel` turns on. It is for tests, and for finding out why two ops are two kernels.
     Rounding: unchanged. Example: test/Conversion/LariatToKernel/print-groups.mlir
   }];
+  let statistics = [Statistic<"numFunctions", "functions", "functions whose groups were printed">];
 }
 
 def ConvertKernelToLLVM : Pass<"convert-kernel-to-llvm", "::mlir::ModuleOp"> {
@@ -77,6 +82,7 @@ def ConvertKernelToLLVM : Pass<"convert-kernel-to-llvm", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect",
     "::mlir::math::MathDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
     "::lariat::kernel::KernelDialect"];
+  let statistics = [Statistic<"numEntries", "entries", "entry functions written">];
 }
 
 #endif // LARIAT_CONVERSION_PASSES_TD

@@ -15,6 +15,8 @@ def FormParallelPass : Pass<"kernel-form-parallel", "::mlir::func::FuncOp"> {
     by another kernel. Kernels that only share what they read stand side by side.
     Rounding: none. Example: test/Dialect/Kernel/Transforms/form-parallel.mlir
   }];
+  let statistics = [Statistic<"numRegions", "regions", "parallel regions formed">,
+                    Statistic<"numBarriers", "barriers", "barriers put between kernels">];
 }
 
 def PlanArenaPass : Pass<"kernel-plan-arena", "::mlir::func::FuncOp"> {
@@ -25,6 +27,8 @@ def PlanArenaPass : Pass<"kernel-plan-arena", "::mlir::func::FuncOp"> {
     Largest first where it fits; the sum is left as `kernel.arena_row_bytes` on the function.
     Rounding: none. Example: test/Dialect/Kernel/Transforms/plan-arena.mlir
   }];
+  let statistics = [Statistic<"numPlaced", "placed", "buffers placed">,
+                    Statistic<"numShared", "shared", "bytes per row that buffers share">];
 }
 
 def PlanWeightsPass : Pass<"kernel-plan-weights", "::mlir::ModuleOp"> {
@@ -34,6 +38,7 @@ def PlanWeightsPass : Pass<"kernel-plan-weights", "::mlir::ModuleOp"> {
     is left as `kernel.weight_bytes` on the module.
     Rounding: none. Example: test/Dialect/Kernel/Transforms/plan-weights.mlir
   }];
+  let statistics = [Statistic<"numPlaced", "placed", "pieces of data placed">];
 }
 
 def MarkFarWeightsPass : Pass<"kernel-mark-far-weights", "::mlir::ModuleOp"> {
@@ -47,6 +52,7 @@ def MarkFarWeightsPass : Pass<"kernel-mark-far-weights", "::mlir::ModuleOp"> {
   let options = [
     Option<"cachedBytes", "cached-bytes", "int64_t", /*default=*/"0", "bytes of weights that the caches hold">
   ];
+  let statistics = [Statistic<"numFar", "far", "panels that no cache holds">];
 }
 
 #endif // LARIAT_KERNEL_PASSES_TD

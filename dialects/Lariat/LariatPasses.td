@@ -37,6 +37,7 @@ def VerifyRowSetsPass : Pass<"lariat-verify-row-sets", "::mlir::func::FuncOp"> {
     are not checked.
     Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/verify-row-sets.mlir
   }];
+  let statistics = [Statistic<"numChecked", "checked", "ops checked">];
 }
 
 def NormalizeRowOpsPass : Pass<"lariat-normalize-row-ops", "::mlir::func::FuncOp"> {
@@ -75,6 +76,7 @@ def VerifyRowMixingPass : Pass<"lariat-verify-row-mixing", "::mlir::func::FuncOp
     several blocks. Changes nothing.
     Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/verify-row-mixing.mlir
   }];
+  let statistics = [Statistic<"numChecked", "checked", "ops checked">];
 }
 
 def SplitCachesPass : Pass<"lariat-split-caches", "::mlir::ModuleOp"> {
@@ -126,6 +128,7 @@ def VerifyStatesPass : Pass<"lariat-verify-states", "::mlir::func::FuncOp"> {
     constant depths, and one inside of a loop that is not over depth. Changes nothing. Runs before loops over depth are
     lowered. Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/verify-states.mlir
   }];
+  let statistics = [Statistic<"numChecked", "checked", "uses of states checked">];
 }
 
 //===----------------------------------------------------------------------===//
@@ -258,6 +261,7 @@ def EraseRowSetsPass : Pass<"lariat-erase-row-sets", "::mlir::ModuleOp"> {
     would make invalid IR with encodings. Rounding: unchanged.
     Example: test/Dialect/Lariat/Transforms/erase-row-sets.mlir
   }];
+  let statistics = [Statistic<"numErased", "erased", "values whose type lost a label">];
 }
 
 def LowerRecurPass : Pass<"lariat-lower-recur", "::mlir::func::FuncOp"> {
@@ -276,6 +280,7 @@ def LowerRecurPass : Pass<"lariat-lower-recur", "::mlir::func::FuncOp"> {
     Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/lower-recur.mlir
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
+  let statistics = [Statistic<"numLowered", "lowered", "loops lowered">];
 }
 
 #endif // LARIAT_PASSES_TD

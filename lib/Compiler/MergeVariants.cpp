@@ -7,7 +7,9 @@
 
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
 #include "mlir/IR/OperationSupport.h"
+#include "mlir/IR/Remarks.h"
 #include "mlir/IR/SymbolTable.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace lariat {
 #define GEN_PASS_DEF_MERGEVARIANTSPASS
@@ -178,6 +180,10 @@ struct MergeVariantsPass : lariat::impl::MergeVariantsPassBase<MergeVariantsPass
       symbols.set(variant, merger.merge(part));
       part.erase();
     }
+    remark::analysis(whole.getLoc(), remark::RemarkOpts::name("merged").category(getArgument()))
+        << llvm::formatv("{0} functions and declarations of {1} variants; {2} more are the same", merger.numMoved,
+                         parts.size(), merger.numShared)
+               .str();
     numMoved += merger.numMoved;
     numShared += merger.numShared;
     whole->setAttr(kSymbolsAttr, symbols.getDictionary(&getContext()));

@@ -25,6 +25,8 @@ std::string lariat::formatPlace(Location location) {
 
 DiagnosticRecorder::DiagnosticRecorder(MLIRContext *context)
     : handler(context, [this](Diagnostic &diagnostic) {
+        if (diagnostic.getSeverity() == DiagnosticSeverity::Remark)
+          return failure(); // goes to whoever asked for remarks
         if (first.empty() && diagnostic.getSeverity() == DiagnosticSeverity::Error)
           first = formatPlace(diagnostic.getLocation()) + diagnostic.str();
         return success();

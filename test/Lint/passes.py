@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Every pass of dialects/**/*.td runs: lib/Compiler/Pipelines.cpp creates it, in the order of the .td file.
 
-A pass that no pipeline runs says in its description that it is `experimental` or for tests.
+A pass that no pipeline runs says in its description that it is `experimental` or for tests. Every pass counts what it
+does: it has a statistic.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ def check(root: Path) -> Iterator[tree.Finding]:
         source, last = tree.text(path) or "", -1
         for match in PASS.finditer(source):
             place = path.relative_to(root).as_posix(), source[: match.start()].count("\n") + 1
+            if "Statistic<" not in match[0]:
+                yield *place, f"'{match[2]}' has no statistic"
             created = re.search(rf"\bcreate{match[1]}\(", pipelines)
             if created is None:
                 if not NOT_RUN.search(match[0]):

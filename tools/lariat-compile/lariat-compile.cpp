@@ -11,11 +11,14 @@
 #include "lariat/Support/Guard.h"
 #include "lariat/Support/Interruption.h"
 #include "mlir/IR/AsmState.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/Remarks.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Support/Timing.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/JSON.h"
+#include "llvm/Support/Regex.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <csignal>
@@ -75,6 +78,9 @@ static cl::opt<MemoryTable>
                            clEnumValN(MemoryTable::All, "all", "also a line for each of its variants")));
 static cl::opt<int> progressFd("progress-fd", cl::init(-1), cl::value_desc("N"),
                                cl::desc("write progress to this file descriptor, as lines of JSON"), cl::cat(category));
+static cl::opt<std::string> remarksFilter("remarks-filter", cl::value_desc("REGEX"),
+                                          cl::desc("print what passes with a name that matches did, and did not do"),
+                                          cl::cat(category));
 static cl::opt<bool> force("force", cl::desc("replace an artefact that is already there"), cl::cat(category));
 
 /// Writes {"stage": ..., "done": ..., "total": ...} for each report. A reader that is gone is none of ours.
@@ -89,6 +95,27 @@ static lariat::Progress listenTo(int descriptor) {
     *stream << text;
     stream->clear_error();
   });
+}
+
+/// Makes passes say what they do where it is asked for; their remarks are diagnostics.
+static llvm::Error enableRemarks(mlir::MLIRContext &context) {
+  std::string reason;
+  if (remarksFilter.empty())
+    return llvm::Error::success();
+  if (!llvm::Regex(remarksFilter).isValid(reason))
+    return llvm::createStringError("option --remarks-filter is '" + remarksFilter + "': " + reason);
+  mlir::remark::RemarkCategories categories{remarksFilter, "", "", "", ""}; // empty: no further filter
+  if (failed(mlir::remark::enableOptimizationRemarks(context, /*streamer=*/nullptr,
+                                                     std::make_unique<mlir::remark::RemarkEmittingPolicyAll>(),
+                                                     categories, /*printAsEmitRemarks=*/true)))
+    return llvm::createStringError("remarks cannot be enabled");
+  context.getDiagEngine().registerHandler([](mlir::Diagnostic &diagnostic) {
+    if (diagnostic.getSeverity() != mlir::DiagnosticSeverity::Remark)
+      return mlir::failure();
+    llvm::errs() << lariat::formatPlace(diagnostic.getLocation()) << "remark: " << diagnostic << '\n';
+    return mlir::success();
+  });
+  return llvm::Error::success();
 }
 
 static int compile() {
@@ -117,7 +144,9 @@ static int compile() {
   mlir::TimingScope scope = timing.getRootScope();
   lariat::showPipelines(&scope);
   lariat::CompileReport report;
-  llvm::Error error = lariat::compile(options, &context, report, std::move(progress));
+  llvm::Error error = enableRemarks(context);
+  if (!error)
+    error = lariat::compile(options, &context, report, std::move(progress));
   lariat::showPipelines(nullptr);
   for (const std::string &warning : report.warnings)
     llvm::errs() << "warning: " << warning << '\n';

@@ -17,7 +17,7 @@
 
 namespace lariat {
 
-/// Keeps the first error of a context while it lives, as `file:line:column: message`.
+/// Keeps the first error of a context while it lives, as `file:line:column: message`. Remarks go on to other handlers.
 class DiagnosticRecorder {
 public:
   explicit DiagnosticRecorder(mlir::MLIRContext *context);

@@ -118,7 +118,9 @@ struct ConvertKernelToLLVM : lariat::impl::ConvertKernelToLLVMBase<ConvertKernel
       return signalPassFailure();
     }
     if (failed(lowerKernelsForTarget(getOperation(), *description)))
-      signalPassFailure();
+      return signalPassFailure();
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      numEntries += function->hasAttr(kCellsAttr);
   }
 };
 

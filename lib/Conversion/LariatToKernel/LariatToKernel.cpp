@@ -9,6 +9,7 @@
 #include "Emission/Forming.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Remarks.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Pass/Pass.h"
 
@@ -87,6 +88,14 @@ struct ConvertLariatToKernel : lariat::impl::ConvertLariatToKernelBase<ConvertLa
     if (failed(target))
       return signalPassFailure();
     module.getBodyRegion().takeBody((*target)->getBodyRegion());
+    module.walk([&](Operation *op) {
+      numKernels += isa<kernel::ParallelKernelInterface>(op);
+      auto generic = dyn_cast<kernel::GenericOp>(op);
+      numGeneric += bool(generic);
+      if (generic)
+        remark::missed(op->getLoc(), remark::RemarkOpts::name("generic").category(getArgument()))
+            << ("no kernel does this; it runs as @" + generic.getCallee() + ", on one thread").str();
+    });
   }
 };
 

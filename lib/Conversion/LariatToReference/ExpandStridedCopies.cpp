@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/IR/Remarks.h"
 #include "mlir/Pass/Pass.h"
 
 #define DEBUG_TYPE "lariat-expand-strided-copies"
@@ -29,10 +30,13 @@ namespace {
 
 struct ExpandStridedCopies : lariat::impl::ExpandStridedCopiesBase<ExpandStridedCopies> {
   void runOnOperation() override {
-    getOperation().walk([](memref::CopyOp copy) {
+    getOperation().walk([&](memref::CopyOp copy) {
       if ((isContiguous(copy.getSource()) && isContiguous(copy.getTarget())) ||
           !isa<MemRefType>(copy.getSource().getType()) || !isa<MemRefType>(copy.getTarget().getType()))
         return;
+      remark::passed(copy.getLoc(), remark::RemarkOpts::name("expanded").category(DEBUG_TYPE))
+          << "a copy between layouts is a loop";
+      ++numExpanded;
       OpBuilder builder(copy);
       linalg::makeMemRefCopyOp(builder, copy.getLoc(), copy.getSource(), copy.getTarget());
       copy.erase();

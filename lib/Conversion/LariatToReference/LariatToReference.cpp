@@ -93,6 +93,8 @@ void ConvertLariatToReference::runOnOperation() {
   for (auto function : module.getOps<func::FuncOp>())
     if (function.isPublic())
       function->setAttr("llvm.emit_c_interface", UnitAttr::get(context));
+    else
+      ++numHelpers;
   for (StringRef name : {kModelAttr, kLoopsAttr, kExitAttr, kWeightsAttr})
     module->removeAttr(name);
 }

@@ -74,8 +74,10 @@ struct PrintGroups : lariat::impl::PrintGroupsBase<PrintGroups> {
   void runOnOperation() override {
     ModelSymbols symbols(getOperation());
     for (auto function : getOperation().getOps<func::FuncOp>())
-      if (!function.isExternal())
+      if (!function.isExternal()) {
         Grouping(function, RowOwners(function), symbols).print(llvm::outs());
+        ++numFunctions;
+      }
     markAllAnalysesPreserved();
   }
 };

@@ -5,6 +5,10 @@
 // that its kernels touch.
 
 #include "lariat/Dialect/Kernel/Transforms/Passes.h"
+#include "mlir/IR/Remarks.h"
+#include "llvm/Support/FormatVariadic.h"
+
+#define DEBUG_TYPE "kernel-form-parallel"
 
 namespace lariat {
 #define GEN_PASS_DEF_FORMPARALLELPASS
@@ -118,4 +122,13 @@ void FormParallelPass::runOnOperation() {
   });
   for (Block *block : blocks)
     formIn(*block);
+  getOperation().walk([&](ParallelRegionOp region) {
+    auto ops = region.getBody().front().getOps<BarrierOp>();
+    int64_t barriers = std::distance(ops.begin(), ops.end());
+    int64_t kernels = static_cast<int64_t>(region.getBody().front().getOperations().size()) - barriers;
+    remark::analysis(region.getLoc(), remark::RemarkOpts::name("formed").category(DEBUG_TYPE))
+        << llvm::formatv("{0} kernels in one parallel region, {1} barriers between them", kernels, barriers).str();
+    ++numRegions;
+    numBarriers += barriers;
+  });
 }

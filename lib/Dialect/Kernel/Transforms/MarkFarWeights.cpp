@@ -5,8 +5,12 @@
 
 #include "lariat/Dialect/Kernel/Transforms/Passes.h"
 
+#include "mlir/IR/Remarks.h"
 #include "mlir/IR/SymbolTable.h"
 #include "llvm/ADT/SetVector.h"
+#include "llvm/Support/FormatVariadic.h"
+
+#define DEBUG_TYPE "kernel-mark-far-weights"
 
 namespace lariat {
 #define GEN_PASS_DEF_MARKFARWEIGHTSPASS
@@ -37,10 +41,15 @@ struct MarkFarWeightsPass : lariat::impl::MarkFarWeightsPassBase<MarkFarWeightsP
   using MarkFarWeightsPassBase::MarkFarWeightsPassBase;
 
   void runOnOperation() override {
-    bool isFar = getStreamedBytes(getOperation()) >= cachedBytes;
+    int64_t bytes = getStreamedBytes(getOperation());
+    bool isFar = bytes >= cachedBytes;
     for (auto packed : getOperation().getOps<PackedOp>())
-      if (packed.getKind() == PackKind::Panels)
+      if (packed.getKind() == PackKind::Panels) {
         packed.setFar(isFar);
+        numFar += isFar;
+      }
+    remark::analysis(getOperation().getLoc(), remark::RemarkOpts::name("marked").category(DEBUG_TYPE))
+        << llvm::formatv("kernels stream {0} bytes of panels from {1}", bytes, isFar ? "memory" : "a cache").str();
   }
 };
 

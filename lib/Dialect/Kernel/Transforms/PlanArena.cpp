@@ -4,8 +4,12 @@
 // outside is alive through the whole loop; kernels between two barriers share a moment. Sizes are bytes per row, so that one plan serves calls of any size.
 
 #include "lariat/Dialect/Kernel/Transforms/Passes.h"
+#include "mlir/IR/Remarks.h"
+#include "llvm/Support/FormatVariadic.h"
 
 #include <limits>
+
+#define DEBUG_TYPE "kernel-plan-arena"
 
 namespace lariat {
 #define GEN_PASS_DEF_PLANARENAPASS
@@ -110,6 +114,14 @@ void PlanArenaPass::runOnOperation() {
     BufferOp buffer = interval.buffer;
     buffer.setOffset(offset);
   }
+  int64_t apart = 0;
+  for (const Interval &interval : intervals)
+    apart += interval.bytes;
+  remark::analysis(getOperation().getLoc(), remark::RemarkOpts::name("planned").category(DEBUG_TYPE))
+      << llvm::formatv("{0} buffers in {1} bytes per row, {2} if each had its own", intervals.size(), size, apart)
+             .str();
+  numPlaced += intervals.size();
+  numShared += apart - size;
   Builder builder(&getContext());
   getOperation()->setAttr(kArenaRowBytesAttr, builder.getI64IntegerAttr(size));
 }

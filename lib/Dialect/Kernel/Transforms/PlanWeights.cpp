@@ -3,6 +3,10 @@
 // Places packed data in weights.bin, and rotary tables among the tables.
 
 #include "lariat/Dialect/Kernel/Transforms/Passes.h"
+#include "mlir/IR/Remarks.h"
+#include "llvm/Support/FormatVariadic.h"
+
+#define DEBUG_TYPE "kernel-plan-weights"
 
 namespace lariat {
 #define GEN_PASS_DEF_PLANWEIGHTSPASS
@@ -19,7 +23,7 @@ constexpr int64_t kPageBytes = 4096;
 struct PlanWeightsPass : lariat::impl::PlanWeightsPassBase<PlanWeightsPass> {
   void runOnOperation() override {
     Builder builder(&getContext());
-    int64_t offset = 0, tableOffset = 0;
+    int64_t offset = 0, tableOffset = 0, numPieces = 0;
     for (Operation &op : getOperation().getOps()) {
       auto packed = dyn_cast<PackedOp>(op);
       auto table = dyn_cast<RopeTableOp>(op);
@@ -33,7 +37,11 @@ struct PlanWeightsPass : lariat::impl::PlanWeightsPassBase<PlanWeightsPass> {
         tableOffset = roundUp(tableOffset + table.getBytes(), kPageBytes);
       }
       offset += bytes;
+      ++numPieces;
     }
+    numPlaced += numPieces;
+    remark::analysis(getOperation().getLoc(), remark::RemarkOpts::name("planned").category(DEBUG_TYPE))
+        << llvm::formatv("{0} pieces of data in {1} bytes", numPieces, offset).str();
     getOperation()->setAttr(kWeightBytesAttr, builder.getI64IntegerAttr(roundUp(offset, kPageBytes)));
   }
 };

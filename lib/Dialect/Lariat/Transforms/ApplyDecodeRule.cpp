@@ -7,6 +7,7 @@
 
 #include "RowSets.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
+#include "mlir/IR/Remarks.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
@@ -54,6 +55,10 @@ void ApplyDecodeRulePass::runOnOperation() {
   });
   if (!complete)
     return signalPassFailure();
-  llvm::for_each(routers, replaceByRule);
+  for (TopKOp op : routers) {
+    remark::passed(op.getLoc(), remark::RemarkOpts::name("replaced").category(DEBUG_TYPE))
+        << "the decode rule selects rows";
+    replaceByRule(op);
+  }
   numReplaced += routers.size();
 }

@@ -4,6 +4,7 @@
 // may read weights and values of its own, which go with it.
 
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
+#include "mlir/IR/Remarks.h"
 
 #define DEBUG_TYPE "lariat-drop-decode-rule"
 
@@ -22,6 +23,8 @@ struct DropDecodeRulePass : lariat::impl::DropDecodeRulePassBase<DropDecodeRuleP
     getOperation().walk([&](TopKOp op) {
       if (op.getDecode().empty())
         return;
+      remark::passed(op.getLoc(), remark::RemarkOpts::name("dropped").category(DEBUG_TYPE))
+          << "the decode rule is not asked";
       op.getDecode().dropAllReferences();
       op.getDecode().getBlocks().clear();
       ++numDropped;

@@ -21,6 +21,7 @@ namespace {
 
 struct EraseRowSetsPass : lariat::impl::EraseRowSetsPassBase<EraseRowSetsPass> {
   void runOnOperation() override {
+    getOperation().walk([&](Operation *op) { numErased += llvm::count_if(op->getResultTypes(), getRowLabel); });
     AttrTypeReplacer replacer;
     replacer.addReplacement([](RowsType rows) -> Type { return RowsType::get(rows.getContext(), StringAttr()); });
     replacer.addReplacement([](RankedTensorType type) -> std::optional<Type> {

@@ -10,6 +10,7 @@
 
 #include "RowSets.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
+#include "mlir/IR/Remarks.h"
 
 #define DEBUG_TYPE "lariat-hoist-over-depth"
 
@@ -59,12 +60,14 @@ static Value getSpreadValue(Value value) {
 /// Whether the op's row set operand stands for positions, not for depths.
 static bool ignoresDepth(Operation *op) { return isa<RopeOp>(op); }
 
-/// Where the operands of an op that can move come from; nothing if it cannot.
-static std::optional<Movement> canHoistOverDepth(Operation *op, RecurOp loop) {
+/// Where the operands of an op that can move come from; nothing if it cannot, and then `reason` says why, where the op is
+/// of a kind that moves.
+static std::optional<Movement> canHoistOverDepth(Operation *op, RecurOp loop, StringRef &reason) {
   // A spread moves with the op that uses it: alone it would only keep more columns.
   if (isa<SpreadOp>(op) || op->getNumResults() == 0 || !isRowLocal(op))
     return std::nullopt;
   // Outside it also runs for rows and values that the loop never sees.
+  reason = "it may not run for rows that the loop never sees";
   if (!isSpeculatable(op) || !capturesFromOutsideOnly(op, loop))
     return std::nullopt;
   Movement movement;
@@ -73,15 +76,18 @@ static std::optional<Movement> canHoistOverDepth(Operation *op, RecurOp loop) {
     if (isSameForAll(source, loop))
       continue;
     if (isa<RowsType>(operand.getType())) {
+      reason = "it depends on the depth";
       if (!ignoresDepth(op))
         return std::nullopt;
       continue;
     }
     TakeOp take = getOuterTake(source, loop);
+    reason = take ? "its operands are of several row sets" : "it uses values of the loop step";
     if (!take || (movement.from && (movement.from != take.getFrom() || movement.at != take.getAt())))
       return std::nullopt;
     movement = {take.getFrom(), take.getAt()};
   }
+  reason = "its rows are not those of its operands";
   if (!movement.from || !getRowLabel(movement.from.getType()))
     return std::nullopt;
   bool givesRows = llvm::all_of(op->getResults(), [&](Value result) {
@@ -134,9 +140,15 @@ void HoistOverDepthPass::runOnOperation() {
           ops.push_back(op);
       });
     for (Operation *op : ops) {
-      std::optional<Movement> movement = canHoistOverDepth(op, loop);
+      StringRef reason;
+      std::optional<Movement> movement = canHoistOverDepth(op, loop, reason);
+      if (!movement && !reason.empty())
+        remark::missed(op->getLoc(), remark::RemarkOpts::name("kept").category(DEBUG_TYPE))
+            << ("'" + op->getName().getStringRef() + "' stays in the loop: " + reason).str();
       if (!movement)
         continue;
+      remark::passed(op->getLoc(), remark::RemarkOpts::name("hoisted").category(DEBUG_TYPE))
+          << ("'" + op->getName().getStringRef() + "' runs once, before the loop").str();
       hoist(op, loop, *movement);
       ++numHoisted;
     }

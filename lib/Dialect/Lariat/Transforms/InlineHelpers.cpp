@@ -8,6 +8,7 @@
 
 #include "RowSets.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
+#include "mlir/IR/Remarks.h"
 
 #include "mlir/IR/AttrTypeSubElements.h"
 #include "llvm/ADT/DenseSet.h"
@@ -113,6 +114,8 @@ void Inliner::inlineCall(func::CallOp call, func::FuncOp callee) {
       [&](RowsType rows) -> Type { return RowsType::get(rows.getContext(), rename(rows.getLabel())); });
   replacer.addReplacement([&](OfAttr of) -> Attribute { return OfAttr::get(of.getContext(), rename(of.getLabel())); });
 
+  remark::passed(call.getLoc(), remark::RemarkOpts::name("inlined").category(DEBUG_TYPE))
+      << ("inlined @" + callee.getSymName()).str();
   OpBuilder builder(call);
   IRMapping mapping;
   mapping.map(callee.getArguments(), call.getOperands());

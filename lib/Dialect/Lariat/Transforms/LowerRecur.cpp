@@ -14,6 +14,7 @@
 // Row sets have no labels any more: cur changes from step to step but keeps its type.
 
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
+#include "mlir/IR/Remarks.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -316,7 +317,11 @@ void LowerRecurPass::runOnOperation() {
                      << ": row sets still have labels, run lariat-erase-row-sets first";
       return signalPassFailure();
     }
+    Location loc = op.getLoc();
     if (failed(RecurLowering(op, rewriter, outerKeys).run()))
       return signalPassFailure();
+    remark::passed(loc, remark::RemarkOpts::name("lowered").category(DEBUG_TYPE))
+        << "the loop over depth is 'scf.while'";
+    ++numLowered;
   }
 }

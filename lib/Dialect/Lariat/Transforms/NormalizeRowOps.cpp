@@ -9,6 +9,7 @@
 
 #include "RowSets.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
+#include "mlir/IR/Remarks.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -494,6 +495,8 @@ void NormalizeRowOpsPass::runOnOperation() {
   Normalizer normalizer(getOperation());
   for (Operation *op : ops)
     if (std::optional<SmallVector<Value>> values = normalizer.rewrite(op)) {
+      remark::passed(op->getLoc(), remark::RemarkOpts::name("rewritten").category(DEBUG_TYPE))
+          << ("'" + op->getName().getStringRef() + "' is written in another form").str();
       op->replaceAllUsesWith(*values);
       op->erase();
       ++numRewritten;

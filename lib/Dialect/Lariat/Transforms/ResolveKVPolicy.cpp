@@ -16,6 +16,7 @@
 
 #include "RowSets.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
+#include "mlir/IR/Remarks.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "llvm/ADT/MapVector.h"
@@ -484,10 +485,17 @@ LogicalResult ResolveKVPolicyPass::resolve(LoopedCaches &caches) {
   if (llvm::any_of(loops, [](RecurOp loop) { return failed(checkLatch(loop)); }))
     return failure();
   dropFills(caches);
-  for (auto [loop, cache] : scoped)
+  for (auto [loop, cache] : scoped) {
+    remark::passed(loop->getLoc(), remark::RemarkOpts::name("scoped").category(DEBUG_TYPE))
+        << "only generated rows may leave this loop";
     narrowStop(cast<RecurOp>(loop));
+  }
   numScoped += scoped.size();
-  llvm::for_each(loops, latchStop);
+  for (RecurOp loop : loops) {
+    remark::passed(loop.getLoc(), remark::RemarkOpts::name("latched").category(DEBUG_TYPE))
+        << "rows that stop run on, and keep their results";
+    latchStop(loop);
+  }
   numLatched += loops.size();
   numNarrowed += narrowAppends(caches);
   return success();

@@ -9,6 +9,7 @@
 
 #include "RowSets.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
+#include "mlir/IR/Remarks.h"
 
 #define DEBUG_TYPE "lariat-sink-take"
 
@@ -77,8 +78,15 @@ void SinkTakePass::runOnOperation() {
   while (!pending.empty()) {
     TakeOp take = pending.pop_back_val();
     Operation *op = take.getValue().getDefiningOp();
-    if (!canRunBehind(take, op))
+    if (!canRunBehind(take, op)) {
+      if (op && isRowLocal(op))
+        remark::missed(op->getLoc(), remark::RemarkOpts::name("kept").category(DEBUG_TYPE))
+            << ("'" + op->getName().getStringRef() + "' runs for all rows: what is taken of it has other uses or rows")
+                   .str();
       continue;
+    }
+    remark::passed(op->getLoc(), remark::RemarkOpts::name("moved").category(DEBUG_TYPE))
+        << ("'" + op->getName().getStringRef() + "' runs for the taken rows alone").str();
     llvm::append_range(pending, runBehind(take, op));
     ++numMoved;
   }

@@ -8,6 +8,7 @@
 
 #include "lariat/Dialect/Lariat/IR/CacheUse.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
+#include "mlir/IR/Remarks.h"
 
 #define DEBUG_TYPE "lariat-split-caches"
 
@@ -52,8 +53,14 @@ void SplitCachesPass::runOnOperation() {
   SymbolTable symbols(getOperation());
   for (auto cache : llvm::make_early_inc_range(getOperation().getOps<CacheOp>())) {
     const CacheUse &use = uses[cache.getSymName()];
-    if (cache.getLayers() == 1 || !findLayerApart(use))
+    bool isSplit = cache.getLayers() > 1 && findLayerApart(use);
+    auto opts = remark::RemarkOpts::name(isSplit ? "split" : "kept").category(DEBUG_TYPE);
+    std::string name = ("cache @" + cache.getSymName()).str();
+    if (!isSplit && cache.getLayers() > 1)
+      remark::analysis(cache.getLoc(), opts) << name + " stays whole: its layers are written together";
+    if (!isSplit)
       continue;
+    remark::passed(cache.getLoc(), opts) << name + " is split: its layers are not written together";
     split(cache, use, symbols);
     ++numSplit;
   }

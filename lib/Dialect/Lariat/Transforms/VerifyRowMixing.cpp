@@ -254,6 +254,7 @@ void VerifyRowMixingPass::runOnOperation() {
   bool valid = true;
   if (!getOperation().isExternal())
     getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
+      ++numChecked;
       bool isStructured = isa_and_nonnull<linalg::LinalgDialect>(op->getDialect());
       if (succeeded(check(op)) && (!isStructured || succeeded(checkBody(op))))
         return isStructured ? WalkResult::skip() : WalkResult::advance();

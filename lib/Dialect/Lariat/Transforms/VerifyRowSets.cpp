@@ -129,6 +129,7 @@ void VerifyRowSetsPass::runOnOperation() {
     return signalPassFailure();
   bool valid = true;
   getOperation().walk([&](Operation *op) {
+    ++numChecked;
     LogicalResult result = success();
     if (auto take = dyn_cast<TakeOp>(op))
       result = sets.checkPart(op, "takes", take.getAt(), take.getFrom());

@@ -74,6 +74,7 @@ void VerifyStatesPass::runOnOperation() {
     std::optional<StateUse> use = getStateUse(op);
     if (!use)
       return WalkResult::advance();
+    ++numChecked;
     if (failed(checkLoops(*use)))
       return WalkResult::interrupt();
     SmallVector<StateUse> &others = uses[{use->state.getValue(), use->layer}];
