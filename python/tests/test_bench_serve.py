@@ -122,6 +122,20 @@ def test_a_run_at_a_rate_takes_its_time(artefact: Path) -> None:
     assert result["load"]["arrivals"] == "poisson:0.5"
 
 
+def test_a_recorded_run_is_run_again_call_by_call(artefact: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    one = replace(LOAD, exits="iid:0.4,0.3,0.3", arrivals="poisson:0.5")
+    recorded = serve(artefact, one, record=first)
+    replayed = serve(artefact, one, record=second, replay=first)
+    assert first.read_text() == second.read_text()
+    assert len(json.loads(first.read_text())["plans"]) > 8
+    assert replayed["tokens"] == recorded["tokens"]
+    with pytest.raises(RuntimeFault, match="request 0 is not the one that was recorded"):
+        serve(artefact, replace(one, seed=1), replay=first)
+    with pytest.raises(RuntimeFault, match="--replay: cannot read"):
+        serve(artefact, one, replay=tmp_path / "none")
+
+
 def test_the_command_writes_what_others_read(artefact: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     Command(tmp_path).ok("bench", "serve", artefact, "--engine", "depth", "--exits", "iid:0.5,0,0.5",

@@ -66,6 +66,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     serve.add_argument("--arrivals", metavar="KIND", default="closed",
                        help="closed, or poisson:LOAD, a share of the closed loop's rate (default: closed)")  # fmt: skip
     serve.add_argument("--json", metavar="OUT.json", type=Path, help="file to write (default: print it)")
+    serve.add_argument("--record", metavar="FILE", type=Path, help="write what was decided and called, tick by tick")
+    serve.add_argument("--replay", metavar="FILE", type=Path, help="do what --record wrote, of the same load, again")
 
     batching = commands.add_parser("batching", help="all ways to batch side by side", allow_abbrev=False)
     batching.set_defaults(run=_batching)
@@ -230,7 +232,8 @@ def _serve(options: argparse.Namespace) -> None:
         options.seed,
     )
     about = describe_run(["lariat", *sys.argv[1:]])
-    text = json.dumps({**serve(options.artefact, load), "about": about}, indent=1) + "\n"
+    result = serve(options.artefact, load, record=options.record, replay=options.replay)
+    text = json.dumps({**result, "about": about}, indent=1) + "\n"
     if options.json is None:
         print(text, end="")
         return

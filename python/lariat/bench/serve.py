@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from lariat._files import reason, replacing
 from lariat.bench.experiment import ExperimentalEngine
 from lariat.bench.load import Load, Planned, draw_arrivals, plan_requests, read_share
 from lariat.engine import Counts, Engine, Tick
@@ -52,6 +53,7 @@ class _Run:
     requests: list[_Request]
     ticks: list[_Tick]
     seconds: float
+    schedule: str | None
 
     @property
     def gaps(self) -> list[float]:
@@ -61,11 +63,16 @@ class _Run:
         ]
 
 
-def serve(artefact: Path, load_: Load) -> dict[str, Any]:
+def serve(artefact: Path, load_: Load, *, record: Path | None = None, replay: Path | None = None) -> dict[str, Any]:
     """Run the load; returns what `lariat bench serve` writes.
 
+    Args:
+        record: file to write the schedule to: what the engine decided and called, tick by tick.
+        replay: such a file, of the same load: the same is decided and called again, with all requests there from the
+            start.
+
     Raises:
-        RuntimeFault: for an option that the model does not allow, or a request that fails.
+        RuntimeFault: for an option that the model does not allow, a request that fails, or a file that does not fit.
     """
     import numpy
 
@@ -78,8 +85,21 @@ def serve(artefact: Path, load_: Load) -> dict[str, Any]:
         if share is not None:
             closed = _run(session, load_, planned, [0.0] * len(planned))
             rate = share * len(planned) / closed.seconds
-        done = _run(session, load_, planned, draw_arrivals(len(planned), rate, generator))
+        arrivals = draw_arrivals(len(planned), rate, generator)
+        if replay is not None:
+            arrivals = [0.0] * len(planned)
+        done = _run(session, load_, planned, arrivals, record=record is not None, replay=_read(replay))
+    if record is not None and done.schedule is not None:
+        with replacing(record) as temporary:
+            temporary.write_text(done.schedule)
     return _report(load_, done, alone)
+
+
+def _read(replay: Path | None) -> str | None:
+    try:
+        return None if replay is None else replay.read_text()
+    except (OSError, ValueError) as failure:
+        raise RuntimeFault(f"--replay: cannot read {replay}: {reason(failure)}") from None
 
 
 def _threshold(session: Session, load_: Load) -> float | None:
@@ -103,7 +123,15 @@ def tick_unfailed(engine: Engine) -> Tick:
     return tick
 
 
-def _run(session: Session, load_: Load, planned: Sequence[Planned], arrivals: Sequence[float]) -> _Run:
+def _run(
+    session: Session,
+    load_: Load,
+    planned: Sequence[Planned],
+    arrivals: Sequence[float],
+    *,
+    record: bool = False,
+    replay: str | None = None,
+) -> _Run:
     engine = ExperimentalEngine(
         session,
         chunk_rows=load_.rows,
@@ -111,6 +139,8 @@ def _run(session: Session, load_: Load, planned: Sequence[Planned], arrivals: Se
         refills=load_.engine == "depth",
         splits_loop=load_.engine != "whole",
         prefix_cache=False,
+        record=record,
+        replay=replay,
     )
     threshold = _threshold(session, load_)
     waiting = deque(sorted(zip(arrivals, range(len(planned)), strict=True)))
@@ -137,7 +167,8 @@ def _run(session: Session, load_: Load, planned: Sequence[Planned], arrivals: Se
             requests[token.sequence].times.append(after - start)
         steps = sum(token.steps for token in tick.tokens)
         ticks.append(_Tick(after - before, len(tick.tokens), steps, engine.counts(), unfinished))
-    return _Run(list(requests.values()), ticks, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return _Run(list(requests.values()), ticks, seconds, engine.schedule() if record else None)
 
 
 # --- report ---------------------------------------------------------------------------------------------------------

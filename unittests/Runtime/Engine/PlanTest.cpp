@@ -119,6 +119,21 @@ TEST(Plan, HasDraftsAsThePolicySays) {
   }
 }
 
+TEST(Plan, LetsRowsInOnlyWhenTheLoopIsEmptyWherePlacesAreNotRefilled) {
+  for (bool refills : {true, false}) {
+    auto policy = std::make_shared<BaselinePolicy>(Order::Oldest, Baseline{.refills = refills});
+    std::unique_ptr<Engine> engine = createEngine(openModel(), {.policy = policy, .prefixCache = false});
+    engine->submit(makeRequest({2}, 1)); // takes three steps
+    engine->submit(makeRequest({3, 3}, 1));
+    engine->tick();
+    engine->submit(makeRequest({4}, 1));
+    engine->takeMail();
+    EXPECT_EQ(engine->decide().prelude.size(), refills ? 1U : 0U);
+    EXPECT_EQ(engine->decide().core.size(), refills ? 4U : 3U);
+    runAll(*engine);
+  }
+}
+
 TEST(Schedule, IsTheSameUnderAFixedPolicy) {
   std::shared_ptr<Model> model = openModel();
   RunResult first, second;
