@@ -2,8 +2,8 @@
 //
 // The C interface: results, versions, misuse, processes. Links the shared library as a user does.
 
-#include "../ThreadSanitizer.h"
 #include "CInterface.h"
+#include "../ThreadSanitizer.h"
 
 #include <cstdio>
 #include <functional>
