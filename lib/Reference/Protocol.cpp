@@ -4,7 +4,7 @@
 
 #include "lariat/Reference/Protocol.h"
 
-#include "lariat/Reference/Facts.h"
+#include "lariat/Reference/Error.h"
 #include "lariat/Requests/Options.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Support/Json.h"

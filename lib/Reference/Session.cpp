@@ -7,7 +7,7 @@
 
 #include "lariat/Compiler/Dialects.h"
 #include "lariat/Conversion/LariatToReference/LariatToReference.h"
-#include "lariat/Reference/Facts.h"
+#include "lariat/Reference/Error.h"
 #include "lariat/Reference/InitialState.h"
 #include "lariat/Reference/Sample.h"
 #include "lariat/Requests/Checks.h"
@@ -25,6 +25,16 @@ using requests::GenerateRequest;
 using requests::Request;
 using requests::ScoreRequest;
 
+/// What decides about requests: what the manifest says, and what @forward takes.
+static requests::RequestFacts describe(const Model &model) {
+  requests::RequestFacts facts = requests::describeRequests(model.manifest);
+  facts.usesLoops = model.facts.forward.findInput("loops");
+  if (const Port *state = model.facts.forward.findInput("initial_state"))
+    facts.stateWidth = cast<RankedTensorType>(state->type).getDimSize(1);
+  facts.capacityDepths = model.facts.getCapacityDepths();
+  return facts;
+}
+
 llvm::Expected<std::unique_ptr<Session>> Session::open(StringRef path, StringRef weights) {
   DialectRegistry registry;
   registerDialects(registry);
@@ -41,7 +51,7 @@ llvm::Expected<std::unique_ptr<Session>> Session::open(StringRef path, StringRef
   if (!model)
     return model.takeError();
   session->model = std::move(*model);
-  session->facts = describeRequests(session->model.facts);
+  session->facts = describe(session->model);
   session->jit.emplace(session->model);
   return session;
 }

@@ -2,7 +2,7 @@
 //
 // Runs step functions by the plain schedule of lariat/Requests/Steps.h.
 
-#include "lariat/Reference/Facts.h"
+#include "lariat/Reference/Error.h"
 #include "lariat/Reference/Runner.h"
 #include "lariat/Requests/Steps.h"
 

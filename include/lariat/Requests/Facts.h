@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What of a model decides which requests it answers. The runtime reads it from a manifest, the reference path from the
-// module.
+// What of a model decides which requests it answers.
 
 #ifndef LARIAT_REQUESTS_FACTS_H
 #define LARIAT_REQUESTS_FACTS_H
 
-#include "lariat/Artefact/SlotRule.h"
+#include "lariat/Artefact/Manifest.h"
 
 #include <cstdint>
 #include <optional>
@@ -37,19 +36,19 @@ struct ExitRule {
 struct CacheRule {
   std::string name;
   bool looped = false;
-  int64_t depthFactor = 1;       ///< depths per step of the outermost loop
-  std::optional<int64_t> depths; ///< that it knows, where that is declared
+  int64_t depthFactor = 1;         ///< depths per step of the outermost loop
+  std::optional<int64_t> depths;   ///< that it knows, where that is declared
   abi::SlotRule prompt, generated; ///< of rows of either kind
+  int64_t layers = 1;
+  std::optional<int64_t> slotsAtMost; ///< none: one per loop step
 
   /// What rows of the prompt, or generated ones, depend on that run so many loop steps.
   RowOrder getOrder(int64_t loops, bool generated) const;
+  /// Slots of a layer when loops run `loops` steps.
+  int64_t getNumSlots(int64_t loops) const;
 };
 
-/// A weight with one value per depth and none beyond.
-struct DepthWeight {
-  std::string name;
-  int64_t depths = 0;
-};
+using manifest::DepthWeight;
 
 struct RequestFacts {
   std::string kind; ///< "decoder" or "encoder"
@@ -78,6 +77,9 @@ struct RequestFacts {
   /// The strictest order of the caches, for rows of the prompt or generated ones that run so many loop steps.
   RowOrder getOrder(int64_t loopSteps, bool generated) const;
 };
+
+/// What a manifest says. What @forward takes (`usesLoops`, `stateWidth`, `capacityDepths`) is for the caller to add.
+RequestFacts describeRequests(const manifest::Manifest &manifest);
 
 } // namespace lariat::requests
 

@@ -170,7 +170,7 @@ lariat_status runtime_c::fail(const Failure &failure, char **error) {
 }
 
 std::string runtime_c::describeSlots(const std::vector<runtime::CacheCount> &counts,
-                                     const runtime::SessionFacts &facts) {
+                                     const requests::RequestFacts &facts) {
   using nlohmann::json;
   json caches = json::object();
   for (const runtime::CacheCount &count : counts) {
@@ -178,7 +178,7 @@ std::string runtime_c::describeSlots(const std::vector<runtime::CacheCount> &cou
     for (const runtime::SlotCount &slot : count.slots)
       slots.push_back({{"computed", slot.computed}, {"filled", slot.filled}});
     json layers = json::array();
-    for (int64_t layer = 0; layer < facts.cacheShapes[count.cache].layers; ++layer)
+    for (int64_t layer = 0; layer < facts.caches[count.cache].layers; ++layer)
       layers.push_back(slots);
     caches[facts.caches[count.cache].name] = std::move(layers);
   }

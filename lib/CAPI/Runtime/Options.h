@@ -126,7 +126,7 @@ std::vector<runtime::EngineRequest> readRequests(const EngineObject &engine, con
 char *copyText(std::string_view text);
 
 /// Cache entries as JSON.
-std::string describeSlots(const std::vector<runtime::CacheCount> &counts, const runtime::SessionFacts &facts);
+std::string describeSlots(const std::vector<runtime::CacheCount> &counts, const requests::RequestFacts &facts);
 
 /// A profile as JSON; throws a Failure where none is kept.
 std::string describeProfile(const std::optional<runtime::EngineProfile> &profile, const runtime::Session &session);

@@ -71,14 +71,14 @@ std::vector<CacheCount> BatchRunner::countSlots(int64_t sequence) const {
   return countCaches(sequences[sequence]->getUse(), facts, settings.loops);
 }
 
-std::vector<CacheCount> lariat::runtime::countCaches(const std::vector<CacheUse> &use, const SessionFacts &facts,
-                                                     int64_t loops) {
+std::vector<CacheCount> lariat::runtime::countCaches(const std::vector<CacheUse> &use,
+                                                     const requests::RequestFacts &facts, int64_t loops) {
   std::vector<CacheCount> counts;
   for (size_t index = 0; index < std::min(use.size(), facts.caches.size()); ++index) {
     CacheCount &count = counts.emplace_back(CacheCount{.cache = static_cast<int64_t>(index), .slots = {}});
     for (const SlotUse &slot : use[index].slots)
       count.slots.push_back({slot.computed, slot.filled});
-    auto numSlots = static_cast<size_t>(facts.getNumSlots(index, loops));
+    auto numSlots = static_cast<size_t>(facts.caches[index].getNumSlots(loops));
     count.slots.resize(std::max(count.slots.size(), numSlots));
   }
   return counts;
@@ -132,7 +132,7 @@ Expected<RowResults> ForwardRunner::feed(std::span<const BatchRow> rows) {
 //===----------------------------------------------------------------------===//
 
 Expected<std::unique_ptr<BatchRunner>> lariat::runtime::createBatchRunner(const std::shared_ptr<Model> &model,
-                                                                          const SessionFacts &facts,
+                                                                          const requests::RequestFacts &facts,
                                                                           RunSettings settings, requests::Form form,
                                                                           size_t numSequences) {
   std::unique_ptr<BatchRunner> runner;

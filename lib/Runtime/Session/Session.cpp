@@ -32,7 +32,7 @@ Expected<std::unique_ptr<Session>> Session::open(const std::string &path, const 
   if (!model)
     return model.takeError();
   const Manifest &manifest = (*model)->getManifest();
-  SessionFacts facts = describeModel(manifest);
+  requests::RequestFacts facts = requests::describeRequests(manifest);
   const Function *forward = findForward(manifest);
   if (!forward)
     return makeError(path, " has no function forward");

@@ -5,9 +5,9 @@
 #ifndef LARIAT_RUNTIME_SESSION_BATCHRUNNER_H
 #define LARIAT_RUNTIME_SESSION_BATCHRUNNER_H
 
+#include "lariat/Requests/Facts.h"
 #include "lariat/Requests/Plan.h"
 #include "lariat/Runtime/Engine/StepFunctions.h"
-#include "lariat/Runtime/Session/Facts.h"
 #include "lariat/Runtime/Session/Results.h"
 
 namespace lariat::runtime {
@@ -15,7 +15,8 @@ namespace lariat::runtime {
 using requests::BatchRow;
 
 /// Entries by cache, with a count for each slot that loops of so many steps have.
-std::vector<CacheCount> countCaches(const std::vector<CacheUse> &use, const SessionFacts &facts, int64_t loops);
+std::vector<CacheCount> countCaches(const std::vector<CacheUse> &use, const requests::RequestFacts &facts,
+                                    int64_t loops);
 
 /// What holds for all rows of a request.
 struct RunSettings : requests::RowSettings {
@@ -43,7 +44,7 @@ struct RowResults {
 /// A batch that runs. Rows of one call are ordered by sequence, then position.
 class BatchRunner {
 public:
-  BatchRunner(std::shared_ptr<Model> model, const SessionFacts &facts, RunSettings settings)
+  BatchRunner(std::shared_ptr<Model> model, const requests::RequestFacts &facts, RunSettings settings)
       : model(std::move(model)), facts(facts), settings(std::move(settings)) {}
   virtual ~BatchRunner() = default;
 
@@ -70,15 +71,16 @@ protected:
   RowResults sortResults(const Function &function, const CallResult &result, size_t numRows) const;
 
   std::shared_ptr<Model> model;
-  SessionFacts facts;
+  requests::RequestFacts facts;
   RunSettings settings;
   std::vector<std::unique_ptr<Sequence>> sequences;
   StopPoll *stop = nullptr;
 
 private:
   friend Expected<std::unique_ptr<BatchRunner>> createBatchRunner(const std::shared_ptr<Model> &model,
-                                                                  const SessionFacts &facts, RunSettings settings,
-                                                                  requests::Form form, size_t numSequences);
+                                                                  const requests::RequestFacts &facts,
+                                                                  RunSettings settings, requests::Form form,
+                                                                  size_t numSequences);
   /// Finds the functions.
   virtual Status start() = 0;
 
@@ -87,9 +89,9 @@ private:
 
 /// `Forward`: everything through @forward. `Lockstep`: through prelude, core, fill and coda, one loop step per tick.
 /// `Staggered`: that, with sequence i entering at tick i.
-Expected<std::unique_ptr<BatchRunner>> createBatchRunner(const std::shared_ptr<Model> &model, const SessionFacts &facts,
-                                                         RunSettings settings, requests::Form form,
-                                                         size_t numSequences);
+Expected<std::unique_ptr<BatchRunner>> createBatchRunner(const std::shared_ptr<Model> &model,
+                                                         const requests::RequestFacts &facts, RunSettings settings,
+                                                         requests::Form form, size_t numSequences);
 
 class ForwardRunner : public BatchRunner {
 public:

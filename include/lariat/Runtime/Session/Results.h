@@ -27,7 +27,7 @@ struct SlotCount {
 
 /// Entries that a sequence has in one cache.
 struct CacheCount {
-  int64_t cache = 0; ///< index in SessionFacts::caches
+  int64_t cache = 0; ///< index in requests::RequestFacts::caches
   std::vector<SlotCount> slots;
 };
 

@@ -7,9 +7,9 @@
 #ifndef LARIAT_RUNTIME_SESSION_SESSION_H
 #define LARIAT_RUNTIME_SESSION_SESSION_H
 
+#include "lariat/Requests/Facts.h"
 #include "lariat/Requests/Plan.h"
 #include "lariat/Runtime/Call/Model.h"
-#include "lariat/Runtime/Session/Facts.h"
 #include "lariat/Runtime/Session/Results.h"
 
 namespace lariat::runtime {
@@ -38,7 +38,7 @@ public:
 
 private:
   friend class Session;
-  Generation(SessionFacts facts, int64_t loops, StopQuestion wantsStop, std::unique_ptr<Engine> engine,
+  Generation(requests::RequestFacts facts, int64_t loops, StopQuestion wantsStop, std::unique_ptr<Engine> engine,
              size_t numSequences)
       : facts(std::move(facts)), loops(loops), poll(std::move(wantsStop)), engine(std::move(engine)),
         results(numSequences) {}
@@ -46,7 +46,7 @@ private:
   /// Keeps what the engine says.
   void collect();
 
-  SessionFacts facts;
+  requests::RequestFacts facts;
   int64_t loops;
   StopPoll poll;
   std::unique_ptr<Engine> engine;
@@ -59,7 +59,7 @@ class Session {
 public:
   static Expected<std::unique_ptr<Session>> open(const std::string &path, const SessionOptions &options);
 
-  const SessionFacts &getFacts() const { return facts; }
+  const requests::RequestFacts &getFacts() const { return facts; }
   const Model &getModel() const { return *model; }
 
   Expected<std::vector<SequenceScores>> score(const requests::ScoreRequest &request);
@@ -75,7 +75,7 @@ public:
   void close() { model->close(); }
 
 private:
-  Session(std::shared_ptr<Model> model, SessionFacts facts, const SessionOptions &options)
+  Session(std::shared_ptr<Model> model, requests::RequestFacts facts, const SessionOptions &options)
       : model(std::move(model)), facts(std::move(facts)), maxRows(options.maxRows), order(options.order) {}
 
   /// What a request asks of all its rows, where there is room for it.
@@ -87,7 +87,7 @@ private:
                                                 const std::vector<requests::CallPlan> &calls);
 
   std::shared_ptr<Model> model;
-  SessionFacts facts;
+  requests::RequestFacts facts;
   int64_t maxRows;
   Order order;
 };

@@ -12,7 +12,7 @@ namespace lariat::runtime {
 
 class StepRunner : public BatchRunner, private requests::StepCalls {
 public:
-  StepRunner(std::shared_ptr<Model> model, const SessionFacts &facts, RunSettings settings, bool staggered)
+  StepRunner(std::shared_ptr<Model> model, const requests::RequestFacts &facts, RunSettings settings, bool staggered)
       : BatchRunner(std::move(model), facts, std::move(settings)), staggered(staggered) {}
 
   Expected<RowResults> feed(std::span<const BatchRow> fed) override;
