@@ -98,8 +98,10 @@ def serve(artefact: Path, load_: Load, *, record: Path | None = None, replay: Pa
 def _read(replay: Path | None) -> str | None:
     try:
         return None if replay is None else replay.read_text()
-    except (OSError, ValueError) as failure:
+    except OSError as failure:
         raise RuntimeFault(f"--replay: cannot read {replay}: {reason(failure)}") from None
+    except UnicodeDecodeError:
+        raise RuntimeFault(f"--replay: {replay} is no schedule, expected what --record writes") from None
 
 
 def _threshold(session: Session, load_: Load) -> float | None:
