@@ -133,7 +133,8 @@ void lariat_batch_init(lariat_batch *batch, size_t struct_size);
  * the value of an option, stand for the default. An option that is not known is an error, and so is one of another type.
  * Names and meaning are those of lariat.ScoreOptions and lariat.GenerateOptions in Python (python/lariat/requests.py).
  *
- * This is the table of them: [{"name": "loops", "calls": ["score", "generate"], "type": "an integer", "default": null}].
+ * This is the table of them: [{"name": "loops", "calls": ["score", "generate"], "type": "an integer", "default": null,
+ * "fast_only": false}].
  * The text is the library's. */
 const char *lariat_request_options(void);
 

@@ -11,6 +11,7 @@
 #include "lariat/Reference/InitialState.h"
 #include "lariat/Reference/Sample.h"
 #include "lariat/Requests/Checks.h"
+#include "lariat/Requests/Options.h"
 #include "lariat/Support/Error.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FileSystem.h"
@@ -173,6 +174,8 @@ static llvm::Expected<std::vector<BatchRow>> startPrompts(Runner &runner, const 
 
 llvm::Expected<std::vector<SequenceTokens>> Session::generate(const GenerateRequest &request, TokenCallback onToken) {
   if (runtime::Status status = requests::verifyGenerate(facts, request))
+    return toError(status.takeError());
+  if (runtime::Status status = requests::verifyReference(request))
     return toError(status.takeError());
   runtime::Expected<requests::RowSettings> settings = requests::resolveSettings(facts, request, "generate");
   if (!settings)

@@ -22,7 +22,7 @@ using nlohmann::json;
 
 namespace {
 
-/// How values of a member's type are read: `read` is false for JSON of another type.
+/// How values of a member's type are read and written: `read` is false for JSON of another type.
 template <typename T>
 struct Type;
 
@@ -90,7 +90,9 @@ struct Type<Form> {
     result = value == "lockstep" ? Form::Lockstep : value == "staggered" ? Form::Staggered : Form::Forward;
     return result != Form::Forward || value == false;
   }
-  static json write(Form) { return false; }
+  static json write(Form value) {
+    return value == Form::Lockstep ? json("lockstep") : value == Form::Staggered ? json("staggered") : json(false);
+  }
 };
 
 /// Reads two values.
@@ -103,12 +105,14 @@ template <>
 struct Type<Share> {
   static constexpr std::string_view list = "a list of pairs of integers";
   static bool read(const json &value, Share &share) { return readPair(value, share.numerator, share.denominator); }
+  static json write(const Share &share) { return {share.numerator, share.denominator}; }
 };
 
 template <>
 struct Type<LogitBias> {
   static constexpr std::string_view list = "a list of pairs of an integer and a number";
   static bool read(const json &value, LogitBias &entry) { return readPair(value, entry.token, entry.bias); }
+  static json write(const LogitBias &entry) { return {entry.token, entry.bias}; }
 };
 
 template <typename T>
@@ -124,22 +128,27 @@ struct Type<std::vector<T>> {
     return value.is_array() &&
            std::ranges::all_of(value, [&](const json &entry) { return Type<T>::read(entry, result.emplace_back()); });
   }
-  static json write(const std::vector<T> &) { return json::array(); }
+  static json write(const std::vector<T> &values) {
+    json list = json::array();
+    for (const T &value : values)
+      list.push_back(Type<T>::write(value));
+    return list;
+  }
 };
 
 template <typename T>
 struct Type<std::optional<T>> {
   static constexpr std::string_view name = Type<T>::name;
   static bool read(const json &value, std::optional<T> &result) { return Type<T>::read(value, result.emplace()); }
-  static json write(const std::optional<T> &) { return nullptr; }
+  static json write(const std::optional<T> &value) { return value ? Type<T>::write(*value) : json(); }
 };
 
 //===----------------------------------------------------------------------===//
 // The table
 //===----------------------------------------------------------------------===//
 
-/// Calls that an option is one of.
-enum Calls : unsigned { kScore = 1, kGenerate = 2 };
+/// Calls that an option is one of, and whether the reference path lacks it.
+enum Calls : unsigned { kScore = 1, kGenerate = 2, kFastOnly = 4 };
 
 struct Option {
   std::string_view name;
@@ -182,7 +191,7 @@ bool readThreshold(const json &value, Request &request) {
 }
 
 constexpr auto kSampling = &GenerateRequest::sampling;
-constexpr unsigned kBoth = kScore | kGenerate;
+constexpr unsigned kBoth = kScore | kGenerate, kFast = kGenerate | kFastOnly;
 
 constexpr Option kOptions[] = {
     option<&Request::loops>("loops", kBoth),
@@ -197,19 +206,19 @@ constexpr Option kOptions[] = {
     option<&GenerateRequest::ignoreEos>("ignore_eos", kGenerate),
     option<&GenerateRequest::stopTokens>("stop_tokens", kGenerate),
     option<&GenerateRequest::keepsProfile>("profile", kGenerate),
-    option<&GenerateRequest::speculate>("speculate", kGenerate),
-    option<&GenerateRequest::drafts>("drafts", kGenerate),
-    option<kSampling, &SamplingOptions::repetitionPenalty>("repetition_penalty", kGenerate),
-    option<kSampling, &SamplingOptions::presencePenalty>("presence_penalty", kGenerate),
-    option<kSampling, &SamplingOptions::frequencyPenalty>("frequency_penalty", kGenerate),
-    option<kSampling, &SamplingOptions::bias>("bias", kGenerate),
-    option<kSampling, &SamplingOptions::minNewTokens>("min_new_tokens", kGenerate),
+    option<&GenerateRequest::speculate>("speculate", kFast),
+    option<&GenerateRequest::drafts>("drafts", kFast),
+    option<kSampling, &SamplingOptions::repetitionPenalty>("repetition_penalty", kFast),
+    option<kSampling, &SamplingOptions::presencePenalty>("presence_penalty", kFast),
+    option<kSampling, &SamplingOptions::frequencyPenalty>("frequency_penalty", kFast),
+    option<kSampling, &SamplingOptions::bias>("bias", kFast),
+    option<kSampling, &SamplingOptions::minNewTokens>("min_new_tokens", kFast),
     option<kSampling, &SamplingOptions::temperature>("temperature", kGenerate),
-    option<kSampling, &SamplingOptions::topK>("top_k", kGenerate),
-    option<kSampling, &SamplingOptions::topP>("top_p", kGenerate),
-    option<kSampling, &SamplingOptions::minP>("min_p", kGenerate),
+    option<kSampling, &SamplingOptions::topK>("top_k", kFast),
+    option<kSampling, &SamplingOptions::topP>("top_p", kFast),
+    option<kSampling, &SamplingOptions::minP>("min_p", kFast),
     option<kSampling, &SamplingOptions::seed>("seed", kGenerate),
-    option<kSampling, &SamplingOptions::numLogprobs>("logprobs", kGenerate),
+    option<kSampling, &SamplingOptions::numLogprobs>("logprobs", kFast),
 };
 
 } // namespace
@@ -289,6 +298,19 @@ Status lariat::requests::readOptions(std::string_view text, GenerateRequest &req
   return readAll(text, kGenerate, request, others);
 }
 
+Status lariat::requests::verifyReference(const GenerateRequest &request) {
+  const GenerateRequest defaults;
+  std::string names;
+  for (const Option &option : kOptions)
+    if ((option.calls & kFastOnly) != 0 && option.write(request) != option.write(defaults))
+      names.append(names.empty() ? "" : ", ").append(option.name);
+  if (!names.empty())
+    return makeError(names, " cannot be used: the reference path samples by temperature alone");
+  if (request.keepsProfile)
+    return makeError("the reference path has no engine, so there is no profile");
+  return Status::success();
+}
+
 std::string lariat::requests::describeOptions() {
   const ScoreRequest score;
   const GenerateRequest generate;
@@ -300,8 +322,11 @@ std::string lariat::requests::describeOptions() {
     if (option.calls & kGenerate)
       calls.push_back("generate");
     const Request &defaults = option.calls & kScore ? static_cast<const Request &>(score) : generate;
-    options.push_back(
-        {{"name", option.name}, {"calls", calls}, {"type", option.type}, {"default", option.write(defaults)}});
+    options.push_back({{"name", option.name},
+                       {"calls", calls},
+                       {"type", option.type},
+                       {"fast_only", (option.calls & kFastOnly) != 0},
+                       {"default", option.write(defaults)}});
   }
   return options.dump();
 }

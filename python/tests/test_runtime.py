@@ -439,10 +439,11 @@ def test_options_are_those_of_the_library(
 ) -> None:
     from lariat import _native
 
-    table = {one["name"]: one["default"] for one in json.loads(_native.request_options()) if call in one["calls"]}
+    table = {one["name"]: one for one in json.loads(_native.request_options()) if call in one["calls"]}
     # Texts are the session's business, and initial states are arrays there.
-    known = {one.name: one.default for one in fields(kind) if one.name not in ("stop", "initial_state")}
+    known = {one.name: one for one in fields(kind) if one.name not in ("stop", "initial_state")}
     assert known.keys() == table.keys()
-    for name, default in known.items():
+    for name, option in known.items():
         # What is off or unset there is not given here.
-        assert (default or None) == (table[name] or None), name
+        assert (option.default or None) == (table[name]["default"] or None), name
+        assert option.metadata.get("fast_only", False) == table[name]["fast_only"], name

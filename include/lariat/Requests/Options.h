@@ -21,7 +21,10 @@ runtime::Status readOptions(std::string_view text, ScoreRequest &request,
 runtime::Status readOptions(std::string_view text, GenerateRequest &request,
                             std::span<const std::string_view> others = {});
 
-/// All options as JSON: [{"name", "calls": ["score", "generate"], "type", "default"}].
+/// One sentence where a request has what only the fast path does.
+runtime::Status verifyReference(const GenerateRequest &request);
+
+/// All options as JSON: [{"name", "calls": ["score", "generate"], "type", "default", "fast_only"}].
 std::string describeOptions();
 
 /// One sentence where an option is out of the range that it has for every model of so many tokens.

@@ -331,10 +331,13 @@ TEST_F(CInterface, OptionsThatAreRefused) {
 
 TEST_F(CInterface, OptionsAreATable) {
   std::string table = lariat_request_options();
-  EXPECT_NE(table.find(R"({"calls":["score","generate"],"default":null,"name":"loops","type":"an integer"})"),
-            std::string::npos)
+  EXPECT_NE(
+      table.find(
+          R"({"calls":["score","generate"],"default":null,"fast_only":false,"name":"loops","type":"an integer"})"),
+      std::string::npos)
       << table;
-  EXPECT_NE(table.find(R"({"calls":["generate"],"default":1.0,"name":"top_p","type":"a number"})"), std::string::npos);
+  EXPECT_NE(table.find(R"({"calls":["generate"],"default":1.0,"fast_only":true,"name":"top_p","type":"a number"})"),
+            std::string::npos);
 }
 
 TEST_F(CInterface, UseAfterClose) {
