@@ -62,6 +62,20 @@ func.func @whole_rows(%a: !lariat.rows, %x: tensor<?x16xf32>) -> tensor<?x16xf32
 
 // -----
 
+// CHECK-LABEL: @side_by_side
+// CHECK: product %1 = lariat.linear
+// CHECK-NEXT: ends, as its products lie side by side, without arithmetic
+lariat.weight @w : tensor<16x16xf32> from <"w">
+lariat.weight @v : tensor<16x16xf32> from <"v">
+func.func @side_by_side(%a: !lariat.rows, %x: tensor<?x16xf32>) -> (tensor<?x16xf32>, tensor<?x16xf32>) {
+  %y = lariat.linear %x, @w : tensor<?x16xf32> to tensor<?x16xf32>
+  %z = lariat.linear %x, @v : tensor<?x16xf32> to tensor<?x16xf32>
+  %n = lariat.norm rms %y eps(1.0e-05) : tensor<?x16xf32>
+  return %n, %z : tensor<?x16xf32>, tensor<?x16xf32>
+}
+
+// -----
+
 // CHECK-LABEL: @others_read
 // CHECK: member %0 = lariat.norm
 // CHECK-NEXT: ends, as others than 'lariat.linear' read it too
