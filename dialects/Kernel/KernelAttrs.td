@@ -6,6 +6,7 @@
 #define LARIAT_KERNEL_ATTRS_TD
 
 include "KernelDialect.td"
+include "KernelInterfaces.td"
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/EnumAttr.td"
 
@@ -21,7 +22,7 @@ class Kernel_EnumAttr<EnumInfo info, string mnemonic> : EnumAttr<Kernel_Dialect,
 class Kernel_Case<string symbol, int value, string keyword> : I32EnumCase<symbol, value, keyword>;
 
 def Kernel_PackKind : Kernel_Enum<"PackKind", "how a weight lies in weights.bin", [
-  // Weights (N, K) as [depth][N / 16][K][16], N filled up with zeros; bf16 as [depth][N / 16][(K + 1) / 2][16][2].
+  // Weights (N, K) as [depth][N / 16]{panel}, N filled up with zeros; the format of panels says how each lies.
   Kernel_Case<"Panels", 0, "panels">,
   // A vector (N) as f32 [depth][N filled up to a multiple of 16 with zeros].
   Kernel_Case<"Vector", 1, "vector">,
@@ -29,6 +30,26 @@ def Kernel_PackKind : Kernel_Enum<"PackKind", "how a weight lies in weights.bin"
   Kernel_Case<"Vectors", 2, "vectors">
 ]>;
 def Kernel_PackKindAttr : Kernel_EnumAttr<Kernel_PackKind, "pack_kind">;
+
+//===----------------------------------------------------------------------===//
+// Formats of panels: named by their mnemonics in `kernel.packed ... : FORMAT`
+//===----------------------------------------------------------------------===//
+
+class Kernel_PanelFormat<string name, string formatMnemonic>
+    : AttrDef<Kernel_Dialect, name, [DeclareAttrInterfaceMethods<Kernel_PanelFormatAttrInterface>]> {
+  let mnemonic = formatMnemonic;
+}
+
+def Kernel_F32PanelsAttr : Kernel_PanelFormat<"F32Panels", "f32"> {
+  let summary = "panels [K][16] of f32";
+  let description = "A word is one step. Example: `#kernel.f32`";
+}
+
+def Kernel_BF16PanelsAttr : Kernel_PanelFormat<"BF16Panels", "bf16"> {
+  let summary = "panels [(K + 1) / 2][16][2] of bf16";
+  let description = "A word is steps 2 i and 2 i + 1, the earlier one in its low half; zero behind an odd K. "
+                    "Example: `#kernel.bf16`";
+}
 
 def Kernel_ReduceKind : Kernel_Enum<"ReduceKind", "how the columns of a row become one value", [
   Kernel_Case<"Sum", 0, "sum">, Kernel_Case<"Max", 1, "max">, Kernel_Case<"Min", 2, "min">

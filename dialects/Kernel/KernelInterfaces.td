@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What passes and lowerings ask of an op of the kernel level, so that none of them lists ops. What an op reads and writes
-// are its memory effects: of buffers on its operands, of caches on their symbol (kernel::CacheEntries, kernel::CacheIndex).
+// What passes and lowerings ask of an op of the kernel level, so that none of them lists ops, and of a format of panels. What
+// an op reads and writes are its memory effects: of buffers on its operands, of caches on their symbol
+// (kernel::CacheEntries, kernel::CacheIndex).
 
 #ifndef LARIAT_KERNEL_INTERFACES_TD
 #define LARIAT_KERNEL_INTERFACES_TD
@@ -33,6 +34,25 @@ def RowServiceOpInterface : OpInterface<"RowServiceOpInterface"> {
       What the service gets, in order, after the call: of a buffer its address, of an index or an integer attribute the
       number, for nothing a null address.
     }], "::llvm::SmallVector<::mlir::OpFoldResult>", "getServiceArguments">
+  ];
+}
+
+def Kernel_PanelFormatAttrInterface : AttrInterface<"PanelFormatAttrInterface"> {
+  let cppNamespace = "::lariat::kernel";
+  let description = [{
+    How the weights (N, K) of products lie in weights.bin: panels of 16 rows of the weight, one after the other; a panel is
+    lines of 16 words, one per row, and a word holds some steps of k. A new format is a new attribute with this interface,
+    a packer in lib/Compiler/Packing, and a loader in each target; nothing else lists formats.
+  }];
+  let methods = [
+    InterfaceMethod<"Steps of k in a word.", "int64_t", "getStepsPerWord">,
+    InterfaceMethod<"Lines of a panel.", "int64_t", "getNumLines", (ins "int64_t":$numK), [{}], [{
+      return (numK + $_attr.getStepsPerWord() - 1) / $_attr.getStepsPerWord();
+    }]>,
+    InterfaceMethod<"Bytes of a panel, and of what belongs to it alone.", "int64_t", "getPanelBytes",
+                    (ins "int64_t":$numK), [{}], [{
+      return $_attr.getNumLines(numK) * kPanelLineBytes;
+    }]>
   ];
 }
 

@@ -51,7 +51,8 @@ def Kernel_PackedOp : Kernel_Op<"packed", [Symbol]> {
   let summary = "data in weights.bin";
   let description = [{
     `sources` are names of `lariat.weight` that lie side by side (their rows one after the other) or `value` is inline.
-    `shape` is that of the data without depths: (N, K) for panels, (N) for a vector, (H, N) for vectors.
+    `shape` is that of the data without depths: (N, K) for panels, (N) for a vector, (H, N) for vectors. `format` is the
+    format of panels, by its name, or the type of the elements of vectors.
     `offset` is the place in weights.bin in bytes, a multiple of 64, once it is planned; `depth_stride` the bytes of one
     depth, for depth-indexed data, which has `depths` of them. `far` says that caches do not hold it from one use to the
     next: it is asked for ahead, and read at as many places side by side as memory likes.
@@ -61,14 +62,18 @@ def Kernel_PackedOp : Kernel_Op<"packed", [Symbol]> {
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Kernel_PackKindAttr:$kind, StrArrayAttr:$sources,
-    DenseI64ArrayAttr:$shape, TypeAttr:$type, OptionalAttr<I64Attr>:$depths, OptionalAttr<ElementsAttr>:$value,
+    DenseI64ArrayAttr:$shape, AnyAttr:$format, OptionalAttr<I64Attr>:$depths, OptionalAttr<ElementsAttr>:$value,
     OptionalAttr<I64Attr>:$offset, UnitAttr:$far);
   let assemblyFormat = [{
     $sym_name $kind $sources `shape` $shape (`depths` `(` $depths^ `)`)? (`value` `(` $value^ `)`)?
-    (`offset` `(` $offset^ `)`)? (`far` $far^)? `:` $type attr-dict
+    (`offset` `(` $offset^ `)`)? (`far` $far^)? `:` custom<PackedFormat>($format, ref($kind)) attr-dict
   }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
+    /// The format of panels; null for vectors.
+    PanelFormatAttrInterface getPanelFormat() { return ::llvm::dyn_cast<PanelFormatAttrInterface>(getFormat()); }
+    /// Type of the elements of vectors.
+    ::mlir::Type getElementType() { return ::llvm::cast<::mlir::TypeAttr>(getFormat()).getValue(); }
     /// Bytes of one depth.
     int64_t getDepthBytes();
     /// Bytes of all.

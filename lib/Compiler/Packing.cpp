@@ -5,9 +5,11 @@
 
 #include "lariat/Compiler/Packing.h"
 
+#include "Packing/Panels.h"
 #include "lariat/Compiler/Weights.h"
 #include "lariat/Support/Error.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 #include <algorithm>
 #include <array>
@@ -25,69 +27,27 @@ static void writeRaw(llvm::raw_ostream &stream, ArrayRef<T> values) {
   stream.write(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(T));
 }
 
-/// Columns of a panel that are turned at a time: 16 rows of them stay in a core's own cache.
-static constexpr int64_t kTurnedColumns = 1024;
-/// Keeps the sixteen rows from lying in the same set of a cache.
-static constexpr int64_t kRowFilling = 16;
-
-namespace {
-
-/// Sixteen rows of some columns, zero where there is no row, and the same by columns.
-struct PanelPiece {
-  std::array<std::array<float, kTurnedColumns + kRowFilling>, kPanelColumns> rows = {};
-  std::array<std::array<uint32_t, kTurnedColumns / 2 + kRowFilling>, kPanelColumns> pairs; ///< of bf16
-  std::array<uint32_t, kTurnedColumns * kPanelColumns> turned;
-
-  /// [columns][16] words of f32.
-  ArrayRef<uint32_t> turn(int64_t columns) {
-    for (int64_t k = 0; k < columns; ++k)
-      for (int64_t n = 0; n < kPanelColumns; ++n)
-        turned[k * kPanelColumns + n] = llvm::bit_cast<uint32_t>(rows[n][k]);
-    return ArrayRef(turned).take_front(columns * kPanelColumns);
-  }
-
-  /// [columns / 2][16] pairs of bf16; the value behind an odd number of columns is zero.
-  ArrayRef<uint32_t> turnPairs(int64_t columns) {
-    int64_t numPairs = kernel::roundUp(columns, 2) / 2;
-    for (int64_t n = 0; n < kPanelColumns; ++n)
-      for (int64_t k = 0; k < numPairs; ++k)
-        pairs[n][k] = toBFloat(rows[n][2 * k]) | uint32_t(toBFloat(rows[n][2 * k + 1])) << 16;
-    for (int64_t k = 0; k < numPairs; ++k)
-      for (int64_t n = 0; n < kPanelColumns; ++n)
-        turned[k * kPanelColumns + n] = pairs[n][k];
-    return ArrayRef(turned).take_front(numPairs * kPanelColumns);
-  }
-};
-
-} // namespace
-
-void lariat::writePanels(llvm::raw_ostream &stream, const RowSource &source, bool isHalf) {
-  auto piece = std::make_unique<PanelPiece>();
-  for (int64_t row = 0; row < source.numRows; row += kPanelColumns) {
-    int64_t numRows = std::min(kPanelColumns, source.numRows - row);
-    for (int64_t n = numRows; n < kPanelColumns; ++n)
-      piece->rows[n].fill(0.0f);
-    for (int64_t first = 0; first < source.width; first += kTurnedColumns) {
-      int64_t columns = std::min(kTurnedColumns, source.width - first);
-      for (int64_t n = 0; n < numRows; ++n) {
-        piece->rows[n][columns] = 0.0f; // behind an odd number of them
-        source.read(row + n, first, MutableArrayRef(piece->rows[n]).take_front(columns));
-      }
-      writeRaw(stream, isHalf ? piece->turnPairs(columns) : piece->turn(columns));
-    }
-  }
+bool lariat::writePanels(llvm::raw_ostream &sink, const RowReader &reader, kernel::PanelFormatAttrInterface format) {
+  using Packer = void (*)(const RowReader &, llvm::raw_ostream &);
+  auto pack = llvm::TypeSwitch<Attribute, Packer>(format)
+                  .Case([](kernel::F32PanelsAttr) { return packing::packF32; })
+                  .Case([](kernel::BF16PanelsAttr) { return packing::packBF16; })
+                  .Default(Packer());
+  if (pack)
+    pack(reader, sink);
+  return pack != nullptr;
 }
 
-void lariat::writeVectors(llvm::raw_ostream &stream, const RowSource &source) {
+void lariat::writeVectors(llvm::raw_ostream &sink, const RowReader &reader) {
   constexpr int64_t kPieceSize = 1 << 14;
-  std::vector<float> piece(std::min(source.width, kPieceSize));
-  for (int64_t row = 0; row < source.numRows; ++row) {
-    for (int64_t first = 0; first < source.width; first += kPieceSize) {
-      MutableArrayRef<float> part = MutableArrayRef(piece).take_front(std::min(kPieceSize, source.width - first));
-      source.read(row, first, part);
-      writeRaw(stream, ArrayRef<float>(part));
+  std::vector<float> piece(std::min(reader.width, kPieceSize));
+  for (int64_t row = 0; row < reader.numRows; ++row) {
+    for (int64_t first = 0; first < reader.width; first += kPieceSize) {
+      MutableArrayRef<float> part = MutableArrayRef(piece).take_front(std::min(kPieceSize, reader.width - first));
+      reader.read(row, first, part);
+      writeRaw(sink, ArrayRef<float>(part));
     }
-    stream.write_zeros((kernel::roundUp(source.width, kPanelColumns) - source.width) * sizeof(float));
+    sink.write_zeros((kernel::roundUp(reader.width, kPanelColumns) - reader.width) * sizeof(float));
   }
 }
 
@@ -140,7 +100,7 @@ public:
   llvm::Error write(kernel::RopeTableOp op);
 
 private:
-  void writeDepth(kernel::PackedOp op, PackedValues &values, int64_t depth);
+  llvm::Error writeDepth(kernel::PackedOp op, PackedValues &values, int64_t depth);
 
   PackingSource source;
   HashedFile &file;
@@ -192,12 +152,12 @@ void PackedValues::readAll(int64_t depth, int64_t first, MutableArrayRef<float> 
   }
 }
 
-void Packer::writeDepth(kernel::PackedOp op, PackedValues &values, int64_t depth) {
+llvm::Error Packer::writeDepth(kernel::PackedOp op, PackedValues &values, int64_t depth) {
   ArrayRef<int64_t> shape = op.getShape();
   if (op.getKind() == kernel::PackKind::Vector) {
     auto read = [&](int64_t, int64_t first, MutableArrayRef<float> part) { values.readAll(depth, first, part); };
     writeVectors(file, {/*numRows=*/1, shape.back(), read});
-    return;
+    return llvm::Error::success();
   }
   auto read = [&](int64_t row, int64_t first, MutableArrayRef<float> part) {
     if (first == 0 && row % kPanelColumns == 0)
@@ -205,11 +165,12 @@ void Packer::writeDepth(kernel::PackedOp op, PackedValues &values, int64_t depth
     if (!file.hasFailed())
       values.readRow(depth, row, shape.back(), first, part);
   };
-  RowSource rows{shape.front(), shape.back(), read};
-  if (op.getKind() == kernel::PackKind::Panels)
-    writePanels(file, rows, op.getType().isBF16());
-  else
-    writeVectors(file, rows);
+  RowReader reader{shape.front(), shape.back(), read};
+  if (op.getKind() == kernel::PackKind::Vectors)
+    writeVectors(file, reader);
+  else if (!writePanels(file, reader, op.getPanelFormat()))
+    return makeError("packed data @" + op.getSymName() + " is of a format that nothing packs");
+  return llvm::Error::success();
 }
 
 llvm::Error Packer::write(kernel::PackedOp op) {
@@ -224,7 +185,8 @@ llvm::Error Packer::write(kernel::PackedOp op) {
   if (!values)
     return values.takeError();
   for (int64_t depth = 0; depth < values->getNumDepths() && !file.hasFailed(); ++depth)
-    writeDepth(op, *values, depth);
+    if (llvm::Error error = writeDepth(op, *values, depth))
+      return error;
   return llvm::Error::success();
 }
 
@@ -237,13 +199,17 @@ llvm::Error Packer::write(kernel::RopeTableOp op) {
   if (!weight)
     return makeError("rotary table @" + op.getSymName() + " comes from the weight @" + *op.getSource() +
                      ", which the module does not declare");
-  llvm::Expected<std::vector<float>> values = loadWeight(weight, source.checkpoint);
-  if (!values)
-    return values.takeError();
-  for (float value : *values)
-    if (!std::isfinite(value))
+  llvm::Expected<WeightReader> reader = WeightReader::open(weight, source.checkpoint);
+  if (!reader)
+    return reader.takeError();
+  std::array<float, 256> piece;
+  for (int64_t first = 0, size = reader->getNumElements(); first < size; first += piece.size()) {
+    MutableArrayRef<float> values = MutableArrayRef(piece).take_front(size - first);
+    reader->read(first, values);
+    if (!llvm::all_of(values, [](float value) { return std::isfinite(value); }))
       return makeError("weight @" + weight.getSymName() + " holds a rotary frequency that is not finite");
-  writeRaw(file, ArrayRef(std::vector<double>(values->begin(), values->end())));
+    writeRaw(file, ArrayRef(std::vector<double>(values.begin(), values.end())));
+  }
   return llvm::Error::success();
 }
 

@@ -14,7 +14,7 @@ def check(root: Path) -> Iterator[tree.Finding]:
     for path in tree.files(root, "bench", "lib", "python", "tools", "unittests", suffixes=(".cpp",)):
         folders = [folder for folder in path.parents if folder.is_relative_to(root) and folder != root]
         lists = [folder / "CMakeLists.txt" for folder in folders]
-        if not any(path.name in re.split(r"[\s()]", tree.text(one) or "") for one in lists if one.exists()):
+        if not any(path.name in re.split(r"[\s()/]", tree.text(one) or "") for one in lists if one.exists()):
             yield path.relative_to(root).as_posix(), 1, "no CMakeLists.txt names it"
 
 

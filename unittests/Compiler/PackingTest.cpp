@@ -14,6 +14,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <malloc.h>
 
 using namespace lariat;
 using namespace mlir;
@@ -29,14 +30,41 @@ std::vector<float> makeValues(int64_t count) {
 }
 
 /// The panels of a matrix.
-std::string packPanels(const std::vector<float> &values, int64_t width, bool isHalf) {
+template <typename Format>
+std::string packPanels(const std::vector<float> &values, int64_t width) {
+  MLIRContext context;
+  context.loadDialect<kernel::KernelDialect>();
   auto read = [&](int64_t row, int64_t first, MutableArrayRef<float> part) {
     llvm::copy(ArrayRef(values).slice(row * width + first, part.size()), part.begin());
   };
   std::string bytes;
-  llvm::raw_string_ostream stream(bytes);
-  writePanels(stream, {static_cast<int64_t>(values.size()) / width, width, read}, isHalf);
+  llvm::raw_string_ostream sink(bytes);
+  auto numRows = static_cast<int64_t>(values.size()) / width;
+  auto format = Format::get(&context);
+  EXPECT_TRUE(writePanels(sink, {numRows, width, read}, format));
+  EXPECT_EQ(static_cast<int64_t>(bytes.size()), (numRows + 15) / 16 * format.getPanelBytes(width));
   return bytes;
+}
+
+size_t getHeapBytes() {
+  struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+/// Most bytes of heap that packing a matrix has taken when it asks for rows.
+template <typename Format>
+size_t measurePacking(int64_t numRows, int64_t width) {
+  MLIRContext context;
+  context.loadDialect<kernel::KernelDialect>();
+  auto format = Format::get(&context);
+  size_t before = getHeapBytes(), most = before;
+  auto read = [&](int64_t, int64_t, MutableArrayRef<float> part) {
+    std::fill(part.begin(), part.end(), 1.0f);
+    most = std::max(most, getHeapBytes());
+  };
+  llvm::raw_null_ostream sink;
+  EXPECT_TRUE(writePanels(sink, {numRows, width, read}, format));
+  return most - before;
 }
 
 template <typename T>
@@ -81,7 +109,7 @@ protected:
 TEST(Panels, FloatsByPanelThenK) {
   for (auto [rows, width] : {std::pair<int64_t, int64_t>{32, 5}, {17, 3}, {1, 1}, {16, 8}, {19, 2500}}) {
     std::vector<float> values = makeValues(rows * width);
-    std::vector<float> packed = readAs<float>(packPanels(values, width, /*isHalf=*/false));
+    std::vector<float> packed = readAs<float>(packPanels<kernel::F32PanelsAttr>(values, width));
     int64_t padded = (rows + 15) / 16 * 16;
     ASSERT_EQ(packed.size(), static_cast<size_t>(padded * width));
     for (int64_t n = 0; n < padded; ++n)
@@ -93,7 +121,7 @@ TEST(Panels, FloatsByPanelThenK) {
 TEST(Panels, HalvesByPairsOfK) {
   for (auto [rows, width] : {std::pair<int64_t, int64_t>{32, 6}, {18, 5}, {1, 1}, {17, 2047}}) {
     std::vector<float> values = makeValues(rows * width);
-    std::vector<uint16_t> packed = readAs<uint16_t>(packPanels(values, width, /*isHalf=*/true));
+    std::vector<uint16_t> packed = readAs<uint16_t>(packPanels<kernel::BF16PanelsAttr>(values, width));
     int64_t padded = (rows + 15) / 16 * 16, pairs = (width + 1) / 2;
     ASSERT_EQ(packed.size(), static_cast<size_t>(padded * pairs * 2));
     for (int64_t n = 0; n < padded; ++n)
@@ -102,6 +130,15 @@ TEST(Panels, HalvesByPairsOfK) {
         EXPECT_EQ(widen(packed[((n / 16 * pairs + k / 2) * 16 + n % 16) * 2 + k % 2]), expected);
       }
   }
+}
+
+TEST(Panels, MemoryDoesNotGrowWithTheMatrix) {
+  size_t f32 = measurePacking<kernel::F32PanelsAttr>(32, 1024), bf16 = measurePacking<kernel::BF16PanelsAttr>(32, 1024);
+  if (f32 == 0)
+    GTEST_SKIP() << "this build counts no memory";
+  EXPECT_LT(f32, size_t(1) << 18);
+  EXPECT_EQ(measurePacking<kernel::F32PanelsAttr>(1024, 8192), f32);
+  EXPECT_EQ(measurePacking<kernel::BF16PanelsAttr>(1024, 8192), bf16);
 }
 
 TEST(Vectors, AreFilledUp) {

@@ -14,19 +14,19 @@
 
 namespace lariat {
 
-/// Gives the values of a matrix of `numRows` rows of `width`, from column `first` of row `row` on. Rows are asked for in
-/// groups of 16, from the first to the last column.
-struct RowSource {
+/// Gives the values of a matrix of `numRows` rows of `width`, from column `first` of row `row` on, as f32 whatever they are
+/// stored as. Rows are asked for in groups of 16, from the first to the last column, in pieces: nobody holds the matrix.
+struct RowReader {
   int64_t numRows, width;
   llvm::function_ref<void(int64_t row, int64_t first, llvm::MutableArrayRef<float> values)> read;
 };
 
-/// Rows as panels of 16: [rows / 16][width][16] in f32, or [rows / 16][(width + 1) / 2][16][2] in bf16. What is missing in
-/// the last panel and pair is zero. Holds some 200 KiB, whatever the matrix.
-void writePanels(llvm::raw_ostream &stream, const RowSource &source, bool isHalf);
+/// Rows as panels of a format, by its packer in lib/Compiler/Packing; false where there is none.
+[[nodiscard]] bool writePanels(llvm::raw_ostream &sink, const RowReader &reader,
+                               kernel::PanelFormatAttrInterface format);
 
 /// Rows as vectors, each filled up to a multiple of 16 values with zeros.
-void writeVectors(llvm::raw_ostream &stream, const RowSource &source);
+void writeVectors(llvm::raw_ostream &sink, const RowReader &reader);
 
 /// Elements of an inline value as a buffer has them, filled up to a multiple of 16.
 void writeInline(llvm::raw_ostream &stream, mlir::DenseElementsAttr value);

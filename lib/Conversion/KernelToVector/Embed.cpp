@@ -22,8 +22,9 @@ namespace {
 /// Reads one row of packed weights.
 class PackedRow {
 public:
-  PackedRow(KernelWriter &w, kernel::PackedOp data, Value weight, Value id) : w(w), isHalf(data.getType().isBF16()) {
-    int64_t panelBytes = data.getDepthBytes() / (kernel::roundUp(data.getShape()[0], kLanes) / kLanes);
+  PackedRow(KernelWriter &w, kernel::PackedOp data, Value weight, Value id)
+      : w(w), isHalf(isa<kernel::BF16PanelsAttr>(data.getFormat())) {
+    int64_t panelBytes = data.getPanelFormat().getPanelBytes(data.getShape()[1]);
     Value panel = w.multiply(w.divide(id, w.number(kLanes)), panelBytes);
     first = w.advance(weight, w.add(panel, w.multiply(w.remainder(id, w.number(kLanes)), 4)));
   }

@@ -16,7 +16,7 @@ using namespace lariat::vectors;
 // Operand segments.
 enum { kRows, kTable, kInputs, kExtras, kLowRankInputs, kOuts, kIndices };
 
-static bool isHalf(kernel::PackedOp data) { return data.getType().isBF16(); }
+static bool isHalf(kernel::PackedOp data) { return isa<kernel::BF16PanelsAttr>(data.getFormat()); }
 static PanelKind getKind(kernel::PackedOp data) { return isHalf(data) ? PanelKind::BF16Pairs : PanelKind::F32; }
 
 /// The rows from which panels that are next are asked for.
@@ -309,7 +309,7 @@ void GemmWriter::writeLowRank(Value first, Value count, Value panel, Value numPa
 /// Sums number `sum` of a piece, with panels of the data at `address`.
 void GemmWriter::writeSums(Product product, int64_t depthK, kernel::PackedOp data, Value address, size_t sum,
                            const Piece &piece) {
-  int64_t numLines = isHalf(data) ? (depthK + 1) / 2 : depthK;
+  int64_t numLines = data.getPanelFormat().getNumLines(depthK);
   // The depth is the same in all rows of a run.
   Value panels = access.getAtDepth(data, address, piece.firstRow);
   product.kind = getKind(data);

@@ -107,7 +107,7 @@ void KeyWriter::packed(FlatSymbolRefAttr symbol) {
   if (!data)
     return;
   os << stringifyEnum(data.getKind()) << ' ';
-  type(data.getType());
+  os << data.getFormat() << ' ';
   numbers(data.getShape());
   os << data.getDepths().value_or(0) << (data.getFar() ? " far," : ",");
 }

@@ -75,5 +75,5 @@ Value RowAccess::getAtDepth(kernel::PackedOp data, Value address, Value row) {
 
 RowSlot RowAccess::getVector(FlatSymbolRefAttr symbol, Value address, Value row) {
   auto data = lookUp<kernel::PackedOp>(op, symbol);
-  return {data.getType(), true, getAtDepth(data, address, row)};
+  return {data.getElementType(), true, getAtDepth(data, address, row)};
 }

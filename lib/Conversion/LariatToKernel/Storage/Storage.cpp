@@ -67,7 +67,7 @@ OpBuilder Storage::atEnd() {
 }
 
 FlatSymbolRefAttr Storage::declare(kernel::PackKind kind, ArrayRef<FlatSymbolRefAttr> names, ArrayRef<int64_t> shape,
-                                   Type type) {
+                                   Attribute format) {
   OpBuilder builder = atEnd();
   ArrayAttr sources =
       builder.getStrArrayAttr(llvm::map_to_vector(names, [](FlatSymbolRefAttr name) { return name.getValue(); }));
@@ -83,18 +83,18 @@ FlatSymbolRefAttr Storage::declare(kernel::PackKind kind, ArrayRef<FlatSymbolRef
   IntegerAttr depths;
   if (first.getDepths())
     depths = builder.getI64IntegerAttr(*first.getDepths());
-  kernel::PackedOp::create(builder, first.getLoc(), name, kind, sources, shape, type, depths,
+  kernel::PackedOp::create(builder, first.getLoc(), name, kind, sources, shape, format, depths,
                            /*value=*/ElementsAttr(), /*offset=*/IntegerAttr());
   return symbol;
 }
 
 /// How products read weights of a format: panels keep the numbers of the format, which are exact in them.
-static Type getPanelType(StoredAttr stored) {
+static kernel::PanelFormatAttrInterface getPanelFormat(StoredAttr stored) {
   switch (stored.getFormat()) {
   case StoredFormat::F32:
-    return Float32Type::get(stored.getContext());
+    return kernel::F32PanelsAttr::get(stored.getContext());
   case StoredFormat::BF16:
-    return BFloat16Type::get(stored.getContext());
+    return kernel::BF16PanelsAttr::get(stored.getContext());
   }
   llvm_unreachable("all formats are above");
 }
@@ -107,19 +107,22 @@ FlatSymbolRefAttr Storage::getPanels(ArrayRef<FlatSymbolRefAttr> names) {
     numColumns = shape[1];
   }
   return declare(kernel::PackKind::Panels, names, {numRows, numColumns},
-                 getPanelType(getWeight(names.front()).getStored()));
+                 getPanelFormat(getWeight(names.front()).getStored()));
 }
+
+/// The format of vectors.
+static TypeAttr getF32(MLIRContext *context) { return TypeAttr::get(Float32Type::get(context)); }
 
 FlatSymbolRefAttr Storage::getVector(ArrayRef<FlatSymbolRefAttr> names) {
   int64_t size = 0;
   for (FlatSymbolRefAttr name : names)
     size += getWeight(name).getTensorType().getNumElements();
-  return declare(kernel::PackKind::Vector, names, {size}, Float32Type::get(target.getContext()));
+  return declare(kernel::PackKind::Vector, names, {size}, getF32(target.getContext()));
 }
 
 FlatSymbolRefAttr Storage::getVectors(FlatSymbolRefAttr name) {
   return declare(kernel::PackKind::Vectors, {name}, getWeight(name).getTensorType().getShape(),
-                 Float32Type::get(target.getContext()));
+                 getF32(target.getContext()));
 }
 
 FlatSymbolRefAttr Storage::getConstant(DenseElementsAttr value) {
@@ -130,8 +133,8 @@ FlatSymbolRefAttr Storage::getConstant(DenseElementsAttr value) {
   symbol = FlatSymbolRefAttr::get(target.getContext(), name);
   OpBuilder builder = atEnd();
   kernel::PackedOp::create(builder, target.getLoc(), name, kernel::PackKind::Vector, builder.getArrayAttr({}),
-                           ArrayRef<int64_t>{value.getNumElements()}, value.getElementType(), IntegerAttr(), value,
-                           IntegerAttr());
+                           ArrayRef<int64_t>{value.getNumElements()}, TypeAttr::get(value.getElementType()),
+                           /*depths=*/IntegerAttr(), value, /*offset=*/IntegerAttr());
   return symbol;
 }
 

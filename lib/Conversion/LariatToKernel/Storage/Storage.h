@@ -42,7 +42,7 @@ public:
 
 private:
   mlir::FlatSymbolRefAttr declare(kernel::PackKind kind, llvm::ArrayRef<mlir::FlatSymbolRefAttr> names,
-                                  llvm::ArrayRef<int64_t> shape, mlir::Type type);
+                                  llvm::ArrayRef<int64_t> shape, mlir::Attribute format);
   mlir::OpBuilder atEnd();
   /// Key and value heads of an attention's cache, and the columns of one.
   static std::pair<int64_t, int64_t> getTransientShape(AttentionOp op);

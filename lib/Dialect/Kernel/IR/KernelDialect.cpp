@@ -13,17 +13,10 @@ using namespace mlir;
 using namespace lariat::kernel;
 
 #include "lariat/Dialect/Kernel/KernelDialect.cpp.inc"
-#include "lariat/Dialect/Kernel/KernelEnums.cpp.inc"
 #include "lariat/Dialect/Kernel/KernelInterfaces.cpp.inc"
 
-#define GET_ATTRDEF_CLASSES
-#include "lariat/Dialect/Kernel/KernelAttrs.cpp.inc"
-
 void KernelDialect::initialize() {
-  addAttributes<
-#define GET_ATTRDEF_LIST
-#include "lariat/Dialect/Kernel/KernelAttrs.cpp.inc"
-      >();
+  registerAttributes();
   addOperations<
 #define GET_OP_LIST
 #include "lariat/Dialect/Kernel/KernelOps.cpp.inc"

@@ -12,6 +12,24 @@
 using namespace mlir;
 using namespace lariat::kernel;
 
+/// `custom<PackedFormat>`: a format of panels by its name, or a type.
+static ParseResult parsePackedFormat(OpAsmParser &parser, Attribute &format, PackKindAttr kind) {
+  if (kind.getValue() == PackKind::Panels)
+    return parsePanelFormat(parser, format);
+  Type type;
+  if (parser.parseType(type))
+    return failure();
+  format = TypeAttr::get(type);
+  return success();
+}
+
+static void printPackedFormat(OpAsmPrinter &printer, PackedOp op, Attribute format, PackKindAttr) {
+  if (auto panels = op.getPanelFormat())
+    printPanelFormat(printer, panels);
+  else
+    printer.printAttribute(format);
+}
+
 #define GET_OP_CLASSES
 #include "lariat/Dialect/Kernel/KernelOps.cpp.inc"
 
@@ -26,19 +44,23 @@ LogicalResult PackedOp::verify() {
                          << ", expected " << rank;
   if (getSources().empty() == !getValue())
     return emitOpError() << "expected either sources or a value";
-  if (!getType().isF32() && !(getType().isBF16() && getKind() == PackKind::Panels) &&
-      !(getValue() && getKind() == PackKind::Vector))
-    return emitOpError() << "has type " << getType() << ", expected f32, or bf16 in panels";
+  if (getKind() == PackKind::Panels) {
+    if (getPanelFormat())
+      return success();
+    return emitOpError() << "of kind panels has the format " << getFormat() << ", expected a format of panels";
+  }
+  auto type = dyn_cast<TypeAttr>(getFormat());
+  if (!type || (!type.getValue().isF32() && !(getValue() && getKind() == PackKind::Vector)))
+    return emitOpError() << "of kind " << stringifyPackKind(getKind()) << " has the format " << getFormat()
+                         << ", expected f32";
   return success();
 }
 
 int64_t PackedOp::getDepthBytes() {
   ArrayRef<int64_t> shape = getShape();
-  if (getKind() == PackKind::Panels) {
-    bool isHalf = getType().isBF16();
-    return roundUp(shape[0], kPanelColumns) * (isHalf ? roundUp(shape[1], 2) * 2 : shape[1] * 4);
-  }
-  int64_t line = roundUp(shape.back(), kPanelColumns) * getElementBytes(getType());
+  if (PanelFormatAttrInterface format = getPanelFormat())
+    return roundUp(shape[0], kPanelColumns) / kPanelColumns * format.getPanelBytes(shape[1]);
+  int64_t line = roundUp(shape.back(), kPanelColumns) * getElementBytes(getElementType());
   return getKind() == PackKind::Vector ? line : line * shape[0];
 }
 

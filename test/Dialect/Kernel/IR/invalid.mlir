@@ -11,8 +11,18 @@ kernel.packed @w vector [] shape [32] : f32
 
 // -----
 
-// expected-error @+1 {{'kernel.packed' op has type 'f64', expected f32, or bf16 in panels}}
+// expected-error @+1 {{'f64' is no format of panels}}
 kernel.packed @w panels ["q"] shape [32, 16] : f64
+
+// -----
+
+// expected-error @+1 {{'kernel.packed' op of kind panels has the format f32, expected a format of panels}}
+"kernel.packed"() <{sym_name = "w", kind = #kernel<pack_kind panels>, sources = ["q"], shape = array<i64: 32, 16>, format = f32}> : () -> ()
+
+// -----
+
+// expected-error @+1 {{'kernel.packed' op of kind vector has the format bf16, expected f32}}
+kernel.packed @w vector ["q"] shape [32] : bf16
 
 // -----
 

@@ -28,6 +28,8 @@ using abi::kPageEntries;
 using abi::kPanelColumns;
 using abi::roundUp;
 
+inline constexpr int64_t kPanelLineBytes = 4 * kPanelColumns; ///< of panels in every format
+
 /// Function and module attributes that forming and the planning passes leave.
 inline constexpr llvm::StringLiteral kArenaRowBytesAttr = "kernel.arena_row_bytes";
 inline constexpr llvm::StringLiteral kPortsAttr = "kernel.ports"; ///< inputs and outputs of an entry function
@@ -87,9 +89,19 @@ class ReducesColumns : public mlir::OpTrait::TraitBase<ConcreteType, ReducesColu
 } // namespace lariat::kernel
 
 #include "lariat/Dialect/Kernel/KernelInterfaces.h.inc"
+// Attributes implement these.
+#include "lariat/Dialect/Kernel/KernelAttrInterfaces.h.inc"
 
 #define GET_ATTRDEF_CLASSES
 #include "lariat/Dialect/Kernel/KernelAttrs.h.inc"
+
+namespace lariat::kernel {
+
+/// A format of panels by its name, without `#kernel.`.
+mlir::ParseResult parsePanelFormat(mlir::AsmParser &parser, mlir::Attribute &format);
+void printPanelFormat(mlir::AsmPrinter &printer, PanelFormatAttrInterface format);
+
+} // namespace lariat::kernel
 
 #define GET_OP_CLASSES
 #include "lariat/Dialect/Kernel/KernelOps.h.inc"

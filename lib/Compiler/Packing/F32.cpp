@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Panels of #kernel.f32: values as they are.
+
+#include "Panels.h"
+
+void lariat::packing::packF32(const RowReader &reader, llvm::raw_ostream &sink) {
+  packWords</*stepsPerWord=*/1>(reader, sink, [](const float *values) { return llvm::bit_cast<uint32_t>(values[0]); });
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Attributes of the kernel level: formats of panels, by their names alone where they stand in `kernel.packed`.
+
+#include "lariat/Dialect/Kernel/IR/Kernel.h"
+
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace lariat::kernel;
+
+#include "lariat/Dialect/Kernel/KernelAttrInterfaces.cpp.inc"
+#include "lariat/Dialect/Kernel/KernelEnums.cpp.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "lariat/Dialect/Kernel/KernelAttrs.cpp.inc"
+
+void KernelDialect::registerAttributes() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "lariat/Dialect/Kernel/KernelAttrs.cpp.inc"
+      >();
+}
+
+//===----------------------------------------------------------------------===//
+// Formats of panels
+//===----------------------------------------------------------------------===//
+
+int64_t F32PanelsAttr::getStepsPerWord() const { return 1; }
+int64_t BF16PanelsAttr::getStepsPerWord() const { return 2; }
+
+ParseResult lariat::kernel::parsePanelFormat(AsmParser &parser, Attribute &format) {
+  SMLoc place = parser.getCurrentLocation();
+  StringRef name;
+  OptionalParseResult result = generatedAttributeParser(parser, &name, Type(), format);
+  if (result.has_value() && failed(*result))
+    return failure();
+  if (isa_and_present<PanelFormatAttrInterface>(format))
+    return success();
+  return parser.emitError(place) << "'" << name << "' is no format of panels";
+}
+
+void lariat::kernel::printPanelFormat(AsmPrinter &printer, PanelFormatAttrInterface format) {
+  (void)generatedAttributePrinter(format, printer);
+}
