@@ -51,6 +51,37 @@ def Kernel_BF16PanelsAttr : Kernel_PanelFormat<"BF16Panels", "bf16"> {
                     "Example: `#kernel.bf16`";
 }
 
+//===----------------------------------------------------------------------===//
+// Arithmetic
+//===----------------------------------------------------------------------===//
+
+def Kernel_SumKind : Kernel_Enum<"SumKind", "an order of summation", [
+  Kernel_Case<"Chain", 0, "chain">, Kernel_Case<"Segments", 1, "segments">
+]>;
+
+def Kernel_SumAttr : AttrDef<Kernel_Dialect, "Sum"> {
+  let mnemonic = "sum";
+  let summary = "the order in which the sums of a kernel are formed, which decides their bits";
+  let description = [{
+    A target that forms sums in another order has a kind of its own: results are equal bit for bit under one declared
+    order, whatever rows, threads and calls there are, and differ in rounding between orders.
+
+    - `chain`, of products: acc = fma(a_k, w_k, acc) from zero with k ascending; a low-rank pair goes on with the chain of
+      its sum.
+    - `segments, size = n`, of attention. Entries count from the first of the row's view and form segments of n. Scores are
+      chains over columns. In a segment, weights are exp(score - m), m the largest score up to the end of the segment;
+      their total is 16 partials, of entries 16 apart ascending, combined by halves (0, 8) ..., (0, 4) ...; products with
+      values are chains over entries. Segments merge from left to right: acc = fma(acc, exp(m before - m), product).
+
+    Example: `#kernel.sum<segments, size = 64>`
+  }];
+  let parameters = (ins EnumParameter<Kernel_SumKind>:$kind, DefaultValuedParameter<"int64_t", "0">:$size);
+  let assemblyFormat = "`<` $kind (`,` `size` `=` $size^)? `>`";
+  let genVerifyDecl = 1;
+  // As a default, by kind and size.
+  let constBuilderCall = "::lariat::kernel::SumAttr::get($_builder.getContext(), $0)";
+}
+
 def Kernel_ReduceKind : Kernel_Enum<"ReduceKind", "how the columns of a row become one value", [
   Kernel_Case<"Sum", 0, "sum">, Kernel_Case<"Max", 1, "max">, Kernel_Case<"Min", 2, "min">
 ]>;

@@ -409,8 +409,8 @@ def Kernel_GemmOp : Kernel_ParallelOp<"gemm", ["getPackedOperands", "getStreamed
   let summary = "rows times packed weights";
   let description = [{
     A row of A is what `prologue` yields (a row region of width K, arguments as in rowwise: `inputs`, then
-    `prologue_vectors`). Then acc_s = A W_sᵀ for each of `weights`, all of N rows; each sum is one chain of fma with k
-    ascending, whatever the number of rows. `epilogue` is written for one column of one row, has no reductions, and gets
+    `prologue_vectors`). Then acc_s = A W_sᵀ for each of `weights`, all of N rows; `sum` says in which order, one
+    chain of fma with k ascending, whatever the number of rows. `epilogue` is written for one column of one row, has no reductions, and gets
     acc_s in order, then one argument per `extras` (read like inputs: buffers of N columns, per row, or scalars), then one
     per `epilogue_vectors`; its results go to `outs`.
     Pair p of `low_rank` goes on with a chain: acc_s becomes acc_s + H_p B_pᵀ for s = `low_rank_of`[p], where a row of H_p is
@@ -442,13 +442,14 @@ def Kernel_GemmOp : Kernel_ParallelOp<"gemm", ["getPackedOperands", "getStreamed
     FlatSymbolRefArrayAttr:$weights, FlatSymbolRefArrayAttr:$prologue_vectors,
     FlatSymbolRefArrayAttr:$epilogue_vectors, DenseI64ArrayAttr:$gather, DenseI64ArrayAttr:$scatter,
     DefaultValuedAttr<Kernel_SymbolList, "{}">:$low_rank_weights,
-    DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$low_rank_of);
+    DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$low_rank_of,
+    DefaultValuedAttr<Kernel_SumAttr, "::lariat::kernel::SumKind::Chain, 0">:$sum);
   let regions = (region SizedRegion<1>:$prologue, SizedRegion<1>:$epilogue);
   let assemblyFormat = [{
     `rows` `(` $rows `)` `k` `(` $depth_k `)` `n` `(` $width_n `)` (`at` $table^ `:` type($table))?
     `ins` `(` $inputs `:` type($inputs) `)` `vectors` $prologue_vectors `weights` $weights
     (`low_rank` `(` $low_rank_inputs^ `:` type($low_rank_inputs) `)` `weights` $low_rank_weights `of` $low_rank_of)?
-    (`extras` `(` $extras^ `:` type($extras) `)`)? `epilogue_vectors` $epilogue_vectors
+    (`sum` `(` $sum^ `)`)? (`extras` `(` $extras^ `:` type($extras) `)`)? `epilogue_vectors` $epilogue_vectors
     `outs` `(` $outs `:` type($outs) `)` (`indices` `(` $indices^ `:` type($indices) `)`)?
     `gather` $gather `scatter` $scatter attr-dict-with-keyword `prologue` $prologue `epilogue` $epilogue
   }];
@@ -533,8 +534,8 @@ def Kernel_AttendOp : Kernel_ParallelOp<"attend", ["getPackedOperands", "getRota
   let summary = "softmax attention of rows over their views of a cache";
   let description = [{
     `views` is memref<?x4xindex>, a line {pages, refs, positions, count} per row as `view` gave it. Entries are taken in
-    segments of 64, counted from the first entry of the view: softmax inside a segment, segments merged left to right,
-    so a row's bits do not depend on how many rows, threads or calls there are.
+    segments of 64, counted from the first entry of the view: softmax inside a segment, segments merged left to right
+    (`sum`), so a row's bits do not depend on how many rows, threads or calls there are.
     Score: softcap(scale * q.k) + distance_bias[head][distance]; `sinks` [head] adds to the denominator.
     A row that sees nothing gets zeros. With `rope` queries are rotated first.
 
@@ -552,11 +553,14 @@ def Kernel_AttendOp : Kernel_ParallelOp<"attend", ["getPackedOperands", "getRota
     Arg<FlatSymbolRefAttr, "cache", [MemRead<Kernel_CacheEntries>, MemRead<Kernel_CacheIndex>]>:$cache, I64Attr:$layer,
     I64Attr:$heads, F64Attr:$scale, OptionalAttr<F64Attr>:$softcap, Kernel_MaskAttr:$mask,
     OptionalAttr<FlatSymbolRefAttr>:$sinks, OptionalAttr<FlatSymbolRefAttr>:$distance_bias,
-    OptionalAttr<Kernel_RopeAttr>:$rope);
+    OptionalAttr<Kernel_RopeAttr>:$rope,
+    DefaultValuedAttr<Kernel_SumAttr, "::lariat::kernel::SumKind::Segments, kPageEntries">:$sum);
+  let hasVerifier = 1;
   let assemblyFormat = [{
     `rows` `(` $rows `)` `at` $table `views` $views $query `to` $out `from` $cache `[` $layer `]` `heads` `(` $heads `)`
     `scale` `(` $scale `)` (`softcap` `(` $softcap^ `)`)? $mask (`sinks` $sinks^)? (`distance_bias` $distance_bias^)?
-    (`rope` $rope^)? attr-dict `:` type($table) `,` type($views) `,` type($query) `,` type($out)
+    (`rope` $rope^)? (`sum` `(` $sum^ `)`)? attr-dict
+    `:` type($table) `,` type($views) `,` type($query) `,` type($out)
   }];
 }
 

@@ -258,12 +258,19 @@ static void describe(Fields &fields, RopeTable &table) {
 }
 
 template <typename Fields>
+static void describe(Fields &fields, Sums &sums) {
+  fields.optionalText("attend", sums.attend);
+  fields.optionalText("gemm", sums.gemm);
+}
+
+template <typename Fields>
 static void describe(Fields &fields, CodeSection &code) {
   int64_t version = abi::kAbiVersion;
   fields.integer("abi_version", version, -kAnyNumber, kAnyNumber);
   fields.require(version == abi::kAbiVersion, "code of version ", version, ", this version runs ", abi::kAbiVersion);
   fields.objects("objects", code.objects);
   fields.require(!code.objects.empty(), "'objects': expected at least one, found none");
+  fields.object("sums", code.sums);
   fields.object("weights", code.weights);
   fields.objects("call_caches", code.callCaches);
   fields.objects("rope_tables", code.ropeTables);

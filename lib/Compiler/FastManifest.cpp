@@ -97,6 +97,19 @@ static std::vector<manifest::CallCache> describeCallCaches(ModuleOp module) {
   return described;
 }
 
+/// The orders of summation that kernels declare.
+static manifest::Sums describeSums(ModuleOp module) {
+  auto print = [](kernel::SumAttr sum) {
+    std::string text;
+    llvm::raw_string_ostream(text) << sum;
+    return text;
+  };
+  manifest::Sums sums;
+  module.walk([&](kernel::AttendOp op) { sums.attend = print(op.getSum()); });
+  module.walk([&](kernel::GemmOp op) { sums.gemm = print(op.getSum()); });
+  return sums;
+}
+
 std::string lariat::getCodeFile(const CodeObject &object) { return "code/" + object.isa + ".so"; }
 
 manifest::CodeSection lariat::describeCode(const FastProgram &program) {
@@ -115,6 +128,7 @@ manifest::CodeSection lariat::describeCode(const FastProgram &program) {
     refused.error = variant.reason;
     code.refused.push_back(std::move(refused));
   }
+  code.sums = describeSums(kernelModule);
   return code;
 }
 

@@ -139,6 +139,7 @@ def manifest(*, encoder: bool = False) -> Fields:
         "code": {
             "abi_version": 3,
             "objects": [{"isa": "none", "file": "code/none.so", "requires": []}],
+            "sums": {},
             "weights": {"file": "weights.bin", "bytes": 64},
             "call_caches": [],
             "rope_tables": [],

@@ -188,8 +188,15 @@ struct CallCache {
   int64_t layers = 0, heads = 0, dim = 0;
 };
 
+/// The orders in which kernels form their sums, by kind of kernel; none where there is no such kernel. Results of two
+/// artefacts are equal bit for bit only under equal ones.
+struct Sums {
+  std::optional<std::string> attend, gemm;
+};
+
 struct CodeSection {
   std::vector<CodeObject> objects; ///< best first
+  Sums sums;
   WeightsFile weights;
   std::vector<CallCache> callCaches; ///< numbered behind those of the model
   std::vector<RopeTable> ropeTables;

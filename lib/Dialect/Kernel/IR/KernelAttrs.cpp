@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Attributes of the kernel level: formats of panels, by their names alone where they stand in `kernel.packed`.
+// Attributes of the kernel level: formats of panels, by their names alone where they stand in `kernel.packed`, and orders
+// of summation.
 
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
 
@@ -43,4 +44,16 @@ ParseResult lariat::kernel::parsePanelFormat(AsmParser &parser, Attribute &forma
 
 void lariat::kernel::printPanelFormat(AsmPrinter &printer, PanelFormatAttrInterface format) {
   (void)generatedAttributePrinter(format, printer);
+}
+
+//===----------------------------------------------------------------------===//
+// Sums
+//===----------------------------------------------------------------------===//
+
+LogicalResult SumAttr::verify(function_ref<InFlightDiagnostic()> emitError, SumKind kind, int64_t size) {
+  bool isSized = kind == SumKind::Segments;
+  if (isSized ? size > 0 : size == 0)
+    return success();
+  return emitError() << "sum '" << stringifySumKind(kind) << "' has size " << size << ", expected "
+                     << (isSized ? "at least 1" : "none");
 }

@@ -164,12 +164,24 @@ LogicalResult RowwiseOp::verify() {
   return success();
 }
 
+/// Targets form the sums of a kind of kernel in one order so far.
+static LogicalResult verifySum(Operation *op, SumAttr found, SumKind kind, int64_t size) {
+  auto expected = SumAttr::get(op->getContext(), kind, size);
+  if (found == expected)
+    return success();
+  return op->emitOpError() << "declares " << found << ", expected " << expected;
+}
+
+LogicalResult AttendOp::verify() { return verifySum(*this, getSum(), SumKind::Segments, kPageEntries); }
+
 LogicalResult GemmOp::verify() {
   Block &prologue = getPrologue().front(), &epilogue = getEpilogue().front();
   Type f32 = Float32Type::get(getContext());
   SmallVector<Type> sums(getWeights().size(), f32);
   if (getWeights().empty())
     return emitOpError() << "has no weights";
+  if (failed(verifySum(*this, getSum(), SumKind::Chain, /*size=*/0)))
+    return failure();
   if (failed(verifyArguments(*this, "prologue", prologue, {}, getInputs(), getPrologueVectors().size())) ||
       failed(verifyYield(*this, "prologue", prologue, {f32})) ||
       failed(verifyArguments(*this, "epilogue", epilogue, sums, getExtras(), getEpilogueVectors().size())) ||

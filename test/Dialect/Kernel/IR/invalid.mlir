@@ -146,6 +146,41 @@ func.func @weights(%n: index, %x: memref<?x16xf32>) {
 
 // -----
 
+// Another order of summation is another kind of kernel, which no target has yet.
+func.func @sum_of_products(%n: index, %x: memref<?x16xf32>) {
+  // expected-error @+1 {{'kernel.gemm' op declares #kernel.sum<segments, size = 64>, expected #kernel.sum<chain>}}
+  kernel.gemm rows(%n) k(16) n(16) ins(%x : memref<?x16xf32>) vectors [] weights [@w] sum(<segments, size = 64>)
+      epilogue_vectors [] outs(%x : memref<?x16xf32>) gather [-1] scatter [-1] prologue {
+  ^bb0(%e: f32):
+    kernel.yield %e : f32
+  } epilogue {
+  ^bb0(%sum: f32):
+    kernel.yield %sum : f32
+  }
+  return
+}
+
+// -----
+
+func.func @sum_of_attention(%n: index, %t: memref<?x6xindex>, %v: memref<?x4xindex>, %x: memref<?x16xf32>) {
+  // expected-error @+1 {{'kernel.attend' op declares #kernel.sum<segments, size = 32>, expected #kernel.sum<segments, size = 64>}}
+  kernel.attend rows(%n) at %t views %v %x to %x from @kv[1] heads(1) scale(0.25) <causal> sum(<segments, size = 32>)
+      : memref<?x6xindex>, memref<?x4xindex>, memref<?x16xf32>, memref<?x16xf32>
+  return
+}
+
+// -----
+
+// expected-error @+1 {{sum 'chain' has size 4, expected none}}
+func.func private @sized_chain() attributes {a = #kernel.sum<chain, size = 4>}
+
+// -----
+
+// expected-error @+1 {{sum 'segments' has size 0, expected at least 1}}
+func.func private @endless_segments() attributes {a = #kernel.sum<segments>}
+
+// -----
+
 func.func @low_rank_lists(%n: index, %x: memref<?x16xf32>) {
   // expected-error @+1 {{low_rank has 1 buffers, 2 weights and numbers of 1 sums, expected as many of each}}
   kernel.gemm rows(%n) k(16) n(16) ins(%x : memref<?x16xf32>) vectors [] weights [@w] low_rank(%x : memref<?x16xf32>) weights [@b, @b] of [0]

@@ -78,6 +78,10 @@ func.func @kernels(%n: index, %table: memref<?x6xindex>, %ids: memref<?xi32>, %x
     // CHECK: kernel.append rows(%{{.*}}) at %{{.*}} entries %{{.*}} %{{.*}}, %{{.*}} into @kv[1] rope <@r, dims = 4, interleaved = true>
     kernel.append rows(%n) at %table entries %places %x, %x into @kv[1] rope <@r, dims = 4, interleaved = true>
         : memref<?x6xindex>, memref<?x2xindex>, memref<?x16xf32>, memref<?x16xf32>
+    // The order of sums that a kernel has anyway is not printed.
+    // CHECK: kernel.attend {{.*}} <causal> : memref
+    kernel.attend rows(%n) at %table views %seen %x to %x from @kv[1] heads(1) scale(0.25) <causal>
+        sum(<segments, size = 64>) : memref<?x6xindex>, memref<?x4xindex>, memref<?x16xf32>, memref<?x16xf32>
     // CHECK: kernel.attend rows(%{{.*}}) at %{{.*}} views %{{.*}} %{{.*}} to %{{.*}} from @kv[1] heads(1) scale(2.500000e-01) softcap(3.000000e+01) <window, size = 8> sinks @n
     kernel.attend rows(%n) at %table views %seen %x to %x from @kv[1] heads(1) scale(0.25) softcap(30.0) <window, size = 8>
         sinks @n : memref<?x6xindex>, memref<?x4xindex>, memref<?x16xf32>, memref<?x16xf32>
