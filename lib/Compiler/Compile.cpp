@@ -47,8 +47,6 @@ llvm::Error lariat::verifyOptions(const CompileOptions &options) {
     return error;
   if (llvm::Error error = verifyChoice("emit", options.emit, {"artefact", "kernel", "llvm", "llvm-ir", "asm", "obj"}))
     return error;
-  if (options.emit == "artefact" && options.output.empty())
-    return makeError("option -o is missing, expected the artefact to write, NAME.lariat");
   if (options.emit != "artefact" && options.pipeline != kFast)
     return makeError("option --emit is of the fast pipeline, not of the reference one");
   if (options.emit != "artefact")
@@ -300,6 +298,8 @@ llvm::Error lariat::compile(const CompileOptions &options, MLIRContext *context,
                             Progress progress) {
   if (llvm::Error error = verifyOptions(options))
     return error;
+  if (options.emit == "artefact" && options.output.empty())
+    return makeError("option -o is missing, expected the artefact to write, NAME.lariat");
   StageTimer timer(report.stats.seconds);
   progress.begin("read");
   llvm::Expected<Model> model = readModel(options, context);
