@@ -501,6 +501,33 @@ def Kernel_RotateOp : Kernel_ParallelOp<"rotate", ["getRotaryTable"]> {
   }];
 }
 
+def Kernel_TopKOp : Kernel_ParallelOp<"top_k", []> {
+  let summary = "whether each row has one of the largest scores of its sequence";
+  let description = [{
+    Bit t of `out` is set if fewer than k rows of the sequence of row t come before it: those with a larger score, and
+    earlier ones with the same. A score that is not a number comes before none, and none before it. For a row at depth d of
+    a sequence with S rows in the root set, k = max(1, floor(S * numerators[d] / denominator)), the last numerator being
+    that of all depths past the end. `counts` has a column per numerator; a number above 0 there is k instead.
+
+    ```mlir
+    func.func @example(%n: index, %t: memref<?x6xindex>, %s: memref<?xf32>, %b: memref<?xi1>) {
+      kernel.top_k rows(%n) at %t scores %s capacity [2, 1] over 3 to %b
+          : memref<?x6xindex>, memref<?xf32>, memref<?xi1>
+      return
+    }
+    ```
+  }];
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table,
+    Arg<Buffer, "score per row", [MemRead]>:$scores, Arg<Buffer, "bit per row", [MemWrite]>:$out,
+    Arg<Optional<Buffer>, "rows to keep per numerator, 0: by capacity", [MemRead]>:$counts,
+    DenseI64ArrayAttr:$numerators, I64Attr:$denominator);
+  let assemblyFormat = [{
+    `rows` `(` $rows `)` `at` $table `scores` $scores `capacity` $numerators `over` $denominator
+    (`counts` `(` $counts^ `:` type($counts) `)`)? `to` $out attr-dict `:` type($table) `,` type($scores) `,` type($out)
+  }];
+  let hasVerifier = 1;
+}
+
 //===----------------------------------------------------------------------===//
 // Caches
 //===----------------------------------------------------------------------===//

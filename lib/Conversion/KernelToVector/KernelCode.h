@@ -51,6 +51,7 @@ void populateEmbedCode(KernelCodes &codes);
 void populateGemmCode(KernelCodes &codes);
 void populateRotateCode(KernelCodes &codes);
 void populateRowwiseCode(KernelCodes &codes);
+void populateTopKCode(KernelCodes &codes);
 
 } // namespace lariat::vectors
 

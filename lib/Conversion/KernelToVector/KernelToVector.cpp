@@ -27,6 +27,7 @@ static KernelCodes populateKernelCodes() {
   populateGemmCode(codes);
   populateRotateCode(codes);
   populateRowwiseCode(codes);
+  populateTopKCode(codes);
   return codes;
 }
 

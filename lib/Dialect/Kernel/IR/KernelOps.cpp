@@ -219,6 +219,29 @@ bool GemmOp::hasPlainInput() {
 }
 
 //===----------------------------------------------------------------------===//
+// Rows of a sequence
+//===----------------------------------------------------------------------===//
+
+LogicalResult TopKOp::verify() {
+  auto scores = cast<MemRefType>(getScores().getType()), out = cast<MemRefType>(getOut().getType());
+  Type score = scores.getElementType();
+  if (scores.getRank() != 1 || !(score.isF32() || score.isBF16() || score.isF16()))
+    return emitOpError() << "has scores of " << scores << ", expected f32, bf16 or f16 per row";
+  if (out.getRank() != 1 || !out.getElementType().isInteger(1))
+    return emitOpError() << "writes to " << out << ", expected a bit per row";
+  auto numNumerators = static_cast<int64_t>(getNumerators().size()),
+       denominator = static_cast<int64_t>(getDenominator());
+  if (numNumerators == 0 || denominator < 1)
+    return emitOpError() << "has " << numNumerators << " numerators over " << denominator
+                         << ", expected at least one over a positive number";
+  auto counts = getCounts() ? cast<MemRefType>(getCounts().getType()) : MemRefType();
+  if (counts &&
+      (counts.getRank() != 2 || counts.getDimSize(1) != numNumerators || !counts.getElementType().isInteger(32)))
+    return emitOpError() << "has counts of " << counts << ", expected i32 in " << numNumerators << " columns";
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
 // Packed data
 //===----------------------------------------------------------------------===//
 

@@ -223,3 +223,43 @@ func.func @low_rank_buffer(%n: index, %x: memref<?x16xf32>, %v: memref<?xf32>) {
   }
   return
 }
+
+// -----
+
+func.func @top_k_numerators(%n: index, %t: memref<?x6xindex>, %s: memref<?xf32>, %b: memref<?xi1>) {
+  // expected-error @+1 {{has 0 numerators over 2, expected at least one over a positive number}}
+  kernel.top_k rows(%n) at %t scores %s capacity [] over 2 to %b : memref<?x6xindex>, memref<?xf32>, memref<?xi1>
+  return
+}
+
+// -----
+
+func.func @top_k_denominator(%n: index, %t: memref<?x6xindex>, %s: memref<?xf32>, %b: memref<?xi1>) {
+  // expected-error @+1 {{has 1 numerators over 0, expected at least one over a positive number}}
+  kernel.top_k rows(%n) at %t scores %s capacity [1] over 0 to %b : memref<?x6xindex>, memref<?xf32>, memref<?xi1>
+  return
+}
+
+// -----
+
+func.func @top_k_scores(%n: index, %t: memref<?x6xindex>, %s: memref<?xf64>, %b: memref<?xi1>) {
+  // expected-error @+1 {{has scores of 'memref<?xf64>', expected f32, bf16 or f16 per row}}
+  kernel.top_k rows(%n) at %t scores %s capacity [1] over 2 to %b : memref<?x6xindex>, memref<?xf64>, memref<?xi1>
+  return
+}
+
+// -----
+
+func.func @top_k_bits(%n: index, %t: memref<?x6xindex>, %s: memref<?xf32>, %b: memref<?xi1>) {
+  // expected-error @+1 {{writes to 'memref<?xf32>', expected a bit per row}}
+  kernel.top_k rows(%n) at %t scores %s capacity [1] over 2 to %s : memref<?x6xindex>, memref<?xf32>, memref<?xf32>
+  return
+}
+
+// -----
+
+func.func @top_k_counts(%n: index, %t: memref<?x6xindex>, %s: memref<?xf32>, %b: memref<?xi1>, %c: memref<?x3xi32, strided<[16, 1]>>) {
+  // expected-error @+1 {{has counts of 'memref<?x3xi32, strided<[16, 1]>>', expected i32 in 1 columns}}
+  kernel.top_k rows(%n) at %t scores %s capacity [1] over 2 counts(%c : memref<?x3xi32, strided<[16, 1]>>) to %b : memref<?x6xindex>, memref<?xf32>, memref<?xi1>
+  return
+}

@@ -30,7 +30,7 @@ func.func @storage() {
 }
 
 // CHECK-LABEL: func.func @kernels
-func.func @kernels(%n: index, %table: memref<?x6xindex>, %ids: memref<?xi32>, %x: memref<?x16xf32>, %y: memref<?x32xf32>,
+func.func @kernels(%n: index, %bits: memref<?xi1>, %table: memref<?x6xindex>, %ids: memref<?xi32>, %x: memref<?x16xf32>, %y: memref<?x32xf32>,
                    %lines: memref<?xindex>, %places: memref<?x2xindex>, %seen: memref<?x4xindex>, %s: memref<?xf32>) {
   // CHECK: kernel.parallel {
   kernel.parallel {
@@ -75,6 +75,9 @@ func.func @kernels(%n: index, %table: memref<?x6xindex>, %ids: memref<?xi32>, %x
     // CHECK: kernel.rotate rows(%{{.*}}) at %{{.*}} <@r, dims = 4, interleaved = false> heads(1)
     kernel.rotate rows(%n) at %table <@r, dims = 4, interleaved = false> heads(1) %x to %x
         : memref<?x6xindex>, memref<?x16xf32>, memref<?x16xf32>
+    // CHECK: kernel.top_k rows(%{{.*}}) at %{{.*}} scores %{{.*}} capacity [2, 1] over 3 to
+    kernel.top_k rows(%n) at %table scores %s capacity [2, 1] over 3 to %bits
+        : memref<?x6xindex>, memref<?xf32>, memref<?xi1>
     // CHECK: kernel.append rows(%{{.*}}) at %{{.*}} entries %{{.*}} %{{.*}}, %{{.*}} into @kv[1] rope <@r, dims = 4, interleaved = true>
     kernel.append rows(%n) at %table entries %places %x, %x into @kv[1] rope <@r, dims = 4, interleaved = true>
         : memref<?x6xindex>, memref<?x2xindex>, memref<?x16xf32>, memref<?x16xf32>
