@@ -19,7 +19,6 @@ __all__ = ["add_to"]
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the commands of `lariat bench` to its parser."""
     from lariat._arguments import add_artefact, add_threads, number
-    from lariat.bench.load import ENGINES
     from lariat.bench.plan import ROOT
     from lariat.bench.released import RELEASED
     from lariat.bench.shapes import SHAPES
@@ -54,20 +53,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     lora.add_argument("--ticks", metavar="N", type=number(1), default=200, help="of each (default: 200)")
     _add_folder(lora, "lora.json, lora.md, checkpoints and artefacts")
 
-    serve = commands.add_parser("serve", help="replay a load against an engine", allow_abbrev=False)
-    serve.set_defaults(run=_serve)
-    add_artefact(serve)
-    serve.add_argument("--engine", choices=ENGINES, default="depth",
-                       help="how rows of different depths share ticks (default: depth)")  # fmt: skip
-    _add_load(serve)
-    serve.add_argument("--rows", metavar="N", type=number(1), default=32, help="rows of a tick (default: 32)")
-    serve.add_argument("--requests", metavar="N", type=number(1), default=128, help="requests (default: 128)")
-    serve.add_argument("--long-tokens", metavar="N", type=number(1), help="new tokens of the first request")
-    serve.add_argument("--arrivals", metavar="KIND", default="closed",
-                       help="closed, or poisson:LOAD, a share of the closed loop's rate (default: closed)")  # fmt: skip
-    serve.add_argument("--json", metavar="OUT.json", type=Path, help="file to write (default: print it)")
-    serve.add_argument("--record", metavar="FILE", type=Path, help="write what was decided and called, tick by tick")
-    serve.add_argument("--replay", metavar="FILE", type=Path, help="do what --record wrote, of the same load, again")
+    _add_serve(commands.add_parser("serve", help="replay a load against an engine", allow_abbrev=False))
 
     batching = commands.add_parser("batching", help="all ways to batch side by side", allow_abbrev=False)
     batching.set_defaults(run=_batching)
@@ -108,6 +94,25 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--peers", metavar="DIR", type=Path, default=ROOT / "build" / "peers-venv",
                        help="environment of the peers (default: build/peers-venv)")  # fmt: skip
     _add_folder(model, "PLAN.json, PLAN.md, checkpoints and caches")
+
+
+def _add_serve(serve: argparse.ArgumentParser) -> None:
+    from lariat._arguments import add_artefact, number
+    from lariat.bench.load import ENGINES
+
+    serve.set_defaults(run=_serve)
+    add_artefact(serve)
+    serve.add_argument("--engine", choices=ENGINES, default="depth",
+                       help="how rows of different depths share ticks (default: depth)")  # fmt: skip
+    _add_load(serve)
+    serve.add_argument("--rows", metavar="N", type=number(1), default=32, help="rows of a tick (default: 32)")
+    serve.add_argument("--requests", metavar="N", type=number(1), default=128, help="requests (default: 128)")
+    serve.add_argument("--long-tokens", metavar="N", type=number(1), help="new tokens of the first request")
+    serve.add_argument("--arrivals", metavar="KIND", default="closed",
+                       help="closed, or poisson:LOAD, a share of the closed loop's rate (default: closed)")  # fmt: skip
+    serve.add_argument("--json", metavar="OUT.json", type=Path, help="file to write (default: print it)")
+    serve.add_argument("--record", metavar="FILE", type=Path, help="write what was decided and called, tick by tick")
+    serve.add_argument("--replay", metavar="FILE", type=Path, help="do what --record wrote, of the same load, again")
 
 
 def _add_folder(parser: argparse.ArgumentParser, what: str) -> None:
