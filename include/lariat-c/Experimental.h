@@ -31,9 +31,9 @@ lariat_status lariat_experimental_engine_open(lariat_session *session, const lar
 
 /* lariat_engine_submit to such an engine. A row at position p runs at most depths[p % num_depths] loop steps, unless
  * `depths` is null: that changes what the model computes. An engine that does not run step by step refuses it. */
-lariat_status lariat_experimental_engine_submit(lariat_engine *engine, const lariat_batch *batch,
-                                                const char *options, const int64_t *depths, int64_t num_depths,
-                                                int64_t *first, char **error);
+lariat_status lariat_experimental_engine_submit(lariat_engine *engine, const lariat_batch *batch, const char *options,
+                                                const int64_t *depths, int64_t num_depths, int64_t *first,
+                                                char **error);
 
 /* What the engine did since it was opened, as JSON in UTF-8: what was decided and called, tick by tick. An error unless it
  * was opened with `record`. The caller owns *text. */

@@ -89,8 +89,7 @@ static std::string nameVariant(const Variant &variant) {
 }
 
 /// Adds a variant to the program, as a module of its own.
-static llvm::Error addVariant(const Model &model, const Variant &variant, KernelProgram &program,
-                              StageTimer &timer) {
+static llvm::Error addVariant(const Model &model, const Variant &variant, KernelProgram &program, StageTimer &timer) {
   OwningOpRef<ModuleOp> module = cast<ModuleOp>(model.module.get()->clone());
   ReferenceOptions options{variant.mode, variant.missing, variant.derived};
   std::string name = nameVariant(variant);

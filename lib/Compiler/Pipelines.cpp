@@ -192,13 +192,15 @@ struct VariantOptions : PassPipelineOptions<VariantOptions> {
 };
 
 struct EntryOptions : PassPipelineOptions<EntryOptions> {
-  Option<std::string> formats{*this, "weight-formats", llvm::cl::desc("rules of lariat-choose-weight-formats (default: "
-                                                                      "as declared)")};
+  Option<std::string> formats{*this, "weight-formats",
+                              llvm::cl::desc("rules of lariat-choose-weight-formats (default: "
+                                             "as declared)")};
 };
 
 struct KernelOptions : VariantOptions {
-  Option<std::string> formats{*this, "weight-formats", llvm::cl::desc("rules of lariat-choose-weight-formats (default: "
-                                                                      "as declared)")};
+  Option<std::string> formats{*this, "weight-formats",
+                              llvm::cl::desc("rules of lariat-choose-weight-formats (default: "
+                                             "as declared)")};
 };
 
 struct TargetOptions : PassPipelineOptions<TargetOptions> {

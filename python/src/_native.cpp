@@ -409,8 +409,7 @@ public:
     batch.value.wants_stop = nullptr;
     int64_t first = 0;
     run([&](char **text) {
-      return lariat_experimental_engine_submit(handle, &batch.value, options.c_str(),
-                                               depths ? depths->data() : nullptr,
+      return lariat_experimental_engine_submit(handle, &batch.value, options.c_str(), depths ? depths->data() : nullptr,
                                                depths ? static_cast<int64_t>(depths->size()) : 0, &first, text);
     });
     return first;

@@ -187,7 +187,8 @@ TEST(Manifest, theDocumentHasEveryKey) {
   document << file.rdbuf();
   std::string text = document.str();
   size_t numLines = 0;
-  for (size_t at = text.find("\n| `", text.find("\n## manifest.json")); at != std::string::npos; at = text.find("\n| `", at + 1))
+  for (size_t at = text.find("\n| `", text.find("\n## manifest.json")); at != std::string::npos;
+       at = text.find("\n| `", at + 1))
     ++numLines;
   std::vector<Key> keys = listKeys();
   for (const Key &key : keys) {

@@ -50,9 +50,9 @@ lariat_status lariat_experimental_engine_open(lariat_session *session, const lar
   });
 }
 
-lariat_status lariat_experimental_engine_submit(lariat_engine *engine, const lariat_batch *batch,
-                                                const char *options, const int64_t *depths, int64_t num_depths,
-                                                int64_t *first, char **error) {
+lariat_status lariat_experimental_engine_submit(lariat_engine *engine, const lariat_batch *batch, const char *options,
+                                                const int64_t *depths, int64_t num_depths, int64_t *first,
+                                                char **error) {
   return guard(error, [&] {
     std::shared_ptr<EngineObject> object = find(engine);
     verifyNoCallback(*object->session);

@@ -77,7 +77,7 @@ struct EngineRequest {
   int64_t prefix = 0;
   int64_t maxNewTokens = 0;
   requests::SamplingOptions sampling;
-  std::vector<int64_t> endTokens; ///< that end it, eos and others
+  std::vector<int64_t> endTokens;     ///< that end it, eos and others
   int64_t draftSteps = 0;             ///< loop steps after which a row drafts, below `loops`; 0: it does not
   std::optional<int64_t> drafts = {}; ///< most tokens ahead of verified ones; none: as many as pay
 };
