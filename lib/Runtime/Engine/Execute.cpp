@@ -51,7 +51,6 @@ Engine::Outcome Engine::startRequests(const TickPlan &plan) {
     one.awaited = wait.source;
     one.awaitedRows = wait.rows;
   }
-  std::vector<PlannedStart> found;
   bool isAsPlanned = true;
   for (const PlannedStart &planned : plan.starts) {
     auto place = find(planned.request);
@@ -60,7 +59,6 @@ Engine::Outcome Engine::startRequests(const TickPlan &plan) {
     waitsForEnd = false;
     if (one->request.maxNewTokens == 0) {
       finish(*one, Finish::Length, {});
-      found.push_back(planned);
       continue;
     }
     // No more than planned, also where others have got further since.
@@ -79,24 +77,19 @@ Engine::Outcome Engine::startRequests(const TickPlan &plan) {
     counts.reusedRows += one->next;
     one->started = numStarted++;
     isAsPlanned &= one->next == planned.sharedRows;
-    found.push_back({one->number, one->next});
     running[one->number] = std::move(one);
   }
-  return agreeOnStarts(plan, found, isAsPlanned);
+  return agreeOnStarts(isAsPlanned);
 }
 
-Engine::Outcome Engine::agreeOnStarts(const TickPlan &plan, const std::vector<PlannedStart> &found, bool isAsPlanned) {
+Engine::Outcome Engine::agreeOnStarts(bool isAsPlanned) {
   startsAgain = !isAsPlanned;
-  if (options.replay && !isAsPlanned)
+  if (options.replay && startsAgain != options.replay->plans[numReplayed - 1].endsAtStarts)
     return refuseReplay("a request cannot start with the rows of others that it had");
-  if (options.replay)
-    startsAgain = options.replay->plans[numReplayed - 1].endsAtStarts;
-  if (!startsAgain)
+  if (isAsPlanned)
     return Outcome::Done;
   if (options.record)
-    options.record->plans.back() = {
-        .plan = {.mail = plan.mail, .continuesTick = plan.continuesTick, .starts = found, .waits = plan.waits},
-        .endsAtStarts = true};
+    options.record->plans.back().endsAtStarts = true;
   return Outcome::Again;
 }
 
@@ -226,18 +219,20 @@ CallEnd Engine::runCode(Called called, const Function &function, const Batch &ba
 
 Engine::Outcome Engine::call(Called called, const Function &function, const Batch &batch,
                              std::vector<InputArray> inputs, int64_t loopSteps) {
-  CallEnd end;
+  CallEnd recorded, end;
   if (options.replay) {
-    Expected<CallEnd> recorded = replayCall(called, batch);
-    if (!recorded)
-      return refuseReplay(recorded.text());
-    end = *recorded;
+    Expected<CallEnd> found = replayCall(called, batch);
+    if (!found)
+      return refuseReplay(found.text());
+    recorded = end = *found;
   }
-  if (end.kind == CallEnd::Kind::Done) {
+  // A call that lacks pages is made again too: what is retained has made way for it.
+  if (recorded.kind == CallEnd::Kind::Done || recorded.kind == CallEnd::Kind::LacksPages)
     end = runCode(called, function, batch, std::move(inputs), loopSteps);
-    if (options.replay && end.kind == CallEnd::Kind::LacksPages)
-      return refuseReplay("there were pages for a call that lacks them now: " + end.why);
-  }
+  bool isDone = end.kind == CallEnd::Kind::Done, lacks = end.kind == CallEnd::Kind::LacksPages;
+  if (options.replay && (isDone || lacks) && end.kind != recorded.kind)
+    return refuseReplay(lacks ? "there were pages for a call that lacks them now: " + end.why
+                              : "there are pages for a call that lacked them: " + recorded.why);
   if (options.record)
     options.record->plans.back().calls.push_back({called, batch.scheduled, end});
   switch (end.kind) {

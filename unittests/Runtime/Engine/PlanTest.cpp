@@ -174,13 +174,21 @@ TEST(Schedule, IsReplayedWithCallsThatLackedPagesAndRequestsThatWereCancelled) {
 }
 
 TEST(Schedule, IsReadAsItIsWritten) {
-  RunResult recorded =
-      run(openModel(10 * openModel()->getManifest().caches[0].getPageBytes()), {.maxRows = 40}, makeRequests());
+  const int64_t bytes = 10 * openModel()->getManifest().caches[0].getPageBytes();
+  RunResult recorded = run(openModel(bytes), {.maxRows = 40}, makeRequests());
   Expected<Schedule> read = Schedule::read(recorded.schedule.write());
   ASSERT_TRUE(read) << read.text();
   EXPECT_EQ(read->write(), recorded.schedule.write());
-  RunResult replayed = replay(openModel(), {.maxRows = 40}, *read, makeRequests());
+  RunResult replayed = replay(openModel(bytes), {.maxRows = 40}, *read, makeRequests());
   EXPECT_EQ(replayed.outcomes, recorded.outcomes);
+}
+
+TEST(Schedule, WithCallsThatLackedPagesIsRefusedWhereThereAreMore) {
+  const int64_t bytes = 8 * openModel()->getManifest().caches[0].getPageBytes();
+  RunResult recorded = run(openModel(bytes), {.maxRows = 40, .prefixCache = false}, makeRequests());
+  ASSERT_GT(recorded.counts.preemptions, 0);
+  EXPECT_NE(refusal(openModel(), recorded.schedule, makeRequests()).find("there are pages for a call that lacked them"),
+            std::string::npos);
 }
 
 TEST(Schedule, ThatIsDamagedIsNotRead) {

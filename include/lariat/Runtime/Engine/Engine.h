@@ -201,8 +201,8 @@ private:
   Outcome execute(const TickPlan &plan);
   void apply(const Remedy &remedy);
   Outcome startRequests(const TickPlan &plan);
-  /// What comes of requests that started with the rows in `found`.
-  Outcome agreeOnStarts(const TickPlan &plan, const std::vector<PlannedStart> &found, bool isAsPlanned);
+  /// Whether the rest of a plan goes on, where requests that started have the rows that were planned or not.
+  Outcome agreeOnStarts(bool isAsPlanned);
   void addChunk(const RowChunk &chunk);
   Outcome runCalls(const TickPlan &plan);
   Outcome runWhole(const std::vector<ScheduledRow> &rows);
