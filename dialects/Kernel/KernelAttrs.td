@@ -93,6 +93,25 @@ def Kernel_FactKind : Kernel_Enum<"FactKind", "a column of a row table", [
 ]>;
 def Kernel_FactKindAttr : Kernel_EnumAttr<Kernel_FactKind, "fact_kind">;
 
+def Kernel_SlotKind : Kernel_Enum<"SlotKind", "which slot of a cache a row at depth d has", [
+  Kernel_Case<"Own", 0, "own">,       // d
+  Kernel_Case<"First", 1, "first">,   // 0
+  Kernel_Case<"Shared", 2, "shared">, // min(d, slots - 1)
+  Kernel_Case<"Ring", 3, "ring">      // d mod slots
+]>;
+
+def Kernel_SlotRuleAttr : AttrDef<Kernel_Dialect, "SlotRule"> {
+  let mnemonic = "slot_rule";
+  let summary = "the slot of rows by their depth: of how many slots, and below which depth rows have one";
+  let description = [{
+    Example: `#kernel.slot_rule<ring of 2>`, `#kernel.slot_rule<first below 1>`.
+  }];
+  let parameters = (ins EnumParameter<Kernel_SlotKind>:$kind, DefaultValuedParameter<"int64_t", "1">:$slots,
+    OptionalParameter<"std::optional<int64_t>">:$below);
+  let assemblyFormat = "`<` $kind (`of` $slots^)? (`below` $below^)? `>`";
+  let genVerifyDecl = 1;
+}
+
 def Kernel_LookUpKind : Kernel_Enum<"LookUpKind", "which slots a row reads for an earlier row u", [
   Kernel_Case<"Exact", 0, "exact">,                 // u's entry in the row's slot
   Kernel_Case<"ElseFirst", 1, "else_first">,        // that, else u's entry in slot 0

@@ -693,6 +693,58 @@ def Kernel_LinesOp : Kernel_RowServiceOp<"lines"> {
   }];
 }
 
+def Kernel_CopyRowsOp : Kernel_RowServiceOp<"copy_rows", "copyRows"> {
+  let summary = "the lines of a row table in another";
+  let description = [{
+    ```mlir
+    func.func @example(%n: index, %t: memref<?x6xindex>, %o: memref<?x6xindex>) {
+      kernel.copy_rows rows(%n) %t to %o : memref<?x6xindex>, memref<?x6xindex>
+      return
+    }
+    ```
+  }];
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table,
+    Arg<Buffer, "buffer to write", [MemWrite]>:$out);
+  let assemblyFormat = "`rows` `(` $rows `)` $table `to` $out attr-dict `:` type($table) `,` type($out)";
+}
+
+def Kernel_SlotsOp : Kernel_RowServiceOp<"slots"> {
+  let summary = "the cache slot of each row, by its depth";
+  let description = [{
+    -1 for a row that has none by `rule`. With `generated_rule` generated rows go by that.
+
+    ```mlir
+    func.func @example(%n: index, %t: memref<?x6xindex>, %o: memref<?xindex>) {
+      kernel.slots rows(%n) at %t <shared of 2> to %o : memref<?x6xindex>, memref<?xindex>
+      kernel.slots rows(%n) at %t <own> generated <first below 1> to %o : memref<?x6xindex>, memref<?xindex>
+      return
+    }
+    ```
+  }];
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table,
+    Arg<Buffer, "buffer to write", [MemWrite]>:$out, Kernel_SlotRuleAttr:$rule,
+    OptionalAttr<Kernel_SlotRuleAttr>:$generated_rule);
+  let assemblyFormat = [{
+    `rows` `(` $rows `)` `at` $table $rule (`generated` $generated_rule^)? `to` $out attr-dict
+    `:` type($table) `,` type($out)
+  }];
+}
+
+def Kernel_FillOp : Kernel_RowServiceOp<"fill"> {
+  let summary = "the same number for each row";
+  let description = [{
+    ```mlir
+    func.func @example(%n: index, %s: index, %o: memref<?xindex>) {
+      kernel.fill rows(%n) %s to %o : memref<?xindex>
+      return
+    }
+    ```
+  }];
+  let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Index, "number">:$value,
+    Arg<Buffer, "buffer to write", [MemWrite]>:$out);
+  let assemblyFormat = "`rows` `(` $rows `)` $value `to` $out attr-dict `:` type($out)";
+}
+
 def Kernel_ReserveOp : Kernel_RowServiceOp<"reserve"> {
   let summary = "a cache entry for each row";
   let description = [{

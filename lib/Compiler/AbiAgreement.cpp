@@ -39,6 +39,13 @@ static_assert(areEqual(LookUpKind::Exact, abi::LookUp::Exact) &&
                   areEqual(kernel::getMaxEnumValForLookUpKind() + 1, abi::kNumLookUps),
               "kernel::LookUpKind does not number the look-ups of abi::LookUp");
 
+static_assert(areEqual(kernel::SlotKind::Own, abi::SlotRule::Own) &&
+                  areEqual(kernel::SlotKind::First, abi::SlotRule::First) &&
+                  areEqual(kernel::SlotKind::Shared, abi::SlotRule::Shared) &&
+                  areEqual(kernel::SlotKind::Ring, abi::SlotRule::Ring) &&
+                  areEqual(kernel::getMaxEnumValForSlotKind() + 1, abi::kNames<abi::SlotRule::Kind>.size()),
+              "kernel::SlotKind does not number the kinds of abi::SlotRule");
+
 static_assert(areEqual(RowOrder::Free, abi::RowOrder::Free) && areEqual(RowOrder::Atomic, abi::RowOrder::Atomic) &&
                   areEqual(RowOrder::Sequential, abi::RowOrder::Sequential) &&
                   areEqual(getMaxEnumValForRowOrder() + 1, abi::kNames<abi::RowOrder>.size()),
@@ -75,6 +82,10 @@ static_assert(areEqual(abi::LookUp::Exact, 0) && areEqual(abi::LookUp::ElseFirst
                   areEqual(abi::LookUp::NewestAtMost, 2) && areEqual(abi::LookUp::First, 3) &&
                   areEqual(abi::LookUp::AllAtMost, 4),
               "the numbers of look-ups changed: raise abi::kAbiVersion");
+
+static_assert(areEqual(abi::SlotRule::Own, 0) && areEqual(abi::SlotRule::First, 1) &&
+                  areEqual(abi::SlotRule::Shared, 2) && areEqual(abi::SlotRule::Ring, 3),
+              "the numbers of slot rules changed: raise abi::kAbiVersion");
 
 static_assert(abi::kKernelWord == 0 && abi::kFlagsWord == 1 && abi::kSizeWord == 2 && abi::kNumHeadWords == 3 &&
                   abi::kBarrierAfter == 1 && abi::kBaseBits == 8,

@@ -137,7 +137,7 @@ def manifest(*, encoder: bool = False) -> Fields:
         "kv_dtype": "f32",
         "targets": ["none"],
         "code": {
-            "abi_version": 3,
+            "abi_version": 4,
             "objects": [{"isa": "none", "file": "code/none.so", "requires": []}],
             "sums": {},
             "weights": {"file": "weights.bin", "bytes": 64},

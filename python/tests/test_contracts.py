@@ -54,6 +54,15 @@ ARTEFACT_CHANGES = (
         ("lariat::RowOrder does not number the orders of abi::RowOrder",),
     ),
     Change(
+        "SlotRule.h",
+        "    Own,    ///<",
+        "    None,\n    Own,    ///<",
+        (
+            f"the numbers of slot rules changed: {VERSION}",
+            "kernel::SlotKind does not number the kinds of abi::SlotRule",
+        ),
+    ),
+    Change(
         "Modes.h",
         "{ Skip, Slot0,",
         "{ Slot0, Skip,",
@@ -82,6 +91,12 @@ DIALECT_CHANGES = (
         "  Depth = 3,\n  Flags = 4,\n",
         "  Depth = 4,\n  Flags = 3,\n",
         ("kernel::FactKind does not number the columns of abi::RowColumn",),
+    ),
+    Change(
+        "lariat/Dialect/Kernel/KernelEnums.h.inc",
+        "  Shared = 2,\n  Ring = 3,\n",
+        "  Shared = 3,\n  Ring = 2,\n",
+        ("kernel::SlotKind does not number the kinds of abi::SlotRule",),
     ),
     Change(
         "lariat/Dialect/Lariat/LariatEnums.h.inc",

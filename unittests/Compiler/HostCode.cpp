@@ -17,6 +17,7 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <dlfcn.h>
+#include <limits>
 
 using namespace lariat;
 using namespace lariat::test;
@@ -60,6 +61,21 @@ struct HostCode::FakeServices {
                     int64_t *out) {
     say("lines " + at(from) + ", " + text(fromRows) + ", " + at(to) + ", " + text(rows) + ", " + at(out));
   }
+  static void copyRows(const abi::Call *, const int64_t *table, int64_t rows, int64_t *out) {
+    say("copyRows " + at(table) + ", " + text(rows) + ", " + at(out));
+  }
+  static void slots(const abi::Call *, const int64_t *table, int64_t rows, int64_t kind, int64_t slots, int64_t end,
+                    int64_t generatedKind, int64_t generatedSlots, int64_t generatedEnd, int64_t *out) {
+    auto rule = [](int64_t kind, int64_t slots, int64_t end) {
+      return text(kind) + " of " + text(slots) +
+             (end == std::numeric_limits<int64_t>::max() ? "" : " below " + text(end));
+    };
+    say("slots " + at(table) + ", " + text(rows) + ", " + rule(kind, slots, end) + ", " +
+        rule(generatedKind, generatedSlots, generatedEnd) + ", " + at(out));
+  }
+  static void fill(const abi::Call *, int64_t rows, int64_t value, int64_t *out) {
+    say("fill " + text(rows) + ", " + text(value) + ", " + at(out));
+  }
   static void reserve(const abi::Call *, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots,
                       int64_t filled, abi::EntryRef *out) {
     say("reserve " + text(cache) + ", " + at(table) + ", " + text(rows) + ", " + at(slots) + ", " + text(filled) +
@@ -96,9 +112,21 @@ HostCode::HostCode() {
     void *function = dlsym(RTLD_DEFAULT, name);
     functions.push_back(function ? function : reinterpret_cast<void *>(FakeServices::missing));
   }
-  services = {abi::kAbiVersion,      FakeServices::launch,   FakeServices::compact, FakeServices::last,
-              FakeServices::advance, FakeServices::depths,   FakeServices::lines,   FakeServices::reserve,
-              FakeServices::view,    FakeServices::allocate, FakeServices::release, functions.data()};
+  services = {.version = abi::kAbiVersion,
+              .launch = FakeServices::launch,
+              .compact = FakeServices::compact,
+              .last = FakeServices::last,
+              .advance = FakeServices::advance,
+              .depths = FakeServices::depths,
+              .lines = FakeServices::lines,
+              .copyRows = FakeServices::copyRows,
+              .slots = FakeServices::slots,
+              .fill = FakeServices::fill,
+              .reserve = FakeServices::reserve,
+              .view = FakeServices::view,
+              .allocate = FakeServices::allocate,
+              .release = FakeServices::release,
+              .library = functions.data()};
 }
 
 HostCode::~HostCode() {

@@ -156,6 +156,26 @@ TEST_F(HostCode, AsksServices) {
   EXPECT_EQ(cells[1], 3);
 }
 
+TEST_F(HostCode, AsksForSlotsAndCopies) {
+  compile(R"(
+    func.func @lariat_entry() {
+      %n = kernel.port_rows 0
+      %table = kernel.port 0 : memref<?x6xindex>
+      %copy = kernel.buffer offset(0) : memref<?x6xindex>
+      %slots = kernel.buffer offset(48) : memref<?xindex>
+      %two = arith.constant 2 : index
+      kernel.copy_rows rows(%n) %table to %copy : memref<?x6xindex>, memref<?x6xindex>
+      kernel.slots rows(%n) at %copy <ring of 4> to %slots : memref<?x6xindex>, memref<?xindex>
+      kernel.slots rows(%n) at %copy <own> generated <first below 1> to %slots : memref<?x6xindex>, memref<?xindex>
+      kernel.fill rows(%n) %two to %slots : memref<?xindex>
+      return
+    })");
+  int64_t table[3 * 6] = {};
+  run("lariat_entry", 3, {table}, {3});
+  EXPECT_EQ(log, (Strings{"copyRows port 0, 3, arena 0", "slots arena 0, 3, 3 of 4, 3 of 4, arena 48",
+                          "slots arena 0, 3, 0 of 1, 1 of 1 below 1, arena 48", "fill 3, 2, arena 48"}));
+}
+
 TEST_F(HostCode, TakesTheSlowRoad) {
   compile(R"(
     func.func private @generic_0(%z: tensor<?xf32>, %a: !lariat.rows) -> !lariat.rows attributes {kernel.generic_body} {

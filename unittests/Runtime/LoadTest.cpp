@@ -71,7 +71,7 @@ TEST(Load, versionsAreNamed) {
   artefact.manifest["format_version"] = 2;
   artefact.manifest["code"]["abi_version"] = 99;
   artefact.writeManifest();
-  EXPECT_CONTAINS(artefact.openError(), "'code': code of version 99, this version runs 3");
+  EXPECT_CONTAINS(artefact.openError(), "'code': code of version 99, this version runs 4");
   artefact.manifest["code"] = nullptr;
   artefact.manifest["pipeline"] = "reference";
   artefact.writeManifest();

@@ -54,6 +54,7 @@ static Manifest makeFull() {
   manifest.states = {{.name = "s", .layers = 1, .width = 8}};
   CodeSection &code = manifest.code.emplace();
   code.objects = {{"avx2", "code/avx2.so", {"avx2"}}};
+  code.sums = {"#kernel.sum<segments, size = 64>", "#kernel.sum<chain>"};
   code.weights = {"weights.bin", 64};
   code.callCaches = {{"call", 1, 1, 2}};
   code.ropeTables = {{.lineBytes = 64, .positions = 64, .pairs = 4}};

@@ -66,3 +66,43 @@ TEST(Rows, linesAreFoundByRoot) {
   EXPECT_FALSE(findLines(from.data(), 4, other.data(), 2, out.data()));
   EXPECT_EQ(out, (std::vector<int64_t>{0, 3}));
 }
+
+TEST(Rows, copyTakesAllLines) {
+  Table table = makeTable({1, 5}), out(table.size());
+  copyRows(table.data(), 2, out.data());
+  EXPECT_EQ(out, table);
+}
+
+using lariat::abi::SlotRule;
+
+/// Slots of rows at these depths, of which those at odd places are generated.
+static std::vector<int64_t> slotsOf(std::vector<int64_t> depths, SlotChoice prompt, SlotChoice generated) {
+  Table table;
+  for (size_t row = 0; row < depths.size(); ++row)
+    table.insert(table.end(), {0, 0, 0, depths[row], row % 2 ? int64_t(lariat::abi::kGenerated) : 0, 0});
+  std::vector<int64_t> out(depths.size());
+  chooseSlots(table.data(), static_cast<int64_t>(depths.size()), prompt, generated, out.data());
+  return out;
+}
+
+TEST(Rows, slotsFollowDepths) {
+  auto slots = [](SlotRule::Kind kind, int64_t slots) {
+    SlotChoice choice{{kind, slots}, 100};
+    return slotsOf({0, 1, 2, 3, 4}, choice, choice);
+  };
+  EXPECT_EQ(slots(SlotRule::Own, 1), (std::vector<int64_t>{0, 1, 2, 3, 4}));
+  EXPECT_EQ(slots(SlotRule::First, 1), (std::vector<int64_t>{0, 0, 0, 0, 0}));
+  EXPECT_EQ(slots(SlotRule::Shared, 3), (std::vector<int64_t>{0, 1, 2, 2, 2}));
+  EXPECT_EQ(slots(SlotRule::Ring, 3), (std::vector<int64_t>{0, 1, 2, 0, 1}));
+}
+
+TEST(Rows, slotsEndAtADepth) {
+  SlotChoice first{{SlotRule::First, 1}, 1}, none{{SlotRule::Own, 1}, 0};
+  EXPECT_EQ(slotsOf({0, 0, 1, 1}, first, first), (std::vector<int64_t>{0, 0, -1, -1}));
+  EXPECT_EQ(slotsOf({0, 0, 1, 1}, none, none), (std::vector<int64_t>{-1, -1, -1, -1}));
+}
+
+TEST(Rows, generatedRowsHaveSlotsOfTheirOwn) {
+  SlotChoice prompt{{SlotRule::Own, 1}, 100}, generated{{SlotRule::First, 1}, 2};
+  EXPECT_EQ(slotsOf({1, 1, 2, 2}, prompt, generated), (std::vector<int64_t>{1, 0, 2, -1}));
+}

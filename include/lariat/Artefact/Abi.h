@@ -21,7 +21,7 @@
 
 namespace lariat::abi {
 
-inline constexpr int64_t kAbiVersion = 3;
+inline constexpr int64_t kAbiVersion = 4;
 
 /// A place in a cache. Two words; `page` null: nothing is written.
 struct EntryRef {
@@ -74,6 +74,14 @@ struct Services {
   void (*depths)(const Call *, const int64_t *table, int64_t rows, int64_t weight, int64_t end);
   /// out[i]: the line in `from` that has the root of line i of `at`.
   void (*lines)(const Call *, const int64_t *from, int64_t fromRows, const int64_t *at, int64_t rows, int64_t *out);
+  /// The lines of a row table in another.
+  void (*copyRows)(const Call *, const int64_t *table, int64_t rows, int64_t *out);
+  /// out[i]: the slot of row i by `kind` (SlotRule::Kind) and `slots`, -1 at depth `end` and deeper. Rows with kGenerated go by the
+  /// other three numbers.
+  void (*slots)(const Call *, const int64_t *table, int64_t rows, int64_t kind, int64_t slots, int64_t end,
+                int64_t generatedKind, int64_t generatedSlots, int64_t generatedEnd, int64_t *out);
+  /// out[i]: `value`, for each of `rows` rows.
+  void (*fill)(const Call *, int64_t rows, int64_t value, int64_t *out);
   /// An entry per row in its slot (-1: none, page null). `flags`: ReserveFlag.
   void (*reserve)(const Call *, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots, int64_t flags,
                   EntryRef *out);

@@ -109,6 +109,18 @@ static void lines(const abi::Call *call, const int64_t *from, int64_t fromRows, 
     getContext(call).fail(makeError("compiled code asks for rows that are not in their row set"));
 }
 
+static void copy(const abi::Call *, const int64_t *table, int64_t rows, int64_t *out) { copyRows(table, rows, out); }
+
+static void slots(const abi::Call *, const int64_t *table, int64_t rows, int64_t kind, int64_t slots, int64_t end,
+                  int64_t generatedKind, int64_t generatedSlots, int64_t generatedEnd, int64_t *out) {
+  auto choose = [](int64_t kind, int64_t slots, int64_t end) -> SlotChoice {
+    return {{.kind = static_cast<abi::SlotRule::Kind>(kind), .slots = slots}, end};
+  };
+  chooseSlots(table, rows, choose(kind, slots, end), choose(generatedKind, generatedSlots, generatedEnd), out);
+}
+
+static void fill(const abi::Call *, int64_t rows, int64_t value, int64_t *out) { std::fill_n(out, rows, value); }
+
 //===----------------------------------------------------------------------===//
 // Caches
 //===----------------------------------------------------------------------===//
@@ -233,6 +245,9 @@ const abi::Services &runtime::getServices() {
       .advance = advance,
       .depths = depths,
       .lines = lines,
+      .copyRows = copy,
+      .slots = slots,
+      .fill = fill,
       .reserve = reserve,
       .view = view,
       .allocate = allocateGeneric,

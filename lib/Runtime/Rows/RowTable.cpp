@@ -4,9 +4,11 @@
 
 #include "lariat/Runtime/Rows/RowTable.h"
 
+#include <algorithm>
 #include <cstring>
 
 using namespace lariat;
+using namespace lariat::runtime;
 
 static constexpr int64_t kColumns = abi::kNumRowColumns;
 
@@ -58,4 +60,17 @@ bool runtime::findLines(const int64_t *from, int64_t fromRows, const int64_t *at
     out[row] = found ? line : 0;
   }
   return all;
+}
+
+void runtime::copyRows(const int64_t *table, int64_t rows, int64_t *out) {
+  std::memmove(out, table, rows * kColumns * sizeof(int64_t));
+}
+
+void runtime::chooseSlots(const int64_t *table, int64_t rows, const SlotChoice &prompt, const SlotChoice &generated,
+                          int64_t *out) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t *line = table + row * kColumns;
+    const SlotChoice &choice = (line[abi::kFlags] & abi::kGenerated) ? generated : prompt;
+    out[row] = line[abi::kDepth] < choice.end ? choice.rule.getSlot(line[abi::kDepth]) : -1;
+  }
 }

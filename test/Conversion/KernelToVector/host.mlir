@@ -134,7 +134,7 @@ func.func @lariat_elements() {
 
 // The slow road: lines without gaps are read where they are, others are copied; a descriptor each; memory goes at the end.
 // CHECK-LABEL: func.func @lariat_generic(
-// CHECK:           %[[PLACE:.+]] = llvm.getelementptr %{{.+}}[72]
+// CHECK:           %[[PLACE:.+]] = llvm.getelementptr %{{.+}}[96]
 // CHECK:           %[[ALLOCATE:.+]] = llvm.load %[[PLACE]]
 // CHECK:           %[[PACKED:.+]] = llvm.call %[[ALLOCATE]](%{{.+}}) : !llvm.ptr, (i64) -> !llvm.ptr
 // CHECK:           scf.for
@@ -142,7 +142,7 @@ func.func @lariat_elements() {
 // CHECK:           llvm.call @_mlir_ciface_generic_0(%{{.+}}, %{{.+}}, %{{.+}}, %{{.+}}, %{{.+}}) : (!llvm.ptr, !llvm.ptr, !llvm.ptr, i64, !llvm.ptr) -> ()
 // CHECK:           scf.for
 // CHECK:             "llvm.intr.memcpy"(%{{.+}}, %{{.+}}, %c12_i64)
-// CHECK:           %[[PLACE2:.+]] = llvm.getelementptr %{{.+}}[80]
+// CHECK:           %[[PLACE2:.+]] = llvm.getelementptr %{{.+}}[104]
 // CHECK:           %[[RELEASE:.+]] = llvm.load %[[PLACE2]]
 // CHECK:           llvm.call %[[RELEASE]]() : !llvm.ptr, () -> ()
 // CHECK:         llvm.func @_mlir_ciface_generic_0(!llvm.ptr, !llvm.ptr, !llvm.ptr, i64, !llvm.ptr)

@@ -37,11 +37,8 @@ func.func @attention(%a: !lariat.rows<"a">, %q: tensor<?x64xf32, #lariat.of<"a">
 
 // A row writes as its own policy says, by its flags, and looks up rows of the prompt and generated ones apart.
 // CHECK-LABEL: func.func @phased
-// CHECK: %[[FLAGS:.*]] = memref.load %{{.*}}[%{{.*}}, %c4]
-// CHECK: %[[BIT:.*]] = arith.andi %[[FLAGS]], %c1
-// CHECK: %[[GENERATED:.*]] = arith.cmpi eq, %[[BIT]], %c1
-// CHECK: arith.select %[[GENERATED]], %c0, %{{.*}} : index
-// CHECK: kernel.reserve
+// CHECK: kernel.slots {{.*}} <own> generated <shared> to %[[WRITTEN:.*]] :
+// CHECK: kernel.reserve {{.*}} slots %[[WRITTEN]]
 // CHECK: kernel.view {{.*}} newest_at_most generated(%{{.*}} : memref<?xindex>, first) ahead false
 lariat.cache @kv layers(1) heads(2) dim(16) depths(4) : f32
     policy(#lariat.phased<prompt = #lariat.latest, generated = #lariat.last<order = atomic>>)

@@ -21,6 +21,18 @@ int64_t lastRows(const int64_t *table, int64_t rows, int64_t *out);
 int64_t advanceRows(const int64_t *table, int64_t rows, std::optional<int64_t> depth, int64_t end, int64_t *out);
 /// out[i]: the line in `from` with the root of line i of `at`. False if one is not there; its place is 0 then.
 bool findLines(const int64_t *from, int64_t fromRows, const int64_t *at, int64_t rows, int64_t *out);
+/// Copies all lines. `out` may be `table`.
+void copyRows(const int64_t *table, int64_t rows, int64_t *out);
+
+/// Which slot a row has, and below which depth.
+struct SlotChoice {
+  abi::SlotRule rule;
+  int64_t end;
+};
+
+/// out[i]: the slot of row i, as rows of the prompt and generated ones choose it, or -1.
+void chooseSlots(const int64_t *table, int64_t rows, const SlotChoice &prompt, const SlotChoice &generated,
+                 int64_t *out);
 
 } // namespace lariat::runtime
 

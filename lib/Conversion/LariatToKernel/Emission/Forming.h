@@ -116,15 +116,12 @@ private:
   void copyRows(mlir::Value from, mlir::Value to, mlir::Value count, mlir::Location loc);
   /// Whatever later ops will ask of a new row set is written at once, so that it does not cut a run of kernels.
   void prepareRows(mlir::Value rows);
-  /// A slot per row, chosen by a host loop unless that was done for the same key before.
-  mlir::Value getSlots(mlir::Value rows, llvm::StringRef key, llvm::function_ref<mlir::Value(mlir::Value)> choose);
+  /// A slot per row, `fixed` if there is one, unless that was done for the same key before.
+  mlir::Value getSlots(mlir::Value rows, llvm::StringRef key, mlir::Value fixed, kernel::SlotRuleAttr rule,
+                       kernel::SlotRuleAttr generatedRule);
   mlir::Value getAppendSlots(AppendOp op);
   /// `generated`: where entries of generated rows are looked up from, under a policy that differs for them.
   mlir::Value getAttendSlots(AttendOp op, bool generated);
-  /// A column of the row table.
-  mlir::Value getFact(mlir::Value rows, mlir::Value row, int64_t column);
-  /// A host loop over rows.
-  void forEachRow(mlir::Value count, mlir::Location loc, llvm::function_ref<void(mlir::Value)> body);
   /// Sees to it that rows have a depth which the weights have that `op` chooses by it.
   void checkDepths(mlir::Operation *op, mlir::Value rows);
   /// Whether entries of an append, or the view of an attend, are the same made where their rows are defined.

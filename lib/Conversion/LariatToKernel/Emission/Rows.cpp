@@ -28,22 +28,8 @@ Value Forming::createWords(int64_t numWords) {
   return kernel::BufferOp::create(b, function.getLoc(), getWordsType(b.getContext(), numWords), IntegerAttr());
 }
 
-void Forming::forEachRow(Value count, Location loc, llvm::function_ref<void(Value)> body) {
-  Value zero = arith::ConstantIndexOp::create(b, loc, 0), one = arith::ConstantIndexOp::create(b, loc, 1);
-  auto loop = scf::ForOp::create(b, loc, zero, count, one);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(loop.getBody());
-  body(loop.getInductionVar());
-}
-
 void Forming::copyRows(Value from, Value to, Value count, Location loc) {
-  forEachRow(count, loc, [&](Value row) {
-    for (int64_t column = 0; column < kNumRowColumns; ++column) {
-      Value place = arith::ConstantIndexOp::create(b, loc, column);
-      Value word = memref::LoadOp::create(b, loc, from, ValueRange{row, place});
-      memref::StoreOp::create(b, loc, word, to, ValueRange{row, place});
-    }
-  });
+  kernel::CopyRowsOp::create(b, loc, count, from, to);
 }
 
 Value Forming::getLines(Value from, Value at) {
@@ -195,49 +181,43 @@ bool lariat::forming::formExtract(Forming &forming, tensor::ExtractOp op) {
 // Caches
 //===----------------------------------------------------------------------===//
 
-Value Forming::getSlots(Value rows, StringRef key, llvm::function_ref<Value(Value)> choose) {
-  if (Value known = services.slots.lookup(key))
+Value Forming::getSlots(Value rows, StringRef key, Value fixed, kernel::SlotRuleAttr rule,
+                        kernel::SlotRuleAttr generatedRule) {
+  Value &known = services.slots[key];
+  if (known)
     return known;
-  Location loc = function.getLoc();
   RowSet set = getRows(rows);
-  Value out = createBuffer(b.getIndexType(), 0);
-  forEachRow(set.count, loc, [&](Value row) { memref::StoreOp::create(b, loc, choose(row), out, ValueRange{row}); });
-  services.slots[key] = out;
-  return out;
+  known = createBuffer(b.getIndexType(), 0);
+  if (fixed)
+    kernel::FillOp::create(b, function.getLoc(), set.count, fixed, known);
+  else
+    kernel::SlotsOp::create(b, function.getLoc(), set.count, set.table, known, rule, generatedRule);
+  return known;
 }
 
-Value Forming::getFact(Value rows, Value row, int64_t column) {
-  Value place = arith::ConstantIndexOp::create(b, function.getLoc(), column);
-  return memref::LoadOp::create(b, function.getLoc(), getRows(rows).table, ValueRange{row, place});
+/// The rule of a policy; rows at depth `end` and deeper have no slot.
+static kernel::SlotRuleAttr getRuleAttr(KVPolicyAttrInterface policy, std::optional<int64_t> end = std::nullopt) {
+  SlotRule rule = policy.getSlotRule();
+  return kernel::SlotRuleAttr::get(policy.getContext(), kernel::fromArtefact(rule.kind),
+                                   std::max<int64_t>(rule.slots, 1), end);
 }
 
 Value Forming::getAppendSlots(AppendOp op) {
-  Location loc = function.getLoc();
-  CacheOp cache = storage.getCache(op.getCache());
-  Value rows = op.getAt(), fixed = op.getSlot() ? getScalar(op.getSlot()) : Value();
-  Value none = arith::ConstantIndexOp::create(b, loc, -1);
-  std::string key = getKey(op.getCache(), op.getFilled() ? "fill" : "append", {rows, op.getSlot()});
-  return getSlots(rows, key, [&](Value row) -> Value {
-    if (fixed)
-      return fixed;
-    auto isGenerated = [&]() -> Value {
-      Value flag = arith::ConstantIndexOp::create(b, loc, kGenerated);
-      Value found = arith::AndIOp::create(b, loc, getFact(rows, row, kFlags), flag);
-      return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, found, flag);
-    };
-    AppendSlot target =
-        buildAppendSlot(b, loc, cache.getPolicy(), op.getFilled(), getFact(rows, row, kDepth), isGenerated);
-    return arith::SelectOp::create(b, loc, target.writes, target.slot, none);
-  });
+  KVPolicyAttrInterface policy = storage.getCache(op.getCache()).getPolicy();
+  auto ruleFor = [&](bool generated) {
+    KVPolicyAttrInterface one = policy.getForRows(generated);
+    return getRuleAttr(one, getEndOfWrites(one, op.getFilled()));
+  };
+  std::string key = getKey(op.getCache(), op.getFilled() ? "fill" : "append", {op.getAt(), op.getSlot()});
+  return getSlots(op.getAt(), key, op.getSlot() ? getScalar(op.getSlot()) : Value(), ruleFor(/*generated=*/false),
+                  isPhased(policy) ? ruleFor(/*generated=*/true) : kernel::SlotRuleAttr());
 }
 
 Value Forming::getAttendSlots(AttendOp op, bool generated) {
-  Value rows = op.getAt(), fixed = op.getSlot() ? getScalar(op.getSlot()) : Value();
-  SlotRule rule = storage.getCache(op.getCache()).getPolicy().getForRows(generated).getSlotRule();
-  std::string key = getKey(op.getCache(), generated ? "attend generated" : "attend", {rows, op.getSlot()});
-  return getSlots(rows, key, [&](Value row) {
-    return fixed ? fixed : buildSlot(b, function.getLoc(), rule, getFact(rows, row, kDepth));
-  });
+  KVPolicyAttrInterface policy = storage.getCache(op.getCache()).getPolicy();
+  std::string key = getKey(op.getCache(), generated ? "attend generated" : "attend", {op.getAt(), op.getSlot()});
+  return getSlots(op.getAt(), key, op.getSlot() ? getScalar(op.getSlot()) : Value(),
+                  getRuleAttr(policy.getForRows(generated)), kernel::SlotRuleAttr());
 }
 
 std::string Forming::getEntryKey(AppendOp op) {
@@ -297,8 +277,7 @@ Forming::CallCache Forming::getCallCache(AttentionOp op) {
     ++number;
     Value slots = createBuffer(b.getIndexType(), 0);
     Value zero = arith::ConstantIndexOp::create(b, op.getLoc(), 0);
-    forEachRow(rows.count, op.getLoc(),
-               [&](Value row) { memref::StoreOp::create(b, op.getLoc(), zero, slots, ValueRange{row}); });
+    kernel::FillOp::create(b, op.getLoc(), rows.count, zero, slots);
     places = createWords(2);
     kernel::ReserveOp::create(b, op.getLoc(), rows.count, rows.table, slots, places, cache, b.getBoolAttr(false));
     services.slots[name()] = slots;

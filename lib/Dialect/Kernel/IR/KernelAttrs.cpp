@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Attributes of the kernel level: formats of panels, by their names alone where they stand in `kernel.packed`, and orders
-// of summation.
+// Attributes of the kernel level: formats of panels, by their names alone where they stand in `kernel.packed`, orders of
+// summation, and slot rules.
 
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
 
@@ -56,4 +56,17 @@ LogicalResult SumAttr::verify(function_ref<InFlightDiagnostic()> emitError, SumK
     return success();
   return emitError() << "sum '" << stringifySumKind(kind) << "' has size " << size << ", expected "
                      << (isSized ? "at least 1" : "none");
+}
+
+//===----------------------------------------------------------------------===//
+// Slots
+//===----------------------------------------------------------------------===//
+
+LogicalResult SlotRuleAttr::verify(function_ref<InFlightDiagnostic()> emitError, SlotKind, int64_t slots,
+                                   std::optional<int64_t> below) {
+  if (slots < 1)
+    return emitError() << "slot_rule has " << slots << " slots, expected at least 1";
+  if (below && *below < 0)
+    return emitError() << "slot_rule has rows below depth " << *below << ", expected at least 0";
+  return success();
 }

@@ -5,6 +5,8 @@
 #include "lariat/Artefact/Abi.h"
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
 
+#include <limits>
+
 using namespace mlir;
 using namespace lariat;
 using namespace lariat::kernel;
@@ -32,6 +34,21 @@ Arguments AdvanceOp::getServiceArguments() {
 Arguments CheckDepthsOp::getServiceArguments() { return {getTable(), getRows(), getWeightAttr(), getEndAttr()}; }
 
 Arguments LinesOp::getServiceArguments() { return {getFrom(), getFromRows(), getAt(), getRows(), getOut()}; }
+
+Arguments CopyRowsOp::getServiceArguments() { return {getTable(), getRows(), getOut()}; }
+
+Arguments SlotsOp::getServiceArguments() {
+  Arguments arguments{getTable(), getRows()};
+  for (SlotRuleAttr rule : {getRule(), getGeneratedRule().value_or(getRule())}) {
+    arguments.push_back(getLiteral(*this, static_cast<int64_t>(toArtefact(rule.getKind()))));
+    arguments.push_back(getLiteral(*this, rule.getSlots()));
+    arguments.push_back(getLiteral(*this, rule.getBelow().value_or(std::numeric_limits<int64_t>::max())));
+  }
+  arguments.push_back(getOut());
+  return arguments;
+}
+
+Arguments FillOp::getServiceArguments() { return {getRows(), getValue(), getOut()}; }
 
 Arguments ReserveOp::getServiceArguments() {
   int64_t flags = (getFilled() ? abi::kFilledRows : 0) | (getByHand() ? abi::kSlotsByHand : 0);

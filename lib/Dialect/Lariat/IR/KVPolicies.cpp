@@ -2,6 +2,7 @@
 //
 // What each KV policy means: slots, look-up, memory, order. dialects/Lariat/README.md has the same as a table.
 
+#include "lariat/Dialect/Lariat/IR/CacheUse.h"
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -65,15 +66,23 @@ Value lariat::buildSlot(OpBuilder &builder, Location loc, SlotRule rule, Value d
   llvm_unreachable("enumeration covered");
 }
 
+std::optional<int64_t> lariat::getEndOfWrites(KVPolicyAttrInterface policy, bool filled) {
+  if (policy.getSlotRule().kind == SlotRule::First)
+    return 1;
+  if (filled && policy.getMissingMode() != MissingMode::Propagate)
+    return 0;
+  return std::nullopt;
+}
+
 AppendSlot lariat::buildAppendSlot(OpBuilder &builder, Location loc, KVPolicyAttrInterface policy, bool filled,
                                    Value depth, function_ref<Value()> buildIsGenerated) {
   auto buildFor = [&](KVPolicyAttrInterface one) -> AppendSlot {
-    SlotRule rule = one.getSlotRule();
-    Value slot = buildSlot(builder, loc, rule, depth);
-    if (rule.kind == SlotRule::First)
-      return {slot, arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, depth, slot)};
-    bool writes = !filled || one.getMissingMode() == MissingMode::Propagate;
-    return {slot, arith::ConstantOp::create(builder, loc, builder.getBoolAttr(writes))};
+    Value slot = buildSlot(builder, loc, one.getSlotRule(), depth);
+    std::optional<int64_t> end = getEndOfWrites(one, filled);
+    if (!end || *end == 0)
+      return {slot, arith::ConstantOp::create(builder, loc, builder.getBoolAttr(!end))};
+    Value limit = arith::ConstantIndexOp::create(builder, loc, *end);
+    return {slot, arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, depth, limit)};
   };
   AppendSlot prompt = buildFor(policy.getForRows(/*generated=*/false));
   if (!isPhased(policy))

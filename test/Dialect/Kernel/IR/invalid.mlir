@@ -234,6 +234,14 @@ func.func @top_k_numerators(%n: index, %t: memref<?x6xindex>, %s: memref<?xf32>,
 
 // -----
 
+func.func @no_slots(%n: index, %t: memref<?x6xindex>, %o: memref<?xindex>) {
+  // expected-error @+1 {{slot_rule has 0 slots, expected at least 1}}
+  kernel.slots rows(%n) at %t <ring of 0> to %o : memref<?x6xindex>, memref<?xindex>
+  return
+}
+
+// -----
+
 func.func @top_k_denominator(%n: index, %t: memref<?x6xindex>, %s: memref<?xf32>, %b: memref<?xi1>) {
   // expected-error @+1 {{has 1 numerators over 0, expected at least one over a positive number}}
   kernel.top_k rows(%n) at %t scores %s capacity [1] over 0 to %b : memref<?x6xindex>, memref<?xf32>, memref<?xi1>
@@ -261,5 +269,13 @@ func.func @top_k_bits(%n: index, %t: memref<?x6xindex>, %s: memref<?xf32>, %b: m
 func.func @top_k_counts(%n: index, %t: memref<?x6xindex>, %s: memref<?xf32>, %b: memref<?xi1>, %c: memref<?x3xi32, strided<[16, 1]>>) {
   // expected-error @+1 {{has counts of 'memref<?x3xi32, strided<[16, 1]>>', expected i32 in 1 columns}}
   kernel.top_k rows(%n) at %t scores %s capacity [1] over 2 counts(%c : memref<?x3xi32, strided<[16, 1]>>) to %b : memref<?x6xindex>, memref<?xf32>, memref<?xi1>
+  return
+}
+
+// -----
+
+func.func @below_nothing(%n: index, %t: memref<?x6xindex>, %o: memref<?xindex>) {
+  // expected-error @+1 {{slot_rule has rows below depth -1, expected at least 0}}
+  kernel.slots rows(%n) at %t <own below -1> to %o : memref<?x6xindex>, memref<?xindex>
   return
 }

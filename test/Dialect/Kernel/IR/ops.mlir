@@ -107,6 +107,14 @@ func.func @services(%n: index, %table: memref<?x6xindex>, %out: memref<?x6xindex
   kernel.check_depths rows(%n) at %table weight(1) end(4) : memref<?x6xindex>
   // CHECK: kernel.lines rows(%{{.*}}) %{{.*}} in %{{.*}} rows(%{{.*}}) to %{{.*}}
   kernel.lines rows(%m) %out in %table rows(%n) to %slots : memref<?x6xindex>, memref<?x6xindex>, memref<?xindex>
+  // CHECK: kernel.copy_rows rows(%{{.*}}) %{{.*}} to %{{.*}} : memref<?x6xindex>, memref<?x6xindex>
+  kernel.copy_rows rows(%n) %table to %out : memref<?x6xindex>, memref<?x6xindex>
+  // CHECK: kernel.slots rows(%{{.*}}) at %{{.*}} <own below 0> to %{{.*}}
+  kernel.slots rows(%n) at %table <own below 0> to %slots : memref<?x6xindex>, memref<?xindex>
+  // CHECK: kernel.slots rows(%{{.*}}) at %{{.*}} <ring of 2> generated <shared of 3> to %{{.*}}
+  kernel.slots rows(%n) at %table <ring of 2> generated <shared of 3> to %slots : memref<?x6xindex>, memref<?xindex>
+  // CHECK: kernel.fill rows(%{{.*}}) %{{.*}} to %{{.*}} : memref<?xindex>
+  kernel.fill rows(%n) %m to %slots : memref<?xindex>
   // CHECK: kernel.reserve rows(%{{.*}}) at %{{.*}} slots %{{.*}} of @kv filled true to %{{.*}}
   kernel.reserve rows(%n) at %table slots %slots of @kv filled true to %places
       : memref<?x6xindex>, memref<?xindex>, memref<?x2xindex>

@@ -8,6 +8,7 @@
 
 #include "lariat/Artefact/LookUp.h"
 #include "lariat/Artefact/RowTable.h"
+#include "lariat/Artefact/SlotRule.h"
 #include "mlir/Support/LLVM.h"
 #include "llvm/ADT/DenseMapInfo.h"
 #include "llvm/ADT/StringRef.h"
@@ -22,6 +23,8 @@ namespace lariat::kernel {
 
 inline abi::LookUp toArtefact(LookUpKind kind) { return static_cast<abi::LookUp>(kind); }
 inline LookUpKind fromArtefact(abi::LookUp lookUp) { return static_cast<LookUpKind>(lookUp); }
+inline abi::SlotRule::Kind toArtefact(SlotKind kind) { return static_cast<abi::SlotRule::Kind>(kind); }
+inline SlotKind fromArtefact(abi::SlotRule::Kind kind) { return static_cast<SlotKind>(kind); }
 inline abi::RowColumn toArtefact(FactKind kind) { return static_cast<abi::RowColumn>(kind); }
 
 } // namespace lariat::kernel

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Which ops write and read a cache, and whether its layers are written together.
+// Which ops write and read a cache, at which depths, and whether its layers are written together.
 
 #ifndef LARIAT_DIALECT_LARIAT_IR_CACHEUSE_H
 #define LARIAT_DIALECT_LARIAT_IR_CACHEUSE_H
@@ -22,6 +22,10 @@ llvm::StringMap<CacheUse> collectCacheUses(mlir::Operation *root);
 /// has; null where layers are written together: what one of them gets, every layer that is attended to gets in the same
 /// block before it is attended to.
 AttendOp findLayerApart(const CacheUse &use);
+
+/// The depth from which appends under a policy write nothing; none if they write at all depths. `filled`: their rows had
+/// stopped before.
+std::optional<int64_t> getEndOfWrites(KVPolicyAttrInterface policy, bool filled);
 
 } // namespace lariat
 
