@@ -7,6 +7,7 @@
 #define LARIAT_RUNTIME_ROWS_ROWTABLE_H
 
 #include "lariat/Artefact/Abi.h"
+#include "lariat/Artefact/SlotRule.h"
 
 #include <optional>
 
