@@ -35,7 +35,7 @@ EXITS: dict[str, tuple[str | None, float]] = {
     "ouro-1.4b": (None, 0.8),
     "ouro-2.6b": (None, 0.8),
     "nanbeige-3b": ("latent-diff", 1.0),
-    "huginn-3.5b": (None, 0.7),
+    "huginn-3.5b": (None, 0.95),
 }
 
 
