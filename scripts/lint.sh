@@ -118,7 +118,7 @@ lint_large() {
 
 # The rule holds from a commit on; a clone without it has no history to look at.
 lint_subjects() {
-  local first=a4f20177398e form='^\[[A-Z][A-Za-z]*\] [A-Z][^ ]* .{3,}[^.]$' found
+  local first=a4f20177398e form='^[[][A-Z][A-Za-z]*[]] [A-Z][^ ]* ...*[^.]$' found
   git cat-file -e "$first^{commit}" 2>/dev/null || { skip "the history is not here"; return; }
   found=$(git log --no-merges --format='%h %s' "$first..HEAD" | awk -v form="$form" '
     { subject = substr($0, length($1) + 2) } subject !~ form || length(subject) > 100')
