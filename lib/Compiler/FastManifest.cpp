@@ -9,6 +9,7 @@
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/ScopedPrinter.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -99,14 +100,9 @@ static std::vector<manifest::CallCache> describeCallCaches(ModuleOp module) {
 
 /// The orders of summation that kernels declare.
 static manifest::Sums describeSums(ModuleOp module) {
-  auto print = [](kernel::SumAttr sum) {
-    std::string text;
-    llvm::raw_string_ostream(text) << sum;
-    return text;
-  };
   manifest::Sums sums;
-  module.walk([&](kernel::AttendOp op) { sums.attend = print(op.getSum()); });
-  module.walk([&](kernel::GemmOp op) { sums.gemm = print(op.getSum()); });
+  module.walk([&](kernel::AttendOp op) { sums.attend = llvm::to_string(op.getSum()); });
+  module.walk([&](kernel::GemmOp op) { sums.gemm = llvm::to_string(op.getSum()); });
   return sums;
 }
 

@@ -13,6 +13,7 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/MathExtras.h"
+#include "llvm/Support/ScopedPrinter.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <limits>
@@ -145,9 +146,8 @@ static llvm::Error verifyPort(const Port &port, int64_t vocab) {
     right = isRowTensor(port.type, builder.getF32Type(), -1);
   if (right)
     return llvm::Error::success();
-  std::string type;
-  llvm::raw_string_ostream(type) << port.type;
-  return makeError("'" + port.name + "' of @forward has type " + type + ", which is not that of the contract");
+  return makeError("'" + port.name + "' of @forward has type " + llvm::to_string(port.type) +
+                   ", which is not that of the contract");
 }
 
 /// Ids and positions must be rows of what they are looked up in.
@@ -173,18 +173,14 @@ static llvm::Error verifyResultRows(func::FuncOp forward, const ModelFacts &fact
     if (last.getFrom().getType() == all)
       wanted.push_back(last.getResult().getType());
   });
-  auto print = [](RowsType rows) {
-    std::string text;
-    llvm::raw_string_ostream(text) << rows;
-    return text;
-  };
   for (const Port &port : facts.forward.outputs) {
     RowsType rows = getRowsType(port.type);
     bool isOfWanted = port.name == "logits";
     if (isOfWanted ? llvm::is_contained(wanted, rows) : rows == all)
       continue;
-    return makeError("'" + port.name + "' of @forward belongs to " + print(rows) + ", expected " +
-                     (isOfWanted ? "rows that lariat.last selects from " : "the rows of the call, ") + print(all));
+    return makeError("'" + port.name + "' of @forward belongs to " + llvm::to_string(rows) + ", expected " +
+                     (isOfWanted ? "rows that lariat.last selects from " : "the rows of the call, ") +
+                     llvm::to_string(all));
   }
   return llvm::Error::success();
 }
@@ -358,12 +354,6 @@ llvm::Expected<ModelFacts> lariat::collectFacts(ModuleOp module) {
 // Describing
 //===----------------------------------------------------------------------===//
 
-static std::string printType(Type type) {
-  std::string text;
-  llvm::raw_string_ostream(text) << type;
-  return text;
-}
-
 std::string lariat::formatMemory(const ModelFacts &facts) {
   std::string text;
   llvm::raw_string_ostream os(text);
@@ -374,7 +364,7 @@ std::string lariat::formatMemory(const ModelFacts &facts) {
     CacheOp cache = facts.op;
     int64_t token = facts.getBytes(1, loops), all = facts.getBytes(context, loops);
     os << "cache " << cache.getSymName() << ": " << cache.getLayers() << " layers * (" << cache.getPolicy().getFormula()
-       << ") * " << facts.getBytesPerEntry() << " bytes (" << printType(cache.getType()) << ")";
+       << ") * " << facts.getBytesPerEntry() << " bytes (" << cache.getType() << ")";
     if (!facts.isLooped)
       os << ", R = " << facts.getNumDepths(loops);
     os << "; " << token << " bytes per token, " << all << " for " << context << " tokens\n";

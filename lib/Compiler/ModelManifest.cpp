@@ -6,17 +6,10 @@
 
 #include "lariat/Support/Error.h"
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/Support/raw_ostream.h"
+#include "llvm/Support/ScopedPrinter.h"
 
 using namespace mlir;
 using namespace lariat;
-
-template <typename T>
-static std::string print(T value) {
-  std::string text;
-  llvm::raw_string_ostream(text) << value;
-  return text;
-}
 
 template <typename T>
 static std::optional<T> nonZero(T value) {
@@ -32,7 +25,7 @@ static std::optional<double> toNumber(FloatAttr value) {
 }
 
 llvm::Expected<abi::ElementType> lariat::findElementType(Type type) {
-  std::string name = print(type);
+  std::string name = llvm::to_string(type);
   if (std::optional<abi::ElementType> found = abi::findNamed<abi::ElementType>(name))
     return *found;
   return makeError("has elements of type " + name + ", expected " + abi::listNames<abi::ElementType>());
@@ -102,7 +95,7 @@ static llvm::Expected<manifest::Cache> describeCache(const CacheFacts &facts, co
                             .slotsAtMost = getMostSlots(facts, model),
                             .prompt = describeSlotRule(policy.getForRows(/*generated=*/false)),
                             .generated = describeSlotRule(policy.getForRows(/*generated=*/true)),
-                            .policy = print(Attribute(policy)),
+                            .policy = llvm::to_string(Attribute(policy)),
                             .declared = std::nullopt,
                             .missing = std::nullopt,
                             .allowed = {},
@@ -113,7 +106,7 @@ static llvm::Expected<manifest::Cache> describeCache(const CacheFacts &facts, co
                             .formula = policy.getFormula(),
                             .bytesPerToken = facts.getBytes(/*rows=*/1, loops)};
   if (facts.declared)
-    described.declared = print(Attribute(facts.declared));
+    described.declared = llvm::to_string(Attribute(facts.declared));
   describeMissing(facts, model, described);
   return described;
 }

@@ -191,27 +191,24 @@ struct VariantOptions : PassPipelineOptions<VariantOptions> {
   }
 };
 
-struct EntryOptions : PassPipelineOptions<EntryOptions> {
-  Option<std::string> formats{*this, "weight-formats",
-                              llvm::cl::desc("rules of lariat-choose-weight-formats (default: "
-                                             "as declared)")};
+struct NoOptions : PassPipelineOptions<NoOptions> {};
+
+template <typename Others>
+struct WithFormats : Others {
+  typename Others::template Option<std::string> formats{
+      *this, "weight-formats", llvm::cl::desc("rules of lariat-choose-weight-formats (default: as declared)")};
 };
 
-struct KernelOptions : VariantOptions {
-  Option<std::string> formats{*this, "weight-formats",
-                              llvm::cl::desc("rules of lariat-choose-weight-formats (default: "
-                                             "as declared)")};
+template <typename Others>
+struct WithTarget : Others {
+  typename Others::template Option<std::string> target{
+      *this, "target", llvm::cl::desc("ISA of the code (default: avx2)"), llvm::cl::init("avx2")};
 };
 
-struct TargetOptions : PassPipelineOptions<TargetOptions> {
-  Option<std::string> target{*this, "target", llvm::cl::desc("ISA of the code (default: avx2)"),
-                             llvm::cl::init("avx2")};
-};
-
-struct CodeOptions : KernelOptions {
-  Option<std::string> target{*this, "target", llvm::cl::desc("ISA of the code (default: avx2)"),
-                             llvm::cl::init("avx2")};
-};
+using EntryOptions = WithFormats<NoOptions>;
+using KernelOptions = WithFormats<VariantOptions>;
+using TargetOptions = WithTarget<NoOptions>;
+using CodeOptions = WithTarget<KernelOptions>;
 
 } // namespace
 
