@@ -76,7 +76,7 @@ def ConvertKernelToLLVM : Pass<"convert-kernel-to-llvm", "::mlir::ModuleOp"> {
     functions of their own, shared where only the data differs. Left to upstream passes: scf, arith, math, vector, func.
     On entry functions: `kernel.cells`, the number of cells with those of ports, and `kernel.scratch_bytes` of a thread.
     Refused: buffers without a place in the arena; an op of the kernel level that has no code, by name.
-    Rounding: that of each kernel. Example: test/Conversion/KernelToVector/host.mlir
+    Rounding: that of each kernel. Example: test/Conversion/KernelToHost/host.mlir
   }];
   let options = [Option<"target", "target", "std::string", /*default=*/"\"avx2\"", "ISA to write kernels for">];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect",

@@ -5,7 +5,7 @@
 #include "lariat/Compiler/FastPath.h"
 
 #include "lariat/Compiler/Modules.h"
-#include "lariat/Conversion/KernelToVector/HostLowering.h"
+#include "lariat/Conversion/KernelToHost/KernelToHost.h"
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Target/CPU/SharedObject.h"

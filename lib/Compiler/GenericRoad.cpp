@@ -4,7 +4,7 @@
 // come back when both are in LLVM's dialect.
 
 #include "lariat/Compiler/Passes.h"
-#include "lariat/Conversion/KernelToVector/HostLowering.h"
+#include "lariat/Conversion/KernelToHost/KernelToHost.h"
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
 

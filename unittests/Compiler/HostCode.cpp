@@ -8,7 +8,7 @@
 #include "lariat/Compiler/FastPath.h"
 #include "lariat/Compiler/Modules.h"
 #include "lariat/Compiler/Pipelines.h"
-#include "lariat/Conversion/KernelToVector/HostLowering.h"
+#include "lariat/Conversion/KernelToHost/KernelToHost.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Target/CPU/SharedObject.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"

@@ -3,7 +3,7 @@
 // One module of kernels to upstream dialects. Afterwards kernels are functions of LLVM already, since records hold their
 // addresses; their bodies and everything else are what upstream conversions know.
 
-#include "lariat/Conversion/KernelToVector/HostLowering.h"
+#include "lariat/Conversion/KernelToHost/KernelToHost.h"
 
 #include "HostWriter.h"
 

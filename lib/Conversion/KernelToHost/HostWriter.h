@@ -2,10 +2,10 @@
 //
 // Private: rewrites the ops of one entry function in place.
 
-#ifndef LARIAT_LIB_CONVERSION_KERNELTOVECTOR_HOSTWRITER_H
-#define LARIAT_LIB_CONVERSION_KERNELTOVECTOR_HOSTWRITER_H
+#ifndef LARIAT_LIB_CONVERSION_KERNELTOHOST_HOSTWRITER_H
+#define LARIAT_LIB_CONVERSION_KERNELTOHOST_HOSTWRITER_H
 
-#include "lariat/Conversion/KernelToVector/HostLowering.h"
+#include "lariat/Conversion/KernelToHost/KernelToHost.h"
 #include "lariat/Conversion/KernelToVector/KernelToVector.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 
@@ -71,4 +71,4 @@ private:
 
 } // namespace lariat::vectors
 
-#endif // LARIAT_LIB_CONVERSION_KERNELTOVECTOR_HOSTWRITER_H
+#endif // LARIAT_LIB_CONVERSION_KERNELTOHOST_HOSTWRITER_H

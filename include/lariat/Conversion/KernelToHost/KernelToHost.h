@@ -2,8 +2,8 @@
 //
 // What the calling thread does, in LLVM's dialect: addresses, services, tables of records, calls of the slow road.
 
-#ifndef LARIAT_CONVERSION_KERNELTOVECTOR_HOSTLOWERING_H
-#define LARIAT_CONVERSION_KERNELTOVECTOR_HOSTLOWERING_H
+#ifndef LARIAT_CONVERSION_KERNELTOHOST_KERNELTOHOST_H
+#define LARIAT_CONVERSION_KERNELTOHOST_KERNELTOHOST_H
 
 #include "lariat/Target/Description/CPUTarget.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -24,4 +24,4 @@ mlir::LogicalResult lowerKernelsForTarget(mlir::ModuleOp module, const CPUTarget
 
 } // namespace lariat
 
-#endif // LARIAT_CONVERSION_KERNELTOVECTOR_HOSTLOWERING_H
+#endif // LARIAT_CONVERSION_KERNELTOHOST_KERNELTOHOST_H
