@@ -22,7 +22,7 @@ class Kernel_EnumAttr<EnumInfo info, string mnemonic> : EnumAttr<Kernel_Dialect,
 class Kernel_Case<string symbol, int value, string keyword> : I32EnumCase<symbol, value, keyword>;
 
 def Kernel_PackKind : Kernel_Enum<"PackKind", "how a weight lies in weights.bin", [
-  // Weights (N, K) as [depth][N / 16]{panel}, N filled up with zeros; the format of panels says how each lies.
+  // Weights (N, K) as [depth][N / columns of a panel]{panel}, N filled up with zeros; the format says how each panel lies.
   Kernel_Case<"Panels", 0, "panels">,
   // A vector (N) as f32 [depth][N filled up to a multiple of 16 with zeros].
   Kernel_Case<"Vector", 1, "vector">,
@@ -30,6 +30,12 @@ def Kernel_PackKind : Kernel_Enum<"PackKind", "how a weight lies in weights.bin"
   Kernel_Case<"Vectors", 2, "vectors">
 ]>;
 def Kernel_PackKindAttr : Kernel_EnumAttr<Kernel_PackKind, "pack_kind">;
+
+def Kernel_KeyOrder : Kernel_Enum<"KeyOrder", "how the keys of a head lie in a page", [
+  Kernel_Case<"Columns", 0, "columns">, // [dim][64]
+  Kernel_Case<"Entries", 1, "entries">  // [64][dim]
+]>;
+def Kernel_KeyOrderAttr : Kernel_EnumAttr<Kernel_KeyOrder, "key_order">;
 
 //===----------------------------------------------------------------------===//
 // Formats of panels: named by their mnemonics in `kernel.packed ... : FORMAT`
@@ -41,12 +47,12 @@ class Kernel_PanelFormat<string name, string formatMnemonic>
 }
 
 def Kernel_F32PanelsAttr : Kernel_PanelFormat<"F32Panels", "f32"> {
-  let summary = "panels [K][16] of f32";
+  let summary = "panels [K][columns] of f32";
   let description = "A word is one step. Example: `#kernel.f32`";
 }
 
 def Kernel_BF16PanelsAttr : Kernel_PanelFormat<"BF16Panels", "bf16"> {
-  let summary = "panels [(K + 1) / 2][16][2] of bf16";
+  let summary = "panels [(K + 1) / 2][columns][2] of bf16";
   let description = "A word is steps 2 i and 2 i + 1, the earlier one in its low half; zero behind an odd K. "
                     "Example: `#kernel.bf16`";
 }

@@ -52,21 +52,24 @@ def Kernel_PackedOp : Kernel_Op<"packed", [Symbol]> {
   let description = [{
     `sources` are names of `lariat.weight` that lie side by side (their rows one after the other) or `value` is inline.
     `shape` is that of the data without depths: (N, K) for panels, (N) for a vector, (H, N) for vectors. `format` is the
-    format of panels, by its name, or the type of the elements of vectors.
+    format of panels, by its name, or the type of the elements of vectors. Panels have `panel_columns` columns, 16 unless a
+    target's layout says otherwise (kernel-choose-layout).
     `offset` is the place in weights.bin in bytes, a multiple of 64, once it is planned; `depth_stride` the bytes of one
     depth, for depth-indexed data, which has `depths` of them. `far` says that caches do not hold it from one use to the
     next: it is asked for ahead, and read at as many places side by side as memory likes.
 
     ```mlir
     kernel.packed @qkv panels ["q", "k", "v"] shape [960, 576] : f32
+    kernel.packed @wide panels ["down"] shape [576, 1536] panel_columns(32) : bf16
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Kernel_PackKindAttr:$kind, StrArrayAttr:$sources,
     DenseI64ArrayAttr:$shape, AnyAttr:$format, OptionalAttr<I64Attr>:$depths, OptionalAttr<ElementsAttr>:$value,
-    OptionalAttr<I64Attr>:$offset, UnitAttr:$far);
+    OptionalAttr<I64Attr>:$offset, UnitAttr:$far, DefaultValuedAttr<I64Attr, "kPanelColumns">:$panel_columns);
   let assemblyFormat = [{
-    $sym_name $kind $sources `shape` $shape (`depths` `(` $depths^ `)`)? (`value` `(` $value^ `)`)?
-    (`offset` `(` $offset^ `)`)? (`far` $far^)? `:` custom<PackedFormat>($format, ref($kind)) attr-dict
+    $sym_name $kind $sources `shape` $shape (`panel_columns` `(` $panel_columns^ `)`)? (`depths` `(` $depths^ `)`)?
+    (`value` `(` $value^ `)`)? (`offset` `(` $offset^ `)`)? (`far` $far^)? `:`
+    custom<PackedFormat>($format, ref($kind)) attr-dict
   }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
@@ -115,19 +118,21 @@ def Kernel_RopeTableOp : Kernel_Op<"rope_table", [Symbol]> {
 def Kernel_CacheOp : Kernel_Op<"cache", [Symbol]> {
   let summary = "a KV cache: what a page of it looks like";
   let description = [{
-    Page: [layer][head]{keys [dim][64], values [64][dim]} of `type`; 64 entries of one slot of one sequence.
+    Page: [layer][head]{keys [dim][64], values [64][dim]} of `type`; 64 entries of one slot of one sequence. Where a target's
+    layout says so (kernel-choose-layout), `keys(entries)`, keys are [64][dim] too.
     `number` is its place in the manifest's list of caches. A `transient` cache holds the keys and values of attention
     among the rows of one call: `reserve` empties it first, and nothing of it outlives the call.
 
     ```mlir
     kernel.cache @kv number(0) layers(2) heads(1) dim(16) : f32
+    kernel.cache @turned number(1) layers(2) heads(1) dim(16) keys(entries) : f32
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$number, I64Attr:$layers, I64Attr:$heads, I64Attr:$dim,
-    TypeAttr:$type, UnitAttr:$transient);
+    TypeAttr:$type, UnitAttr:$transient, DefaultValuedAttr<Kernel_KeyOrderAttr, "KeyOrder::Columns">:$keys);
   let assemblyFormat = [{
     $sym_name `number` `(` $number `)` `layers` `(` $layers `)` `heads` `(` $heads `)` `dim` `(` $dim `)`
-    (`transient` $transient^)? `:` $type attr-dict
+    (`keys` `(` $keys^ `)`)? (`transient` $transient^)? `:` $type attr-dict
   }];
 }
 
@@ -207,7 +212,7 @@ def Kernel_SetPortRowsOp : Kernel_Op<"set_port_rows", []> {
 def Kernel_ColumnsOp : Kernel_Op<"columns", [Pure]> {
   let summary = "some columns of a buffer";
   let description = [{
-    Starts at a whole panel; the lines are those of the source.
+    Starts at a multiple of 16; the lines are those of the source.
 
     ```mlir
     func.func @example(%x: memref<?x32xf32>) {

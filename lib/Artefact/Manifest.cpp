@@ -150,7 +150,7 @@ int64_t Port::getValueBytes() const {
 }
 
 int64_t Port::getLineBytes() const {
-  int64_t filled = (width + abi::kPanelColumns - 1) / abi::kPanelColumns * abi::kPanelColumns;
+  int64_t filled = abi::roundUp(width, abi::kLineColumns);
   return isRows || width == 0 ? getValueBytes() : filled * abi::getElementBytes(type);
 }
 

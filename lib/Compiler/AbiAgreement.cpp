@@ -46,6 +46,11 @@ static_assert(areEqual(kernel::SlotKind::Own, abi::SlotRule::Own) &&
                   areEqual(kernel::getMaxEnumValForSlotKind() + 1, abi::kNames<abi::SlotRule::Kind>.size()),
               "kernel::SlotKind does not number the kinds of abi::SlotRule");
 
+static_assert(areEqual(kernel::KeyOrder::Columns, abi::KeyOrder::Columns) &&
+                  areEqual(kernel::KeyOrder::Entries, abi::KeyOrder::Entries) &&
+                  areEqual(kernel::getMaxEnumValForKeyOrder() + 1, abi::kNames<abi::KeyOrder>.size()),
+              "kernel::KeyOrder does not number the orders of abi::KeyOrder");
+
 static_assert(areEqual(RowOrder::Free, abi::RowOrder::Free) && areEqual(RowOrder::Atomic, abi::RowOrder::Atomic) &&
                   areEqual(RowOrder::Sequential, abi::RowOrder::Sequential) &&
                   areEqual(getMaxEnumValForRowOrder() + 1, abi::kNames<abi::RowOrder>.size()),
@@ -63,7 +68,7 @@ static_assert(areEqual(MissingMode::Skip, abi::MissingMode::Skip) &&
 // Artefacts of this version of the ABI
 //===----------------------------------------------------------------------===//
 
-static_assert(abi::kPanelColumns == 16 && abi::kPageEntries == 64 && abi::kRowPadding == 16 && abi::kAlignment == 64,
+static_assert(abi::kLineColumns == 16 && abi::kPageEntries == 64 && abi::kRowPadding == 16 && abi::kAlignment == 64,
               "the layout of data changed: raise abi::kAbiVersion");
 
 using abi::ElementType;

@@ -27,6 +27,12 @@ class Change(NamedTuple):
 
 ARTEFACT_CHANGES = (
     Change("Layout.h", "kPageEntries = 64", "kPageEntries = 32", (f"the layout of data changed: {VERSION}",)),
+    Change(
+        "Layout.h",
+        "  Columns, ///<",
+        "  Pages,\n  Columns, ///<",
+        ("kernel::KeyOrder does not number the orders of abi::KeyOrder",),
+    ),
     Change("ElementType.h", "return 2;", "return 4;", (f"the bytes of elements changed: {VERSION}",)),
     Change(
         "RowTable.h",
@@ -97,6 +103,12 @@ DIALECT_CHANGES = (
         "  Shared = 2,\n  Ring = 3,\n",
         "  Shared = 3,\n  Ring = 2,\n",
         ("kernel::SlotKind does not number the kinds of abi::SlotRule",),
+    ),
+    Change(
+        "lariat/Dialect/Kernel/KernelEnums.h.inc",
+        "  Columns = 0,\n  Entries = 1,\n",
+        "  Columns = 1,\n  Entries = 0,\n",
+        ("kernel::KeyOrder does not number the orders of abi::KeyOrder",),
     ),
     Change(
         "lariat/Dialect/Lariat/LariatEnums.h.inc",

@@ -42,7 +42,8 @@ std::string packPanels(const std::vector<float> &values, int64_t width) {
   auto numRows = static_cast<int64_t>(values.size()) / width;
   auto format = Format::get(&context);
   EXPECT_TRUE(writePanels(sink, {numRows, width, read}, format));
-  EXPECT_EQ(static_cast<int64_t>(bytes.size()), (numRows + 15) / 16 * format.getPanelBytes(width));
+  EXPECT_EQ(static_cast<int64_t>(bytes.size()),
+            (numRows + 15) / 16 * format.getPanelBytes(width, kernel::kPanelColumns));
   return bytes;
 }
 

@@ -20,7 +20,7 @@ using namespace lariat::test;
 double AttendShape::scale() const { return static_cast<float>(1 / std::sqrt(static_cast<double>(dim))); }
 
 std::string lariat::test::getBufferText(int64_t width) {
-  int64_t line = kernel::roundUp(width, kernel::kPanelColumns);
+  int64_t line = kernel::roundUp(width, kernel::kLineColumns);
   std::string type = "memref<?x" + std::to_string(width) + "xf32";
   return line == width ? type + ">" : type + ", strided<[" + std::to_string(line) + ", 1]>>";
 }

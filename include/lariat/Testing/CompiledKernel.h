@@ -104,7 +104,7 @@ private:
 };
 
 /// Elements from one line of such a buffer to the next.
-inline int64_t lineOf(int64_t width) { return kernel::roundUp(width, kernel::kPanelColumns); }
+inline int64_t lineOf(int64_t width) { return kernel::roundUp(width, kernel::kLineColumns); }
 
 /// The type of a buffer of `width` columns, as text.
 std::string bufferType(int64_t width, const char *element = "f32");

@@ -24,7 +24,7 @@ class PackedRow {
 public:
   PackedRow(KernelWriter &w, kernel::PackedOp data, Value weight, Value id)
       : w(w), isHalf(isa<kernel::BF16PanelsAttr>(data.getFormat())) {
-    int64_t panelBytes = data.getPanelFormat().getPanelBytes(data.getShape()[1]);
+    int64_t panelBytes = data.getPanelFormat().getPanelBytes(data.getShape()[1], kernel::kPanelColumns);
     Value panel = w.multiply(w.divide(id, w.number(kLanes)), panelBytes);
     first = w.advance(weight, w.add(panel, w.multiply(w.remainder(id, w.number(kLanes)), 4)));
   }

@@ -110,6 +110,7 @@ void KeyWriter::packed(FlatSymbolRefAttr symbol) {
   os << stringifyEnum(data.getKind()) << ' ';
   os << data.getFormat() << ' ';
   numbers(data.getShape());
+  number(static_cast<int64_t>(data.getPanelColumns()));
   os << data.getDepths().value_or(0) << (data.getFar() ? " far," : ",");
 }
 
@@ -127,7 +128,8 @@ void KeyWriter::ropeTable(FlatSymbolRefAttr symbol) {
 
 void KeyWriter::cache(FlatSymbolRefAttr symbol) {
   if (auto cache = lookUp<kernel::CacheOp>(op, symbol)) {
-    os << cache.getLayers() << 'x' << cache.getHeads() << 'x' << cache.getDim() << 'x';
+    os << cache.getLayers() << 'x' << cache.getHeads() << 'x' << cache.getDim() << 'x'
+       << stringifyEnum(cache.getKeys());
     type(cache.getType());
   }
 }

@@ -16,8 +16,8 @@
 namespace lariat::vectors {
 
 inline constexpr int64_t kLanes = 16;
-static_assert(kLanes == kernel::kPanelColumns && kernel::kPageEntries % kLanes == 0,
-              "a vector is a line of a panel, and pages are whole vectors");
+static_assert(kLanes == kernel::kLineColumns && kernel::kPageEntries % kLanes == 0,
+              "lines are filled up to whole vectors, and pages are whole vectors");
 
 using mlir::Type;
 using mlir::Value;

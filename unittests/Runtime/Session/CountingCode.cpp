@@ -109,7 +109,7 @@ static int64_t writeWanted(const Call *call, int64_t port, const int32_t *ids, c
 }
 
 static float readState(const Call *call, int64_t row) {
-  const float *state = getPort<float>(call, kState) + row * kPanelColumns;
+  const float *state = getPort<float>(call, kState) + row * kLineColumns;
   return state[0] + 2 * state[1];
 }
 
@@ -149,7 +149,7 @@ extern "C" void lariat_encode(const Call *call) {
   int64_t rows = call->cells[kRows];
   const auto *ids = getPort<int32_t>(call, kIds);
   for (int64_t row = 0; row < rows; ++row) {
-    float *hidden = getPort<float>(call, 2) + row * kPanelColumns;
+    float *hidden = getPort<float>(call, 2) + row * kLineColumns;
     hidden[0] = static_cast<float>(ids[row]);
     hidden[1] = static_cast<float>(getLine(call, row)[kPosition]);
     hidden[2] = 0;

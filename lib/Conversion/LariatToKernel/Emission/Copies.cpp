@@ -82,7 +82,7 @@ bool lariat::forming::formPut(Forming &forming, PutOp op) {
 bool lariat::forming::formConcat(Forming &forming, ConcatOp op) {
   int64_t first = 0;
   for (Value input : op.getInputs()) {
-    if (first % kernel::kPanelColumns)
+    if (first % kernel::kLineColumns)
       return false;
     first += getWidth(input.getType());
   }
@@ -137,7 +137,7 @@ static std::optional<int64_t> findColumnShift(linalg::GenericOp op) {
 
 bool lariat::forming::formColumnCopy(Forming &forming, linalg::GenericOp op) {
   std::optional<int64_t> shift = findColumnShift(op);
-  if (!shift || *shift < 0 || *shift % kernel::kPanelColumns)
+  if (!shift || *shift < 0 || *shift % kernel::kLineColumns)
     return false;
   Value input = op.getInputs().front(), result = op.getResult(0), source = forming.getBuffer(input);
   int64_t width = getWidth(result.getType());

@@ -58,7 +58,7 @@ SmallVector<Group *> Grouper::openGemms(LinearOp first, ArrayRef<LinearOp> linea
     int64_t width = getWidth(linear.getType());
     llvm::DenseSet<Operation *> reached;
     collectReached(linear.getResult(), linear->getBlock(), width, reached);
-    if (reached.empty() && width % kernel::kPanelColumns == 0 && !linear.getLowRankA()) {
+    if (reached.empty() && width % kernel::kLineColumns == 0 && !linear.getLowRankA()) {
       plain.push_back(linear);
       continue;
     }

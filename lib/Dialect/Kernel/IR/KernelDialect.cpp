@@ -36,7 +36,7 @@ int64_t lariat::kernel::getLineBytes(MemRefType type) {
 MemRefType lariat::kernel::getBufferType(Type element, int64_t width) {
   if (width == 0)
     return MemRefType::get({ShapedType::kDynamic}, element);
-  int64_t line = roundUp(width, kPanelColumns);
+  int64_t line = roundUp(width, kLineColumns);
   if (line == width)
     return MemRefType::get({ShapedType::kDynamic, width}, element);
   auto layout = StridedLayoutAttr::get(element.getContext(), /*offset=*/0, {line, 1});

@@ -45,6 +45,9 @@ LogicalResult PackedOp::verify() {
   if (getSources().empty() == !getValue())
     return emitOpError() << "expected either sources or a value";
   if (getKind() == PackKind::Panels) {
+    auto columns = static_cast<int64_t>(getPanelColumns());
+    if (columns <= 0 || columns % kLineColumns)
+      return emitOpError() << "has panels of " << columns << " columns, expected a multiple of " << kLineColumns;
     if (getPanelFormat())
       return success();
     return emitOpError() << "of kind panels has the format " << getFormat() << ", expected a format of panels";
@@ -58,9 +61,10 @@ LogicalResult PackedOp::verify() {
 
 int64_t PackedOp::getDepthBytes() {
   ArrayRef<int64_t> shape = getShape();
+  auto columns = static_cast<int64_t>(getPanelColumns());
   if (PanelFormatAttrInterface format = getPanelFormat())
-    return roundUp(shape[0], kPanelColumns) / kPanelColumns * format.getPanelBytes(shape[1]);
-  int64_t line = roundUp(shape.back(), kPanelColumns) * getElementBytes(getElementType());
+    return roundUp(shape[0], columns) / columns * format.getPanelBytes(shape[1], columns);
+  int64_t line = roundUp(shape.back(), kLineColumns) * getElementBytes(getElementType());
   return getKind() == PackKind::Vector ? line : line * shape[0];
 }
 
@@ -71,8 +75,8 @@ LogicalResult ColumnsOp::verify() {
   if (source.getRank() != 2 || result.getRank() != 2)
     return emitOpError() << "takes columns of rank " << source.getRank() << ", expected 2";
   int64_t first = getFirst();
-  if (first % kPanelColumns)
-    return emitOpError() << "starts at column " << first << ", expected a multiple of " << kPanelColumns;
+  if (first % kLineColumns)
+    return emitOpError() << "starts at column " << first << ", expected a multiple of " << kLineColumns;
   if (first < 0 || first + result.getDimSize(1) > source.getDimSize(1))
     return emitOpError() << "takes columns " << first << " to " << first + result.getDimSize(1) << " of "
                          << source.getDimSize(1);

@@ -6,6 +6,11 @@ kernel.packed @w panels ["q"] shape [32] : f32
 
 // -----
 
+// expected-error @+1 {{'kernel.packed' op has panels of 24 columns, expected a multiple of 16}}
+kernel.packed @w panels ["q"] shape [32, 16] panel_columns(24) : f32
+
+// -----
+
 // expected-error @+1 {{'kernel.packed' op expected either sources or a value}}
 kernel.packed @w vector [] shape [32] : f32
 

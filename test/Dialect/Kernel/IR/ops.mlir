@@ -3,6 +3,8 @@
 
 // CHECK: kernel.packed @w panels ["q", "k"] shape [32, 16] offset(4096) : bf16
 kernel.packed @w panels ["q", "k"] shape [32, 16] offset(4096) : bf16
+// CHECK: kernel.packed @wide panels ["w"] shape [32, 16] panel_columns(32) : f32
+kernel.packed @wide panels ["w"] shape [32, 16] panel_columns(32) : f32
 // CHECK: kernel.packed @v vector [] shape [3] value(dense<[0, 1, 2]> : tensor<3xi32>) : i32
 kernel.packed @v vector [] shape [3] value(dense<[0, 1, 2]> : tensor<3xi32>) : i32
 // CHECK: kernel.packed @n vector ["n"] shape [16] depths(3) : f32
@@ -11,6 +13,8 @@ kernel.packed @n vector ["n"] shape [16] depths(3) : f32
 kernel.rope_table @r [1.0, 0.5] positions(64) angles(f32)
 // CHECK: kernel.cache @kv number(0) layers(2) heads(1) dim(16) : f32
 kernel.cache @kv number(0) layers(2) heads(1) dim(16) : f32
+// CHECK: kernel.cache @turned number(1) layers(2) heads(1) dim(16) keys(entries) transient : f32
+kernel.cache @turned number(1) layers(2) heads(1) dim(16) keys(entries) transient : f32
 
 // CHECK-LABEL: func.func @storage
 func.func @storage() {

@@ -24,11 +24,12 @@
 namespace lariat::kernel {
 
 using abi::kAlignment;
+using abi::kLineColumns;
 using abi::kPageEntries;
 using abi::kPanelColumns;
 using abi::roundUp;
 
-inline constexpr int64_t kPanelLineBytes = 4 * kPanelColumns; ///< of panels in every format
+inline constexpr int64_t kPanelWordBytes = 4; ///< in every format of panels
 
 /// Function and module attributes that forming and the planning passes leave.
 inline constexpr llvm::StringLiteral kArenaRowBytesAttr = "kernel.arena_row_bytes";
@@ -45,7 +46,7 @@ int64_t getLineElements(mlir::MemRefType type);
 /// Bytes from one line to the next.
 int64_t getLineBytes(mlir::MemRefType type);
 
-/// The type of a buffer with `width` columns (0: one value per row), its lines filled up to whole panels.
+/// The type of a buffer with `width` columns (0: one value per row), its lines filled up.
 mlir::MemRefType getBufferType(mlir::Type element, int64_t width);
 
 /// Where a buffer comes from: the op that gives storage (buffer, port, state_memory), and the first column in it.
