@@ -11,7 +11,8 @@ include "mlir/Pass/PassBase.td"
 def VerifyLLVMPass : Pass<"lariat-verify-llvm", "::mlir::ModuleOp"> {
   let summary = "check that everything is in LLVM's dialect";
   let description = [{
-    What is left of another dialect has no code on any target; the first such op is named, at its place. Changes nothing.
+    What is left of another dialect has no code on any target; the first such op is named, at its place. Changes
+    nothing.
     Rounding: unchanged. Example: test/Compiler/verify-llvm.mlir
   }];
   let statistics = [Statistic<"numChecked", "checked", "ops checked">];
@@ -20,13 +21,14 @@ def VerifyLLVMPass : Pass<"lariat-verify-llvm", "::mlir::ModuleOp"> {
 def NameEntriesPass : Pass<"lariat-name-entries", "::mlir::ModuleOp"> {
   let summary = "give entry functions the names under which an object exports them";
   let description = [{
-    A public function `@forward` becomes `@lariat_forward`, followed by `_generate` in that mode and by the mode for what is
-    missing where one was picked. The name that it had stays in `kernel.entry`. Refused: a name that is taken.
+    A public function `@forward` becomes `@lariat_forward`, followed by `_generate` in that mode and by the mode for
+    what is missing where one was picked. The name that it had stays in `kernel.entry`. Refused: a name that is taken.
     Rounding: unchanged. Example: test/Compiler/name-entries.mlir
   }];
   let options = [
     Option<"generate", "generate", "bool", /*default=*/"false", "whether the module was lowered to generate">,
-    Option<"missing", "missing", "std::string", /*default=*/"\"\"", "the mode that was picked; empty for the declared one">
+    Option<"missing", "missing", "std::string", /*default=*/"\"\"",
+           "the mode that was picked; empty for the declared one">
   ];
   let statistics = [Statistic<"numNamed", "named", "entry functions named">];
 }
@@ -36,8 +38,9 @@ def MergeVariantsPass : Pass<"kernel-merge-variants", "::mlir::ModuleOp"> {
   let description = [{
     Every named module inside, a variant, is emptied into the outer one, in order, and goes. A function is compared with
     those that are there once the functions it calls have their final names, so that equal code is kept once however its
-    callees were numbered; public functions only share code where their `kernel.entry` is the same. What differs and has a
-    name that is taken gets another one. `kernel.symbols` has, for each variant, the symbol of each of its entry functions.
+    callees were numbered; public functions only share code where their `kernel.entry` is the same. What differs and has
+    a name that is taken gets another one. `kernel.symbols` has, for each variant, the symbol of each of its entry
+    functions.
     Rounding: unchanged. Example: test/Compiler/merge-variants.mlir
   }];
   let statistics = [Statistic<"numMoved", "moved", "functions and declarations moved out of a variant">,
@@ -48,8 +51,8 @@ def OutlineGenericPass : Pass<"kernel-outline-generic", "::mlir::ModuleOp"> {
   let summary = "move the bodies of kernel.generic into a module of their own";
   let description = [{
     The functions on tensors that `kernel.generic` calls move into the module `@generic`, since what lowers them knows
-    tensors and the kernel level does not. The states go with them; `kernel.states` keeps layers and width of each. Without
-    such functions there is no module `@generic`.
+    tensors and the kernel level does not. The states go with them; `kernel.states` keeps layers and width of each.
+    Without such functions there is no module `@generic`.
     Rounding: unchanged. Example: test/Compiler/generic-road.mlir
   }];
   let statistics = [Statistic<"numOutlined", "outlined", "functions moved">];
@@ -69,8 +72,9 @@ def KeepArgumentsPass : Pass<"lariat-keep-arguments", "::mlir::func::FuncOp"> {
 def InlineGenericPass : Pass<"kernel-inline-generic", "::mlir::ModuleOp"> {
   let summary = "move lowered bodies of kernel.generic back beside the kernels";
   let description = [{
-    The counterpart of `kernel-outline-generic`, where both modules are in LLVM's dialect: only there they declare functions
-    of the C library in the same words. What one of both declares the other may define. Refused: a symbol that both define.
+    The counterpart of `kernel-outline-generic`, where both modules are in LLVM's dialect: only there they declare
+    functions of the C library in the same words. What one of both declares the other may define. Refused: a symbol that
+    both define.
     Rounding: unchanged. Example: test/Compiler/generic-road.mlir
   }];
   let statistics = [Statistic<"numInlined", "inlined", "functions and globals moved">];
@@ -79,8 +83,8 @@ def InlineGenericPass : Pass<"kernel-inline-generic", "::mlir::ModuleOp"> {
 def SetTargetPass : Pass<"lariat-set-target", "::mlir::ModuleOp"> {
   let summary = "name the machine that code is for, as tools of LLVM read it";
   let description = [{
-    The triple goes to the module, processor and features to every function with a body, so that `mlir-translate` and `llc`
-    need no options of their own for it. Refused: a name that is not in the table of targets.
+    The triple goes to the module, processor and features to every function with a body, so that `mlir-translate` and
+    `llc` need no options of their own for it. Refused: a name that is not in the table of targets.
     Rounding: unchanged. Example: test/Compiler/set-target.mlir
   }];
   let options = [Option<"target", "target", "std::string", /*default=*/"\"avx2\"", "ISA of the code">];

@@ -72,12 +72,13 @@ def Kernel_SumAttr : AttrDef<Kernel_Dialect, "Sum"> {
     A target that forms sums in another order has a kind of its own: results are equal bit for bit under one declared
     order, whatever rows, threads and calls there are, and differ in rounding between orders.
 
-    - `chain`, of products: acc = fma(a_k, w_k, acc) from zero with k ascending; a low-rank pair goes on with the chain of
-      its sum.
-    - `segments, size = n`, of attention. Entries count from the first of the row's view and form segments of n. Scores are
-      chains over columns. In a segment, weights are exp(score - m), m the largest score up to the end of the segment;
-      their total is 16 partials, of entries 16 apart ascending, combined by halves (0, 8) ..., (0, 4) ...; products with
-      values are chains over entries. Segments merge from left to right: acc = fma(acc, exp(m before - m), product).
+    - `chain`, of products: acc = fma(a_k, w_k, acc) from zero with k ascending; a low-rank pair goes on with the chain
+      of its sum.
+    - `segments, size = n`, of attention. Entries count from the first of the row's view and form segments of n. Scores
+      are chains over columns. In a segment, weights are exp(score - m), m the largest score up to the end of the
+      segment; their total is 16 partials, of entries 16 apart ascending, combined by halves (0, 8) ..., (0, 4) ...;
+      products with values are chains over entries. Segments merge from left to right: acc = fma(acc, exp(m before - m),
+      product).
 
     Example: `#kernel.sum<segments, size = 64>`
   }];
@@ -146,7 +147,8 @@ def Kernel_RopeAttr : AttrDef<Kernel_Dialect, "Rope"> {
   let mnemonic = "rope";
   let summary = "rotate the first `dims` columns of each head by the angles of table `table`";
   let description = [{
-    Pairs are (i, i + dims / 2), or (2 i, 2 i + 1) where interleaved. Example: `#kernel.rope<@r, dims = 4, interleaved = false>`.
+    Pairs are (i, i + dims / 2), or (2 i, 2 i + 1) where interleaved. Example:
+    `#kernel.rope<@r, dims = 4, interleaved = false>`.
   }];
   let parameters = (ins "::mlir::FlatSymbolRefAttr":$table, "int64_t":$dims, "bool":$interleaved);
   let assemblyFormat = "`<` $table `,` `dims` `=` $dims `,` `interleaved` `=` $interleaved `>`";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What passes and lowerings ask of an op of the kernel level, so that none of them lists ops, and of a format of panels. What
-// an op reads and writes are its memory effects: of buffers on its operands, of caches on their symbol
+// What passes and lowerings ask of an op of the kernel level, so that none of them lists ops, and of a format of
+// panels. What an op reads and writes are its memory effects: of buffers on its operands, of caches on their symbol
 // (kernel::CacheEntries, kernel::CacheIndex).
 
 #ifndef LARIAT_KERNEL_INTERFACES_TD

@@ -234,8 +234,8 @@ def Kernel_ColumnsOp : Kernel_Op<"columns", [Pure]> {
 def Kernel_ParallelRegionOp : Kernel_Op<"parallel", [SingleBlock, NoTerminator, NoRegionArguments]> {
   let summary = "kernels that all threads run, in order";
   let description = [{
-    Holds parallel kernels and barriers, nothing else: no control flow, so every thread reaches every barrier. Each thread
-    does its share of each kernel. The end is a barrier.
+    Holds parallel kernels and barriers, nothing else: no control flow, so every thread reaches every barrier. Each
+    thread does its share of each kernel. The end is a barrier.
 
     ```mlir
     func.func @example(%n: index, %ids: memref<?xi32>, %x: memref<?x16xf32>) {
@@ -396,7 +396,8 @@ def Kernel_RowwiseOp
   }];
   let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Optional<Buffer>, "row table", [MemRead]>:$table,
     Arg<Variadic<AnyType>, "buffers, values per row, or scalars", [MemRead]>:$inputs,
-    Arg<Variadic<Buffer>, "buffers to write", [MemWrite]>:$outs, Arg<Variadic<Buffer>, "index lists", [MemRead]>:$indices,
+    Arg<Variadic<Buffer>, "buffers to write", [MemWrite]>:$outs,
+    Arg<Variadic<Buffer>, "index lists", [MemRead]>:$indices,
     I64Attr:$width, DefaultValuedAttr<I64Attr, "1">:$groups, FlatSymbolRefArrayAttr:$vectors,
     DenseI64ArrayAttr:$gather, DenseI64ArrayAttr:$scatter);
   let regions = (region SizedRegion<1>:$body);
@@ -415,11 +416,11 @@ def Kernel_GemmOp : Kernel_ParallelOp<"gemm", ["getPackedOperands", "getStreamed
   let description = [{
     A row of A is what `prologue` yields (a row region of width K, arguments as in rowwise: `inputs`, then
     `prologue_vectors`). Then acc_s = A W_sᵀ for each of `weights`, all of N rows; `sum` says in which order, one
-    chain of fma with k ascending, whatever the number of rows. `epilogue` is written for one column of one row, has no reductions, and gets
-    acc_s in order, then one argument per `extras` (read like inputs: buffers of N columns, per row, or scalars), then one
-    per `epilogue_vectors`; its results go to `outs`.
-    Pair p of `low_rank` goes on with a chain: acc_s becomes acc_s + H_p B_pᵀ for s = `low_rank_of`[p], where a row of H_p is
-    the row's line of its buffer, whose width is the rank.
+    chain of fma with k ascending, whatever the number of rows. `epilogue` is written for one column of one row, has no
+    reductions, and gets acc_s in order, then one argument per `extras` (read like inputs: buffers of N columns, per
+    row, or scalars), then one per `epilogue_vectors`; its results go to `outs`.
+    Pair p of `low_rank` goes on with a chain: acc_s becomes acc_s + H_p B_pᵀ for s = `low_rank_of`[p], where a row of
+    H_p is the row's line of its buffer, whose width is the rank.
     `gather` has an entry per input, then per extra; `scatter` one per out, as in rowwise. Depth-indexed weights and
     vectors are read at the row's depth, from `table`.
 
@@ -442,7 +443,8 @@ def Kernel_GemmOp : Kernel_ParallelOp<"gemm", ["getPackedOperands", "getStreamed
     Arg<Variadic<AnyType>, "buffers, values per row, or scalars", [MemRead]>:$inputs,
     Arg<Variadic<AnyType>, "what the epilogue reads", [MemRead]>:$extras,
     Arg<Variadic<Buffer>, "rows of rank columns", [MemRead]>:$low_rank_inputs,
-    Arg<Variadic<Buffer>, "buffers to write", [MemWrite]>:$outs, Arg<Variadic<Buffer>, "index lists", [MemRead]>:$indices,
+    Arg<Variadic<Buffer>, "buffers to write", [MemWrite]>:$outs,
+    Arg<Variadic<Buffer>, "index lists", [MemRead]>:$indices,
     I64Attr:$depth_k, I64Attr:$width_n,
     FlatSymbolRefArrayAttr:$weights, FlatSymbolRefArrayAttr:$prologue_vectors,
     FlatSymbolRefArrayAttr:$epilogue_vectors, DenseI64ArrayAttr:$gather, DenseI64ArrayAttr:$scatter,
@@ -510,9 +512,9 @@ def Kernel_TopKOp : Kernel_ParallelOp<"top_k", []> {
   let summary = "whether each row has one of the largest scores of its sequence";
   let description = [{
     Bit t of `out` is set if fewer than k rows of the sequence of row t come before it: those with a larger score, and
-    earlier ones with the same. A score that is not a number comes before none, and none before it. For a row at depth d of
-    a sequence with S rows in the root set, k = max(1, floor(S * numerators[d] / denominator)), the last numerator being
-    that of all depths past the end. `counts` has a column per numerator; a number above 0 there is k instead.
+    earlier ones with the same. A score that is not a number comes before none, and none before it. For a row at depth d
+    of a sequence with S rows in the root set, k = max(1, floor(S * numerators[d] / denominator)), the last numerator
+    being that of all depths past the end. `counts` has a column per numerator; a number above 0 there is k instead.
 
     ```mlir
     func.func @example(%n: index, %t: memref<?x6xindex>, %s: memref<?xf32>, %b: memref<?xi1>) {
@@ -540,8 +542,8 @@ def Kernel_TopKOp : Kernel_ParallelOp<"top_k", []> {
 def Kernel_AppendOp : Kernel_ParallelOp<"append", ["getRotaryTable"]> {
   let summary = "keys and values of rows into their cache entries";
   let description = [{
-    `entries` is memref<?x2xindex>, a line {page, index} per row as `reserve` gave it; page 0 writes nothing. With `rope`
-    keys are rotated first. Values are rounded to the cache's type.
+    `entries` is memref<?x2xindex>, a line {page, index} per row as `reserve` gave it; page 0 writes nothing. With
+    `rope` keys are rotated first. Values are rounded to the cache's type.
 
     ```mlir
     func.func @example(%n: index, %t: memref<?x6xindex>, %e: memref<?x2xindex>, %x: memref<?x16xf32>) {
@@ -660,8 +662,8 @@ def Kernel_AdvanceOp : Kernel_RowServiceOp<"advance"> {
 def Kernel_CheckDepthsOp : Kernel_RowServiceOp<"check_depths", "depths", [MemoryEffects<[MemWrite<Kernel_Faults>]>]> {
   let summary = "ends the call with an error where rows are deeper than a weight";
   let description = [{
-    `weight` is its number among the weights of the model of which no depth past the end may be asked for, `end` how many
-    depths it has. Kernels read the last one for such a row, so nothing else depends on this.
+    `weight` is its number among the weights of the model of which no depth past the end may be asked for, `end` how
+    many depths it has. Kernels read the last one for such a row, so nothing else depends on this.
 
     ```mlir
     func.func @example(%n: index, %t: memref<?x6xindex>) {
@@ -754,8 +756,8 @@ def Kernel_ReserveOp : Kernel_RowServiceOp<"reserve"> {
   let summary = "a cache entry for each row";
   let description = [{
     `slots` has a slot per row, -1 where the row writes nothing. An entry of the same position is written again, else a
-    new one follows the last. `filled` says that the rows had stopped before, `by_hand` that every row writes, so that -1
-    is a slot that no cache has.
+    new one follows the last. `filled` says that the rows had stopped before, `by_hand` that every row writes, so that
+    -1 is a slot that no cache has.
 
     ```mlir
     func.func @example(%n: index, %t: memref<?x6xindex>, %s: memref<?xindex>, %o: memref<?x2xindex>) {
@@ -769,8 +771,8 @@ def Kernel_ReserveOp : Kernel_RowServiceOp<"reserve"> {
     Arg<Buffer, "slot per row", [MemRead]>:$slots, Arg<Buffer, "buffer to write", [MemWrite]>:$out,
     Arg<FlatSymbolRefAttr, "cache", [MemWrite<Kernel_CacheIndex>]>:$cache, BoolAttr:$filled, UnitAttr:$by_hand);
   let assemblyFormat = [{
-    `rows` `(` $rows `)` `at` $table `slots` $slots (`by_hand` $by_hand^)? `of` $cache `filled` $filled `to` $out attr-dict
-    `:` type($table) `,` type($slots) `,` type($out)
+    `rows` `(` $rows `)` `at` $table `slots` $slots (`by_hand` $by_hand^)? `of` $cache `filled` $filled `to` $out
+    attr-dict `:` type($table) `,` type($slots) `,` type($out)
   }];
 }
 
@@ -824,10 +826,10 @@ def Kernel_StateOp : Kernel_Op<"state_memory"> {
 def Kernel_GenericOp : Kernel_Op<"generic", [AttrSizedOperandSegments]> {
   let summary = "the slow road: any op of the model level, by its reference lowering";
   let description = [{
-    Calls `callee`, a function on tensors, with the first `rows` lines of each input (operand i of `ins` has ins_rows[i] of
-    them; index operands go as they are), and copies its tensor results to `outs`. Its other results, `counts`, are the
-    number of rows of each out. Vectors named by `packed` follow the inputs, each a tensor of one dimension. Correct, not
-    fast: one thread, buffers of its own.
+    Calls `callee`, a function on tensors, with the first `rows` lines of each input (operand i of `ins` has ins_rows[i]
+    of them; index operands go as they are), and copies its tensor results to `outs`. Its other results, `counts`, are
+    the number of rows of each out. Vectors named by `packed` follow the inputs, each a tensor of one dimension.
+    Correct, not fast: one thread, buffers of its own.
 
     ```mlir
     func.func private @body(%x: tensor<?x16xf32>) -> tensor<?x16xf32>

@@ -10,9 +10,9 @@ include "mlir/Pass/PassBase.td"
 def FormParallelPass : Pass<"kernel-form-parallel", "::mlir::func::FuncOp"> {
   let summary = "put neighbouring kernels into parallel regions, with barriers between dependent ones";
   let description = [{
-    A run of parallel kernels with nothing but pure ops and buffers between them becomes one `kernel.parallel`. A barrier
-    goes before the first kernel that reads or writes a buffer written since the last barrier, or writes one read since,
-    by another kernel. Kernels that only share what they read stand side by side.
+    A run of parallel kernels with nothing but pure ops and buffers between them becomes one `kernel.parallel`. A
+    barrier goes before the first kernel that reads or writes a buffer written since the last barrier, or writes one
+    read since, by another kernel. Kernels that only share what they read stand side by side.
     Rounding: none. Example: test/Dialect/Kernel/Transforms/form-parallel.mlir
   }];
   let statistics = [Statistic<"numRegions", "regions", "parallel regions formed">,
@@ -44,9 +44,9 @@ def PlanWeightsPass : Pass<"kernel-plan-weights", "::mlir::ModuleOp"> {
 def MarkFarWeightsPass : Pass<"kernel-mark-far-weights", "::mlir::ModuleOp"> {
   let summary = "mark panels that the caches of a target do not hold from one step to the next";
   let description = [{
-    Panels become `far` where what the kernels of the module stream (`getStreamedOperands`) is at least `cached-bytes` in
-    all: what a step starts with is gone from the caches when the others have run. Each target decides for its own copy of
-    the kernels, by the `cachedBytes` of its tuning.
+    Panels become `far` where what the kernels of the module stream (`getStreamedOperands`) is at least `cached-bytes`
+    in all: what a step starts with is gone from the caches when the others have run. Each target decides for its own
+    copy of the kernels, by the `cachedBytes` of its tuning.
     Rounding: none. Example: test/Dialect/Kernel/Transforms/mark-far-weights.mlir
   }];
   let options = [

@@ -111,8 +111,8 @@ def Lariat_AppendOp : Lariat_Op<"append", [RowsOf<"key", "at">, AllTypesMatch<["
   let arguments = (ins FlatSymbolRefAttr:$cache, I64Attr:$layer, Arg<Lariat_FloatRowTensor, "keys">:$key,
                        Arg<Lariat_FloatRowTensor, "values">:$value, Arg<Lariat_Rows, "their rows">:$at,
                        UnitAttr:$filled, Arg<Optional<Index>, "slot in place of the policy's">:$slot);
-  let assemblyFormat = "$cache `[` $layer `]` $key `,` $value `at` $at (`slot` `(` $slot^ `)`)? (`filled` $filled^)? attr-dict "
-                       "`:` type($key)";
+  let assemblyFormat = "$cache `[` $layer `]` $key `,` $value `at` $at (`slot` `(` $slot^ `)`)? (`filled` $filled^)? "
+                       "attr-dict `:` type($key)";
 }
 
 def Lariat_AttendOp : Lariat_Op<"attend", [RowsOf<"query", "at">, AllTypesMatch<["query", "result"]>,

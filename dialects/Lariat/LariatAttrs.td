@@ -113,11 +113,11 @@ def Lariat_StoredAttr : Lariat_Attr<"Stored", "stored"> {
   let summary = "what the values of a weight are rounded to";
   let description = [{
     Part of what a weight means, on every path: its values are those of the source rounded to `format`, to nearest with
-    ties to even (a NaN stays one). With a `scale` of the source, x becomes round(scale * round(x)), where the product is
-    f32: both what is stored and what is multiplied are numbers of the format. Arithmetic is f32 whatever the format.
+    ties to even (a NaN stays one). With a `scale` of the source, x becomes round(scale * round(x)), where the product
+    is f32: both what is stored and what is multiplied are numbers of the format. Arithmetic is f32 whatever the format.
 
-    `f32` changes nothing, and a weight that does not say is `f32`. A further format is a case of the enumeration; what it
-    needs beside its name (groups, scales) becomes a parameter of this attribute, so that IR says all of it.
+    `f32` changes nothing, and a weight that does not say is `f32`. A further format is a case of the enumeration; what
+    it needs beside its name (groups, scales) becomes a parameter of this attribute, so that IR says all of it.
 
     Example: `#lariat.stored<bf16>`
   }];
@@ -245,8 +245,8 @@ def Lariat_PhasedAttr : Lariat_PolicyAttr<"Phased", "phased", ["getForRows", "fi
   let summary = "one policy for prompt positions, another for generated ones";
   let description = "A row writes as its own policy says, and sees an earlier row u as u's policy says. Whether a "
                     "position was generated is stored with the sequence, never a property of the call. Callers have no "
-                    "choice of missing modes. Refused: parts that are phased themselves, allow modes or declare `compute`, "
-                    "and an exit scope of generated rows. "
+                    "choice of missing modes. Refused: parts that are phased themselves, allow modes or declare "
+                    "`compute`, and an exit scope of generated rows. "
                     "Example: `#lariat.phased<prompt = #lariat.own<missing = skip>, generated = #lariat.first>`";
   let parameters = (ins "::lariat::KVPolicyAttrInterface":$prompt, "::lariat::KVPolicyAttrInterface":$generated);
   let assemblyFormat = "`<` `prompt` `=` $prompt `,` `generated` `=` $generated `>`";
@@ -267,7 +267,8 @@ def Lariat_KVPolicy : Attr<CPred<"::llvm::isa<::lariat::KVPolicyAttrInterface>($
 def Lariat_LoopsAttr : Lariat_Attr<"Loops", "loops"> {
   let summary = "how many loop steps a caller may ask for";
   let description = [{
-    `default` steps unless the caller says otherwise, `with_exit` where rows may exit; a caller may ask for `min` to `max` steps, max = 0 meaning any number. `min` = `max` = `default` is a loop count that is not free.
+    `default` steps unless the caller says otherwise, `with_exit` where rows may exit; a caller may ask for `min` to
+    `max` steps, max = 0 meaning any number. `min` = `max` = `default` is a loop count that is not free.
     Example: `#lariat.loops<default = 4, min = 1, max = 8, with_exit = 8>`
   }];
   let parameters = (ins "int64_t":$defaultSteps, "int64_t":$minSteps, "int64_t":$maxSteps,
@@ -306,8 +307,9 @@ def Lariat_ModelAttr : Lariat_Attr<"Model", "model"> {
     Example: `#lariat.model<"ouro", kind = "decoder", vocab = 320, context = 512, eos = [257],
     shape = "4 layers x 4 loops">`
   }];
-  let parameters = (ins "::mlir::StringAttr":$family, "::mlir::StringAttr":$kind, "int64_t":$vocab, "int64_t":$contextSize,
-                        OptionalArrayRefParameter<"int64_t">:$eos, OptionalParameter<"::mlir::StringAttr">:$shape);
+  let parameters = (ins "::mlir::StringAttr":$family, "::mlir::StringAttr":$kind, "int64_t":$vocab,
+                        "int64_t":$contextSize, OptionalArrayRefParameter<"int64_t">:$eos,
+                        OptionalParameter<"::mlir::StringAttr">:$shape);
   let assemblyFormat = "`<` $family `,` `kind` `=` $kind `,` `vocab` `=` $vocab `,` `context` `=` $contextSize "
                        "(`,` struct(custom<Bracketed>($eos), $shape)^)? `>`";
   let genVerifyDecl = 1;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Passes over the dialect `lariat`, in the order in which a pipeline runs them: what must hold is checked first, what the
-// model declares is put in place, then the loop is split, made cheaper, and finally taken down to upstream dialects.
-// test/Lint/passes.py holds this order against lib/Compiler/Pipelines.cpp.
+// Passes over the dialect `lariat`, in the order in which a pipeline runs them: what must hold is checked first, what
+// the model declares is put in place, then the loop is split, made cheaper, and finally taken down to upstream
+// dialects. test/Lint/passes.py holds this order against lib/Compiler/Pipelines.cpp.
 
 #ifndef LARIAT_PASSES_TD
 #define LARIAT_PASSES_TD
@@ -82,10 +82,10 @@ def VerifyRowMixingPass : Pass<"lariat-verify-row-mixing", "::mlir::func::FuncOp
 def SplitCachesPass : Pass<"lariat-split-caches", "::mlir::ModuleOp"> {
   let summary = "give layers of a cache that are not written together caches of their own";
   let description = [{
-    The layers of a cache share one list of entries: what a row appends to a slot is there for all of them. That is right
-    where each group of appends (the same rows, slot and block, one per layer) is complete before any layer is attended
-    to that the group has not written yet. A cache of which that does not hold becomes one of a layer each, `@kv.0`,
-    `@kv.1` and so on, with the same policy. Rounding: unchanged.
+    The layers of a cache share one list of entries: what a row appends to a slot is there for all of them. That is
+    right where each group of appends (the same rows, slot and block, one per layer) is complete before any layer is
+    attended to that the group has not written yet. A cache of which that does not hold becomes one of a layer each,
+    `@kv.0`, `@kv.1` and so on, with the same policy. Rounding: unchanged.
     Example: test/Dialect/Lariat/Transforms/split-caches.mlir
   }];
   let statistics = [Statistic<"numSplit", "split", "caches split">];
@@ -94,27 +94,30 @@ def SplitCachesPass : Pass<"lariat-split-caches", "::mlir::ModuleOp"> {
 def ChooseWeightFormatsPass : Pass<"lariat-choose-weight-formats", "::mlir::ModuleOp"> {
   let summary = "say by rules in which format weights are stored";
   let description = [{
-    `rules` are separated by commas, `ffn=bf16,@lm_head=f32`. Each names weights and a format of `#lariat.stored`; a format
-    alone is a rule for all of them.
+    `rules` are separated by commas, `ffn=bf16,@lm_head=f32`. Each names weights and a format of `#lariat.stored`; a
+    format alone is a rule for all of them.
 
-    | rule for | weights |
-    |---|---|
-    | `embed` | of `embed` |
-    | `attention` | of products that give queries, keys or values, or read what attention gives; of products whose results go nowhere but into these (gates, factored projections); sinks and distance biases |
-    | `ffn` | of products of D columns whose results go into products only, one of which gives D columns, and of that one |
-    | `head` | of products that give logits, or whose results go nowhere but into these |
-    | `norm` | weights and biases of `norm` |
-    | `other` | of no class above: routers, adapters, values that enter arithmetic |
-    | `@PATTERN` | by symbol; `*`, `?` and `[...]` as in file names |
-    | `*` | all |
+    What rules name:
+    - `embed`: weights of `embed`.
+    - `attention`: of products that give queries, keys or values, or read what attention gives; of products whose
+      results go nowhere but into these (gates, factored projections); sinks and distance biases.
+    - `ffn`: of products of D columns whose results go into products only, one of which gives D columns, and of that
+      one.
+    - `head`: of products that give logits, or whose results go nowhere but into these.
+    - `norm`: weights and biases of `norm`.
+    - `other`: of no class above: routers, adapters, values that enter arithmetic.
+    - `@PATTERN`: by symbol; `*`, `?` and `[...]` as in file names.
+    - `*`: all.
 
-    A product's weights are its weight, bias and low-rank pair. Classes follow from how weights are used, not from names.
-    A name decides before a class, a class before `*`, and of several names the first; what no rule is for keeps the format
-    that it declares. Never chosen for: weights of other elements than f32, and rotary frequencies, which are exact.
+    A product's weights are its weight, bias and low-rank pair. Classes follow from how weights are used, not from
+    names. A name decides before a class, a class before `*`, and of several names the first; what no rule is for keeps
+    the format that it declares. Never chosen for: weights of other elements than f32, and rotary frequencies, which are
+    exact.
 
     Refused: rules that are for nothing in the model, two for the same class, and rules of different formats for the
     classes of one weight (an embedding that is the head too), unless one names the weight.
-    Rounding: values of weights that are given another format than f32. Example: test/Dialect/Lariat/Transforms/choose-weight-formats.mlir
+    Rounding: values of weights that are given another format than f32.
+    Example: test/Dialect/Lariat/Transforms/choose-weight-formats.mlir
   }];
   let options = [Option<"rules", "rules", "std::string", /*default=*/"\"f32\"", "what is stored in which format">];
   let statistics = [Statistic<"numRounded", "rounded", "weights that rules round">];
@@ -124,9 +127,9 @@ def VerifyStatesPass : Pass<"lariat-verify-states", "::mlir::func::FuncOp"> {
   let summary = "check that each place of a state is for one op and one step";
   let description = [{
     `shift` and `scan` give a row what the row before it left, so what they keep may come from no other op and no other
-    step: refused are two ops that use the same layer of a state, unless they stand in different branches or at different
-    constant depths, and one inside of a loop that is not over depth. Changes nothing. Runs before loops over depth are
-    lowered. Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/verify-states.mlir
+    step: refused are two ops that use the same layer of a state, unless they stand in different branches or at
+    different constant depths, and one inside of a loop that is not over depth. Changes nothing. Runs before loops over
+    depth are lowered. Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/verify-states.mlir
   }];
   let statistics = [Statistic<"numChecked", "checked", "uses of states checked">];
 }
@@ -203,17 +206,17 @@ def DeriveStepsPass : Pass<"lariat-derive-steps", "::mlir::ModuleOp"> {
         @fill(rows, carried..., invariants...)                                        only if the loop has a fill region
         @coda(arguments of @forward, entered: i1, finals..., steps: i32, coda values...) -> results of @forward
 
-    Where a carried bit settles what is used of the loop, as the latch of `missing = compute` does, @core names it as its
-    output "latch": for a row that has it set, @coda gives its results, whatever further steps it runs.
+    Where a carried bit settles what is used of the loop, as the latch of `missing = compute` does, @core names it as
+    its output "latch": for a row that has it set, @coda gives its results, whatever further steps it runs.
 
     A row of @core that is not kept gets back its old values. Where only a selection enters the loop, `entered` says
     which rows, and the record is zero for the others; a row with max = 0 counts as entered and takes no step. Rows of
     @prelude and @coda are at depth 0. Constants, weights and spreads of them are computed again where they are used.
     `lariat.record` on @prelude says which part of the record each result is ("entered", "carried", "invariant", "max",
-    "coda"), a remark has types and bytes. Refused, naming the op: no or more than one outermost `recur`, one inside another op or with
-    `from`, a loop over depth inside it, ops in the body that mix rows other than through caches and state (`top_k`,
-    `attention`, `seq_reduce`, `count`, upstream ops that do not say they are row-local), outer row tensors that enter
-    other than by `take`, outer scalars that are not constants, and names that exist.
+    "coda"), a remark has types and bytes. Refused, naming the op: no or more than one outermost `recur`, one inside
+    another op or with `from`, a loop over depth inside it, ops in the body that mix rows other than through caches and
+    state (`top_k`, `attention`, `seq_reduce`, `count`, upstream ops that do not say they are row-local), outer row
+    tensors that enter other than by `take`, outer scalars that are not constants, and names that exist.
     Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/derive-steps.mlir
   }];
   let options = [Option<"entry", "entry", "std::string", /*default=*/"\"forward\"", "function to split">];

@@ -12,8 +12,8 @@ def Lariat_WeightOp : Lariat_Op<"weight", [Symbol]> {
   let description = [{
     `type` is the shape of one depth. With `depths(n)` the weight is depth-indexed and the ops that use it name rows;
     a depth past n - 1 ends the call with an error, or uses the last one with `beyond = clamp`. The data stays in the
-    checkpoint (`from`) or is inline (`value`, for tests). `stored` says what its values are rounded to, f32 unless given;
-    `lariat-choose-weight-formats` writes it.
+    checkpoint (`from`) or is inline (`value`, for tests). `stored` says what its values are rounded to, f32 unless
+    given; `lariat-choose-weight-formats` writes it.
 
     - `weight_c1`: the type has a static shape.
     - `weight_c2`: exactly one of `from` and `value` is present, and an inline value has the declared shape, led by
@@ -159,8 +159,9 @@ def Lariat_NormOp : Lariat_RowLocalOp<"norm", [AllTypesMatch<["input", "result"]
                        DefaultValuedAttr<Lariat_WeightOrderAttr, "::lariat::WeightOrder::AfterCast">:$weight_order,
                        Arg<Optional<Lariat_Rows>, "rows whose depth indexes weight and bias">:$by);
   let results = (outs Res<Lariat_FloatRowTensor, "the normalised rows">:$result);
-  let assemblyFormat = "custom<Keyword>($kind) $input (`weight` `(` $weight^ `)`)? (`bias` `(` $bias^ `)`)? `eps` `(` $eps `)` "
-                       "(`groups` `(` $groups^ `)`)? (`weight_order` `(` custom<Keyword>($weight_order)^ `)`)? "
+  let assemblyFormat = "custom<Keyword>($kind) $input (`weight` `(` $weight^ `)`)? (`bias` `(` $bias^ `)`)? "
+                       "`eps` `(` $eps `)` (`groups` `(` $groups^ `)`)? "
+                       "(`weight_order` `(` custom<Keyword>($weight_order)^ `)`)? "
                        "attr-dict `:` type($input) (`by` $by^ `:` type($by))?";
   let hasVerifier = 1;
 }
@@ -206,8 +207,9 @@ def Lariat_RopeOp : Lariat_RowLocalOp<"rope", [AllTypesMatch<["input", "result"]
                        OptionalAttr<Lariat_RopeScalingAttr>:$scaling, OptionalAttr<TypeAttrOf<AnyFloat>>:$angles);
   let results = (outs Res<Lariat_FloatRowTensor, "the rotated rows">:$result);
   let assemblyFormat = "$input `at` $at `heads` `(` $heads `)` (`theta` `(` $theta^ `)`)? "
-                       "(`frequencies` `(` $frequencies^ `)`)? (`magnitude` `(` $magnitude^ `)`)? (`dims` `(` $dims^ `)`)? "
-                       "(`style` `(` custom<Keyword>($style)^ `)`)? (`scaling` `(` $scaling^ `)`)? (`angles` `(` $angles^ `)`)? "
+                       "(`frequencies` `(` $frequencies^ `)`)? (`magnitude` `(` $magnitude^ `)`)? "
+                       "(`dims` `(` $dims^ `)`)? (`style` `(` custom<Keyword>($style)^ `)`)? "
+                       "(`scaling` `(` $scaling^ `)`)? (`angles` `(` $angles^ `)`)? "
                        "attr-dict `:` type($input)";
   let hasVerifier = 1;
 }
