@@ -40,10 +40,10 @@ def RowServiceOpInterface : OpInterface<"RowServiceOpInterface"> {
 def Kernel_PanelFormatAttrInterface : AttrInterface<"PanelFormatAttrInterface"> {
   let cppNamespace = "::lariat::kernel";
   let description = [{
-    How the weights (N, K) of products lie in weights.bin: panels of so many rows of the weight, the columns of the product,
-    one after the other; a panel is lines of words, one per column, and a word holds some steps of k. How many columns
-    panels have is no part of a format but of a layout. A new format is a new attribute with this interface, a packer in
-    lib/Compiler/Packing, and a loader in each target; nothing else lists formats.
+    How the weights (N, K) of products lie in weights.bin: panels of so many rows of the weight, the columns of the
+    product, one after the other; a panel is lines of words, one per column, and a word holds some steps of k. How many
+    columns panels have is no part of a format but of a layout. A new format is a new attribute with this interface, a
+    packer in lib/Compiler/Packing, and a loader in each target; nothing else lists formats.
   }];
   let methods = [
     InterfaceMethod<"Steps of k in a word.", "int64_t", "getStepsPerWord">,
