@@ -39,21 +39,21 @@ extern "C" {
 #define LARIAT_RUNTIME_VERSION_MAJOR 1
 #define LARIAT_RUNTIME_VERSION_MINOR 2
 
-/* What a function came to. */
+/* The result of a function. */
 typedef enum lariat_status {
   LARIAT_STATUS_OK = 0,
   LARIAT_STATUS_MISUSE = 1,   /* this interface was used against its rules: a null handle, a wrong size, ... */
   LARIAT_STATUS_ARTEFACT = 2, /* the artefact is missing, damaged, or not for this machine or version */
-  LARIAT_STATUS_REQUEST = 3,  /* the model cannot do what is asked for */
+  LARIAT_STATUS_REQUEST = 3,  /* options that do not exist, or a request that the model cannot answer */
   LARIAT_STATUS_STOPPED = 4,  /* a callback asked to stop, or the session was told to cancel */
-  LARIAT_STATUS_MEMORY = 5    /* there is no memory */
+  LARIAT_STATUS_MEMORY = 5    /* the system has no memory left */
 } lariat_status;
 
 typedef struct lariat_session lariat_session;
 typedef struct lariat_scores lariat_scores;
 typedef struct lariat_generation lariat_generation;
 
-/* MAJOR << 16 | MINOR of the library, which may be newer than this header. Any thread, also in a child of fork. */
+/* Version of the library, MAJOR << 16 | MINOR, which may be newer than this header. Also in a child of fork. */
 uint32_t lariat_runtime_version(void);
 
 /* Frees a text that a function gave to the caller. Null does nothing. */
@@ -63,16 +63,16 @@ void lariat_text_destroy(char *text);
 
 typedef struct lariat_session_options {
   size_t struct_size;
-  int64_t threads;        /* 0: one per core that the process may use; results never depend on it */
-  int64_t max_rows;       /* rows of a call of compiled code, where a prompt may be cut (default: 512) */
+  int64_t threads;        /* that compute; 0: one per core that the process may use. Results never depend on it */
+  int64_t max_rows;       /* most rows of a call of compiled code, where a prompt may be cut (default: 512) */
   int64_t kv_bytes;       /* most bytes of keys and values of all sequences; 0: no limit */
-  const char *isa;        /* null: the best that the artefact has and the machine runs */
-  int32_t pin_threads;    /* 1: to processors (default); 0: not */
-  int32_t verify_weights; /* 1: their checksum the first time this process loads them (default); 0: not */
+  const char *isa;        /* as a manifest names it; null: the best that the artefact has and the machine runs */
+  int32_t pin_threads;    /* 1: each thread stays on a processor (default); 0: the system moves them */
+  int32_t verify_weights; /* 1: compares their checksum when this process first loads them (default); 0: does not */
   int32_t order;          /* lariat_order of the rows of a generation */
 } lariat_session_options;
 
-/* Sets the defaults of the first `struct_size` bytes, which must be sizeof(lariat_session_options) of the caller. */
+/* Gives the members in the first `struct_size` bytes, the caller's sizeof(lariat_session_options), their defaults. */
 void lariat_session_options_init(lariat_session_options *options, size_t struct_size);
 
 /* Opens the artefact at `path`, which runs its code: checksums find damage, not malice. `options` may be null. The caller
@@ -80,7 +80,7 @@ void lariat_session_options_init(lariat_session_options *options, size_t struct_
 lariat_status lariat_session_open(const char *path, const lariat_session_options *options, lariat_session **session,
                                   char **error);
 
-/* Frees memory and threads after a request that runs has ended; every later request of the session is an error. */
+/* Waits for a request that runs, then frees memory and threads. Every later request of the session is an error. */
 lariat_status lariat_session_close(lariat_session *session, char **error);
 
 /* Closes, and ends the handle. Generations keep what they have, and give an error when they are to go on. */
@@ -97,33 +97,33 @@ lariat_status lariat_session_manifest(lariat_session *session, char **text, char
 
 typedef struct lariat_session_info {
   size_t struct_size;
-  int64_t threads;       /* that compute */
-  int64_t state_columns; /* of the initial state that the model takes; 0: it takes none */
-  int64_t kv_live_bytes; /* entries of all sequences that run or that engines retain; those that several share once */
-  int64_t kv_page_bytes; /* pages that hold them */
-  char isa[32];          /* whose code runs */
-  int64_t weight_bytes;  /* mapped from their file */
-  int64_t arena_bytes;   /* of the largest call so far, like the next two */
+  int64_t threads;       /* number of threads that compute */
+  int64_t state_columns; /* width of the initial state that the model takes; 0: it takes none */
+  int64_t kv_live_bytes; /* bytes of the entries of all sequences, running or retained; shared entries count once */
+  int64_t kv_page_bytes; /* bytes of the pages that hold these entries */
+  char isa[32];          /* instruction set whose code runs */
+  int64_t weight_bytes;  /* bytes of packed weights, mapped from their file */
+  int64_t arena_bytes;   /* bytes of temporaries in the largest call so far; the next two likewise */
   int64_t cell_bytes;
-  int64_t scratch_bytes; /* of all threads */
+  int64_t scratch_bytes; /* summed over threads */
 } lariat_session_info;
 
 lariat_status lariat_session_get_info(lariat_session *session, lariat_session_info *info, char **error);
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
-/* Asked between calls of compiled code and now and then within one; anything but 0 gives the request up with
- * LARIAT_STATUS_STOPPED. */
+/* Whether to stop a request. Called between calls of compiled code and now and then within one; anything but 0 ends the
+ * request with LARIAT_STATUS_STOPPED. */
 typedef int32_t (*lariat_stop_callback)(void *user);
 
-/* What a request is about. `tokens` holds the sequences one after the other. */
+/* The sequences of a request. */
 typedef struct lariat_batch {
   size_t struct_size;
-  const int64_t *tokens;
-  const int64_t *lengths; /* of each sequence */
+  const int64_t *tokens;  /* ids, the sequences one after the other */
+  const int64_t *lengths; /* int64_t[num_sequences]: tokens of each sequence */
   int64_t num_sequences;
   const float *const *initial_states; /* per sequence float[length][state_columns]; null: zeros. Of lariat_score only */
-  lariat_stop_callback wants_stop;    /* null: never; called on the thread of the request */
+  lariat_stop_callback wants_stop;    /* called on the thread of the request; null: it never stops */
   void *user;                         /* for wants_stop */
 } lariat_batch;
 
@@ -138,11 +138,11 @@ void lariat_batch_init(lariat_batch *batch, size_t struct_size);
  * The text is the library's. */
 const char *lariat_request_options(void);
 
-/* Logits of every row of every sequence, run as one ragged batch. The caller owns *scores. */
+/* Computes the logits of every row of every sequence, all in one ragged batch. The caller owns *scores. */
 lariat_status lariat_score(lariat_session *session, const lariat_batch *batch, const char *options,
                            lariat_scores **scores, char **error);
 
-/* Last state of every row of every sequence of an encoder. The caller owns *scores. */
+/* Computes the last state of every row of every sequence; encoders only. The caller owns *scores. */
 lariat_status lariat_encode(lariat_session *session, const lariat_batch *batch, lariat_scores **scores, char **error);
 
 /* One sequence of a result. Arrays are row-major and belong to the lariat_scores. */
@@ -153,8 +153,8 @@ typedef struct lariat_sequence_scores {
   int64_t num_logits;
   const float *hidden; /* float[num_rows][num_hidden]; null where the model has none */
   int64_t num_hidden;
-  const int32_t *steps; /* int32_t[num_rows]: loop steps of each row */
-  const char *slots;    /* JSON: {cache: [layer][slot]{"computed", "filled"}}, entries the sequence left */
+  const int32_t *steps; /* int32_t[num_rows]: loop steps that each row ran */
+  const char *slots;    /* JSON: {cache: [layer][slot]{"computed", "filled"}}, numbers of entries */
 } lariat_sequence_scores;
 
 lariat_status lariat_scores_get(lariat_scores *scores, int64_t sequence, lariat_sequence_scores *result, char **error);
@@ -165,11 +165,11 @@ void lariat_scores_destroy(lariat_scores *scores);
 /* A new token. Log probabilities are of the model's own softmax: before penalties, temperature and truncation. Arrays of
  * this have no size in them, so it never changes within a major version. */
 typedef struct lariat_token {
-  int64_t sequence;
+  int64_t sequence; /* index in the batch; of an engine, number of the request */
   int64_t id;
-  int64_t steps;          /* loop steps of the row that chose it */
-  double logprob;         /* 0 where not asked for */
-  const int64_t *top_ids; /* the most likely tokens */
+  int64_t steps;          /* loop steps that the row ran which chose it */
+  double logprob;         /* natural logarithm; 0 unless "logprobs" asks for it */
+  const int64_t *top_ids; /* the most likely tokens, num_top of them */
   const float *top_logprobs;
   int64_t num_top;
 } lariat_token;
@@ -189,11 +189,11 @@ lariat_status lariat_generation_stop(lariat_generation *generation, int64_t sequ
 
 /* Why a sequence ended. */
 typedef enum lariat_finish {
-  LARIAT_FINISH_NONE = 0,    /* it did not, yet */
+  LARIAT_FINISH_NONE = 0,    /* it has not ended */
   LARIAT_FINISH_EOS = 1,     /* by a token that ends sequences */
   LARIAT_FINISH_LENGTH = 2,  /* it has max_new_tokens */
-  LARIAT_FINISH_STOPPED = 3, /* as asked for */
-  LARIAT_FINISH_FAILED = 4   /* of requests to an engine */
+  LARIAT_FINISH_STOPPED = 3, /* by a callback, lariat_generation_stop or lariat_engine_cancel */
+  LARIAT_FINISH_FAILED = 4   /* by an error; requests of an engine only */
 } lariat_finish;
 
 /* What a sequence has so far. Arrays last until the next lariat_generation_next. */
@@ -214,7 +214,7 @@ lariat_status lariat_generation_get(lariat_generation *generation, int64_t seque
 lariat_status lariat_generation_profile(lariat_generation *generation, char **text, char **error);
 void lariat_generation_destroy(lariat_generation *generation);
 
-/* What a token callback answers. */
+/* What a token callback returns. */
 enum {
   LARIAT_GO_ON = 0,
   LARIAT_STOP_SEQUENCE = 1, /* no more tokens of this token's sequence */
@@ -224,7 +224,8 @@ enum {
 /* Called with each token on the thread of the request; `token` lasts until it returns. */
 typedef int32_t (*lariat_token_callback)(void *user, const lariat_token *token);
 
-/* Start, next until the end, in one: results in *generation, which the caller owns. `on_token` may be null. */
+/* lariat_generation_start, then lariat_generation_next until all sequences have ended. The caller owns *generation,
+ * which has the results. `on_token` may be null. */
 lariat_status lariat_generate(lariat_session *session, const lariat_batch *batch, const char *options,
                               lariat_token_callback on_token, void *user, lariat_generation **generation, char **error);
 
@@ -234,7 +235,7 @@ lariat_status lariat_generate(lariat_session *session, const lariat_batch *batch
  * request's tokens are those it gets alone. Submit and cancel from any thread; the rest from one thread at a time. */
 typedef struct lariat_engine lariat_engine;
 
-/* Who is first where not all rows fit a tick. */
+/* Which rows run first where not all fit a tick. */
 typedef enum lariat_order {
   LARIAT_ORDER_OLDEST = 0, /* rows that came first; of those that came together, the deepest */
   LARIAT_ORDER_FIFO = 1,   /* rows that were ready first, so that all take turns */
@@ -253,7 +254,7 @@ typedef struct lariat_engine_options {
   int64_t chunk_rows;   /* of a prompt that enter together while others generate (default: 256) */
   int32_t order;        /* lariat_order */
   int32_t loop;         /* lariat_loop */
-  const char *missing;  /* what later rows see of a row that exited, in all requests; null: as declared */
+  const char *missing;  /* mode for entries that rows which exited lack, in all requests; null: as declared */
   int32_t profile;      /* 1: for lariat_engine_profile; 0 (default): it costs nothing */
   int32_t prefix_cache; /* 1 (default): requests begin with rows that others computed alike; 0: never */
   /* Asked during ticks; anything but 0 ends the tick, and the requests of the call that was given up fail. Null: never. On
@@ -277,43 +278,43 @@ lariat_status lariat_engine_submit(lariat_engine *engine, const lariat_batch *ba
  * only is given up. A number that was never given is an error. */
 lariat_status lariat_engine_cancel(lariat_engine *engine, int64_t request, char **error);
 
-/* How a request ended; LARIAT_FINISH_FAILED has a text. Arrays of this have no size in them. */
+/* How a request ended. Arrays of this have no size in them. */
 typedef struct lariat_request_end {
   int64_t request;
   int32_t finish;    /* lariat_finish */
-  const char *error; /* empty but for a request that failed */
+  const char *error; /* one sentence for LARIAT_FINISH_FAILED, else empty */
 } lariat_request_end;
 
-/* What a tick brought; `sequence` of a token is the request. Lasts until the next tick. */
+/* Tokens and ends of requests that a tick brought. Arrays last until the next tick. */
 typedef struct lariat_tick {
   size_t struct_size;
   const lariat_token *tokens;
   int64_t num_tokens;
   const lariat_request_end *ends;
   int64_t num_ends;
-  int64_t num_unfinished; /* requests */
+  int64_t num_unfinished; /* requests that have not ended */
 } lariat_tick;
 
 /* Runs one tick; without requests it does nothing. After LARIAT_STATUS_MEMORY an engine can only be destroyed. */
 lariat_status lariat_engine_tick(lariat_engine *engine, lariat_tick *tick, char **error);
 
-/* Calls of a function, with their rows and seconds. */
+/* Calls of one function. */
 typedef struct lariat_timing {
   int64_t calls;
   int64_t rows;
-  int64_t prompt_rows; /* of the rows */
-  double seconds;
+  int64_t prompt_rows; /* rows of prompts among them */
+  double seconds;      /* of the wall clock */
 } lariat_timing;
 
-/* Since the engine was opened. */
+/* What an engine did since it was opened. */
 typedef struct lariat_engine_counts {
   size_t struct_size;
   int64_t ticks;
   int64_t preemptions;   /* requests that gave way and computed again what was lost of their rows */
-  int64_t reused_rows;   /* that requests began with and did not compute */
-  int64_t drafted;       /* tokens of requests that speculate */
-  int64_t accepted;      /* of the drafted tokens */
-  int64_t kv_bytes_peak; /* pages of all sequences, at the end of a tick */
+  int64_t reused_rows;   /* rows that requests took over from others instead of computing them */
+  int64_t drafted;       /* tokens that requests drafted */
+  int64_t accepted;      /* drafted tokens that verification confirmed */
+  int64_t kv_bytes_peak; /* largest bytes of pages of all sequences, at the end of a tick */
   lariat_timing prelude, core, fill, coda;
   lariat_timing whole; /* rows that ran all their steps in one call */
 } lariat_engine_counts;
@@ -323,7 +324,7 @@ lariat_status lariat_engine_get_counts(lariat_engine *engine, lariat_engine_coun
 /* The profile since the engine was opened, as JSON in UTF-8; docs/profile.md lists the fields. An error unless the engine
  * was opened with `profile`. The caller owns *text. */
 lariat_status lariat_engine_profile(lariat_engine *engine, char **text, char **error);
-/* Gives the pages of requests that ended back, which later requests might have begun with. */
+/* Frees the pages of requests that ended, which are retained for later requests that begin with the same rows. */
 lariat_status lariat_engine_clear_prefixes(lariat_engine *engine, char **error);
 void lariat_engine_destroy(lariat_engine *engine);
 

@@ -13,7 +13,7 @@
 
 namespace lariat::reference {
 
-/// What memory has to hold.
+/// Bounds for which memory is allocated.
 struct MemorySize {
   int64_t numSequences;
   int64_t numPositions; ///< of the longest sequence
@@ -24,9 +24,9 @@ class RequestMemory {
 public:
   static llvm::Expected<RequestMemory> allocate(const ModelFacts &facts, const MemorySize &size);
 
-  /// In the order of the arguments of an entry function.
+  /// All memory, in the order of an entry function's arguments.
   llvm::ArrayRef<MemoryRef> getRefs() const { return refs; }
-  /// What code has found out of range so far.
+  /// The first fault that compiled code has reported, or success.
   llvm::Error getFault(const ModelFacts &facts) const;
   /// Entries of one sequence: {cache: [layer][slot]{computed, filled}}.
   llvm::json::Object countSlots(const ModelFacts &facts, int64_t sequence) const;

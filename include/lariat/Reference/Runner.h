@@ -16,7 +16,7 @@ namespace lariat::reference {
 
 using requests::BatchRow;
 
-/// What holds for all rows of a request.
+/// Settings that hold for all rows of a request.
 struct RunSettings : requests::RowSettings {
   std::vector<HostTensor> initialState;       ///< per sequence (rows, width); empty for zeros
   std::vector<std::vector<int32_t>> capacity; ///< per sequence, rows that each depth keeps; empty: as declared
@@ -45,7 +45,7 @@ protected:
   /// The value of an input of the whole function: rows, ids, loops, threshold, capacity, initial_state.
   llvm::Expected<HostTensor> buildInput(const Port &port, llvm::ArrayRef<BatchRow> rows) const;
   llvm::SmallVector<HostTensor> call(const Entry &entry, std::vector<HostTensor> inputs);
-  /// Takes results apart by the names of an entry's outputs.
+  /// Assigns the results of an entry function to fields, by the names of its outputs.
   RowResults sortResults(const Entry &entry, llvm::MutableArrayRef<HostTensor> values, size_t numRows) const;
 
   const Model &model;

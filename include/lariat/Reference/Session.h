@@ -29,7 +29,8 @@ struct SequenceTokens {
   llvm::json::Object slots;
 };
 
-/// Called for each new token, in the order of sequences: sequence, token, steps.
+/// Called for each new token, by ascending sequence, with the sequence's index, the token's id and the loop steps of
+/// its row.
 using TokenCallback = llvm::function_ref<void(int64_t, int64_t, int32_t)>;
 
 class Session {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What a request may ask of a model; one sentence where it asks for too much.
+// Checks of requests against a model. Errors are one sentence with what was found and what is expected.
 
 #ifndef LARIAT_REQUESTS_CHECKS_H
 #define LARIAT_REQUESTS_CHECKS_H
@@ -18,7 +18,7 @@ Status verifyScore(const RequestFacts &facts, const ScoreRequest &request);
 Status verifyEncode(const RequestFacts &facts, const Request &request);
 Status verifyGenerate(const RequestFacts &facts, const GenerateRequest &request);
 
-/// What a request asks of all its rows.
+/// Settings that hold for all rows of a request.
 struct RowSettings {
   std::string mode;                   ///< "score" or "generate"
   std::optional<std::string> missing; ///< none: as declared
@@ -27,25 +27,25 @@ struct RowSettings {
   bool mayExit = false;
 };
 
-/// What a request asks of its rows, with what the model declares where it asks for nothing; an error where the model does
-/// not take it, or its order at so many loop steps does not.
+/// The settings of a request, with what the model declares where it asks for nothing. An error where the model, or its
+/// order of rows at so many loop steps, does not take them.
 Expected<RowSettings> resolveSettings(const RequestFacts &facts, const Request &request, const std::string &mode);
 
-/// Loop steps of a request: what it asks for, else the default, with or without an exit.
+/// Loop steps of a request: the number it asks for, else the default, with or without an exit.
 Expected<int64_t> resolveLoops(const RequestFacts &facts, const Request &request);
 /// The threshold: the request's, else the declared one, else `never`.
 Expected<float> resolveThreshold(const RequestFacts &facts, const Request &request);
 
-/// Whether the mode for missing entries, where one is given, is a choice.
+/// An error unless `missing` is none or one of the modes that a caller may pick.
 Status verifyMissing(const RequestFacts &facts, const std::optional<std::string> &missing);
 
-/// Whether rows may draft which run at most `loops` loop steps; success where none is asked to.
+/// An error where a request asks rows that run at most `loops` loop steps to draft, and the model does not allow it.
 Status verifySpeculation(const RequestFacts &facts, const GenerateRequest &request, int64_t loops);
 
-/// One state per sequence, of the width that the model takes.
+/// An error unless there is one initial state per sequence, of the width that the model takes, or none at all.
 Status verifyInitialState(const RequestFacts &facts, const ScoreRequest &request);
 
-/// Per sequence the number of rows that each depth keeps, nothing where the request says nothing.
+/// The number of rows that each depth keeps, [sequence][depth]; empty where the request does not say.
 Expected<std::vector<std::vector<int32_t>>> resolveCapacity(const RequestFacts &facts, const ScoreRequest &request);
 
 } // namespace lariat::requests

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What of a model decides which requests it answers.
+// What decides which requests a model answers, taken from its manifest.
 
 #ifndef LARIAT_REQUESTS_FACTS_H
 #define LARIAT_REQUESTS_FACTS_H
@@ -28,21 +28,21 @@ struct LoopRange {
 struct ExitRule {
   std::string rule;
   double never = 0, low = 0, high = 0;
-  std::optional<double> declared = std::nullopt; ///< of a request that gives none; `never` without
-  bool hasThreshold = true;                      ///< else rows stop by it whatever a request says
+  std::optional<double> declared = std::nullopt; ///< threshold of a request that gives none; none: `never`
+  bool hasThreshold = true;                      ///< false: rows stop by the rule whatever a request says
 };
 
 /// What a cache demands of a request.
 struct CacheRule {
   std::string name;
   bool looped = false;
-  int64_t depthFactor = 1;         ///< depths per step of the outermost loop
-  std::optional<int64_t> depths;   ///< that it knows, where that is declared
-  abi::SlotRule prompt, generated; ///< of rows of either kind
+  int64_t depthFactor = 1;         ///< depths per step of the outermost loop: steps of the loops inside of it
+  std::optional<int64_t> depths;   ///< number of depths, where it is declared
+  abi::SlotRule prompt, generated; ///< for rows of the prompt, and generated ones
   int64_t layers = 1;
-  std::optional<int64_t> slotsAtMost; ///< none: one per loop step
+  std::optional<int64_t> slotsAtMost; ///< upper bound on slots; none: one per loop step
 
-  /// What rows of the prompt, or generated ones, depend on that run so many loop steps.
+  /// The order of rows of the prompt, or generated ones, that run `loops` loop steps.
   RowOrder getOrder(int64_t loops, bool generated) const;
   /// Slots of a layer when loops run `loops` steps.
   int64_t getNumSlots(int64_t loops) const;
@@ -74,11 +74,11 @@ struct RequestFacts {
   bool canGenerate() const { return isDecoder() && !lacksDecodeRule; }
   /// Whether a row depends on which rows are in its call.
   bool dependsOnCall(const std::string &mode) const { return mixesCallRows || (hasTopK && mode == "score"); }
-  /// The strictest order of the caches, for rows of the prompt or generated ones that run so many loop steps.
+  /// The strictest order of all caches, for rows of the prompt or generated ones that run `loopSteps` loop steps.
   RowOrder getOrder(int64_t loopSteps, bool generated) const;
 };
 
-/// What a manifest says. What @forward takes (`usesLoops`, `stateWidth`, `capacityDepths`) is for the caller to add.
+/// Facts from a manifest. The caller sets what depends on @forward: `usesLoops`, `stateWidth`, `capacityDepths`.
 RequestFacts describeRequests(const manifest::Manifest &manifest);
 
 } // namespace lariat::requests

@@ -10,7 +10,7 @@
 using namespace lariat;
 using namespace lariat::runtime;
 
-/// Rows in common that are worth waiting for.
+/// A request waits for a running one if they will share at least this many rows.
 static constexpr int64_t kRowsWorthWaiting = abi::kPageEntries;
 
 TickPlan Engine::decide(bool startsRequests) const {

@@ -63,7 +63,8 @@ Expected<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Model> model, E
   return engine;
 }
 
-/// Rows are the request's own where their order is not free, of a model with states, and of a loop that is bound otherwise.
+/// The key under which a request shares rows. None if the order of its rows is not free, the model has states, or a
+/// policy bounds its loop steps.
 std::optional<PrefixKey> Engine::makeKey(const EngineRequest &request, bool isBound) const {
   const Manifest &manifest = model->getManifest();
   bool isFree = request.promptOrder == RowOrder::Free && request.generatedOrder == RowOrder::Free;

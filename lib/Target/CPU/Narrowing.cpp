@@ -8,8 +8,9 @@
 /// What LLVM calls to narrow f32 to bf16 where no instruction does: to nearest even; NaN stays NaN.
 static constexpr llvm::StringLiteral kNarrow = "__truncsfbf2";
 
-/// Code generation narrows where it merely moves a single value too. Linking drops the function where it does not.
-static bool hasHalves(llvm::Module &module) {
+/// Whether LLVM may call the function: any instruction on bf16, even a move, may make it do so. The linker drops the
+/// function where it is not called.
+static bool hasBF16(llvm::Module &module) {
   for (llvm::Function &function : module)
     for (llvm::Instruction &instruction : llvm::instructions(function))
       if (instruction.getType()->getScalarType()->isBFloatTy())
@@ -18,7 +19,7 @@ static bool hasHalves(llvm::Module &module) {
 }
 
 void lariat::defineNarrowing(llvm::Module &module) {
-  if (!hasHalves(module) || module.getFunction(kNarrow))
+  if (!hasBF16(module) || module.getFunction(kNarrow))
     return;
   llvm::LLVMContext &context = module.getContext();
   llvm::Type *half = llvm::Type::getBFloatTy(context), *single = llvm::Type::getFloatTy(context);

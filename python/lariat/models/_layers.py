@@ -138,7 +138,7 @@ def store(model: Model, n: Value, prefix: str, shape: AttentionShape, place: Pla
 
 
 def store_all(model: Model, x: Value, num_layers: int, shape: LayerShape, cache: str, project: Project) -> None:
-    """What each layer of the loop would append for rows whose input is x: all that a row owes that does not run it."""
+    """Append, for every layer of the loop, the keys and values of rows that stopped before it, from their input x."""
     for layer in range(num_layers):
         prefix = f"model.layers.{layer}"
         n = model.norm(x, f"{prefix}.input_layernorm", shape.eps)

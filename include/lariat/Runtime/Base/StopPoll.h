@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Public. Whether somebody wants a request to stop, asked while it runs. The answer may cost the lock of an interpreter,
-// so it is asked for between calls of compiled code, and within one not more often than every kStopInterval.
+// Public. Polls whether a request should stop while it runs. Asking may take the lock of an interpreter, so it is done
+// between calls of compiled code, and within one at most once every kStopInterval.
 
 #ifndef LARIAT_RUNTIME_BASE_STOPPOLL_H
 #define LARIAT_RUNTIME_BASE_STOPPOLL_H
@@ -12,28 +12,28 @@
 
 namespace lariat::runtime {
 
-/// True gives the request up.
+/// Returns true to stop the request.
 using StopQuestion = std::function<bool()>;
 
-/// The message of a request that was given up.
+/// The error of a request that was stopped.
 inline constexpr std::string_view kStoppedMessage = "the request was stopped";
 
 inline constexpr std::chrono::milliseconds kStopInterval(50);
 
-/// One thread at a time.
+/// For one thread at a time.
 class StopPoll {
 public:
   using Time = std::chrono::steady_clock::time_point;
 
   explicit StopPoll(StopQuestion question) : question(std::move(question)) {}
 
-  /// Asks. Once the answer was yes it stays so.
+  /// Asks, and remembers a yes: the question is not asked again.
   bool ask() {
     stopped = stopped || (question && question());
     last = std::chrono::steady_clock::now();
     return stopped;
   }
-  /// The same, unless it was asked a short time before `now`.
+  /// As ask(), but asks only if kStopInterval has passed since the last time.
   bool askAt(Time now) { return stopped || (now - last >= kStopInterval && ask()); }
   bool isStopped() const { return stopped; }
 

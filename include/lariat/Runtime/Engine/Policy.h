@@ -22,7 +22,7 @@ struct DraftFacts {
   DraftSteps draft;
   double acceptance = 0;    ///< share of its drafts that were right
   int64_t numGenerated = 0; ///< verified tokens
-  int64_t mostRows = 1;     ///< that it can have in the loop, one behind the other, beside those of others
+  int64_t mostRows = 1;     ///< rows of its own that it can have in the loop at once
   int64_t otherRows = 0;    ///< rows of other requests
 };
 
@@ -38,12 +38,13 @@ public:
   explicit EnginePolicy(Order order) : ordering(getOrdering(order)) {}
   virtual ~EnginePolicy() = default;
 
-  /// Rows of a tick, of those that may run once `added` have joined. In the order that it was made with.
+  /// The rows of the next tick, out of those that may run once `added` have joined. By default in the policy's order.
   virtual std::vector<ScheduledRow> choose(const Scheduler &scheduler, std::span<const RowChunk> added) const {
     return scheduler.choose(ordering, added);
   }
-  /// Tokens that a request which leaves that open may have ahead of verified ones, below `mostRows`.
+  /// How many tokens ahead of verified ones a request may draft that sets no number itself; below `mostRows`.
   virtual int64_t draftsFor(const DraftFacts &facts) const = 0;
+  /// Told after every call that succeeded.
   virtual void addCall(const CallFacts &) {}
 
   // What only measurements change.

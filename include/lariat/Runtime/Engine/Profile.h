@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Public. What an engine did: by function, by depth, by slot of a cache, over ticks. Kept where EngineOptions::keepsProfile
-// asks for it; its memory is bounded however long the engine runs.
+// Public. What an engine did: by function, by depth, by slot of a cache, over ticks. Kept where
+// EngineOptions::keepsProfile asks for it; its memory is bounded however long the engine runs.
 //
-// Seconds of a call of @core or @fill are shared among the depths of its rows by their number. A call of @forward runs all
-// loop steps of its rows, so its seconds belong to no depth, and its rows count at each depth below their steps. Rows that
-// a request computes again, after it gave its pages back, count again.
+// Seconds of a call of @core or @fill are shared among the depths of its rows by their number. A call of @forward runs
+// all loop steps of its rows, so its seconds belong to no depth, and its rows count at each depth below their steps.
+// Rows that a request computes again, after it gave its pages back, count again.
 
 #ifndef LARIAT_RUNTIME_ENGINE_PROFILE_H
 #define LARIAT_RUNTIME_ENGINE_PROFILE_H
@@ -19,33 +19,34 @@
 
 namespace lariat::runtime {
 
-/// Functions that an engine calls; Whole is @forward.
+/// The functions that an engine calls; Whole is @forward.
 enum class Called { Prelude, Core, Fill, Coda, Whole };
 inline constexpr size_t kNumCalled = 5;
 
 /// Calls of one function.
 struct FunctionProfile {
   int64_t calls = 0, rows = 0;
-  int64_t promptRows = 0; ///< of the rows
+  int64_t promptRows = 0; ///< rows of prompts among them
   double seconds = 0;
   LaunchCounts launches;
 };
 
 /// What happened at one depth.
 struct DepthProfile {
-  int64_t rows = 0;       ///< that ran it; not those that its router did not keep
-  int64_t promptRows = 0; ///< of the rows
-  int64_t filledRows = 0; ///< that had left the loop and got their entries filled in
+  int64_t rows = 0;       ///< rows that ran this depth, without those that its router did not keep
+  int64_t promptRows = 0; ///< rows of prompts among them
+  int64_t filledRows = 0; ///< rows that had left the loop and got entries of their own here
   double seconds = 0;     ///< of @core
   double fillSeconds = 0;
 };
 
-/// Rows that got their results, by loop steps from 0 on.
+/// Numbers of rows that got their results, indexed by the loop steps they ran.
 struct StepCounts {
   std::vector<int64_t> generated, prompt;
 };
 
-/// Entries of one slot, of all sequences of the engine. What is largest is that at the end of a tick, before requests end.
+/// Entries of one slot, over all sequences of the engine. Largest values are those at ends of ticks, before requests
+/// end.
 struct SlotProfile {
   SlotUse now;
   int64_t entriesAtMost = 0, pagesAtMost = 0;
@@ -57,7 +58,7 @@ struct CacheProfile {
   int64_t liveBytesAtMost = 0, pageBytesAtMost = 0;
 };
 
-/// Neighbouring ticks that ran rows: sums, but of `running` and what follows the largest.
+/// A stretch of ticks that ran rows: sums over them, and from `running` on the largest values.
 struct TickRecord {
   int64_t ticks = 0;
   double seconds = 0;
@@ -75,15 +76,15 @@ struct EngineProfile {
 
   std::string isa;
   int64_t numThreads = 0, maxRows = 0;
-  int64_t ticks = 0;  ///< that ran rows
-  double seconds = 0; ///< of these ticks, whole
-  int64_t tokens = 0; ///< that requests got
+  int64_t ticks = 0;  ///< ticks that ran rows
+  double seconds = 0; ///< wall-clock seconds of these ticks
+  int64_t tokens = 0; ///< tokens that requests got
   int64_t preemptions = 0;
   std::array<FunctionProfile, kNumCalled> functions = {};
   std::vector<DepthProfile> depths;
   StepCounts steps;
   std::vector<CacheProfile> caches; ///< in the order of the manifest
-  int64_t ticksPerRecord = 1;       ///< but of the last record
+  int64_t ticksPerRecord = 1;       ///< ticks of each record but the last
   std::vector<TickRecord> records;
 };
 
@@ -100,7 +101,7 @@ public:
   void addUse(const std::vector<CacheUse> &use, int64_t running, int64_t waiting);
   void endTick(double seconds, int64_t tokens);
 
-  /// `use` is what caches hold now.
+  /// The profile so far, with `use`, which is what caches hold now.
   EngineProfile getProfile(const std::vector<CacheUse> &use) const;
 
 private:

@@ -17,7 +17,7 @@ namespace lariat::runtime {
 
 struct EngineRequest;
 
-/// What became of a call.
+/// How a call ended.
 struct CallEnd {
   enum class Kind {
     Done,
@@ -39,7 +39,7 @@ struct RecordedCall {
   bool operator==(const RecordedCall &) const = default;
 };
 
-/// A plan and what came of it.
+/// A plan and the calls that executed it.
 struct RecordedPlan {
   TickPlan plan;
   bool endsAtStarts = false; ///< a request began with fewer rows than were planned, so nothing else was executed
@@ -63,7 +63,7 @@ struct Schedule {
   static Expected<Schedule> read(std::string_view text);
 };
 
-/// What tells a request from another one: a checksum of all that was asked for, and of bounds of its loop steps.
+/// A checksum of a request's options and of the bounds of its loop steps, which tells it from others.
 std::string digestRequest(const EngineRequest &request, std::span<const int64_t> stepBounds);
 
 } // namespace lariat::runtime

@@ -23,14 +23,14 @@
 
 namespace lariat::runtime {
 
-/// Who is first where not all fit.
+/// Which rows run first where not all fit a tick.
 enum class Order {
   Oldest,  ///< rows that came first; of those that came together, the deepest
   Fifo,    ///< rows that were ready first, so that all take turns
   Deepest, ///< rows that are deepest; of equal depth, those that came first
 };
 
-/// How far a row is.
+/// Where a row is on its way through the loop.
 enum class Phase {
   Entering, ///< has not run
   Active,   ///< runs the loop
@@ -60,7 +60,7 @@ struct RowChunk {
   bool operator==(const RowChunk &) const = default;
 };
 
-/// Whether one row is before another, where not all fit.
+/// Whether `one` is chosen before `other` where not all fit.
 using RowOrdering = bool (*)(const FlightRow &one, const FlightRow &other);
 RowOrdering getOrdering(Order order);
 
@@ -83,15 +83,15 @@ public:
   /// or may not run together.
   std::optional<std::vector<ScheduledRow>> find(std::span<const ScheduledRow> rows,
                                                 std::span<const RowChunk> added = {}) const;
-  /// What came of a row that ran: its new depth and phase.
+  /// Sets the depth and phase of a row that ran.
   void advance(int64_t sequence, int64_t position, int64_t depth, Phase phase);
   void endTick() { ++time; }
 
-  /// Of a sequence, in order; until rows are added to it or leave it.
+  /// The rows of a sequence in flight, by position; valid until rows are added to it or leave it.
   std::span<const FlightRow> getRows(int64_t sequence) const;
-  /// A row in flight.
+  /// The row in flight at a position of a sequence.
   const FlightRow &getRow(int64_t sequence, int64_t position) const;
-  /// Rows that have not left, of all sequences.
+  /// Number of rows in flight, over all sequences.
   int64_t getNumRows() const { return numRows; }
   int64_t getMaxRows() const { return maxRows; }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Public. What a session answers to a request.
+// Public. Results of requests to a session.
 
 #ifndef LARIAT_RUNTIME_SESSION_RESULTS_H
 #define LARIAT_RUNTIME_SESSION_RESULTS_H
@@ -42,15 +42,15 @@ struct SequenceScores {
 struct NewToken {
   int64_t sequence = 0;
   Choice choice;
-  int32_t steps = 0; ///< of the row that chose it
+  int32_t steps = 0; ///< loop steps that the row ran which chose it
 };
 
-/// What one sequence has so far.
+/// The tokens of one sequence so far.
 struct SequenceTokens {
   std::vector<int64_t> tokens;
   std::vector<int32_t> steps;
   Finish finish = Finish::Unfinished;
-  std::vector<CacheCount> caches; ///< once it is finished
+  std::vector<CacheCount> caches; ///< empty until it is finished
 };
 
 } // namespace lariat::runtime

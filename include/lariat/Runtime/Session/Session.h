@@ -80,7 +80,7 @@ private:
 
   /// What a request asks of all its rows, where there is room for it.
   Expected<RunSettings> readSettings(const requests::Request &request, const std::string &mode) const;
-  /// What requests that score have in common.
+  /// Runs all rows of the sequences through the loop; score and encode are this with other settings.
   Expected<std::vector<SequenceScores>> runAll(const requests::Request &request, RunSettings settings,
                                                requests::Form form, std::optional<int64_t> chunk);
   Expected<std::vector<SequenceScores>> feedAll(BatchRunner &runner, const requests::Request &request,

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Gathers neighbouring kernels into parallel regions and separates dependent ones by barriers.
-// A region extends past ops that can be done before it instead: those whose memory effects, if they have any, are on nothing
-// that its kernels touch.
+// Gathers neighbouring kernels into parallel regions and separates dependent ones by barriers. A region extends past
+// ops that can be hoisted above it: those whose memory effects, if any, are on nothing that its kernels touch.
 
 #include "lariat/Dialect/Kernel/Transforms/Passes.h"
 #include "mlir/IR/Remarks.h"

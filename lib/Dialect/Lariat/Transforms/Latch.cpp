@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A latch is read off what the step computes, so that it is one whoever wrote it:
+// Recognises latches by the structure of a loop step rather than by a mark, so that IR written by hand profits too:
 //   next carry(done or s, done ? z : y)
 
 #include "Latch.h"
