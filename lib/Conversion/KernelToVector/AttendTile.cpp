@@ -249,13 +249,12 @@ void AttendTile::setPage(Value segment, Value numEntries) {
 /// c = a b for all queries, as evenly as the microkernels' rows allow.
 void AttendTile::multiply(Value a, int64_t aLine, Value b, int64_t bLine, Value numPanels, Value numK, Value c,
                           int64_t cLine) {
-  PanelKind kind = page.getElement().isBF16() ? PanelKind::BF16 : PanelKind::F32;
   int64_t tileRows = w.emitter.getTarget().getMaxRows();
   Value numTiles = w.divide(w.add(numQueries, tileRows - 1), w.number(tileRows));
   w.loop(w.number(0), numTiles, w.number(1), [&](Value tile) {
     auto [first, end] = w.share(numQueries, tile, numTiles);
     Product product;
-    product.kind = kind;
+    product.loader = &getLineLoader(page.getElement());
     product.rows = w.subtract(end, first);
     product.numPanels = numPanels;
     product.numK = numK;

@@ -4,6 +4,7 @@
 // share the rows, or the columns of a single one.
 
 #include "KernelCode.h"
+#include "PanelLoader.h"
 #include "RotateHead.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -19,40 +20,35 @@ static void addKey(kernel::EmbedOp op, KeyWriter &key) { key.packed(op.getWeight
 
 namespace {
 
-/// Reads one row of packed weights.
+/// Reads one row of packed weights: a column of their panels.
 class PackedRow {
 public:
   PackedRow(KernelWriter &w, kernel::PackedOp data, Value weight, Value id)
-      : w(w), isHalf(isa<kernel::BF16PanelsAttr>(data.getFormat())) {
+      : w(w), loader(*findPanelLoader(data)), stepsPerLine(loader.getStepsPerLine()) {
     int64_t panelBytes = data.getPanelFormat().getPanelBytes(data.getShape()[1], kernel::kPanelColumns);
     Value panel = w.multiply(w.divide(id, w.number(kLanes)), panelBytes);
-    first = w.advance(weight, w.add(panel, w.multiply(w.remainder(id, w.number(kLanes)), 4)));
+    first = w.advance(weight, w.add(panel, w.multiply(w.remainder(id, w.number(kLanes)), loader.getWordBytes(w.b))));
   }
 
-  /// Columns `column` to `column + count`, count at most 16. Both are even but for the last columns.
-  Value load(Value column, int64_t count) {
-    Value reals = w.real(0, w.vectorOf(w.b.getF32Type()));
-    Value address = w.advance(first, w.multiply(column, isHalf ? kLineBytes / 2 : kLineBytes));
-    int64_t step = isHalf ? 2 : 1;
-    for (int64_t i = 0; i < count; i += step) {
-      Value place = w.advance(address, i / step * kLineBytes);
-      if (!isHalf)
-        reals = insert(w.load(w.b.getF32Type(), place), reals, i);
-      for (int64_t half = 0; isHalf && half < std::min<int64_t>(2, count - i); ++half)
-        reals = insert(w.widen(w.load(w.b.getBF16Type(), w.advance(place, 2 * half))), reals, i + half);
+  /// Values `k` to `k + count`, count at most 16. `k` is a multiple of 16.
+  Value load(Value k, int64_t count) {
+    Value values = w.real(0, w.vectorOf(w.b.getF32Type()));
+    Value lines = w.advance(first, w.multiply(k, kernel::kPanelLineBytes / stepsPerLine));
+    Value line;
+    for (int64_t i = 0; i < count; ++i) {
+      if (i % stepsPerLine == 0)
+        line = w.advance(lines, i / stepsPerLine * kernel::kPanelLineBytes);
+      Value value = loader.loadValue(w, line, i % stepsPerLine, kLanes);
+      values = vector::InsertOp::create(w.b, w.loc, value, values, i);
     }
-    return reals;
+    return values;
   }
 
 private:
-  static constexpr int64_t kLineBytes = 4 * kLanes; ///< of a panel: 16 f32, or 16 pairs of bf16
-  Value insert(Value real, Value reals, int64_t lane) {
-    return vector::InsertOp::create(w.b, w.loc, real, reals, lane);
-  }
-
   KernelWriter &w;
-  bool isHalf;
-  Value first; ///< address of column 0
+  const PanelLoader &loader;
+  int64_t stepsPerLine;
+  Value first; ///< address of the column in the first line
 };
 
 } // namespace

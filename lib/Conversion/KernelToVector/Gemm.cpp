@@ -16,16 +16,6 @@ using namespace lariat::vectors;
 // Operand segments.
 enum { kRows, kTable, kInputs, kExtras, kLowRankInputs, kOuts, kIndices };
 
-static bool isHalf(kernel::PackedOp data) { return isa<kernel::BF16PanelsAttr>(data.getFormat()); }
-static PanelKind getKind(kernel::PackedOp data) { return isHalf(data) ? PanelKind::BF16Pairs : PanelKind::F32; }
-
-/// The rows from which panels that are next are asked for.
-static int64_t getAheadRows(kernel::PackedOp data, const CPUTuning &tuning) {
-  if (isHalf(data))
-    return tuning.pairPrefetchRows;
-  return data.getFar() && tuning.prefetchStreams > 1 ? tuning.streamedPrefetchRows : tuning.prefetchRows;
-}
-
 static void addKey(kernel::GemmOp op, KeyWriter &key) {
   key.segments(op.getProperties().operandSegmentSizes);
   key.numbers({static_cast<int64_t>(op.getDepthK()), static_cast<int64_t>(op.getWidthN())});
@@ -138,7 +128,7 @@ static int64_t getFullGroup(const CPUTarget &target) {
 void GemmWriter::findGroup() {
   mostPanels = getFullGroup(target);
   for (int64_t rows = 1; rows <= target.getMaxRows(); ++rows)
-    mostPanels = std::max(mostPanels, getTilePanels(target, getKind(weights[0]), rows));
+    mostPanels = std::max(mostPanels, findPanelLoader(weights[0])->getTilePanels(target, rows));
 }
 
 void GemmWriter::findStorage() {
@@ -164,12 +154,13 @@ void GemmWriter::findStorage() {
 }
 
 Value GemmWriter::getGroup(Value rows) {
+  const PanelLoader &loader = *findPanelLoader(weights[0]);
   Value group = w.number(getFullGroup(target));
   for (int64_t tileRows = 1; tileRows <= target.getMaxRows(); ++tileRows) {
     Value isThis = w.equal(rows, w.number(tileRows));
     bool isOneRun = tuning.prefetchStreams == 1 && weights[0].getDepthBytes() >= tuning.singlePanelBytes &&
-                    tileRows < getAheadRows(weights[0], tuning);
-    group = w.pick(isThis, w.number(isOneRun ? 1 : getTilePanels(target, getKind(weights[0]), tileRows)), group);
+                    tileRows < loader.getPrefetchRows(tuning, weights[0].getFar());
+    group = w.pick(isThis, w.number(isOneRun ? 1 : loader.getTilePanels(target, tileRows)), group);
   }
   return group;
 }
@@ -240,7 +231,8 @@ void GemmWriter::writeRun(Value first, Value count) {
   w.when(hasPanels, [&] {
     writePrologue(first, count);
     Value group = getGroup(count);
-    Value isAhead = w.compare(arith::CmpIPredicate::sge, count, w.number(getAheadRows(weights[0], tuning)));
+    int64_t aheadRows = findPanelLoader(weights[0])->getPrefetchRows(tuning, weights[0].getFar());
+    Value isAhead = w.compare(arith::CmpIPredicate::sge, count, w.number(aheadRows));
     w.loop(panelBegin, panelEnd, group, [&](Value panel) {
       Value numPanels = w.minimum(group, w.subtract(panelEnd, panel));
       forPieces(first, first, count, panel, numPanels, isAhead, [&](const Piece &piece) {
@@ -312,7 +304,7 @@ void GemmWriter::writeSums(Product product, int64_t depthK, kernel::PackedOp dat
   int64_t numLines = data.getPanelFormat().getNumLines(depthK);
   // The depth is the same in all rows of a run.
   Value panels = access.getAtDepth(data, address, piece.firstRow);
-  product.kind = getKind(data);
+  product.loader = findPanelLoader(data);
   product.rows = piece.rows;
   product.numPanels = piece.numPanels;
   product.numK = w.number(depthK);

@@ -4,6 +4,7 @@
 
 #include "KernelCode.h"
 #include "MathPatterns.h"
+#include "PanelLoader.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -202,9 +203,13 @@ static LogicalResult check(Operation *kernel) {
     return kernel->emitOpError("is no kernel that has code of its own");
   if (failed(checkCaches(kernel)))
     return failure();
-  for (const RecordField &field : getRecordFields(kernel))
+  for (const RecordField &field : getRecordFields(kernel)) {
     if (failed(checkSymbol(kernel, field.symbol)))
       return failure();
+    auto data = field.symbol ? lookUp<kernel::PackedOp>(kernel, field.symbol) : kernel::PackedOp();
+    if (data && data.getPanelFormat() && !findPanelLoader(data))
+      return kernel->emitOpError() << "reads " << field.symbol << ", whose format of panels has no loader";
+  }
   for (Region &region : kernel->getRegions())
     for (Operation &op : region.front())
       if (!isa<kernel::KernelDialect>(op.getDialect()) && !kernel::canStandInRowRegion(&op))

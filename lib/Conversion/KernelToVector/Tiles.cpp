@@ -13,18 +13,6 @@ using namespace mlir;
 using namespace lariat;
 using namespace lariat::vectors;
 
-static StringRef getName(PanelKind kind) {
-  switch (kind) {
-  case PanelKind::F32:
-    return "f32";
-  case PanelKind::BF16Pairs:
-    return "bf16pair";
-  case PanelKind::BF16:
-    return "bf16";
-  }
-  llvm_unreachable("all kinds are above");
-}
-
 namespace {
 
 /// Rows and panels whose sums are in registers at once.
@@ -34,22 +22,22 @@ struct Tile {
 
 /// Of what a product is.
 struct Variant {
-  PanelKind kind;
+  const PanelLoader &loader;
   bool isFar, isAdded;
 
-  explicit Variant(const Product &product) : kind(product.kind), isFar(product.isFar), isAdded(product.isAdded) {}
-  std::string getName() const { return (::getName(kind) + (isFar ? "_far" : "") + (isAdded ? "_added" : "")).str(); }
+  explicit Variant(const Product &product) : loader(*product.loader), isFar(product.isFar), isAdded(product.isAdded) {}
+  std::string getName() const { return (loader.getName() + (isFar ? "_far" : "") + (isAdded ? "_added" : "")).str(); }
 };
 
 /// Writes the body of a tile function.
 class TileWriter : public CodeWriter {
 public:
   TileWriter(KernelEmitter &emitter, OpBuilder builder, func::FuncOp function, Variant variant, Tile tile)
-      : CodeWriter(emitter, std::move(builder), function.getLoc()), variant(variant), tile(tile),
-        lanes(emitter.getTarget().vectorBits / 32), numVectors(tile.panels * kLanes / lanes),
-        aLine(function.getArgument(1)), bLine(function.getArgument(3)), bPanel(function.getArgument(4)),
-        numK(function.getArgument(5)), c(function.getArgument(6)), cLine(function.getArgument(7)),
-        aheadStep(function.getArgument(9)) {
+      : CodeWriter(emitter, std::move(builder), function.getLoc()), variant(variant), loader(variant.loader),
+        stepsPerLine(loader.getStepsPerLine()), tile(tile), lanes(emitter.getTarget().vectorBits / 32),
+        numVectors(tile.panels * kLanes / lanes), aLine(function.getArgument(1)), bLine(function.getArgument(3)),
+        bPanel(function.getArgument(4)), numK(function.getArgument(5)), c(function.getArgument(6)),
+        cLine(function.getArgument(7)), aheadStep(function.getArgument(9)) {
     for (int64_t row = 0; row < tile.rows; ++row)
       rows.push_back(advance(function.getArgument(0), multiply(aLine, row)));
     for (int64_t panel = 0; panel < tile.panels; ++panel) {
@@ -64,33 +52,30 @@ public:
       VectorType type = vectorOf(b.getF32Type(), lanes);
       sums.push_back(variant.isAdded ? load(type, place) : real(0, type));
     });
-    bool isPairs = variant.kind == PanelKind::BF16Pairs;
-    int64_t step = isPairs ? 2 : getUnroll();
+    assert(stepsPerLine <= 2 && "the last line holds one step or all");
+    int64_t step = stepsPerLine > 1 ? stepsPerLine : getUnroll();
     Value whole = multiply(divide(numK, step), step);
     sums = loop(number(0), whole, number(step), sums, [&](Value k, ValueRange before) {
       Values after(before);
-      if (isPairs) {
-        prefetch(divide(k, 2), /*numLines=*/1);
-        if (tile.rows == 1 && emitter.getTarget().tuning.loadsPairsOnce)
-          writePairOnce(k, after);
+      if (stepsPerLine > 1) {
+        prefetch(divide(k, stepsPerLine), /*numLines=*/1);
+        if (tile.rows == 1 && loader.holdsWords(emitter.getTarget().tuning))
+          writeHeldLine(k, after);
         else
-          writePair(k, after, /*isWhole=*/true);
+          writeLine(k, stepsPerLine, after);
       } else if (tile.rows == 1) {
         writeStreams(k, step, after);
       } else {
         prefetch(k, step);
         for (int64_t i = 0; i < step; ++i)
-          writeStep(add(k, i), after);
+          writeLine(add(k, i), /*numSteps=*/1, after);
       }
       return after;
     });
     if (step > 1)
       sums = loop(whole, numK, number(1), sums, [&](Value k, ValueRange before) {
         Values after(before);
-        if (isPairs)
-          writePair(k, after, /*isWhole=*/false);
-        else
-          writeStep(k, after);
+        writeLine(k, /*numSteps=*/1, after);
         return after;
       });
     auto sum = sums.begin();
@@ -117,8 +102,7 @@ private:
   /// read in between them.
   bool isAhead() const {
     const CPUTuning &tuning = emitter.getTarget().tuning;
-    bool isPlain = variant.kind == PanelKind::F32 && !variant.isAdded;
-    return tile.rows >= (isPlain ? tuning.tilePrefetchRows : tuning.pairTilePrefetchRows);
+    return tile.rows >= (variant.isAdded ? tuning.pairTilePrefetchRows : loader.getTilePrefetchRows(tuning));
   }
 
   /// Asks for what the next panels need, into the second cache: for as much as `numLines` lines from `line` stand for.
@@ -137,8 +121,8 @@ private:
         ask(number(run), lineOfRun);
     };
     if (numRuns > numLines) {
-      // Computing which run's turn it is takes too long beside a step of f32, and little beside the two of a pair.
-      if (variant.kind == PanelKind::F32)
+      // Computing which run's turn it is takes too long beside a single step, and little beside two.
+      if (stepsPerLine == 1)
         when(equal(bitAnd(line, number(numRuns - 1)), number(0)), [&] { askRuns(divide(line, numRuns)); });
       else
         ask(bitAnd(line, number(numRuns - 1)), divide(line, numRuns));
@@ -155,32 +139,29 @@ private:
     return vector::BroadcastOp::create(b, loc, vectorOf(b.getF32Type(), lanes), scalar);
   }
 
-  Value getBPlace(int64_t j, Value line, int64_t elementBytes) {
+  /// Words of vector j of columns with step `step` of a line of B.
+  Value loadWords(int64_t j, Value line, int64_t step, bool isVolatile = false) {
     int64_t perPanel = kLanes / lanes;
-    return advance(advance(panels[j / perPanel], multiply(line, bLine)), j % perPanel * lanes * elementBytes);
+    Value columns =
+        advance(advance(panels[j / perPanel], multiply(line, bLine)), j % perPanel * lanes * loader.getWordBytes(b));
+    return loader.loadWords(*this, advance(columns, loader.getWordOffset(b, step, kLanes)), lanes, isVolatile);
   }
 
-  Value asFloats(Value words) { return arith::BitcastOp::create(b, loc, vectorOf(b.getF32Type(), lanes), words); }
-  Value words(int64_t value) {
-    VectorType type = vectorOf(b.getI32Type(), lanes);
-    return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, b.getI32IntegerAttr(value)));
-  }
-  Value shiftUp(Value bits) { return asFloats(arith::ShLIOp::create(b, loc, bits, words(16))); }
-
-  Value loadB(int64_t j, Value k) {
-    if (variant.kind == PanelKind::F32)
-      return load(vectorOf(b.getF32Type(), lanes), getBPlace(j, k, 4));
-    Value halves = load(vectorOf(b.getI16Type(), lanes), getBPlace(j, k, 2));
-    return shiftUp(arith::ExtUIOp::create(b, loc, vectorOf(b.getI32Type(), lanes), halves));
+  /// Words of several steps are loaded for each rather than held; `volatile` keeps LLVM from seeing that it is the same
+  /// load.
+  Value loadB(int64_t j, Value line, int64_t step) {
+    bool isAgain = step % loader.getStepsPerWord() != 0;
+    return loader.widen(*this, loadWords(j, line, step, isAgain), step);
   }
 
-  Value loadWords(int64_t j, Value pair, bool isVolatile = false) {
-    return LLVM::LoadOp::create(b, loc, vectorOf(b.getI32Type(), lanes), getBPlace(j, pair, 4), 4, isVolatile);
-  }
-  Value getHigh(Value bits) { return asFloats(arith::AndIOp::create(b, loc, bits, words(0xffff0000))); }
+  Value getStep(Value k, int64_t step) { return step ? add(k, step) : k; }
+  Value getLine(Value k) { return stepsPerLine > 1 ? divide(k, stepsPerLine) : k; }
 
-  void writeStep(Value k, Values &sums) {
-    multiplyAdd(k, sums, [&](int64_t j) { return loadB(j, k); });
+  /// The first `numSteps` steps of the line that begins with step k.
+  void writeLine(Value k, int64_t numSteps, Values &sums) {
+    Value line = getLine(k);
+    for (int64_t step = 0; step < numSteps; ++step)
+      multiplyAdd(getStep(k, step), sums, [&](int64_t j) { return loadB(j, line, step); });
   }
 
   /// One row: some steps with one panel, then with the next, since memory is read faster in runs.
@@ -192,25 +173,21 @@ private:
     for (int64_t panel = 0; panel < tile.panels; ++panel)
       for (int64_t i = 0; i < steps; ++i)
         for (int64_t j = panel * perPanel; j < (panel + 1) * perPanel; ++j)
-          addTo(sums, 0, j, xs[i], loadB(j, add(k, i)));
+          addTo(sums, 0, j, xs[i], loadB(j, add(k, i), /*step=*/0));
   }
 
-  /// One row, both steps of a sum while its words are in a register. Several rows have none to spare.
-  void writePairOnce(Value k, Values &sums) {
-    Value low = loadA(0, k), high = loadA(0, add(k, 1)), pair = divide(k, 2);
-    for (int64_t j = 0; j < numVectors; ++j) {
-      Value bits = loadWords(j, pair);
-      addTo(sums, 0, j, low, shiftUp(bits));
-      addTo(sums, 0, j, high, getHigh(bits));
-    }
-  }
-
-  void writePair(Value k, Values &sums, bool isWhole) {
-    Value pair = divide(k, 2);
-    multiplyAdd(k, sums, [&](int64_t j) { return shiftUp(loadWords(j, pair)); });
-    // Words are loaded again rather than held; `volatile` keeps LLVM from seeing that it is the same load.
-    if (isWhole)
-      multiplyAdd(add(k, 1), sums, [&](int64_t j) { return getHigh(loadWords(j, pair, /*isVolatile=*/true)); });
+  /// One row, all steps of a sum while their words are in a register. Several rows have none to spare.
+  void writeHeldLine(Value k, Values &sums) {
+    Values xs;
+    for (int64_t step = 0; step < stepsPerLine; ++step)
+      xs.push_back(loadA(0, getStep(k, step)));
+    Value line = getLine(k), words;
+    for (int64_t j = 0; j < numVectors; ++j)
+      for (int64_t step = 0; step < stepsPerLine; ++step) {
+        if (step % loader.getStepsPerWord() == 0)
+          words = loadWords(j, line, step);
+        addTo(sums, 0, j, xs[step], loader.widen(*this, words, step));
+      }
   }
 
   void addTo(Values &sums, int64_t row, int64_t j, Value x, Value y) {
@@ -240,6 +217,8 @@ private:
   }
 
   Variant variant;
+  const PanelLoader &loader;
+  int64_t stepsPerLine;
   Tile tile;
   int64_t lanes, numVectors;
   Value aLine, bLine, bPanel, numK, c, cLine, aheadStep;
@@ -258,19 +237,6 @@ static func::FuncOp getTile(KernelEmitter &emitter, Variant variant, Tile tile) 
       [&](OpBuilder &b, func::FuncOp function) { TileWriter(emitter, b, function, variant, tile).write(); });
 }
 
-int64_t vectors::getTilePanels(const CPUTarget &target, PanelKind kind, int64_t rows) {
-  int64_t panels = target.getPanels(rows);
-  if (kind == PanelKind::F32)
-    return panels;
-  // In pairs a word holds two steps of one sum, so a single row needs more sums to keep the units busy.
-  if (kind == PanelKind::BF16Pairs && rows == 1)
-    return target.tuning.pairRowPanels;
-  // Halves take a register more, for what masks them.
-  while (panels > 1 && target.getTileRegisters(rows, panels) + 1 > target.numRegisters)
-    --panels;
-  return panels;
-}
-
 /// Panels by tiles of `rows` rows: as wide as registers allow, then what is left by powers of two.
 static void writePanels(CodeWriter &w, func::FuncOp function, Variant variant, int64_t rows) {
   auto argument = [&](unsigned i) { return function.getArgument(i); };
@@ -281,7 +247,7 @@ static void writePanels(CodeWriter &w, func::FuncOp function, Variant variant, i
            {argument(2), aLine, b, argument(5), bPanel, argument(7), c, argument(9),
             w.advance(argument(10), w.multiply(first, bPanel)), argument(11)});
   };
-  int64_t most = getTilePanels(w.emitter.getTarget(), variant.kind, rows);
+  int64_t most = variant.loader.getTilePanels(w.emitter.getTarget(), rows);
   Value whole = w.multiply(w.divide(numPanels, most), most), rest = w.subtract(numPanels, whole);
   w.loop(w.number(0), whole, w.number(most), [&](Value first) { callTile(most, first); });
   for (int64_t panels = llvm::bit_floor<uint64_t>(most - 1); panels; panels /= 2) {

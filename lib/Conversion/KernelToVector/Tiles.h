@@ -5,22 +5,15 @@
 #ifndef LARIAT_LIB_CONVERSION_KERNELTOVECTOR_TILES_H
 #define LARIAT_LIB_CONVERSION_KERNELTOVECTOR_TILES_H
 
-#include "KernelWriter.h"
+#include "PanelLoader.h"
 
 namespace lariat::vectors {
 
-/// How 16 columns of B lie in memory.
-enum class PanelKind {
-  F32,       ///< a line of 16 f32 per k
-  BF16Pairs, ///< a line of 16 words per two k, k in the low half and k + 1 in the high one
-  BF16,      ///< a line of 16 bf16 per k
-};
-
 /// A(rows, K) times B(K, 16 numPanels) into C. All strides are in bytes; all values i64 or addresses.
 struct Product {
-  PanelKind kind;
-  bool isFar = false;   ///< whether computing waits for B, which no cache holds
-  bool isAdded = false; ///< whether chains go on from what C holds, instead of from zero
+  const PanelLoader *loader = nullptr; ///< of B
+  bool isFar = false;                  ///< whether computing waits for B, which no cache holds
+  bool isAdded = false;                ///< whether chains go on from what C holds, instead of from zero
   Value rows, numPanels, numK;
   Value a, aLine;         ///< f32; entries of a row are side by side, none beyond K is read
   Value b, bLine, bPanel; ///< line to line, panel to panel
@@ -32,9 +25,6 @@ struct Product {
 
 /// Runs that a panel is asked for in. Not measured on a target: one.
 inline int64_t getNumRuns(const CPUTarget &target, bool isFar) { return isFar ? target.tuning.prefetchStreams : 1; }
-
-/// Panels that a microkernel of so many rows takes at once.
-int64_t getTilePanels(const CPUTarget &target, PanelKind kind, int64_t rows);
 
 /// C becomes the sums: each is one chain of fma with k ascending, so that its bits do not depend on `rows` or
 /// `numPanels`. Nothing is done where either is 0. At most CPUTarget::getMaxRows() rows.
