@@ -72,8 +72,8 @@ def Kernel_SumAttr : AttrDef<Kernel_Dialect, "Sum"> {
     A target that forms sums in another order has a kind of its own: results are equal bit for bit under one declared
     order, whatever rows, threads and calls there are, and differ in rounding between orders.
 
-    - `chain`, of products: acc = fma(a_k, w_k, acc) from zero with k ascending; a low-rank pair goes on with the chain
-      of its sum.
+    - `chain`, of products: acc = fma(a_k, w_k, acc) from zero with k ascending; a low-rank pair continues the chain of
+      its sum.
     - `segments, size = n`, of attention. Entries count from the first of the row's view and form segments of n. Scores
       are chains over columns. In a segment, weights are exp(score - m), m the largest score up to the end of the
       segment; their total is 16 partials, of entries 16 apart ascending, combined by halves (0, 8) ..., (0, 4) ...;

@@ -419,8 +419,8 @@ def Kernel_GemmOp : Kernel_ParallelOp<"gemm", ["getPackedOperands", "getStreamed
     chain of fma with k ascending, whatever the number of rows. `epilogue` is written for one column of one row, has no
     reductions, and gets acc_s in order, then one argument per `extras` (read like inputs: buffers of N columns, per
     row, or scalars), then one per `epilogue_vectors`; its results go to `outs`.
-    Pair p of `low_rank` goes on with a chain: acc_s becomes acc_s + H_p B_pᵀ for s = `low_rank_of`[p], where a row of
-    H_p is the row's line of its buffer, whose width is the rank.
+    Low-rank pair p continues the accumulation of sum s = `low_rank_of`[p], after all of W_s: acc_s += H_p B_pᵀ, where a
+    row of H_p is the row's line of buffer p of `low_rank`, whose width is the rank, and B_p is `low_rank_weights`[p].
     `gather` has an entry per input, then per extra; `scatter` one per out, as in rowwise. Depth-indexed weights and
     vectors are read at the row's depth, from `table`.
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Writes NAME.lariat: manifest.json, model.mlir, the weights and the checkpoint's text files as they are. Weights are
-// weights/model.safetensors with the tensors that the model reads, in the format of those weights; or, from the fast pipeline,
-// weights.bin as its code reads it, beside code/ISA.so. A reader sees the old artefact, or none, or the whole
+// weights/model.safetensors with the tensors that the model reads, in the format of those weights; or, from the fast
+// pipeline, weights.bin as its code reads it, beside code/ISA.so. A reader sees the old artefact, or none, or the whole
 // new one. Refused: to replace anything without being asked, and to replace what is no artefact at all.
 
 #include "lariat/Compiler/Compile.h"
@@ -75,7 +75,7 @@ static llvm::SetVector<StringRef> listKeys(const Model &model) {
   return keys;
 }
 
-/// Those that a weight reads in more than bf16 holds.
+/// Keys of tensors that some weight reads in a wider format than bf16.
 static llvm::StringSet<> listWideKeys(const Model &model) {
   llvm::StringSet<> keys;
   for (auto weight : model.module.get().getOps<WeightOp>())

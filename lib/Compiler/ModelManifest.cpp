@@ -70,7 +70,7 @@ static void describeMissing(const CacheFacts &facts, const ModelFacts &model, ma
     described.allowed.push_back(toArtefact(mode));
   if (!llvm::is_contained(modes, declared))
     modes.push_back(declared);
-  // Of two rows, one of which stops before depth 1.
+  // Two rows, one of which stops before depth 1, leave more than three entries only where the mode fills in one.
   for (MissingMode mode : modes)
     if (policy.withMissing(mode).getLiveEntries({2, 1}) > 3)
       described.filling.push_back(toArtefact(mode));

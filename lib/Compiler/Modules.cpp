@@ -61,7 +61,7 @@ llvm::Expected<OwningOpRef<ModuleOp>> lariat::readModule(StringRef path, MLIRCon
   return module;
 }
 
-/// Of the process, as MLIR's options are.
+/// Where stages are timed. One for the process, as MLIR's options are.
 static TimingScope *stageTiming = nullptr;
 
 void lariat::showPipelines(TimingScope *timing) { stageTiming = timing; }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Lowers a copy of the module and compiles it for this machine. Rounding is that of the IR: no fast-math flags, and fusing
-// of multiply and add is off, so that a result does not depend on the machine's instructions.
+// Lowers a copy of the module and compiles it for this machine. Rounding is that of the IR: no fast-math flags, and
+// fusing of multiply and add is off, so that a result does not depend on the machine's instructions.
 
 #include "lariat/Reference/Jit.h"
 
@@ -81,8 +81,8 @@ static llvm::Error optimize(llvm::Module *module, llvm::TargetMachine *machine) 
   llvm::CGSCCAnalysisManager components;
   llvm::ModuleAnalysisManager modules;
   defineNarrowing(*module);
-  // No inlining and no unrolling: helpers are shared so that compile time does not grow with layers, and the release of a
-  // step's buffers, whose count is a constant of some hundreds, would be unrolled whole.
+  // No inlining and no unrolling: helpers are shared so that compile time does not grow with layers, and the release of
+  // a step's buffers, whose count is a constant of some hundreds, would be unrolled whole.
   for (llvm::Function &function : *module)
     if (!function.isDeclaration())
       function.addFnAttr(llvm::Attribute::NoInline);
@@ -141,7 +141,7 @@ llvm::Expected<std::unique_ptr<Executable>> Jit::compile(const ReferenceOptions 
   executable->entries = collectEntries(*module);
   if (llvm::Error error = runPipeline(*module, buildLowerToTensorsPipeline))
     return std::move(error);
-  // Those of caches and states, and the words of the first fault.
+  // Arguments for caches and states, and for the words of the first fault.
   size_t numMemoryArguments = kArgumentsPerCache * model.facts.caches.size() + model.facts.states.size() + 1;
   if (llvm::Error error = completeEntries(*module, numMemoryArguments, executable->entries))
     return std::move(error);

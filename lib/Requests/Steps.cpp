@@ -33,7 +33,7 @@ private:
   StepCalls &calls;
   std::vector<Group> groups;
   size_t numLeft = 0;
-  // By row.
+  // Indexed by row.
   std::vector<int64_t> mostSteps;
   std::vector<int32_t> steps;
   std::vector<bool> isActive;

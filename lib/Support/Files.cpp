@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Errors of a stream are asked for after it is closed: the last bytes may be the ones that do not fit.
+// Errors of a stream are checked after it is closed: the last bytes may be the ones that do not fit.
 
 #include "lariat/Support/Files.h"
 

@@ -41,7 +41,7 @@ static void removeAll() {
 [[noreturn]] static void endBy(int signal, const sigset_t &set) {
   getMutex().lock();
   removeAll();
-  // As if nobody had taken the signal, for who reads the status.
+  // The process ends by the signal itself, so that its status says so.
   struct sigaction action = {};
   action.sa_handler = SIG_DFL;
   sigaction(signal, &action, nullptr);

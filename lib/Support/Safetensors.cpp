@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Reads safetensors. A header may not be longer than the file, each tensor's bytes are its shape times its type, and the
-// tensors lie one behind the other from the first data byte to the last: no hole, no overlap, no rest. What passes here
-// may be read without a further check.
+// Reads safetensors. A header may not be longer than the file, each tensor's bytes are its shape times its type, and
+// the tensors lie one behind the other from the first data byte to the last: no hole, no overlap, no rest. What passes
+// here may be read without a further check.
 
 #include "lariat/Support/Safetensors.h"
 
@@ -163,7 +163,7 @@ Error SafetensorsFile::parse() {
     if (Error error = parseTensor(name, entry, data))
       return error;
   }
-  // By place, and among empty tensors at one place by name, so that the order is that of the file and always the same.
+  // Sorted by offset, and empty tensors at one offset by name, so that the order is the file's and always the same.
   llvm::sort(tensors, [](const StoredTensor &a, const StoredTensor &b) {
     return std::tuple(a.bytes.data(), a.bytes.size(), StringRef(a.name)) <
            std::tuple(b.bytes.data(), b.bytes.size(), StringRef(b.name));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The runtime for Python: sessions, generations and engines of include/lariat-c as objects. Ids come in as arrays and options
-// as JSON, results go out as arrays over the memory they were computed into. The lock of the interpreter is given up while
-// anything runs; between calls of compiled code signals are looked at, so that an interrupt ends a request. Errors are those
-// of lariat.errors.
+// The runtime for Python: sessions, generations and engines of include/lariat-c as objects. Ids come in as arrays and
+// options as JSON, results go out as arrays over the memory they were computed into. The lock of the interpreter is
+// given up while anything runs; between calls of compiled code signals are looked at, so that an interrupt ends a
+// request. Errors are those of lariat.errors.
 
 #include "lariat-c/Experimental.h"
 
@@ -424,7 +424,7 @@ public:
 // Module
 //===----------------------------------------------------------------------===//
 
-/// Of sessions and engines, by their names in lariat.load and lariat.Engine.
+/// Orders of sessions and engines, by their names in lariat.load and lariat.Engine.
 static nb::dict getDefaults() {
   lariat_session_options session;
   lariat_session_options_init(&session, sizeof session);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What code reports that met a number which only running it shows to be out of range: a depth, a slot. It goes on with a
-// number that is in range, and the call ends with the sentence of the first fault. Both pipelines say the same.
+// Faults: numbers that only running code shows to be out of range, such as a depth or a slot. Code continues with a
+// number that is in range, and the call ends with the sentence of its first fault. Both pipelines give the same
+// sentence.
 
 #ifndef LARIAT_ARTEFACT_FAULT_H
 #define LARIAT_ARTEFACT_FAULT_H
@@ -20,12 +21,12 @@ enum FaultKind : int64_t {
   kStateFault,  ///< a depth that a state does not have
 };
 
-/// Words of the memory of the first fault of a call.
+/// Words that describe the first fault of a call.
 enum FaultWord : int64_t {
   kFaultKind,
   kFaultPlace, ///< number of the cache, of the state, or of the weight among those with `beyond = error`
-  kFaultFound,
-  kFaultEnd, ///< how many there are
+  kFaultFound, ///< the number that is out of range
+  kFaultEnd,   ///< how many depths or slots there are
   kNumFaultWords
 };
 

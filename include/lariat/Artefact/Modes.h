@@ -25,7 +25,7 @@ template <>
 inline constexpr std::array<NamedValue<ModelKind>, 2> kNames<ModelKind> = {
     {{ModelKind::Decoder, "decoder"}, {ModelKind::Encoder, "encoder"}}};
 
-/// Whether non-causal routers select as trained, or by their decode rules.
+/// How non-causal routers select: as trained (Score), or by their decode rules (Generate).
 enum class RunMode { Score, Generate };
 
 template <>

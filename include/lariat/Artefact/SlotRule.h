@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Which slot of a cache rows write, and what their order must be where depths share one. A rule stands in the manifest for
-// rows of the prompt and for generated ones.
+// Which slot of a cache rows write, and what their order must be where depths share one. A rule stands in the manifest
+// for rows of the prompt and for generated ones.
 
 #ifndef LARIAT_ARTEFACT_SLOTRULE_H
 #define LARIAT_ARTEFACT_SLOTRULE_H
@@ -13,7 +13,7 @@
 
 namespace lariat::abi {
 
-/// What results depend on besides rows and depths, from the least to the most.
+/// On what, besides rows and depths, results depend; from the least to the most.
 enum class RowOrder {
   Free,       ///< nothing
   Atomic,     ///< which rows of a prompt run together

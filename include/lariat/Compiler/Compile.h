@@ -28,7 +28,8 @@ struct Model {
   std::vector<std::string> warnings; ///< a sentence each
 };
 
-/// Reads an .mlir file and applies the options to it: formats of weights, KV dtype, KV policy, ids that end a sequence. Checks every weight.
+/// Reads an .mlir file and applies the options to it: formats of weights, KV dtype, KV policy, ids that end a sequence.
+/// Checks every weight.
 llvm::Expected<Model> readModel(const CompileOptions &options, mlir::MLIRContext *context);
 
 /// Opens an artefact: versions, sizes and checksums of all files, then as above.
@@ -39,15 +40,15 @@ llvm::Error verifyLowering(const Model &model);
 
 struct FastProgram;
 
-/// Writes `options.output` through a sibling directory that takes its name at the end. `program` is null for the reference
-/// pipeline, whose artefacts hold weights as they are stored.
+/// Writes `options.output` through a sibling directory that takes its name at the end. `program` is null for the
+/// reference pipeline, whose artefacts hold weights as they are stored.
 llvm::Error writeArtefact(const Model &model, const CompileOptions &options, const FastProgram *program,
                           CompileStats &stats, Progress &progress);
 
 /// Writes the program in the form that `options.emit` names to `options.output`, in place of an artefact.
 llvm::Error emit(const Model &model, const CompileOptions &options, CompileStats &stats);
 
-/// What compiling has to say.
+/// What a user is told after compiling.
 struct CompileReport {
   std::string memory; ///< table of KV memory, and of the fast path's weights and largest calls; fits a screen
   std::string calls;  ///< a line for each compiled variant of each entry function
@@ -55,7 +56,7 @@ struct CompileReport {
   CompileStats stats;
 };
 
-/// All of it.
+/// Reads, compiles and writes a model.
 llvm::Error compile(const CompileOptions &options, mlir::MLIRContext *context, CompileReport &report,
                     Progress progress);
 

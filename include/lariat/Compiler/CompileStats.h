@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What compiling took: seconds per stage, bytes of code per ISA.
+// The cost of compiling: seconds per stage, bytes of code per ISA.
 
 #ifndef LARIAT_COMPILER_COMPILESTATS_H
 #define LARIAT_COMPILER_COMPILESTATS_H
@@ -48,7 +48,7 @@ struct CompileStats {
     int64_t codeBytes = 0, fileBytes = 0;
   };
 
-  StageSeconds seconds; ///< of what is done once, whatever the targets
+  StageSeconds seconds; ///< of stages that run once, whatever the targets
   llvm::SmallVector<Target> targets;
 
   llvm::json::Object toJson() const;

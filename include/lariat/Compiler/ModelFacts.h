@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What docs/function-contract.md promises about a module, checked and gathered in one place.
+// Facts about a module, gathered while it is checked against docs/function-contract.md.
 
 #ifndef LARIAT_COMPILER_MODELFACTS_H
 #define LARIAT_COMPILER_MODELFACTS_H
@@ -40,13 +40,13 @@ struct CacheFacts {
   /// Depths that occur when loops run `loops` steps.
   int64_t getNumDepths(int64_t loops) const;
   int64_t getNumSlots(int64_t loops) const;
-  /// Keys and values of one row.
+  /// Bytes of the keys and values of one row in one slot.
   int64_t getBytesPerEntry() const;
   /// Bytes of all layers when `rows` rows run `loops` steps each.
   int64_t getBytes(int64_t rows, int64_t loops) const;
   /// Whether a row that stopped early can be missing from a slot at all.
   bool distinguishesMissing() const;
-  /// What results of rows depend on that run `loops` steps; free outside of loops over depth.
+  /// The order of rows that run `loops` steps; free outside of loops over depth.
   RowOrder getOrder(int64_t loops, bool generated) const;
 };
 
@@ -71,18 +71,19 @@ struct ModelFacts {
   bool hasTopK = false;
   bool lacksDecodeRule = false;
 
-  /// Finds anew what follows from the policies of the caches, when they have changed.
+  /// Recomputes what follows from the policies of caches, after they have changed.
   void update(mlir::ModuleOp module);
   bool isDecoder() const { return model.getKind() == llvm::StringRef(abi::getName(abi::ModelKind::Decoder)); }
   bool canGenerate() const { return isDecoder() && !lacksDecodeRule; }
   bool hasFreeLoops() const {
     return loops.getMinSteps() != loops.getMaxSteps() || loops.getMinSteps() != loops.getDefaultSteps();
   }
-  /// The depth-indexed weights of which no depth past the end may be asked for.
+  /// The depth-indexed weights that refuse depths past their end.
   llvm::SmallVector<WeightOp> getCheckedWeights() const;
   /// Depths for which a caller may say how many rows top_k keeps; 0: it cannot.
   int64_t getCapacityDepths() const;
-  /// The strictest order of the caches, or what the ops of the model leave of it, for rows of the prompt or generated ones.
+  /// The strictest order of the caches, or what the ops of the model leave of it, for rows of the prompt or generated
+  /// ones.
   RowOrder getOrder(int64_t loops, bool generated) const;
   /// The modes a caller may pick.
   llvm::SmallVector<MissingMode> getAllowedMissing() const;
@@ -91,7 +92,7 @@ struct ModelFacts {
 /// Fails with one sentence where a module breaks the contract.
 llvm::Expected<ModelFacts> collectFacts(mlir::ModuleOp module);
 
-/// Sets the depth factors of caches and states; fails where loops in each other leave open which place a step has.
+/// Sets the depth factors of caches and states. Fails where nested loops leave open which depth a step has.
 llvm::Error findDepthFactors(mlir::ModuleOp module, ModelFacts &facts);
 
 /// Ports of a function by their names.

@@ -18,11 +18,12 @@ namespace lariat {
 /// Shape of a weight's data: the number of depths first, where it is depth-indexed.
 llvm::SmallVector<int64_t> getDataShape(WeightOp weight);
 
-/// The row-major values of a weight in its data shape and its format (`stored`), read from the mapped checkpoint as they are asked for. Pages that
-/// were read are given up now and then, so that a weight of any size takes some 64 MiB.
+/// Reads the row-major values of a weight, in its data shape and rounded to its format (`stored`), piece by piece from
+/// the mapped checkpoint. Pages that were read are given up now and then, so that a weight of any size takes some 64
+/// MiB.
 class WeightReader {
 public:
-  /// What one key of a source gives: a range of rows of a tensor.
+  /// The part of a weight that one key of its source gives: a range of rows of a tensor.
   struct Piece {
     const StoredTensor *tensor;
     int64_t firstRow, numRows; ///< range of the leading dimension
@@ -44,13 +45,13 @@ private:
   void readInline(int64_t first, llvm::MutableArrayRef<float> values) const;
   void release();
 
-  llvm::SmallVector<Piece, 1> pieces; ///< one behind the other
-  mlir::DenseElementsAttr inlined;    ///< in place of pieces
+  llvm::SmallVector<Piece, 1> pieces; ///< in the order of the weight's values
+  mlir::DenseElementsAttr inlined;    ///< the values of an inline weight, which has no pieces
   int64_t numElements = 0;
   int64_t halvedHeads = 0; ///< heads whose rotary pairs become halves; 0: none
   std::optional<float> scale;
   StoredFormat format = StoredFormat::F32;
-  int64_t bytesRead = 0; ///< since pages were given up
+  int64_t bytesRead = 0; ///< bytes read since pages were last given up
 };
 
 /// All values of a weight, as WeightReader reads them.

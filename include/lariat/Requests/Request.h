@@ -38,7 +38,7 @@ struct StateArray {
   int64_t numRows = 0, width = 0;
 };
 
-/// A part of the rows of a sequence.
+/// A fraction of the rows of a sequence.
 struct Share {
   int64_t numerator = 0, denominator = 1;
 };
@@ -67,18 +67,19 @@ struct SamplingOptions {
   double frequencyPenalty = 0;
   uint64_t seed = 0;
   std::vector<LogitBias> bias = {};
-  std::optional<int64_t> numLogprobs =
-      std::nullopt;         ///< none: no log probabilities; else of the chosen token and so many others
-  int64_t minNewTokens = 0; ///< before so many tokens none is chosen that ends the sequence
+  /// Tokens that log probabilities list beside the chosen one; none: no log probabilities.
+  std::optional<int64_t> numLogprobs = std::nullopt;
+  int64_t minNewTokens = 0; ///< number of tokens before which none is chosen that ends the sequence
 };
 
 struct GenerateRequest : Request {
   int64_t maxNewTokens = 128;
   SamplingOptions sampling;
   bool ignoreEos = false;
-  /// Of the engine that runs the request. A row alone then runs step by step, so that seconds belong to depths.
+  /// Whether the engine that runs the request keeps a profile. A row alone then runs step by step, so that seconds
+  /// belong to depths.
   bool keepsProfile = false;
-  std::vector<int64_t> stopTokens;  ///< that end a sequence, besides those of the model
+  std::vector<int64_t> stopTokens;  ///< ids that end a sequence, besides those of the model
   std::optional<int64_t> speculate; ///< loop steps after which rows draft, below `loops`; none: they do not
   std::optional<int64_t> drafts;    ///< most tokens ahead of verified ones; none: as many as pay
 };

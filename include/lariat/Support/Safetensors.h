@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Reading and writing safetensors: eight bytes with the length of a JSON header, the header, the data. Files are mapped,
-// never copied, and refused unless every byte is accounted for.
+// Reading and writing safetensors: eight bytes with the length of a JSON header, the header, the data. Files are
+// mapped, never copied, and refused unless every byte is accounted for.
 
 #ifndef LARIAT_SUPPORT_SAFETENSORS_H
 #define LARIAT_SUPPORT_SAFETENSORS_H
@@ -104,7 +104,7 @@ public:
   llvm::Error write(llvm::StringRef path) const;
   /// The same bytes to a stream, which keeps its own errors.
   llvm::Error write(llvm::raw_ostream &stream) const;
-  /// How many these are.
+  /// Bytes of the file.
   uint64_t getNumBytes() const;
 
 private:
@@ -128,7 +128,7 @@ inline float roundToBFloat(float value) {
   return llvm::bit_cast<float>(((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded) & 0xffff0000);
 }
 
-/// Its upper half, which is all of it.
+/// The bits of the nearest bf16 value.
 inline uint16_t toBFloat(float value) {
   return static_cast<uint16_t>(llvm::bit_cast<uint32_t>(roundToBFloat(value)) >> 16);
 }

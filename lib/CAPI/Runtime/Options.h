@@ -22,8 +22,8 @@ lariat_batch getDefaultBatch();
 lariat_engine_options getDefaultEngineOptions();
 lariat_engine_experiment getDefaultEngineExperiment();
 
-/// The sizes that a structure has had, oldest first. Who adds a member enters the size before it here, and adds it so that
-/// the size grows.
+/// The sizes that a structure has had, oldest first. Who adds a member enters the size before it here, and adds it so
+/// that the size grows.
 template <typename T>
 struct KnownSizes {
   static constexpr std::array values{sizeof(T)};
@@ -116,7 +116,7 @@ requests::ScoreRequest readScore(const lariat_batch *batch, const char *options,
 requests::GenerateRequest readGenerate(const lariat_batch *batch, const char *options,
                                        const std::shared_ptr<SessionObject> &session, std::shared_ptr<bool> wasStopped);
 
-/// Opens an engine. `change` may change what is asked for, and what is kept with the engine.
+/// Opens an engine. `change` may change its options, and what its handle keeps.
 lariat_engine *openEngine(lariat_session *session, const lariat_engine_options *options,
                           const std::function<void(runtime::EngineOptions &, EngineObject &)> &change);
 /// The requests of a batch to an engine.

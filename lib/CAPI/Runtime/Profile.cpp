@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Profiles of include/lariat-c/Runtime.h as JSON. docs/profile.md lists the fields; whoever changes what one means raises
-// kProfileVersion.
+// Profiles of include/lariat-c/Runtime.h as JSON. docs/profile.md lists the fields; whoever changes what one means
+// raises kProfileVersion.
 
 #include "Options.h"
 
@@ -15,7 +15,7 @@ using Json = nlohmann::ordered_json;
 
 static constexpr int64_t kProfileVersion = 1;
 
-/// In the order of runtime::Called.
+/// Names of functions in the order of runtime::Called.
 static constexpr const char *kFunctionNames[runtime::kNumCalled] = {"prelude", "core", "fill", "coda", "whole"};
 
 static Json describeFunctions(const runtime::EngineProfile &profile) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Choosing a token. Without truncation the arithmetic is that of the reference path, so both give the same text: weights
-// exp((score - best) / temperature) are summed by ascending id, and a hash of seed and position says how far to go.
+// Choosing a token. Without truncation the arithmetic is that of the reference path, so both give the same text:
+// weights exp((score - best) / temperature) are summed by ascending id, and a hash of seed and position says how far to
+// go.
 
 #include "lariat/Runtime/Sample/Sampler.h"
 
@@ -47,9 +48,9 @@ void Sampler::removeGenerated(int64_t token) {
 // Logits
 //===----------------------------------------------------------------------===//
 
-/// The largest, the lower id on ties; nothing where the logits are no distribution.
+/// The id with the largest logit, the lower id on ties; nothing where the logits are no distribution.
 static std::optional<int64_t> findBest(std::span<const float> logits) {
-  // In lanes, which compilers put into vectors; the id is looked for afterwards.
+  // Maxima per lane, which compilers vectorise; the id is found afterwards.
   constexpr size_t kLanes = 16;
   std::array<float, kLanes> best;
   best.fill(-std::numeric_limits<float>::infinity());

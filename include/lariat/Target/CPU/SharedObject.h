@@ -33,8 +33,8 @@ struct MachineCode {
 /// Functions with this prefix are exported; nothing else is.
 inline constexpr llvm::StringLiteral kExportPrefix = "lariat_";
 
-/// Whether emitted code is checked as this program is: built with the address sanitizer, it emits code that reports what it
-/// reads and writes beyond its memory, and which only such a program can load.
+/// Whether emitted code is checked as this program is: built with the address sanitizer, it emits code that reports
+/// what it reads and writes beyond its memory, and which only such a program can load.
 inline constexpr bool kSanitizesAddresses = LLVM_ADDRESS_SANITIZER_BUILD;
 
 /// A module of LLVM IR with a context of its own, which has nothing of MLIR and may go to another thread.
@@ -61,14 +61,14 @@ enum class CodeForm { Object, Assembly, LLVMIR };
 /// emitted at a time.
 llvm::Expected<MachineCode> emitCode(TranslatedModule translated, const CPUTarget &target, CodeForm form);
 
-/// From LLVM's dialect to that, on this thread.
+/// Translates and emits, on this thread.
 llvm::Expected<MachineCode> emitCode(mlir::ModuleOp llvmDialect, const CPUTarget &target, CodeForm form);
 
 /// A shared object from a relocatable one, without undefined symbols but those of the sanitizer. Errors name the symbol
 /// that is missing. Not while code is emitted on another thread: the linker resets options that code generators read.
 llvm::Expected<MachineCode> linkObject(MachineCode object);
 
-/// Both.
+/// Emits an object, then links it.
 llvm::Expected<MachineCode> emitSharedObject(mlir::ModuleOp llvmDialect, const CPUTarget &target);
 
 } // namespace lariat

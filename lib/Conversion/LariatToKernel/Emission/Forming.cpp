@@ -175,7 +175,7 @@ LogicalResult Forming::form(Operation *op) {
 }
 
 void Forming::pass(Operation *op, const Group &group) {
-  // Lines that a product takes are asked for when it is written.
+  // A product looks up the lines that it takes when it is written.
   bool isProduct = llvm::is_contained(group.linears, op);
   for (Value operand : op->getOperands()) {
     const Group *read = grouping.find(isProduct ? operand : getSource(operand).value);

@@ -35,7 +35,7 @@ struct GemmParts {
 
   /// Adds a sum per column, of panels of weights. Returns its argument of the epilogue.
   mlir::Value addSum(llvm::ArrayRef<mlir::FlatSymbolRefAttr> names);
-  /// A sum that goes on with a low-rank pair: what A of it made, times B.
+  /// Adds a low-rank pair to sum `sum`: `input`, which is what its A made, times `weight`, its B.
   void addLowRank(mlir::Value input, mlir::FlatSymbolRefAttr weight, int64_t sum);
   /// `sum` and its bias: the columns of vectors side by side.
   mlir::Value addBias(mlir::Value sum, llvm::ArrayRef<mlir::FlatSymbolRefAttr> names, mlir::Location loc);

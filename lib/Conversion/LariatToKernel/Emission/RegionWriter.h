@@ -48,7 +48,7 @@ private:
   mlir::Value getSpread(SpreadOp op);
   mlir::Value getStatic(mlir::Value value);
   mlir::Value getTaken(mlir::Value value, mlir::Value from, mlir::Value at);
-  /// Of a tensor that holds one number everywhere; zero where nobody wrote one.
+  /// The number that a tensor holds everywhere; zero for a tensor that nothing was written to.
   mlir::Value getFilled(mlir::Value value);
   mlir::Value getFact(kernel::FactKind kind, mlir::Value rows);
   void useTable(mlir::Value rows);

@@ -18,14 +18,14 @@ class Storage {
 public:
   Storage(mlir::ModuleOp source, const ModelSymbols &symbols, mlir::ModuleOp target);
 
-  // Of the model level.
+  // Symbols of the model level.
   const ModelSymbols &getSymbols() const { return symbols; }
   WeightOp getWeight(mlir::FlatSymbolRefAttr name) const { return symbols.getWeight(name.getValue()); }
   CacheOp getCache(llvm::StringRef name) const { return symbols.getCache(name); }
-  /// Its number among those of which no depth past the end may be asked for.
+  /// The number of a weight among those that refuse depths past their end; none for another weight.
   std::optional<int64_t> getCheckedWeightNumber(mlir::FlatSymbolRefAttr name) const;
 
-  // Of the kernel level, declared when first asked for.
+  // Symbols of the kernel level. Each is declared at its first use.
   /// Weights side by side, for gemm and embed.
   mlir::FlatSymbolRefAttr getPanels(llvm::ArrayRef<mlir::FlatSymbolRefAttr> names);
   /// Vectors side by side.

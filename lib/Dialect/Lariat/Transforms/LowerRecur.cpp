@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Turns recur into scf.while.
-//   before:  finals, steps = recur max over all carry(x = init) { ^(a, x): ...; next keep k carry(y) stop(s) } fill { f }
-//   after:   cur = rows of all with from < max; d = from; X = init; STEPS = from
+//   before:  finals, steps = recur max over all carry(x = init) { ^(a, x): ...; next keep k carry(y) stop(s) } fill { f
+//   } after:   cur = rows of all with from < max; d = from; X = init; STEPS = from
 //            while count(cur) > 0, or with a fill while d < the largest max:
 //              f(rows of all outside cur with d < max, at depth d)
 //              a = cur at depth d; body(a, take X at a)
@@ -210,7 +210,7 @@ LogicalResult RecurLowering::keyUse(OpOperand &use, Value firstKey) {
   return success();
 }
 
-/// Of a loop whose steps cannot be told apart from those of the loop around.
+/// Fails if a loop uses memory by depth whose steps cannot be told apart from those of the loop around it.
 LogicalResult RecurLowering::checkNoMemory() {
   Operation *user = keyed.empty() ? nullptr : keyed.front()->getOwner();
   for (Operation *loop : innerLoops)

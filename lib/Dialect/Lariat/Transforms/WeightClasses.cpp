@@ -4,7 +4,8 @@
 //   attention    a product that gives queries, keys or values, or reads what attention gives; and one whose result goes
 //                nowhere but into such products: gates, the first factor of a factored projection
 //   head         a product that gives logits, and one whose result goes nowhere but into such products
-//   ffn          a product of D columns whose result goes into products only, one of which gives D columns; and that one
+//   ffn          a product of D columns whose result goes into products only, one of which gives D columns; and that
+//   one
 // Where the result of a product meets another path in an addition, the path it took ends.
 
 #include "lariat/Dialect/Lariat/IR/Rope.h"
@@ -63,7 +64,7 @@ private:
   bool meetsAnotherPath(Operation *op) const;
 
   llvm::DenseMap<Operation *, size_t> order;
-  // Of the value that is followed:
+  // State of the walk along one value:
   llvm::DenseSet<Value> path;
   std::map<size_t, Operation *> waiting; ///< users, in order: what an op reads is known before the op is looked at
 };

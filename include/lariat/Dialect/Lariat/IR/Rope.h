@@ -23,10 +23,10 @@ llvm::SmallVector<double> getRopeFrequencies(RopeOp op);
 /// The weights of `module` that hold frequencies, which no dtype rounds.
 llvm::SmallPtrSet<mlir::Operation *, 2> findFrequencyWeights(mlir::ModuleOp module);
 
-/// By what cosines and sines are multiplied.
+/// The factor of cosines and sines.
 double getMagnitude(RopeOp op);
 
-/// The type to which they are rounded.
+/// The type to which cosines and sines are rounded.
 mlir::Type getAngleType(RopeOp op);
 
 } // namespace lariat
