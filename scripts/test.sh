@@ -10,7 +10,8 @@ usage() {
   cat <<'EOF'
 usage: scripts/test.sh [--preset NAME] [--long]
   --preset NAME  build preset to test (default: release)
-  --long         also run what takes minutes: tests marked long, clang-tidy on every file
+  --long         also run what takes minutes: tests marked long, clang-tidy on every file, and under asan and ubsan all
+                 integration tests in Python rather than every fourth
 EOF
 }
 
@@ -39,6 +40,8 @@ export LARIAT_BIN_DIR=$build/bin PYTHONDONTWRITEBYTECODE=1
 [[ $long == no ]] || export LARIAT_LONG=1
 # All is built, but for a native module under the thread sanitizer: what is missing all the same fails its tests.
 [[ $preset == tsan ]] || export LARIAT_BUILT=1
+# A sanitised compiler takes four times as long, so its integration tests in Python are sampled.
+[[ $long == yes || ! $preset =~ ^(asan|ubsan)$ ]] || export LARIAT_SHARE=4
 
 # A program that hangs ends, which counts as a failure, and the others go on. pytest has a limit per test.
 limit=(timeout --kill-after=10 "$([[ $long == yes ]] && echo 7200 || echo 900)")

@@ -82,7 +82,7 @@ for line in sys.stdin:
     if first == {REFUSE}:
         say(error="token {REFUSE} is not in the vocabulary of 320")
     elif first == {CRASH}:
-        os.kill(os.getpid(), signal.SIGSEGV)
+        os.kill(os.getpid(), signal.SIGABRT)  # which no sanitizer handles
     elif first == {NONSENSE}:
         print("Hello", flush=True)
     elif first == {COMPLAIN}:

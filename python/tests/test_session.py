@@ -214,7 +214,7 @@ def test_a_refused_request_leaves_the_session_usable(session: lariat.Session, ar
 @pytest.mark.parametrize(
     ("token", "message"),
     [
-        (fakes.CRASH, r"^lariat-reference ended unexpectedly \(status -11, SIGSEGV\)$"),
+        (fakes.CRASH, r"^lariat-reference ended unexpectedly \(status -6, SIGABRT\)$"),
         (fakes.NONSENSE, "^lariat-reference answered 'Hello', which is not a JSON object$"),
         (fakes.COMPLAIN, r"^manifest\.json is damaged$"),
     ],

@@ -16,6 +16,7 @@ from lariat.bench.make_checkpoint import make_checkpoint
 from lariat.bench.shapes import SHAPES
 from lariat.importer import import_to_file
 from lariat.session import GenerateOptions, ScoreOptions
+from tests.build import is_sanitised
 from tests.checkpoints import MODELS, OPT
 
 # What a process with Python, numpy and the runtime may take beyond weights, entries and calls.
@@ -71,6 +72,7 @@ def test_entries_of_a_running_sequence_take_what_the_compiler_foretold(tmp_path:
                 assert session.memory()["kv_live"] == (5 + 6) * said["kv_token"]
 
 
+@pytest.mark.skipif(is_sanitised(), reason="a sanitizer takes memory of its own")
 def test_a_process_takes_little_more_than_weights_entries_and_calls(tmp_path: Path) -> None:
     checkpoint = make_checkpoint(SHAPES["loop512"], tmp_path / "checkpoint", seed=0)
     lariat.compile(checkpoint, tmp_path / "model.lariat")

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 
 import pytest
 
 from lariat._process import find_tool
 from lariat.errors import RuntimeFault
+from tests.build import is_sanitised
 
 
 def require_public_checkpoint() -> None:
@@ -20,8 +20,8 @@ def require_public_checkpoint() -> None:
             "scripts/setup.sh --with-public-model installs what python/requirements-public.txt lists"
         )
     try:
-        settings = find_tool("lariat-compile").parents[1] / "CMakeCache.txt"
+        find_tool("lariat-compile")
     except RuntimeFault as error:
         pytest.skip(f"the tools are not built: {error}")
-    if settings.is_file() and re.search(r"^LARIAT_SANITIZE:\w+=.", settings.read_text(errors="replace"), re.M):
+    if is_sanitised():
         pytest.skip("a build with sanitizers takes many minutes for a model of this size")
