@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What a caller asks of a model, on any path.
+// Requests to a model, on any path.
 
 #ifndef LARIAT_REQUESTS_REQUEST_H
 #define LARIAT_REQUESTS_REQUEST_H
@@ -21,18 +21,18 @@ enum class Form {
   Staggered ///< derived step functions, sequences at different depths
 };
 
-/// What every kind of request has.
+/// Options of every kind of request.
 struct Request {
   std::vector<std::vector<int64_t>> sequences;
   std::optional<int64_t> loops;
-  std::optional<double> threshold; ///< of the exit rule; as declared without
+  std::optional<double> threshold; ///< of the exit rule; none: as declared
   bool noExit = false;             ///< no row exits, whatever is declared
   std::optional<std::string> missing;
   int64_t prefix = 0;              ///< rows at the start of each sequence that see each other in both directions
   runtime::StopQuestion wantsStop; ///< asked between calls of compiled code, and now and then within one
 };
 
-/// Values of a state before the loop, float[numRows][width]; read until the request ends.
+/// The state before the loop, float[numRows][width], of one sequence. Its memory has to last until the request ends.
 struct StateArray {
   const float *data = nullptr;
   int64_t numRows = 0, width = 0;
@@ -46,8 +46,8 @@ struct Share {
 struct ScoreRequest : Request {
   std::string mode = "score";                          ///< or "generate"
   std::optional<std::vector<StateArray>> initialState; ///< one per sequence
-  std::optional<int64_t> chunk;                        ///< rows per sequence and call; as many as fit without
-  std::optional<std::vector<Share>> capacity;          ///< that top_k keeps at each depth; as declared without
+  std::optional<int64_t> chunk;                        ///< most rows of a sequence in a call; none: as many as fit
+  std::optional<std::vector<Share>> capacity;          ///< share of rows that top_k keeps, by depth; none: as declared
   Form form = Form::Forward;
 };
 

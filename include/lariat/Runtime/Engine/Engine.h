@@ -55,9 +55,9 @@ enum class LoopRun {
 struct EngineOptions {
   std::string mode = "generate";
   std::optional<std::string> missing = {};
-  int64_t maxRows = 512;                     ///< of a tick
-  int64_t chunkRows = 256;                   ///< of a prompt that enter together while others generate
-  Order order = Order::Oldest;               ///< of rows, where no policy is given
+  int64_t maxRows = 512;                     ///< most rows of a tick
+  int64_t chunkRows = 256;                   ///< most rows of a prompt that enter together while others generate
+  Order order = Order::Oldest;               ///< of rows that do not all fit a tick, where no policy is given
   std::shared_ptr<EnginePolicy> policy = {}; ///< none: a MeasuredPolicy
   LoopRun loop = LoopRun::Auto;
   bool prefixCache = true; ///< whether requests share rows; without effect where their order is not free
@@ -66,18 +66,18 @@ struct EngineOptions {
   std::shared_ptr<const Schedule> replay = {}; ///< executed instead of plans of the engine's own; null: those
 };
 
-/// What one request asks for. The caller has checked it against the model.
+/// One request, which the caller has checked against the model (lariat/Requests/Checks.h).
 struct EngineRequest {
   std::vector<int64_t> prompt;
   int64_t loops = 1;
   float threshold = 0;
-  /// Of rows of the prompt: free, it may be run in chunks; atomic, it runs whole; sequential, row by row. Of generated
-  /// rows: unless free, they run row by row too when they are computed again.
+  /// The order of rows of the prompt decides how it runs: free, in chunks; atomic, whole; sequential, row by row.
+  /// Generated rows run one by one; unless their order is free, also when they are computed again.
   RowOrder promptOrder = RowOrder::Free, generatedOrder = RowOrder::Free;
   int64_t prefix = 0;
   int64_t maxNewTokens = 0;
   requests::SamplingOptions sampling;
-  std::vector<int64_t> endTokens;     ///< that end it, eos and others
+  std::vector<int64_t> endTokens;     ///< ids that end it, eos and others
   int64_t draftSteps = 0;             ///< loop steps after which a row drafts, below `loops`; 0: it does not
   std::optional<int64_t> drafts = {}; ///< most tokens ahead of verified ones; none: as many as pay
 };
@@ -88,28 +88,28 @@ enum class Finish { Unfinished, Eos, Length, Stopped, Failed };
 struct EngineToken {
   int64_t request = 0;
   Choice choice;
-  int32_t steps = 0; ///< of the row that chose it
+  int32_t steps = 0; ///< loop steps that the row ran which chose it
 };
 
 /// How a request ended.
 struct EngineEnd {
   int64_t request = 0;
   Finish finish = Finish::Unfinished;
-  std::string error; ///< where it failed
-  std::vector<CacheUse> use;
+  std::string error;         ///< one sentence if it failed
+  std::vector<CacheUse> use; ///< memory that it had in each cache
 };
 
 /// Calls of one function.
 struct Timing {
   int64_t calls = 0, rows = 0;
-  int64_t promptRows = 0; ///< of the rows
+  int64_t promptRows = 0; ///< rows of prompts among them
   double seconds = 0;
 };
 
-/// Since the engine began.
+/// What an engine did since it began.
 struct EngineCounts {
   int64_t ticks = 0, preemptions = 0;
-  int64_t reusedRows = 0;            ///< that requests began with, at their start and after they gave way
+  int64_t reusedRows = 0; ///< rows that requests took over from others, at their start and after they gave way
   int64_t drafted = 0, accepted = 0; ///< tokens; those that are taken back for other reasons are not accepted
   Timing prelude, core, fill, coda, whole;
   int64_t pageBytesAtMost = 0;
@@ -136,11 +136,11 @@ public:
   /// Runs one tick; without requests it does nothing. `stop` is asked while code runs: with yes the tick ends soon, and
   /// the requests of the call that was given up fail with kStoppedMessage. Null: never.
   void tick(StopPoll *stop = nullptr);
-  /// What a tick begins with: learns of requests that were submitted or cancelled. A replay learns by its plans.
+  /// Receives requests that were submitted or cancelled, as every tick does first. A replay takes them from its plans.
   void takeMail();
   /// The plan that a tick would begin with as things stand, without mail. `startsRequests`: else those that wait do.
   TickPlan decide(bool startsRequests = true) const;
-  /// What the last tick or takeMail brought, tokens by ascending request.
+  /// Tokens and ends that the last tick or takeMail brought, by ascending request.
   const std::vector<EngineToken> &getTokens() const { return tokens; }
   const std::vector<EngineEnd> &getEnds() const { return ends; }
   const EngineCounts &getCounts() const { return counts; }
@@ -209,7 +209,7 @@ private:
   Outcome runPrelude(const std::vector<ScheduledRow> &rows);
   Outcome runFill(const std::vector<ScheduledRow> &rows);
   Outcome runCore(const std::vector<ScheduledRow> &rows);
-  /// Of all rows that have left the loop with their chunk, and of those that draft.
+  /// Runs @coda for all rows that have left the loop with their chunk, and for those that draft.
   Outcome runCoda(std::span<const DraftLimit> drafts);
   /// `atDepth`: rows at their depths, else at 0.
   Batch buildBatch(std::span<const ScheduledRow> rows, bool atDepth);
@@ -246,7 +246,7 @@ private:
   void verify(Running &one, int64_t token);
   /// Takes back what is not verified, with its rows and their entries.
   void dropDrafts(Running &one);
-  /// The same of all requests, none of which drafts before one ends.
+  /// Drops the drafts of all requests. None drafts again before a request ends.
   void dropAllDrafts();
 
   // Replaying: Replay.cpp.
