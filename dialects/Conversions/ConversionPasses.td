@@ -68,23 +68,4 @@ def PrintGroups : Pass<"lariat-print-groups", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numFunctions", "functions", "functions whose groups were printed">];
 }
 
-def ConvertKernelToLLVM : Pass<"convert-kernel-to-llvm", "::mlir::ModuleOp"> {
-  let summary = "write the code of kernels, and of the host around them";
-  let description = [{
-    Public functions become entry functions of the artefact's interface (include/lariat/Artefact/Abi.h), `SYMBOL(call)`:
-    buffers are addresses in the arena or of ports, row ops calls of the runtime's services, a `kernel.parallel` a
-    constant table of records and one launch. Index and scalar operands of kernels lie in cells, one per value. Kernels
-    become functions of their own, shared where only the data differs. Left to upstream passes: scf, arith, math,
-    vector, func. On entry functions: `kernel.cells`, the number of cells with those of ports, and
-    `kernel.scratch_bytes` of a thread.
-    Refused: buffers without a place in the arena; an op of the kernel level that has no code, by name.
-    Rounding: that of each kernel. Example: test/Conversion/KernelToHost/host.mlir
-  }];
-  let options = [Option<"target", "target", "std::string", /*default=*/"\"avx2\"", "ISA to write kernels for">];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect",
-    "::mlir::math::MathDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
-    "::lariat::kernel::KernelDialect"];
-  let statistics = [Statistic<"numEntries", "entries", "entry functions written">];
-}
-
 #endif // LARIAT_CONVERSION_PASSES_TD

@@ -18,7 +18,11 @@ def ParallelKernelInterface : OpInterface<"ParallelKernelInterface"> {
     InterfaceMethod<"Those of the packed operands that it reads from end to end, however few its rows are.",
       "::llvm::SmallVector<::mlir::FlatSymbolRefAttr>", "getStreamedOperands", (ins), "", "return {};">,
     InterfaceMethod<"The rotary table that it reads; null for none.", "::mlir::FlatSymbolRefAttr", "getRotaryTable",
-      (ins), "", "return {};">
+      (ins), "", "return {};">,
+    InterfaceMethod<[{
+      Its literal attributes: what they say stands in the record of a kernel, so that kernels which differ in them alone
+      share a function. All other attributes belong to the function.
+    }], "::llvm::SmallVector<::mlir::StringAttr>", "getLiteralAttributes", (ins), "", "return {};">
   ];
 }
 

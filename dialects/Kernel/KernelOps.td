@@ -539,7 +539,7 @@ def Kernel_TopKOp : Kernel_ParallelOp<"top_k", []> {
 // Caches
 //===----------------------------------------------------------------------===//
 
-def Kernel_AppendOp : Kernel_ParallelOp<"append", ["getRotaryTable"]> {
+def Kernel_AppendOp : Kernel_ParallelOp<"append", ["getRotaryTable", "getLiteralAttributes"]> {
   let summary = "keys and values of rows into their cache entries";
   let description = [{
     `entries` is memref<?x2xindex>, a line {page, index} per row as `reserve` gave it; page 0 writes nothing. With
@@ -564,7 +564,7 @@ def Kernel_AppendOp : Kernel_ParallelOp<"append", ["getRotaryTable"]> {
   }];
 }
 
-def Kernel_AttendOp : Kernel_ParallelOp<"attend", ["getPackedOperands", "getRotaryTable"]> {
+def Kernel_AttendOp : Kernel_ParallelOp<"attend", ["getPackedOperands", "getRotaryTable", "getLiteralAttributes"]> {
   let summary = "softmax attention of rows over their views of a cache";
   let description = [{
     `views` is memref<?x4xindex>, a line {pages, refs, positions, count} per row as `view` gave it. Entries are taken in

@@ -146,9 +146,7 @@ void lariat::buildKernelsToLLVMPipeline(OpPassManager &manager, StringRef target
   // An unknown target is an error of the conversion.
   if (const CPUTarget *found = findCPUTarget(target))
     manager.addPass(createMarkFarWeightsPass({found->tuning.cachedBytes}));
-  ConvertKernelToLLVMOptions kernels;
-  kernels.target = target.str();
-  manager.addPass(createConvertKernelToLLVM(kernels));
+  manager.addPass(createConvertKernelToLLVMPass({target.str()}));
   manager.addPass(createSCFToControlFlowPass());
   manager.addPass(createConvertVectorToLLVMPass());
   manager.addPass(createConvertMathToLLVMPass());

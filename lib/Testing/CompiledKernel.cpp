@@ -72,17 +72,17 @@ KernelObject test::compileObject(StringRef text, const CPUTarget &target) {
     llvm::report_fatal_error("the kernel's text does not parse");
   KernelEmitter emitter(*module, target);
   SmallVector<Operation *> sources;
-  FlatSymbolRefAttr first;
+  std::optional<int64_t> first;
   module->walk([&](func::FuncOp function) { sources.push_back(function); });
   for (Operation *source : sources)
     source->walk([&](kernel::ParallelKernelInterface op) {
-      FlatSymbolRefAttr symbol = emitter.emit(op);
-      if (!symbol)
+      FailureOr<int64_t> number = emitter.emit(op);
+      if (failed(number))
         llvm::report_fatal_error("a kernel cannot be written");
       if (first)
         return;
-      first = symbol;
-      for (RecordField &field : getRecordFields(op)) {
+      first = *number;
+      for (RecordField &field : kernel::getRecordFields(op, emitter.getLiterals(op))) {
         if (field.kind == RecordField::Kind::Packed || field.kind == RecordField::Kind::Table) {
           auto offset = SymbolTable::lookupNearestSymbolFrom(op, field.symbol)->getAttrOfType<IntegerAttr>("offset");
           object.packedOffsets.push_back(offset ? offset.getInt() : 0);
@@ -97,7 +97,7 @@ KernelObject test::compileObject(StringRef text, const CPUTarget &target) {
     if (isa<kernel::KernelDialect>(op.getDialect()))
       op.erase();
   OpBuilder b = OpBuilder::atBlockEnd(module->getBody());
-  auto callee = module->lookupSymbol<func::FuncOp>(first);
+  auto callee = module->lookupSymbol<func::FuncOp>(emitter.getFunctions()[*first]);
   auto wrapper = func::FuncOp::create(b, module->getLoc(), "lariat_kernel", callee.getFunctionType());
   b.setInsertionPointToEnd(wrapper.addEntryBlock());
   func::CallOp::create(b, module->getLoc(), callee, wrapper.getArguments());

@@ -28,14 +28,14 @@ L_IR, K_IR = "Dialect/Lariat/IR", "Dialect/Kernel/IR"
 L_PASSES, K_PASSES = "Dialect/Lariat/Transforms", "Dialect/Kernel/Transforms"
 DESCRIPTION = "Target/Description"
 TO_KERNEL, TO_REFERENCE = "Conversion/LariatToKernel", "Conversion/LariatToReference"
-TO_HOST, TO_VECTOR = "Conversion/KernelToHost", "Conversion/KernelToVector"
+CODEGEN, TO_HOST, TO_VECTOR = "Conversion/KernelCodegen", "Conversion/KernelToHost", "Conversion/KernelToVector"
 # Grouping and storage do not know each other, and neither knows what is written.
 MODEL, STORAGE, GROUPING, EMISSION = (f"{TO_KERNEL}/{part}" for part in ("Model", "Storage", "Grouping", "Emission"))
 # The header that registers all conversions: it includes each of them, so none of them may include it.
 REGISTRATION = "Conversion/Passes"
 # Layers 0 to 4, and with the compiler 0 to 5.
 BELOW_COMPILER = ("Artefact", "Support", DESCRIPTION, L_IR, K_IR, L_PASSES, K_PASSES, TO_KERNEL, REGISTRATION,
-                  TO_REFERENCE, TO_HOST, TO_VECTOR, "Target/CPU")  # fmt: skip
+                  TO_REFERENCE, CODEGEN, TO_HOST, TO_VECTOR, "Target/CPU")  # fmt: skip
 UP_TO_COMPILER = (*BELOW_COMPILER, "Compiler")
 
 
@@ -65,7 +65,7 @@ TABLE: dict[str, Layer] = dict(
         # 3: conversions never use passes, targets or each other.
         (
             REGISTRATION,
-            Layer("3", ("/include/lariat/Conversion/Passes.h",), (TO_KERNEL, TO_REFERENCE, TO_HOST), "mlir"),
+            Layer("3", ("/include/lariat/Conversion/Passes.h",), (TO_KERNEL, TO_REFERENCE), "mlir"),
         ),
         _library("3a", MODEL, (L_IR, K_IR)),
         _library("3b", STORAGE, (MODEL, L_IR, K_IR)),
@@ -74,8 +74,10 @@ TABLE: dict[str, Layer] = dict(
         _library("3", TO_KERNEL, (EMISSION, GROUPING, STORAGE, MODEL, "Support", L_IR, K_IR, DESCRIPTION)),
         # What compiled code and the runtime agree on is the artefact's.
         _library("3", TO_REFERENCE, ("Support", L_IR, DESCRIPTION, "Artefact")),
-        _library("3", TO_VECTOR, ("Support", K_IR, DESCRIPTION, "Artefact")),
-        _library("3", TO_HOST, (TO_VECTOR, "Support", K_IR, DESCRIPTION, "Artefact")),
+        # Host code and bodies of kernels know each other by one interface.
+        (CODEGEN, Layer("3a", ("/include/lariat/Conversion/KernelCodegen.h",), (), "mlir")),
+        _library("3", TO_HOST, (CODEGEN, K_IR, "Artefact")),
+        _library("3", TO_VECTOR, (CODEGEN, K_IR, DESCRIPTION, "Artefact")),
         # 4: code for one family of machines.
         _library("4", "Target/CPU", ("Support", DESCRIPTION, "Artefact")),
         # 4b: kernels in this process, for unit tests and benchmarks only.

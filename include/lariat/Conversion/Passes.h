@@ -5,7 +5,6 @@
 #ifndef LARIAT_CONVERSION_PASSES_H
 #define LARIAT_CONVERSION_PASSES_H
 
-#include "lariat/Conversion/KernelToHost/KernelToHost.h"
 #include "lariat/Conversion/LariatToKernel/LariatToKernel.h"
 #include "lariat/Conversion/LariatToReference/LariatToReference.h"
 #include "mlir/Pass/Pass.h"

@@ -21,6 +21,8 @@ class LLJIT;
 
 namespace lariat::test {
 
+using kernel::RecordField;
+
 /// Memory on 64 bytes, filled with NaN-like garbage.
 template <typename T>
 class Memory {

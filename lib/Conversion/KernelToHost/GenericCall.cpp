@@ -14,7 +14,7 @@
 
 using namespace mlir;
 using namespace lariat;
-using namespace lariat::vectors;
+using namespace lariat::host;
 
 static constexpr int64_t kWordBytes = 8;
 

@@ -11,12 +11,12 @@
 
 using namespace mlir;
 using namespace lariat;
-using namespace lariat::vectors;
+using namespace lariat::host;
 
 static constexpr int64_t kWordBytes = 8;
 
-HostWriter::HostWriter(func::FuncOp function, KernelEmitter &emitter)
-    : function(function), module(function->getParentOfType<ModuleOp>()), emitter(emitter), b(function.getContext()),
+HostWriter::HostWriter(func::FuncOp function, KernelCodegen &codegen)
+    : function(function), module(function->getParentOfType<ModuleOp>()), codegen(codegen), b(function.getContext()),
       loc(function.getLoc()), pointer(LLVM::LLVMPointerType::get(b.getContext())), i64(b.getI64Type()) {}
 
 //===----------------------------------------------------------------------===//
@@ -93,7 +93,7 @@ Value HostWriter::callService(int64_t offset, Type result, ValueRange operands) 
 }
 
 LogicalResult HostWriter::rewriteService(kernel::RowServiceOpInterface op) {
-  if (failed(checkCaches(op)))
+  if (failed(kernel::verifySymbols(op)))
     return failure();
   SmallVector<Value> operands{call};
   for (OpFoldResult argument : op.getServiceArguments()) {
@@ -179,13 +179,13 @@ LogicalResult HostWriter::addOperand(const RecordField &field, abi::RecordEncode
   return success();
 }
 
-Value HostWriter::createTable(ArrayRef<std::pair<FlatSymbolRefAttr, abi::RecordEncoder>> records) {
+Value HostWriter::createTable(ArrayRef<std::pair<int64_t, abi::RecordEncoder>> records) {
   MLIRContext *context = b.getContext();
   // The kernel's address comes first, all other words are constants.
   static_assert(abi::kKernelWord == 0);
   auto wordsOf = [](const abi::RecordEncoder &record) { return ArrayRef(record.getWords()).drop_front(); };
   SmallVector<Type> types;
-  for (const auto &[symbol, record] : records)
+  for (const auto &[number, record] : records)
     types.push_back(
         LLVM::LLVMStructType::getLiteral(context, {pointer, LLVM::LLVMArrayType::get(i64, wordsOf(record).size())}));
   auto tableType = LLVM::LLVMStructType::getLiteral(context, types);
@@ -198,7 +198,7 @@ Value HostWriter::createTable(ArrayRef<std::pair<FlatSymbolRefAttr, abi::RecordE
   Value table = LLVM::UndefOp::create(b, loc, tableType);
   for (auto [index, record] : llvm::enumerate(records)) {
     Value one = LLVM::UndefOp::create(b, loc, types[index]);
-    Value address = LLVM::AddressOfOp::create(b, loc, pointer, record.first.getValue());
+    Value address = LLVM::AddressOfOp::create(b, loc, pointer, codegen.getFunctions()[record.first].getValue());
     one = LLVM::InsertValueOp::create(b, loc, one, address, ArrayRef<int64_t>{0});
     ArrayRef<int64_t> others = wordsOf(record.second);
     auto words = DenseElementsAttr::get(RankedTensorType::get({static_cast<int64_t>(others.size())}, i64), others);
@@ -213,21 +213,21 @@ Value HostWriter::createTable(ArrayRef<std::pair<FlatSymbolRefAttr, abi::RecordE
 }
 
 LogicalResult HostWriter::rewriteParallel(kernel::ParallelRegionOp op) {
-  SmallVector<std::pair<FlatSymbolRefAttr, abi::RecordEncoder>> records;
+  SmallVector<std::pair<int64_t, abi::RecordEncoder>> records;
   for (Operation &inner : op.getBody().front()) {
     if (isa<kernel::BarrierOp>(inner)) {
       if (!records.empty())
         records.back().second.setFlag(abi::kBarrierAfter);
       continue;
     }
-    FlatSymbolRefAttr symbol = emitter.emit(&inner);
-    if (!symbol)
+    FailureOr<int64_t> number = codegen.emit(&inner);
+    if (failed(number))
       return failure();
     abi::RecordEncoder record;
-    for (const RecordField &field : getRecordFields(&inner))
+    for (const RecordField &field : kernel::getRecordFields(&inner, codegen.getLiterals(&inner)))
       if (failed(addOperand(field, record)))
         return failure();
-    records.push_back({symbol, std::move(record)});
+    records.push_back({*number, std::move(record)});
   }
   if (!records.empty()) {
     Value table = createTable(records);

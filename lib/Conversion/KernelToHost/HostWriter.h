@@ -5,15 +5,19 @@
 #ifndef LARIAT_LIB_CONVERSION_KERNELTOHOST_HOSTWRITER_H
 #define LARIAT_LIB_CONVERSION_KERNELTOHOST_HOSTWRITER_H
 
+#include "lariat/Conversion/KernelCodegen.h"
 #include "lariat/Conversion/KernelToHost/KernelToHost.h"
-#include "lariat/Conversion/KernelToVector/KernelToVector.h"
+#include "lariat/Dialect/Kernel/IR/Records.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 
-namespace lariat::vectors {
+namespace lariat::host {
+
+using kernel::RecordField;
 
 class HostWriter {
 public:
-  HostWriter(mlir::func::FuncOp function, KernelEmitter &emitter);
+  HostWriter(mlir::func::FuncOp function, KernelCodegen &codegen);
 
   mlir::LogicalResult run();
 
@@ -48,7 +52,7 @@ private:
   int64_t getCell(mlir::Value value);
   mlir::LogicalResult addBuffer(mlir::Value buffer, abi::RecordEncoder &record);
   mlir::LogicalResult addOperand(const RecordField &field, abi::RecordEncoder &record);
-  mlir::Value createTable(llvm::ArrayRef<std::pair<mlir::FlatSymbolRefAttr, abi::RecordEncoder>> records);
+  mlir::Value createTable(llvm::ArrayRef<std::pair<int64_t, abi::RecordEncoder>> records);
 
   // The slow road.
   mlir::LLVM::LLVMFuncOp getBody(kernel::GenericOp op, mlir::ValueRange operands);
@@ -59,7 +63,7 @@ private:
 
   mlir::func::FuncOp function;
   mlir::ModuleOp module;
-  KernelEmitter &emitter;
+  KernelCodegen &codegen;
   mlir::OpBuilder b;
   mlir::Location loc;
   mlir::Type pointer, i64;
@@ -69,6 +73,6 @@ private:
   int64_t numCells = 0, numTables = 0;
 };
 
-} // namespace lariat::vectors
+} // namespace lariat::host
 
 #endif // LARIAT_LIB_CONVERSION_KERNELTOHOST_HOSTWRITER_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // One module of kernels to upstream dialects. Afterwards kernels are functions of LLVM already, since records hold their
-// addresses; their bodies and everything else are what upstream conversions know.
+// addresses; host code is what upstream conversions know.
 
 #include "lariat/Conversion/KernelToHost/KernelToHost.h"
 
@@ -9,21 +9,11 @@
 
 #include "lariat/Artefact/Abi.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
-#include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "mlir/Pass/Pass.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
-
-namespace lariat {
-#define GEN_PASS_DECL_CONVERTKERNELTOLLVM
-#define GEN_PASS_DEF_CONVERTKERNELTOLLVM
-#include "lariat/Conversion/ConversionPasses.h.inc"
-} // namespace lariat
 
 using namespace mlir;
 using namespace lariat;
-using namespace lariat::vectors;
+using namespace lariat::host;
 
 /// The pointer to the runtime's services and the function that sets it.
 static void createBinding(ModuleOp module) {
@@ -83,45 +73,23 @@ static void expandDivisions(func::FuncOp entry) {
   (void)applyOpPatternsGreedily(divisions, std::move(patterns));
 }
 
-LogicalResult lariat::lowerKernelsForTarget(ModuleOp module, const CPUTarget &target) {
-  module.getContext()->loadDialect<LLVM::LLVMDialect>();
+LogicalResult lariat::lowerKernelsToHost(ModuleOp module, KernelCodegen &codegen) {
   SmallVector<func::FuncOp> entries;
   for (auto function : module.getOps<func::FuncOp>())
     if (function.isPublic() && !function.isExternal())
       entries.push_back(function);
   createBinding(module);
-  KernelEmitter emitter(module, target);
   for (func::FuncOp entry : entries) {
     expandDivisions(entry);
-    if (failed(HostWriter(entry, emitter).run()))
+    if (failed(HostWriter(entry, codegen).run()))
       return failure();
   }
   Builder builder(module.getContext());
   for (func::FuncOp entry : entries)
-    entry->setAttr(kScratchBytesAttr, builder.getI64IntegerAttr(emitter.getScratchBytes()));
+    entry->setAttr(kScratchBytesAttr, builder.getI64IntegerAttr(codegen.getScratchBytes()));
   convertAddressedFunctions(module);
   for (Operation &op : llvm::make_early_inc_range(module.getOps()))
     if (isa<kernel::KernelDialect>(op.getDialect())) // declarations
       op.erase();
   return success();
 }
-
-namespace {
-
-struct ConvertKernelToLLVM : lariat::impl::ConvertKernelToLLVMBase<ConvertKernelToLLVM> {
-  using ConvertKernelToLLVMBase::ConvertKernelToLLVMBase;
-
-  void runOnOperation() override {
-    const CPUTarget *description = findCPUTarget(target);
-    if (!description) {
-      emitError(getOperation().getLoc()) << "target is '" << target << "', which is not in the table of targets";
-      return signalPassFailure();
-    }
-    if (failed(lowerKernelsForTarget(getOperation(), *description)))
-      return signalPassFailure();
-    for (auto function : getOperation().getOps<func::FuncOp>())
-      numEntries += function->hasAttr(kCellsAttr);
-  }
-};
-
-} // namespace

@@ -21,11 +21,6 @@ static SmallVector<int64_t> getLiterals(kernel::AppendOp op) {
   return {page.getLayerOffset(op.getLayer())};
 }
 
-static void addKey(kernel::AppendOp op, KeyWriter &key) {
-  key.cache(op.getCacheAttr());
-  addRopeKey(key, op.getRope());
-}
-
 /// One element of columns, rounded to `element`.
 static Value loadRounded(CodeWriter &w, ColumnRange from, Value column, Type element) {
   Value value = w.load(from.element, skipColumns(w, from, column).address);
@@ -74,4 +69,4 @@ static void writeKernel(kernel::AppendOp op, KernelWriter &w) {
   });
 }
 
-void vectors::populateAppendCode(KernelCodes &codes) { codes.add(addKey, writeKernel, getLiterals); }
+void vectors::populateAppendCode(KernelCodes &codes) { codes.add(writeKernel, getLiterals); }

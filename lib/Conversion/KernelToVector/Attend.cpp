@@ -16,20 +16,6 @@ static SmallVector<int64_t> getLiterals(kernel::AttendOp op) {
   return {page.getLayerOffset(op.getLayer())};
 }
 
-static int64_t getBits(std::optional<APFloat> value) {
-  return value ? static_cast<int64_t>(value->bitcastToAPInt().getZExtValue()) : 0;
-}
-
-static void addKey(kernel::AttendOp op, KeyWriter &key) {
-  key.cache(op.getCacheAttr());
-  key.numbers({static_cast<int64_t>(op.getHeads()), getBits(op.getScale()), op.getSoftcap().has_value(),
-               getBits(op.getSoftcap()), static_cast<int64_t>(op.getMask().getKind()), op.getMask().getSize(),
-               op.getSinks().has_value()});
-  if (op.getDistanceBias())
-    key.packed(op.getDistanceBiasAttr());
-  addRopeKey(key, op.getRope());
-}
-
 /// The end of the tile that begins with row `first`.
 static Value findEnd(KernelWriter &w, AttendTile &tile, Value first, Value rows) {
   Value next = w.add(first, 1);
@@ -62,4 +48,4 @@ static void writeKernel(kernel::AttendOp op, KernelWriter &w) {
   });
 }
 
-void vectors::populateAttendCode(KernelCodes &codes) { codes.add(addKey, writeKernel, getLiterals); }
+void vectors::populateAttendCode(KernelCodes &codes) { codes.add(writeKernel, getLiterals); }

@@ -16,8 +16,6 @@ using namespace lariat::vectors;
 // Fields of the record.
 enum { kRows, kIds, kOut, kWeight };
 
-static void addKey(kernel::EmbedOp op, KeyWriter &key) { key.packed(op.getWeightAttr()); }
-
 namespace {
 
 /// Reads one row of packed weights: a column of their panels.
@@ -89,4 +87,4 @@ static void writeKernel(kernel::EmbedOp op, KernelWriter &w) {
   });
 }
 
-void vectors::populateEmbedCode(KernelCodes &codes) { codes.add(addKey, writeKernel); }
+void vectors::populateEmbedCode(KernelCodes &codes) { codes.add(writeKernel); }

@@ -16,20 +16,6 @@ using namespace lariat::vectors;
 // Operand segments.
 enum { kRows, kTable, kInputs, kExtras, kLowRankInputs, kOuts, kIndices };
 
-static void addKey(kernel::GemmOp op, KeyWriter &key) {
-  key.segments(op.getProperties().operandSegmentSizes);
-  key.numbers({static_cast<int64_t>(op.getDepthK()), static_cast<int64_t>(op.getWidthN())});
-  key.numbers(op.getGather());
-  key.numbers(op.getScatter());
-  key.packed(op.getWeights());
-  key.packed(op.getPrologueVectors());
-  key.packed(op.getEpilogueVectors());
-  key.packed(op.getLowRankWeights());
-  key.numbers(op.getLowRankOf());
-  key.region(op.getPrologue());
-  key.region(op.getEpilogue());
-}
-
 namespace {
 
 /// Some rows of a run and some panels.
@@ -401,4 +387,4 @@ void GemmWriter::writeEpilogue(Value firstRow, Value rows, Value panel, Value pa
 
 static void writeKernel(kernel::GemmOp op, KernelWriter &w) { GemmWriter(op, w).write(); }
 
-void vectors::populateGemmCode(KernelCodes &codes) { codes.add(addKey, writeKernel); }
+void vectors::populateGemmCode(KernelCodes &codes) { codes.add(writeKernel); }

@@ -14,10 +14,8 @@ namespace lariat::vectors {
 
 /// What code generation does with a kind of kernel.
 struct KernelCode {
-  /// Numbers of its record that are no operands of the op.
+  /// What its record has for its literal attributes.
   std::function<llvm::SmallVector<int64_t>(mlir::Operation *)> getLiterals;
-  /// What its key has besides operand types.
-  std::function<void(mlir::Operation *, KeyWriter &)> addKey;
   /// Writes the body of its function.
   std::function<void(mlir::Operation *, KernelWriter &)> write;
 };
@@ -25,10 +23,8 @@ struct KernelCode {
 class KernelCodes {
 public:
   template <typename OpT>
-  void add(void (*addKey)(OpT, KeyWriter &), void (*write)(OpT, KernelWriter &),
-           llvm::SmallVector<int64_t> (*getLiterals)(OpT) = nullptr) {
+  void add(void (*write)(OpT, KernelWriter &), llvm::SmallVector<int64_t> (*getLiterals)(OpT) = nullptr) {
     KernelCode &code = codes[mlir::TypeID::get<OpT>()];
-    code.addKey = [=](mlir::Operation *op, KeyWriter &key) { addKey(mlir::cast<OpT>(op), key); };
     code.write = [=](mlir::Operation *op, KernelWriter &w) { write(mlir::cast<OpT>(op), w); };
     code.getLiterals = [=](mlir::Operation *op) {
       return getLiterals ? getLiterals(mlir::cast<OpT>(op)) : llvm::SmallVector<int64_t>();

@@ -15,6 +15,8 @@
 
 namespace lariat::vectors {
 
+using kernel::RecordField;
+
 inline constexpr int64_t kLanes = 16;
 static_assert(kLanes == kernel::kLineColumns && kernel::kPageEntries % kLanes == 0,
               "lines are filled up to whole vectors, and pages are whole vectors");
@@ -127,34 +129,6 @@ private:
   Value thread, numThreads, scratchBase;
   llvm::SmallVector<Value> decoded;
   int64_t scratchBytes = 0;
-};
-
-/// Names and baked facts for the key of a kernel. Types and attributes are written as their addresses: they are unique in
-/// their context, while their text follows from flags of the printer.
-class KeyWriter {
-public:
-  explicit KeyWriter(mlir::Operation *op);
-
-  void number(int64_t value) { os << value << ','; }
-  void numbers(llvm::ArrayRef<int64_t> values);
-  void segments(llvm::ArrayRef<int32_t> sizes); ///< which operands are what
-  void attribute(mlir::Attribute attribute) { os << attribute.getAsOpaquePointer() << ','; }
-  void type(mlir::Type type) { os << type.getAsOpaquePointer() << ','; }
-  void region(mlir::Region &region);
-  /// Type, shape and depths of packed data; not its name or place.
-  void packed(mlir::FlatSymbolRefAttr symbol);
-  void packed(mlir::ArrayAttr symbols);
-  /// A kernel.rope_table without its name and place.
-  void ropeTable(mlir::FlatSymbolRefAttr symbol);
-  /// A kernel.cache without its name and number.
-  void cache(mlir::FlatSymbolRefAttr symbol);
-
-  std::string take() { return std::move(text); }
-
-private:
-  mlir::Operation *op;
-  std::string text;
-  llvm::raw_string_ostream os{text};
 };
 
 /// The op that a symbol names, from the module that `op` stands in.

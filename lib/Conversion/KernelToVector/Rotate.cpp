@@ -14,11 +14,6 @@ using namespace lariat::vectors;
 // Fields of the record.
 enum { kRows, kTable, kInput, kOut, kAngles };
 
-static void addKey(kernel::RotateOp op, KeyWriter &key) {
-  key.numbers({static_cast<int64_t>(op.getHeads())});
-  addRopeKey(key, op.getRope());
-}
-
 static void writeKernel(kernel::RotateOp op, KernelWriter &w) {
   auto tableType = cast<MemRefType>(op.getTable().getType()), inputType = cast<MemRefType>(op.getInput().getType()),
        outType = cast<MemRefType>(op.getOut().getType());
@@ -35,4 +30,4 @@ static void writeKernel(kernel::RotateOp op, KernelWriter &w) {
   });
 }
 
-void vectors::populateRotateCode(KernelCodes &codes) { codes.add(addKey, writeKernel); }
+void vectors::populateRotateCode(KernelCodes &codes) { codes.add(writeKernel); }

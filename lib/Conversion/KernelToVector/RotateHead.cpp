@@ -122,10 +122,3 @@ void vectors::writeHead(CodeWriter &w, const Rope &rope, Value line, ColumnRange
   });
   copyColumns(w, from, to, 2 * half, width);
 }
-
-void vectors::addRopeKey(KeyWriter &key, std::optional<kernel::RopeAttr> rope) {
-  if (!rope)
-    return key.numbers({});
-  key.ropeTable(rope->getTable());
-  key.numbers({rope->getDims(), rope->getInterleaved()});
-}

@@ -43,9 +43,6 @@ struct Rope {
 /// (u, v) become u cos - v sin, v cos + u sin, every operation rounded. `from` and `to` may be the same.
 void writeHead(CodeWriter &w, const Rope &rope, Value line, ColumnRange from, ColumnRange to, int64_t width);
 
-/// What of a rope makes another function.
-void addRopeKey(KeyWriter &key, std::optional<kernel::RopeAttr> rope);
-
 } // namespace lariat::vectors
 
 #endif // LARIAT_LIB_CONVERSION_KERNELTOVECTOR_ROTATEHEAD_H

@@ -12,15 +12,6 @@ using namespace lariat::vectors;
 // Operand segments.
 enum { kRows, kTable, kInputs, kOuts, kIndices };
 
-static void addKey(kernel::RowwiseOp op, KeyWriter &key) {
-  key.segments(op.getProperties().operandSegmentSizes);
-  key.numbers({static_cast<int64_t>(op.getWidth()), static_cast<int64_t>(op.getGroups())});
-  key.numbers(op.getGather());
-  key.numbers(op.getScatter());
-  key.packed(op.getVectors());
-  key.region(op.getBody());
-}
-
 static void writeKernel(kernel::RowwiseOp op, KernelWriter &w) {
   auto getField = [&](unsigned segment, size_t i) {
     return w.field(op.getODSOperandIndexAndLength(segment).first + i);
@@ -57,4 +48,4 @@ static void writeKernel(kernel::RowwiseOp op, KernelWriter &w) {
   });
 }
 
-void vectors::populateRowwiseCode(KernelCodes &codes) { codes.add(addKey, writeKernel); }
+void vectors::populateRowwiseCode(KernelCodes &codes) { codes.add(writeKernel); }

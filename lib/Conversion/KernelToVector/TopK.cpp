@@ -13,11 +13,6 @@ using namespace lariat::vectors;
 // Fields of the record.
 enum { kRows, kTable, kScores, kOut, kCounts };
 
-static void addKey(kernel::TopKOp op, KeyWriter &key) {
-  key.numbers(op.getNumerators());
-  key.number(static_cast<int64_t>(op.getDenominator()));
-}
-
 namespace {
 
 /// What is read of rows.
@@ -82,4 +77,4 @@ static void writeKernel(kernel::TopKOp op, KernelWriter &w) {
   });
 }
 
-void vectors::populateTopKCode(KernelCodes &codes) { codes.add(addKey, writeKernel); }
+void vectors::populateTopKCode(KernelCodes &codes) { codes.add(writeKernel); }

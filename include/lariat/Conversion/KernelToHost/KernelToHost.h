@@ -5,7 +5,7 @@
 #ifndef LARIAT_CONVERSION_KERNELTOHOST_KERNELTOHOST_H
 #define LARIAT_CONVERSION_KERNELTOHOST_KERNELTOHOST_H
 
-#include "lariat/Target/Description/CPUTarget.h"
+#include "lariat/Conversion/KernelCodegen.h"
 #include "mlir/IR/BuiltinOps.h"
 
 namespace lariat {
@@ -17,10 +17,11 @@ inline constexpr llvm::StringLiteral kScratchBytesAttr = "kernel.scratch_bytes";
 /// On the module: layers and width of each lariat.state, for bodies of the slow road that take their memory.
 inline constexpr llvm::StringLiteral kStatesAttr = "kernel.states";
 
-/// Writes the code of all kernels and of the host: public functions become entry functions `SYMBOL(!llvm.ptr)`. The module
-/// has planned storage; private functions in it, bodies of the slow road, are left alone. What comes out is of upstream
-/// dialects. Bodies of the slow road are called by their C interface, `_mlir_ciface_CALLEE`.
-mlir::LogicalResult lowerKernelsForTarget(mlir::ModuleOp module, const CPUTarget &target);
+/// Has the code of all kernels written, and writes that of the host: public functions become entry functions
+/// `SYMBOL(!llvm.ptr)`. The module, which is the code generator's, has planned storage; private functions in it, bodies of
+/// the slow road, are left alone. What comes out is of upstream dialects. Bodies of the slow road are called by their C
+/// interface, `_mlir_ciface_CALLEE`.
+mlir::LogicalResult lowerKernelsToHost(mlir::ModuleOp module, KernelCodegen &codegen);
 
 } // namespace lariat
 

@@ -6,51 +6,30 @@
 #ifndef LARIAT_CONVERSION_KERNELTOVECTOR_KERNELTOVECTOR_H
 #define LARIAT_CONVERSION_KERNELTOVECTOR_KERNELTOVECTOR_H
 
-#include "lariat/Artefact/Record.h"
-#include "lariat/Dialect/Kernel/IR/Kernel.h"
+#include "lariat/Conversion/KernelCodegen.h"
+#include "lariat/Dialect/Kernel/IR/Records.h"
 #include "lariat/Target/Description/CPUTarget.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/StringMap.h"
 
 #include <memory>
-#include <string>
 
 namespace lariat {
-
-/// An operand of a record.
-struct RecordField {
-  using Kind = abi::OperandKind;
-  Kind kind;
-  mlir::Value value;              ///< of a buffer, a memref; of a cell, an index or another scalar
-  mlir::FlatSymbolRefAttr symbol; ///< a kernel.packed or kernel.rope_table
-  int64_t literal = 0;
-};
-
-/// The record of a kernel: a field per operand of the op, in order, then literals of its kind, packed operands, and the
-/// rotary table.
-llvm::SmallVector<RecordField> getRecordFields(mlir::Operation *kernel);
-
-/// Kernels with the same key share a function: everything but what stands in the record.
-std::string getKernelKey(mlir::Operation *kernel);
-
-/// Fails where the module does not have a cache that `op` uses.
-mlir::LogicalResult checkCaches(mlir::Operation *op);
 
 /// Writes the functions of kernels into `module`, one per key:
 ///   func.func private @kernel_KIND_n(%call: !llvm.ptr, %record: !llvm.ptr, %thread: i64, %numThreads: i64)
 /// `record` points at the record's first word. Symbols of kernels are looked up in the module that the kernel stands in.
 /// Functions of the C library are declared by the names of abi::kLibraryFunctions.
-class KernelEmitter {
+class KernelEmitter : public KernelCodegen {
 public:
   KernelEmitter(mlir::ModuleOp module, const CPUTarget &target);
-  ~KernelEmitter();
+  ~KernelEmitter() override;
 
-  /// The kernel's function; null after an error.
-  mlir::FlatSymbolRefAttr emit(mlir::Operation *kernel);
-
-  /// Bytes of scratch memory that a thread needs: the largest over all kernels so far.
-  int64_t getScratchBytes() const { return scratchBytes; }
+  mlir::FailureOr<int64_t> emit(mlir::Operation *kernel) override;
+  llvm::SmallVector<int64_t> getLiterals(mlir::Operation *kernel) const override;
+  llvm::ArrayRef<mlir::FlatSymbolRefAttr> getFunctions() const override { return kernels; }
+  int64_t getScratchBytes() const override { return scratchBytes; }
 
   // For the writers of kernels.
 
@@ -67,8 +46,10 @@ private:
   mlir::ModuleOp module;
   const CPUTarget &target;
   std::unique_ptr<Patterns> patterns;
-  llvm::StringMap<mlir::func::FuncOp> functions; ///< by key of a kernel, or name of a shared function
-  int64_t scratchBytes = 0, numKernels = 0;
+  llvm::StringMap<int64_t> numbers;                   ///< of kernels, by key
+  llvm::SmallVector<mlir::FlatSymbolRefAttr> kernels; ///< by number
+  llvm::StringMap<mlir::func::FuncOp> functions;      ///< all, by name
+  int64_t scratchBytes = 0;
 };
 
 } // namespace lariat

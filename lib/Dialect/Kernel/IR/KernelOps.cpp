@@ -278,3 +278,7 @@ static FlatSymbolRefAttr getTable(std::optional<RopeAttr> rope) {
 FlatSymbolRefAttr RotateOp::getRotaryTable() { return ::getTable(getRope()); }
 FlatSymbolRefAttr AppendOp::getRotaryTable() { return ::getTable(getRope()); }
 FlatSymbolRefAttr AttendOp::getRotaryTable() { return ::getTable(getRope()); }
+
+// The layer's place in a page.
+SmallVector<StringAttr> AppendOp::getLiteralAttributes() { return {getLayerAttrName()}; }
+SmallVector<StringAttr> AttendOp::getLiteralAttributes() { return {getLayerAttrName()}; }
