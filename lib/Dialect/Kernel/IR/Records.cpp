@@ -37,12 +37,13 @@ static Attribute getFacts(Operation *declaration) {
   auto number = [&](int64_t value) -> Attribute { return b.getI64IntegerAttr(value); };
   return llvm::TypeSwitch<Operation *, Attribute>(declaration)
       .Case([&](PackedOp data) {
-        return b.getArrayAttr({data.getKindAttr(), data.getFormat(), data.getShapeAttr(),
+        return b.getArrayAttr({data.getKindAttr(), data.getFormat(), data.getShapeAttr(), data.getPanelColumnsAttr(),
                                number(data.getDepths().value_or(0)), b.getBoolAttr(data.getFar())});
       })
       .Case([&](RopeTableOp table) { return b.getArrayAttr({number(table.getNumPairs()), table.getPositionsAttr()}); })
       .Case([&](CacheOp cache) {
-        return b.getArrayAttr({cache.getLayersAttr(), cache.getHeadsAttr(), cache.getDimAttr(), cache.getTypeAttr()});
+        return b.getArrayAttr({cache.getLayersAttr(), cache.getHeadsAttr(), cache.getDimAttr(), cache.getKeysAttr(),
+                               cache.getTypeAttr()});
       })
       .Default([](Operation *) { return Attribute(); });
 }
