@@ -31,11 +31,30 @@ def PlanArenaPass : Pass<"kernel-plan-arena", "::mlir::func::FuncOp"> {
                     Statistic<"numShared", "shared", "bytes per row that buffers share">];
 }
 
+def ChooseLayoutPass : Pass<"kernel-choose-layout", "::mlir::ModuleOp"> {
+  let summary = "give panels of weights and pages of caches the form that a target reads";
+  let description = [{
+    Sets `panel_columns` of packed panels and `keys` of caches. Each target decides for its own copy of the kernels, by its
+    layout (`lariat-compile --print-target`); weights are packed once for all targets of one layout.
+    Rounding: none. Example: test/Dialect/Kernel/Transforms/choose-layout.mlir
+  }];
+  let options = [
+    Option<"panelColumns", "panel-columns", "int64_t", /*default=*/"kernel::kPanelColumns", "columns of a panel">,
+    Option<"keys", "keys", "::lariat::kernel::KeyOrder", /*default=*/"::lariat::kernel::KeyOrder::Columns",
+           "how the keys of a head lie in a page", [{::llvm::cl::values(
+             clEnumValN(::lariat::kernel::KeyOrder::Columns, "columns", "a line of 64 per column"),
+             clEnumValN(::lariat::kernel::KeyOrder::Entries, "entries", "a line per entry"))}]>
+  ];
+  let statistics = [Statistic<"numPanels", "panels", "matrices in panels laid out">,
+                    Statistic<"numCaches", "caches", "caches laid out">];
+}
+
 def PlanWeightsPass : Pass<"kernel-plan-weights", "::mlir::ModuleOp"> {
   let summary = "give packed data its place in weights.bin";
   let description = [{
-    In order of the module; every piece starts at a multiple of 4096 bytes if it is a page or more, else of 64. The size
-    is left as `kernel.weight_bytes` on the module.
+    Frequencies of rotary tables first, which have the same places in every layout, then packed data, each in order of the
+    module; every piece starts at a multiple of 4096 bytes if it is a page or more, else of 64. The size is left as
+    `kernel.weight_bytes` on the module.
     Rounding: none. Example: test/Dialect/Kernel/Transforms/plan-weights.mlir
   }];
   let statistics = [Statistic<"numPlaced", "placed", "pieces of data placed">];

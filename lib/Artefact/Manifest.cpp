@@ -232,6 +232,7 @@ static void describe(Fields &fields, RefusedVariant &variant) {
 template <typename Fields>
 static void describe(Fields &fields, CodeObject &object) {
   fields.text("isa", object.isa);
+  fields.text("layout", object.layout);
   fields.text("file", object.file);
   fields.texts("requires", object.features);
 }
@@ -240,6 +241,16 @@ template <typename Fields>
 static void describe(Fields &fields, WeightsFile &weights) {
   fields.text("file", weights.file);
   fields.integer("bytes", weights.bytes, 0, kMostBytes);
+}
+
+template <typename Fields>
+static void describe(Fields &fields, Layout &layout) {
+  fields.text("name", layout.name);
+  fields.integer("panel_columns", layout.panelColumns, abi::kLineColumns, kMostCount);
+  fields.require(layout.panelColumns % abi::kLineColumns == 0, "'panel_columns': expected a multiple of ",
+                 abi::kLineColumns, ", found ", layout.panelColumns);
+  fields.named("keys", layout.keys);
+  fields.object("weights", layout.weights);
 }
 
 template <typename Fields>
@@ -263,6 +274,26 @@ static void describe(Fields &fields, Sums &sums) {
   fields.optionalText("gemm", sums.gemm);
 }
 
+const Layout *CodeSection::findLayout(std::string_view name) const {
+  auto it = std::ranges::find(layouts, name, [](const Layout &layout) -> const std::string & { return layout.name; });
+  return it == layouts.end() ? nullptr : &*it;
+}
+
+/// What objects and rotary tables say of layouts.
+template <typename Fields>
+static void verifyLayouts(Fields &fields, const CodeSection &code) {
+  for (const Layout &layout : code.layouts) {
+    fields.require(code.findLayout(layout.name) == &layout, "'layouts': '", layout.name, "' is there twice");
+    for (const RopeTable &table : code.ropeTables)
+      fields.require(table.frequencies % 8 == 0 && table.frequencies + table.pairs * 8 <= layout.weights.bytes,
+                     "'rope_tables': 'frequencies': ", table.pairs, " numbers from ", table.frequencies,
+                     " on do not lie in a file of ", layout.weights.bytes, " bytes");
+  }
+  for (const CodeObject &object : code.objects)
+    fields.require(code.findLayout(object.layout) != nullptr, "'objects': '", object.isa, "' has the layout '",
+                   object.layout, "', which is not among 'layouts'");
+}
+
 template <typename Fields>
 static void describe(Fields &fields, CodeSection &code) {
   int64_t version = abi::kAbiVersion;
@@ -270,16 +301,13 @@ static void describe(Fields &fields, CodeSection &code) {
   fields.require(version == abi::kAbiVersion, "code of version ", version, ", this version runs ", abi::kAbiVersion);
   fields.objects("objects", code.objects);
   fields.require(!code.objects.empty(), "'objects': expected at least one, found none");
+  fields.objects("layouts", code.layouts);
   fields.object("sums", code.sums);
-  fields.object("weights", code.weights);
   fields.objects("call_caches", code.callCaches);
   fields.objects("rope_tables", code.ropeTables);
   fields.objects("functions", code.functions);
   fields.objects("refused", code.refused);
-  for (const RopeTable &table : code.ropeTables)
-    fields.require(table.frequencies % 8 == 0 && table.frequencies + table.pairs * 8 <= code.weights.bytes,
-                   "'rope_tables': 'frequencies': ", table.pairs, " numbers from ", table.frequencies,
-                   " on do not lie in a file of ", code.weights.bytes, " bytes");
+  verifyLayouts(fields, code);
   for (size_t index = 0; index < code.functions.size(); ++index)
     code.functions[index].index = static_cast<int64_t>(index);
 }
@@ -328,7 +356,8 @@ static void verifyPaths(Fields &fields, const Manifest &manifest) {
     return;
   for (const CodeObject &object : manifest.code->objects)
     verifyListed(object.file);
-  verifyListed(manifest.code->weights.file);
+  for (const Layout &layout : manifest.code->layouts)
+    verifyListed(layout.weights.file);
 }
 
 //===----------------------------------------------------------------------===//

@@ -196,11 +196,13 @@ static llvm::Error writePayload(const Model &model, const FastProgram *program, 
   if (llvm::Error error = writeCode(*program, directory))
     return error;
   PackingSource source{*model.module, model.checkpoint ? &*model.checkpoint : nullptr};
-  llvm::Expected<FileSum> sum =
-      writePackedWeights(*program->kernels.module, source, joinPath(directory, kWeightsFile), progress);
-  if (!sum)
-    return sum.takeError();
-  sums[kWeightsFile.str()] = std::move(*sum);
+  for (const PackedWeights &weights : program->weights) {
+    llvm::Expected<FileSum> sum =
+        writePackedWeights(*weights.contents, source, joinPath(directory, weights.file), progress);
+    if (!sum)
+      return sum.takeError();
+    sums[weights.file] = std::move(*sum);
+  }
   return llvm::Error::success();
 }
 

@@ -111,11 +111,13 @@ std::string lariat::getCodeFile(const CodeObject &object) { return "code/" + obj
 manifest::CodeSection lariat::describeCode(const FastProgram &program) {
   manifest::CodeSection code;
   for (const CodeObject &object : program.objects)
-    code.objects.push_back({object.isa, getCodeFile(object), object.features});
-  code.weights = {kWeightsFile.str(), program.weightBytes};
+    code.objects.push_back({object.isa, object.layout, getCodeFile(object), object.features});
+  for (const PackedWeights &weights : program.weights)
+    code.layouts.push_back({weights.layout, {weights.file, weights.getBytes()}});
   ModuleOp kernelModule = *program.kernels.module;
   code.callCaches = describeCallCaches(kernelModule);
-  for (auto table : kernelModule.getOps<kernel::RopeTableOp>())
+  // The same in all layouts.
+  for (auto table : ModuleOp(*program.weights.front().contents).getOps<kernel::RopeTableOp>())
     code.ropeTables.push_back(describeRopeTable(table));
   for (const EntryFacts &entry : program.kernels.entries)
     code.functions.push_back(describeEntry(entry, getSizes(program, entry)));
@@ -150,7 +152,8 @@ std::string lariat::formatFastMemory(const FastProgram &program, const ModelFact
     pool += bound;
   }
   os << "page pool: at most " << pool << " bytes for a sequence of " << context << " tokens\n";
-  os << "weights: " << program.weightBytes << " bytes, mapped from " << kWeightsFile << "\n";
+  for (const PackedWeights &weights : program.weights)
+    os << "weights: " << weights.getBytes() << " bytes, mapped from " << weights.file << "\n";
   int64_t lineBytes = 0;
   ModuleOp kernelModule = *program.kernels.module;
   for (auto table : kernelModule.getOps<kernel::RopeTableOp>())

@@ -149,7 +149,7 @@ static llvm::Error finishTarget(const CPUTarget &target, MachineCode object, Fas
     figures.seconds.add(stage, seconds);
   figures.codeBytes = code->codeBytes;
   figures.fileBytes = static_cast<int64_t>(code->bytes.size());
-  program.objects.push_back({target.name, target.required, std::move(code->bytes)});
+  program.objects.push_back({target.name, target.layout.name, target.required, std::move(code->bytes)});
   return llvm::Error::success();
 }
 
@@ -183,6 +183,32 @@ static llvm::Error compileTargets(ArrayRef<const CPUTarget *> targets, FastProgr
   return llvm::Error::success();
 }
 
+//===----------------------------------------------------------------------===//
+// Weights
+//===----------------------------------------------------------------------===//
+
+int64_t PackedWeights::getBytes() const { return getCount(contents.get(), kernel::kWeightBytesAttr); }
+
+/// Plans a file for each layout that targets have. Their copies of the kernels get the same places, by the same passes.
+static llvm::Error planWeights(ArrayRef<const CPUTarget *> targets, FastProgram &program) {
+  ModuleOp kernels = *program.kernels.module;
+  for (const CPUTarget *target : targets) {
+    const abi::Layout &layout = target->layout;
+    if (llvm::any_of(program.weights, [&](const PackedWeights &known) { return known.layout == layout; }))
+      continue;
+    std::string file = program.weights.empty() ? "weights.bin" : "weights." + layout.name + ".bin";
+    PackedWeights &weights = program.weights.emplace_back(layout, file, ModuleOp::create(kernels.getLoc()));
+    OpBuilder b = OpBuilder::atBlockEnd(weights.contents->getBody());
+    for (Operation &op : kernels.getOps())
+      if (isa<kernel::PackedOp, kernel::RopeTableOp>(op))
+        b.clone(op);
+    if (llvm::Error error = runPipeline(
+            *weights.contents, [&](OpPassManager &manager) { buildLayoutPipeline(manager, layout); }, "weights"))
+      return error;
+  }
+  return llvm::Error::success();
+}
+
 llvm::Expected<FastProgram> lariat::compileFast(const Model &model, const CompileOptions &options, CompileStats &stats,
                                                 Progress &progress) {
   progress.begin("kernels");
@@ -195,7 +221,8 @@ llvm::Expected<FastProgram> lariat::compileFast(const Model &model, const Compil
   FastProgram program;
   program.kernels = std::move(*kernels);
   ModuleOp module = *program.kernels.module;
-  program.weightBytes = module->getAttrOfType<IntegerAttr>(kernel::kWeightBytesAttr).getInt();
+  if (llvm::Error error = planWeights(*targets, program))
+    return std::move(error);
   if (llvm::Error error = runPipeline(module, buildLowerGenericPipeline, "generic"))
     return std::move(error);
   for (auto function : module.getOps<func::FuncOp>())

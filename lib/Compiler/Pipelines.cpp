@@ -129,6 +129,10 @@ void lariat::buildMergeVariantsPipeline(OpPassManager &manager) { manager.addPas
 void lariat::buildPlanKernelsPipeline(OpPassManager &manager) {
   manager.addNestedPass<func::FuncOp>(createFormParallelPass());
   manager.addNestedPass<func::FuncOp>(createPlanArenaPass());
+}
+
+void lariat::buildLayoutPipeline(OpPassManager &manager, const abi::Layout &layout) {
+  manager.addPass(createChooseLayoutPass({layout.panelColumns, static_cast<kernel::KeyOrder>(layout.keys)}));
   manager.addPass(createPlanWeightsPass());
 }
 
@@ -144,8 +148,10 @@ void lariat::buildLowerGenericPipeline(OpPassManager &manager) {
 
 void lariat::buildKernelsToLLVMPipeline(OpPassManager &manager, StringRef target) {
   // An unknown target is an error of the conversion.
-  if (const CPUTarget *found = findCPUTarget(target))
+  if (const CPUTarget *found = findCPUTarget(target)) {
+    buildLayoutPipeline(manager, found->layout);
     manager.addPass(createMarkFarWeightsPass({found->tuning.cachedBytes}));
+  }
   manager.addPass(createConvertKernelToLLVMPass({target.str()}));
   manager.addPass(createSCFToControlFlowPass());
   manager.addPass(createConvertVectorToLLVMPass());
@@ -234,7 +240,7 @@ static void registerStages() {
       [](OpPassManager &manager, const VariantOptions &options) { buildFormKernelsPipeline(manager, options.get()); });
   PassPipelineRegistration<>("lariat-stage-merge", "Put the modules of several variants together.",
                              buildMergeVariantsPipeline);
-  PassPipelineRegistration<>("lariat-stage-plan", "Give kernels their regions, buffers and weights their places.",
+  PassPipelineRegistration<>("lariat-stage-plan", "Give kernels their regions and buffers their places.",
                              buildPlanKernelsPipeline);
   PassPipelineRegistration<>("lariat-stage-generic", "Bodies of kernel.generic to LLVM's dialect, in a nested module.",
                              buildLowerGenericPipeline);

@@ -138,9 +138,16 @@ def manifest(*, encoder: bool = False) -> Fields:
         "targets": ["none"],
         "code": {
             "abi_version": 4,
-            "objects": [{"isa": "none", "file": "code/none.so", "requires": []}],
+            "objects": [{"isa": "none", "layout": "cpu", "file": "code/none.so", "requires": []}],
+            "layouts": [
+                {
+                    "name": "cpu",
+                    "panel_columns": 16,
+                    "keys": "columns",
+                    "weights": {"file": "weights.bin", "bytes": 64},
+                }
+            ],
             "sums": {},
-            "weights": {"file": "weights.bin", "bytes": 64},
             "call_caches": [],
             "rope_tables": [],
             "functions": _encoder_functions() if encoder else _decoder_functions(),

@@ -116,10 +116,17 @@
 // MANIFEST-NEXT:       "carried",
 // MANIFEST:            "max"
 // MANIFEST:          "symbol": "lariat_prelude"
+// MANIFEST:        "layouts": [
+// MANIFEST-NEXT:     {
+// MANIFEST-NEXT:       "keys": "columns",
+// MANIFEST-NEXT:       "name": "cpu",
+// MANIFEST-NEXT:       "panel_columns": 16,
+// MANIFEST-NEXT:       "weights": {
+// MANIFEST-NEXT:         "bytes": 4096,
+// MANIFEST-NEXT:         "file": "weights.bin"
+// MANIFEST:        "objects": [
+// MANIFEST:            "layout": "cpu",
 // MANIFEST:        "refused": [],
-// MANIFEST:        "weights": {
-// MANIFEST-NEXT:     "bytes": 4096,
-// MANIFEST-NEXT:     "file": "weights.bin"
 // MANIFEST:      "pipeline": "fast",
 // MANIFEST:      "targets": [
 

@@ -52,7 +52,7 @@ TABLE: dict[str, Layer] = dict(
         # 0: no dialect anywhere below; a target description is data.
         _library("0", "Artefact", (), "none"),
         _library("0", "Support", ("Artefact",), "llvm"),
-        _library("0", DESCRIPTION, (), "llvm"),
+        _library("0", DESCRIPTION, ("Artefact",), "llvm"),
         # 0b: what both paths say about requests.
         _library("0b", "Runtime/Base", ("Artefact",), "none"),
         _library("0b", "Requests", ("Artefact", "Runtime/Base"), "none"),

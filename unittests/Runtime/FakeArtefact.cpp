@@ -57,8 +57,9 @@ static Manifest describe() {
   manifest.states = {{.name = "s", .layers = 2, .width = 3}};
   constexpr ElementType f32 = ElementType::F32, index = ElementType::Index;
   manifest::CodeSection &code = manifest.code.emplace();
-  code.objects = {{"future", "code/future.so", {"a-feature-of-the-future"}}, {"none", "code/none.so", {}}};
-  code.weights = {"weights.bin", 4096};
+  code.objects = {{"future", "cpu", "code/future.so", {"a-feature-of-the-future"}},
+                  {"none", "cpu", "code/none.so", {}}};
+  code.layouts = {{{}, {"weights.bin", 4096}}};
   code.callCaches = {{"call", 1, 1, 2}};
   code.functions = {
       function("double", {rows("rows"), values("ids", ElementType::I32, 0), values("x", f32, 5)},

@@ -158,6 +158,46 @@ TEST(Table, samePositionIsOverwritten) {
   EXPECT_EQ(table.getNumGenerated(), 1);
 }
 
+/// An entry that moves takes its keys and values along and leaves other entries alone, in pages of either layout.
+TEST(Table, movesEntriesOfAnyLayout) {
+  for (lariat::abi::KeyOrder order : {lariat::abi::KeyOrder::Columns, lariat::abi::KeyOrder::Entries}) {
+    PageLayout layout = kLayout;
+    layout.keys = order;
+    auto getElements = [&](const lariat::abi::EntryRef &entry) {
+      auto *page = reinterpret_cast<float *>(entry.page);
+      std::vector<float *> elements;
+      for (int64_t part = 0; part < layout.parts; ++part)
+        for (int64_t column = 0; column < layout.dim; ++column) {
+          float *keys = page + part * 2 * layout.dim * 64, *values = keys + layout.dim * 64;
+          bool isTurned = order == lariat::abi::KeyOrder::Columns;
+          elements.push_back(isTurned ? &keys[column * 64 + entry.index] : &keys[entry.index * layout.dim + column]);
+          elements.push_back(&values[entry.index * layout.dim + column]);
+        }
+      return elements;
+    };
+    auto read = [&](const lariat::abi::EntryRef &entry) {
+      std::vector<float> values;
+      for (const float *element : getElements(entry))
+        values.push_back(*element);
+      return values;
+    };
+    PageBudget budget;
+    PagePool pool("kv", layout.getPageBytes(), budget);
+    ASSERT_FALSE(pool.reserve(1));
+    Table table;
+    table.makeRoom(4);
+    float next = 0;
+    for (int32_t position : {1, 9, 3, 5})
+      for (float *element : getElements(table.reserve(position, {}, pool)))
+        *element = ++next;
+    std::vector<float> first = read(table.getRef(0)), third = read(table.getRef(2));
+    table.truncate(4, pool, layout);
+    ASSERT_EQ(table.size(), 2);
+    EXPECT_EQ(read(table.getRef(0)), first);
+    EXPECT_EQ(read(table.getRef(1)), third);
+  }
+}
+
 TEST(Table, doesNotGrowBeyondItsRoom) {
   PageBudget budget;
   PagePool pool("kv", kLayout.getPageBytes(), budget);

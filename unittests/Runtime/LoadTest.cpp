@@ -32,6 +32,31 @@ TEST(Load, opensAndChoosesWhatTheMachineRuns) {
   EXPECT_EQ(model->getNumThreads(), 2);
 }
 
+/// Code gets the weights of its own layout, and the others are not opened.
+TEST(Load, weightsAreThoseOfTheLayout) {
+  FakeArtefact artefact;
+  artefact.write("weights.wide.bin", std::string(128, 'w'));
+  artefact.list("weights.wide.bin");
+  json &code = artefact.manifest["code"];
+  code["layouts"].push_back({{"name", "wide"},
+                             {"panel_columns", 32},
+                             {"keys", "entries"},
+                             {"weights", {{"file", "weights.wide.bin"}, {"bytes", 128}}}});
+  artefact.writeManifest();
+  std::filesystem::rename(artefact.folder / "weights.wide.bin", artefact.folder / "elsewhere.bin");
+  std::unique_ptr<Model> first = artefact.open();
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->getMemoryUse().weightBytes, 4096);
+
+  std::filesystem::rename(artefact.folder / "elsewhere.bin", artefact.folder / "weights.wide.bin");
+  code["objects"][1]["layout"] = "wide";
+  artefact.writeManifest();
+  std::filesystem::remove(artefact.folder / "weights.bin");
+  std::unique_ptr<Model> second = artefact.open();
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->getMemoryUse().weightBytes, 128);
+}
+
 TEST(Load, severalModelsAtOnce) {
   FakeArtefact first, second;
   std::unique_ptr<Model> a = first.open(), b = second.open(), c = first.open();
@@ -167,12 +192,15 @@ struct Change {
 
 TEST(Load, manifestsThatAreNotSo) {
   const Change changes[] = {
-      {"/code/weights/file", "../weights.bin", "has an empty part, '.' or '..'"},
-      {"/code/weights/file", "/etc/passwd", "is not relative"},
-      {"/code/weights/file", "other.bin", "is not among the files"},
-      {"/code/weights/bytes", -1, "expected an integer from 0"},
-      {"/code/weights/bytes", 18446744073709551615ULL, "found 18446744073709551615"},
-      {"/code/weights/bytes", 4095, "has 4096 bytes, code expects 4095"},
+      {"/code/layouts/0/weights/file", "../weights.bin", "has an empty part, '.' or '..'"},
+      {"/code/layouts/0/weights/file", "/etc/passwd", "is not relative"},
+      {"/code/layouts/0/weights/file", "other.bin", "is not among the files"},
+      {"/code/layouts/0/weights/bytes", -1, "expected an integer from 0"},
+      {"/code/layouts/0/weights/bytes", 18446744073709551615ULL, "found 18446744073709551615"},
+      {"/code/layouts/0/weights/bytes", 4095, "has 4096 bytes, code expects 4095"},
+      {"/code/layouts/0/name", "gpu", "'objects': 'future' has the layout 'cpu', which is not among 'layouts'"},
+      {"/code/layouts/0/panel_columns", 24, "'panel_columns': expected a multiple of 16, found 24"},
+      {"/code/layouts/0/keys", "rows", "'keys': expected columns or entries, found \"rows\""},
       {"/code/objects", json::array(), "expected at least one"},
       {"/code/objects/1/requires", "avx2", "'requires': expected a list, found \"avx2\""},
       {"/code/objects/1/file", nullptr, "'file': expected a string, found nothing"},

@@ -53,9 +53,9 @@ static Manifest makeFull() {
   manifest.caches = {cache};
   manifest.states = {{.name = "s", .layers = 1, .width = 8}};
   CodeSection &code = manifest.code.emplace();
-  code.objects = {{"avx2", "code/avx2.so", {"avx2"}}};
+  code.objects = {{"avx2", "cpu", "code/avx2.so", {"avx2"}}};
+  code.layouts = {{{}, {"weights.bin", 64}}};
   code.sums = {"#kernel.sum<segments, size = 64>", "#kernel.sum<chain>"};
-  code.weights = {"weights.bin", 64};
   code.callCaches = {{"call", 1, 1, 2}};
   code.ropeTables = {{.lineBytes = 64, .positions = 64, .pairs = 4}};
   code.functions = {makePrelude()};
@@ -180,6 +180,13 @@ TEST(Manifest, numbersThatFollowFromOthers) {
   json changed = json::parse(print(makeFull()));
   changed["caches"][0]["page_bytes"] = 64;
   EXPECT_EQ(problemOf(changed), "m.json: 'caches[0]': 'page_bytes': expected 4096, as other keys say, found 64");
+}
+
+TEST(Manifest, layoutsHaveNamesOfTheirOwn) {
+  json changed = json::parse(print(makeFull()));
+  json &layouts = changed["code"]["layouts"];
+  layouts.push_back(layouts[0]);
+  EXPECT_EQ(problemOf(changed), "m.json: 'code': 'layouts': 'cpu' is there twice");
 }
 
 TEST(Manifest, theDocumentHasEveryKey) {

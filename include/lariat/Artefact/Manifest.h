@@ -162,7 +162,8 @@ struct RefusedVariant {
 
 /// Code for one ISA.
 struct CodeObject {
-  std::string isa, file;
+  std::string isa, layout; ///< the layout by its name
+  std::string file;
   std::vector<std::string> features; ///< that it requires of the machine
 };
 
@@ -171,7 +172,7 @@ struct RopeTable {
   int64_t offset = 0;    ///< its first byte among the tables
   int64_t lineBytes = 0; ///< from one position to the next
   int64_t positions = 0, pairs = 0;
-  int64_t frequencies = 0;                           ///< the byte of the weights' file where they begin, f64
+  int64_t frequencies = 0;                           ///< the byte where they begin in weights of any layout, f64
   double magnitude = 1;                              ///< of cosines and sines
   int64_t angleDigits = 24, angleMinExponent = -126; ///< of the type to which they are rounded
 };
@@ -180,6 +181,11 @@ struct RopeTable {
 struct WeightsFile {
   std::string file;
   int64_t bytes = 0;
+};
+
+/// A layout of weights and pages that objects have, and the weights in it.
+struct Layout : abi::Layout {
+  WeightsFile weights;
 };
 
 /// A cache of attention among the rows of one call, in f32, with one slot.
@@ -196,12 +202,15 @@ struct Sums {
 
 struct CodeSection {
   std::vector<CodeObject> objects; ///< best first
+  std::vector<Layout> layouts;
   Sums sums;
-  WeightsFile weights;
   std::vector<CallCache> callCaches; ///< numbered behind those of the model
   std::vector<RopeTable> ropeTables;
   std::vector<Function> functions;
   std::vector<RefusedVariant> refused;
+
+  /// The layout of that name, or null.
+  const Layout *findLayout(std::string_view name) const;
 };
 
 //===----------------------------------------------------------------------===//

@@ -17,12 +17,18 @@ enum class CodeForm;
 struct CPUTarget;
 struct MachineCode;
 
-/// The file with packed weights.
-inline constexpr llvm::StringLiteral kWeightsFile = "weights.bin";
+/// Weights as code of one layout reads them.
+struct PackedWeights {
+  abi::Layout layout;
+  std::string file;                           ///< its place in the artefact
+  mlir::OwningOpRef<mlir::ModuleOp> contents; ///< packed data and rotary tables, with their places in the file
+
+  int64_t getBytes() const;
+};
 
 /// Code of one ISA.
 struct CodeObject {
-  std::string isa;
+  std::string isa, layout;
   std::vector<std::string> features; ///< what a machine needs, by LLVM's names
   std::vector<char> bytes;
 };
@@ -37,8 +43,8 @@ struct EntrySizes {
 struct FastProgram {
   KernelProgram kernels;
   std::vector<CodeObject> objects;         ///< best first
+  std::vector<PackedWeights> weights;      ///< a file per layout of the objects, that of the first one first
   std::map<std::string, EntrySizes> sizes; ///< by symbol
-  int64_t weightBytes = 0;
 };
 
 /// The targets that `--target` names: ISAs separated by commas, `native` (the best this machine runs), `all` or nothing

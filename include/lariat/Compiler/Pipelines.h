@@ -6,6 +6,7 @@
 #ifndef LARIAT_COMPILER_PIPELINES_H
 #define LARIAT_COMPILER_PIPELINES_H
 
+#include "lariat/Artefact/Layout.h"
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
 #include "mlir/Pass/PassManager.h"
 
@@ -44,14 +45,17 @@ void buildFormKernelsPipeline(mlir::OpPassManager &manager, const ReferenceOptio
 /// `lariat-stage-merge`. Modules of variants to one.
 void buildMergeVariantsPipeline(mlir::OpPassManager &manager);
 
-/// `lariat-stage-plan`. Kernels into parallel regions, buffers into the arena, packed data into weights.bin.
+/// `lariat-stage-plan`. Kernels into parallel regions, buffers into the arena: the same for all targets.
 void buildPlanKernelsPipeline(mlir::OpPassManager &manager);
+
+/// Part of `lariat-stage-llvm`. Panels and pages in the form that targets of a layout read, packed data into weights.bin.
+void buildLayoutPipeline(mlir::OpPassManager &manager, const abi::Layout &layout);
 
 /// `lariat-stage-generic`. Bodies of kernel.generic to LLVM's dialect, in a nested module. As on the reference path, but
 /// memory is never freed: the runtime takes all of it back after a call. The same for all targets.
 void buildLowerGenericPipeline(mlir::OpPassManager &manager);
 
-/// `lariat-stage-llvm`. Kernels and the host around them to LLVM's dialect, for one target, with those bodies.
+/// `lariat-stage-llvm`. Kernels and the host around them to LLVM's dialect, for one target and its layout, with those bodies.
 void buildKernelsToLLVMPipeline(mlir::OpPassManager &manager, llvm::StringRef target);
 
 /// Registers, for tools that take passes by name, all passes of Lariat, those of MLIR that transform any IR, these pipelines

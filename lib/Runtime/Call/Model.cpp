@@ -28,11 +28,11 @@ Status ModelState::verifyOpen() const {
   return closed ? Status(makeError(artefact->getPath(), " is closed")) : Status::success();
 }
 
-static std::vector<CacheFacts> describeCaches(const Manifest &manifest) {
+static std::vector<CacheFacts> describeCaches(const Artefact &artefact) {
   std::vector<CacheFacts> facts;
-  for (const Cache &cache : manifest.getAllCaches())
+  for (const Cache &cache : artefact.getManifest().getAllCaches())
     facts.push_back({cache.name,
-                     {cache.layers * cache.heads, cache.dim, getElementBytes(cache.type)},
+                     {cache.layers * cache.heads, cache.dim, getElementBytes(cache.type), artefact.getLayout().keys},
                      cache.slotsAtMost.value_or(kMostSlots),
                      cache.transient,
                      cache.looped,
@@ -94,7 +94,7 @@ Expected<std::unique_ptr<Model>> Model::open(const std::string &path, const Open
     return threads.takeError();
   state->threads = std::move(*threads);
   const Manifest &manifest = state->getManifest();
-  state->kv = std::make_unique<KVPool>(describeCaches(manifest), options.kvBytes);
+  state->kv = std::make_unique<KVPool>(describeCaches(*state->artefact), options.kvBytes);
   for (const State &entry : manifest.states)
     state->stateShapes.push_back({entry.layers, entry.width, getElementBytes(entry.type), entry.depthFactor});
   if (Status status = state->ropeTables.reserve(describeRopeTables(*state->artefact)))

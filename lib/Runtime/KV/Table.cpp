@@ -99,15 +99,22 @@ void Table::countMarks() {
 
 /// Copies an entry over another one, all parts.
 static void copyEntry(const abi::EntryRef &source, const abi::EntryRef &target, const PageLayout &layout) {
-  int64_t bytes = layout.elementBytes, side = layout.dim * kEntries * bytes;
+  int64_t bytes = layout.elementBytes, lineBytes = layout.dim * bytes, side = kEntries * lineBytes;
+  auto copyLine = [&](int64_t before) {
+    std::memcpy(target.page + before + target.index * lineBytes, source.page + before + source.index * lineBytes,
+                lineBytes);
+  };
+  auto copyColumns = [&](int64_t before) {
+    for (int64_t place = before; place < before + side; place += kEntries * bytes)
+      std::memcpy(target.page + place + target.index * bytes, source.page + place + source.index * bytes, bytes);
+  };
   for (int64_t part = 0; part < layout.parts; ++part) {
-    const std::byte *read = source.page + part * 2 * side;
-    std::byte *write = target.page + part * 2 * side;
-    for (int64_t column = 0; column < layout.dim; ++column)
-      std::memcpy(write + (column * kEntries + target.index) * bytes, read + (column * kEntries + source.index) * bytes,
-                  bytes);
-    std::memcpy(write + side + target.index * layout.dim * bytes, read + side + source.index * layout.dim * bytes,
-                layout.dim * bytes);
+    int64_t keys = part * 2 * side;
+    if (layout.keys == abi::KeyOrder::Columns)
+      copyColumns(keys);
+    else
+      copyLine(keys);
+    copyLine(keys + side);
   }
 }
 

@@ -166,9 +166,9 @@ static Expected<MappedCode> loadCode(const FileDescriptor &folder, const Manifes
   return MappedCode::load(*bytes, place);
 }
 
-static Expected<MappedFile> mapWeights(const FileDescriptor &folder, const Manifest &manifest, Verify verify,
-                                       const std::string &path) {
-  const auto &[file, bytes] = manifest.code->weights;
+static Expected<MappedFile> mapWeights(const FileDescriptor &folder, const Manifest &manifest, const Layout &layout,
+                                       Verify verify, const std::string &path) {
+  const auto &[file, bytes] = layout.weights;
   std::string place = path + "/" + file;
   Expected<OpenFile> opened = openListed(folder, manifest, file, path);
   if (!opened)
@@ -218,8 +218,8 @@ Expected<std::unique_ptr<Artefact>> Artefact::load(const std::string &path, cons
   Expected<const CodeObject *> object = chooseObject(artefact->manifest, options.isa, path);
   if (!object)
     return object.takeError();
-  artefact->isa = (*object)->isa;
-  Expected<MappedFile> weights = mapWeights(*folder, artefact->manifest, options.verify, path);
+  artefact->object = *object;
+  Expected<MappedFile> weights = mapWeights(*folder, artefact->manifest, artefact->getLayout(), options.verify, path);
   if (!weights)
     return weights.takeError();
   artefact->weights = std::make_unique<MappedFile>(std::move(*weights));

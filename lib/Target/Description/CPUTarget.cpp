@@ -76,6 +76,9 @@ void lariat::printCPUTarget(llvm::raw_ostream &os, const CPUTarget &target) {
   print("required", list(target.required));
   print("vector_bits", target.vectorBits);
   print("registers", target.numRegisters);
+  os << "  layout: " << target.layout.name << '\n';
+  print("  panel_columns", target.layout.panelColumns);
+  print("  keys", llvm::StringRef(abi::getName(target.layout.keys)));
   os << "  tuning:\n";
   auto printTuning = [&](const std::string &name, const auto &value) { print("  " + name, value); };
   printTuning("tile_panels", list(tuning.tilePanels));

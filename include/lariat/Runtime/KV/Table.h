@@ -21,9 +21,10 @@ namespace lariat::runtime {
 /// Position of an entry, from View::positions.
 inline int32_t withoutPrefixBit(int32_t position) { return position & ~abi::kPrefixBit; }
 
-/// What a page looks like: [part]{keys [dim][64], values [64][dim]}, a part per layer and head.
+/// What a page looks like: [part]{keys [dim][64] or [64][dim], values [64][dim]}, a part per layer and head.
 struct PageLayout {
   int64_t parts = 0, dim = 0, elementBytes = 0;
+  abi::KeyOrder keys = abi::KeyOrder::Columns;
 
   int64_t getEntryBytes() const { return parts * 2 * dim * elementBytes; }
   int64_t getPageBytes() const { return getEntryBytes() * abi::kPageEntries; }

@@ -42,7 +42,9 @@ public:
   const std::string &getPath() const { return path; }
   const Manifest &getManifest() const { return manifest; }
   /// The ISA whose code was chosen.
-  const std::string &getIsa() const { return isa; }
+  const std::string &getIsa() const { return object->isa; }
+  /// How that code finds weights and cache entries.
+  const Layout &getLayout() const { return *manifest.code->findLayout(object->layout); }
   EntryFunction getEntry(const Function &function) const { return entries[function.index]; }
   /// Null where there are none.
   const std::byte *getWeights() const;
@@ -53,8 +55,9 @@ public:
 private:
   Artefact() = default;
 
-  std::string path, isa;
+  std::string path;
   Manifest manifest;
+  const CodeObject *object = nullptr; ///< of the manifest
   std::unique_ptr<MappedCode> code;
   std::unique_ptr<MappedFile> weights;
   std::vector<EntryFunction> entries;

@@ -17,6 +17,7 @@ using manifest::Cache;
 using manifest::CodeObject;
 using manifest::DepthWeight;
 using manifest::Function;
+using manifest::Layout;
 using manifest::Manifest;
 using manifest::Port;
 using manifest::RefusedVariant;

@@ -5,6 +5,7 @@
 #ifndef LARIAT_TARGET_DESCRIPTION_CPUTARGET_H
 #define LARIAT_TARGET_DESCRIPTION_CPUTARGET_H
 
+#include "lariat/Artefact/Layout.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 
@@ -53,6 +54,7 @@ struct CPUTarget {
   int64_t numRegisters;              ///< vector registers
   std::vector<std::string> required; ///< features a machine must have, by LLVM's names
   CPUTuning tuning;
+  abi::Layout layout = {}; ///< of weights and pages
 
   int64_t getLanes() const { return vectorBits / 32; }
   int64_t getMaxRows() const { return static_cast<int64_t>(tuning.tilePanels.size()); }

@@ -22,27 +22,24 @@ constexpr int64_t kPageBytes = 4096;
 
 struct PlanWeightsPass : lariat::impl::PlanWeightsPassBase<PlanWeightsPass> {
   void runOnOperation() override {
-    Builder builder(&getContext());
-    int64_t offset = 0, tableOffset = 0, numPieces = 0;
-    for (Operation &op : getOperation().getOps()) {
-      auto packed = dyn_cast<PackedOp>(op);
-      auto table = dyn_cast<RopeTableOp>(op);
-      if (!packed && !table)
-        continue;
-      int64_t bytes = packed ? packed.getBytes() : table.getStoredBytes();
-      offset = roundUp(offset, bytes >= kPageBytes ? kPageBytes : kAlignment);
-      op.setAttr(packed ? "offset" : "stored", builder.getI64IntegerAttr(offset));
-      if (table) {
-        table.setOffset(tableOffset);
-        tableOffset = roundUp(tableOffset + table.getBytes(), kPageBytes);
-      }
-      offset += bytes;
+    int64_t end = 0, tableOffset = 0, numPieces = 0;
+    auto place = [&](int64_t bytes) {
+      int64_t offset = roundUp(end, bytes >= kPageBytes ? kPageBytes : kAlignment);
+      end = offset + bytes;
       ++numPieces;
+      return offset;
+    };
+    for (auto table : getOperation().getOps<RopeTableOp>()) {
+      table.setStored(place(table.getStoredBytes()));
+      table.setOffset(tableOffset);
+      tableOffset = roundUp(tableOffset + table.getBytes(), kPageBytes);
     }
+    for (auto packed : getOperation().getOps<PackedOp>())
+      packed.setOffset(place(packed.getBytes()));
     numPlaced += numPieces;
     remark::analysis(getOperation().getLoc(), remark::RemarkOpts::name("planned").category(DEBUG_TYPE))
-        << llvm::formatv("{0} pieces of data in {1} bytes", numPieces, offset).str();
-    getOperation()->setAttr(kWeightBytesAttr, builder.getI64IntegerAttr(roundUp(offset, kPageBytes)));
+        << llvm::formatv("{0} pieces of data in {1} bytes", numPieces, end).str();
+    getOperation()->setAttr(kWeightBytesAttr, Builder(&getContext()).getI64IntegerAttr(roundUp(end, kPageBytes)));
   }
 };
 
