@@ -28,8 +28,8 @@ std::string lariat::test::getBufferText(int64_t width) {
 std::string AttendShape::source() const {
   std::string text;
   llvm::raw_string_ostream os(text);
-  os << "kernel.cache @kv number(0) layers(" << layers << ") heads(" << kvHeads << ") dim(" << dim
-     << ") : " << (isHalf ? "bf16" : "f32") << "\n";
+  os << "kernel.cache @kv number(0) layers(" << layers << ") heads(" << kvHeads << ") dim(" << dim << ") keys("
+     << kernel::stringifyKeyOrder(keys) << ") : " << (isHalf ? "bf16" : "f32") << "\n";
   os << "kernel.packed @sinks vector [\"s\"] shape [" << heads << "] offset(0) : f32\n";
   os << "kernel.packed @bias vectors [\"b\"] shape [" << heads << ", " << std::max<int64_t>(biasWidth, 1) << "] offset("
      << 4 * biasPlace() << ") : f32\n";
@@ -155,7 +155,9 @@ std::byte *AttendCase::getPlace(const TestSequence &sequence, int64_t entry, int
                                 bool isValue) const {
   int64_t dim = shape.dim, index = sequence.isList ? sequence.refs[entry].index : entry % 64;
   std::byte *page = sequence.isList ? sequence.refs[entry].page : sequence.pagePointers[entry / 64];
-  int64_t place = block * 2 * dim * 64 + (isValue ? dim * 64 + index * dim + column : column * 64 + index);
+  int64_t line = index * dim + column, turned = column * 64 + index, values = dim * 64;
+  int64_t inBlock = isValue ? values + line : shape.keys == kernel::KeyOrder::Columns ? turned : line;
+  int64_t place = block * 2 * values + inBlock;
   return page + place * (shape.isHalf ? 2 : 4);
 }
 

@@ -16,6 +16,7 @@ namespace lariat::test {
 struct AttendShape {
   int64_t heads = 4, kvHeads = 2, dim = 64;
   bool isHalf = false; ///< bf16 cache
+  kernel::KeyOrder keys = kernel::KeyOrder::Columns;
   kernel::MaskKind mask = kernel::MaskKind::Causal;
   int64_t size = 0;
   std::optional<double> softcap = std::nullopt;

@@ -157,6 +157,32 @@ TEST(AttendTest, HalfCaches) {
   check({.isHalf = true, .mask = kernel::MaskKind::Prefix}, 52);
 }
 
+/// How keys lie changes no bit.
+TEST(AttendTest, KeysByEntries) {
+  const AttendShape shapes[] = {{.heads = 4, .kvHeads = 2, .dim = 64},
+                                {.heads = 4, .kvHeads = 2, .dim = 72, .isHalf = true, .ropeDims = 72},
+                                {.heads = 3, .kvHeads = 3, .dim = 5}};
+  for (AttendShape shape : shapes) {
+    shape.keys = kernel::KeyOrder::Entries;
+    check(shape, 80);
+    for (const std::string &target : listTargets()) {
+      std::vector<std::vector<float>> results;
+      for (kernel::KeyOrder order : {kernel::KeyOrder::Columns, kernel::KeyOrder::Entries}) {
+        shape.keys = order;
+        CompiledKernel code(shape.source(), target);
+        AttendCase example(shape, /*seed=*/81, /*numSequences=*/3, /*mostEntries=*/200);
+        for (int64_t sequence = 0; sequence < 3; ++sequence)
+          example.addRows(sequence, 30);
+        std::vector<int64_t> all(example.rows.size());
+        std::iota(all.begin(), all.end(), 0);
+        results.push_back(example.run(code, all, 2));
+      }
+      ASSERT_EQ(results[0].size(), results[1].size());
+      EXPECT_TRUE(sameBits(results[0].data(), results[1].data(), static_cast<int64_t>(results[0].size()))) << target;
+    }
+  }
+}
+
 TEST(AttendTest, EntriesThatAreNoNumbersReachOnlyRowsThatSeeThem) {
   checkStrangeEntries({}, 60);
   checkStrangeEntries({.heads = 9, .kvHeads = 3, .dim = 40, .isHalf = true}, 61);

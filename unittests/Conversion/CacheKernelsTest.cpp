@@ -118,12 +118,14 @@ void checkEmbed(int64_t numTokens, int64_t width, bool isHalf, const std::string
   }
 }
 
-void checkAppend(const RopeShape &shape, bool isHalf, int64_t numRows) {
+void checkAppend(const RopeShape &shape, bool isHalf, int64_t numRows,
+                 kernel::KeyOrder order = kernel::KeyOrder::Columns) {
   int64_t width = shape.heads * shape.dim, line = lineOf(width), angles = lineOf(shape.dims);
   std::string type = getBufferText(width);
   constexpr int64_t kLayers = 3, kLayer = 1;
   std::string source = shape.table() + "kernel.cache @kv number(0) layers(3) heads(" + std::to_string(shape.heads) +
-                       ") dim(" + std::to_string(shape.dim) + ") : " + (isHalf ? "bf16" : "f32") +
+                       ") dim(" + std::to_string(shape.dim) + ") keys(" + kernel::stringifyKeyOrder(order).str() +
+                       ") : " + (isHalf ? "bf16" : "f32") +
                        "\nfunc.func @f(%n: index, %t: memref<?x6xindex>, %e: memref<?x2xindex>, %k: " + type +
                        ", %v: " + type + ") {\n kernel.append rows(%n) at %t entries %e %k, %v into @kv[1]" +
                        (shape.dims ? " rope " + shape.attribute() : "") + " : memref<?x6xindex>, memref<?x2xindex>, " +
@@ -153,8 +155,9 @@ void checkAppend(const RopeShape &shape, bool isHalf, int64_t numRows) {
           uint16_t half = toHalf(value);
           std::memcpy(&expected[page][place * bytes], isHalf ? static_cast<void *>(&half) : &value, bytes);
         };
-        store(j * 64 + index, key[head * shape.dim + j]);
-        store(shape.dim * 64 + index * shape.dim + j, values[row * line + head * shape.dim + j]);
+        int64_t line = index * shape.dim + j;
+        store(order == kernel::KeyOrder::Columns ? j * 64 + index : line, key[head * shape.dim + j]);
+        store(shape.dim * 64 + line, values[row * line + head * shape.dim + j]);
       }
     }
   }
@@ -197,6 +200,12 @@ TEST(AppendTest, Caches) {
   checkAppend({2, 20, 0, false}, false, 33);
   checkAppend({2, 80, 54, true}, true, 1);
   checkAppend({1, 5, 0, false}, true, 10);
+}
+
+TEST(AppendTest, KeysByEntries) {
+  checkAppend({3, 64, 64, false}, false, 40, kernel::KeyOrder::Entries);
+  checkAppend({3, 64, 64, true}, true, 40, kernel::KeyOrder::Entries);
+  checkAppend({2, 20, 0, false}, true, 33, kernel::KeyOrder::Entries);
 }
 
 //===----------------------------------------------------------------------===//

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// kernel.append: each thread writes some of the heads of all rows: a column of keys and a line of values.
+// kernel.append: each thread writes some of the heads of all rows: a column of keys, or a line, and a line of values.
 
 #include "CachePage.h"
 #include "KernelCode.h"
@@ -52,10 +52,13 @@ static void writeKernel(kernel::AppendOp op, KernelWriter &w) {
       writeHead(w, rope, rope.getLine(w, position), key, rotated, dim);
       key = rotated;
     }
-    Value first = w.advance(keys, w.multiply(index, page.getElementBytes()));
-    w.loop(w.number(0), w.number(dim), w.number(1), [&](Value j) {
-      w.store(loadRounded(w, key, j, page.getElement()), w.advance(first, w.multiply(j, page.getKeyLineBytes())));
-    });
+    Value first = w.advance(keys, w.multiply(index, page.getKeyEntryBytes()));
+    if (page.hasKeyPanels())
+      w.loop(w.number(0), w.number(dim), w.number(1), [&](Value j) {
+        w.store(loadRounded(w, key, j, page.getElement()), w.advance(first, w.multiply(j, page.getKeyColumnBytes())));
+      });
+    else
+      copyColumns(w, key, {page.getElement(), first}, 0, dim);
     Value line = w.advance(keys, w.add(w.multiply(index, page.getValueLineBytes()), page.getKeysBytes()));
     copyColumns(w, skipColumns(w, value, column), {page.getElement(), line}, 0, dim);
   };

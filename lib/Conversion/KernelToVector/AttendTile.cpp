@@ -29,7 +29,7 @@ AttendTile::AttendTile(KernelWriter &w, kernel::AttendOp op)
   maxQueries = maxRows * groups;
   lineBytes = kernel::roundUp(dim, kLanes) * 4;
   numVectors = lineBytes / kVectorBytes;
-  alwaysCopies = dim < kLanes;
+  alwaysCopies = dim < kLanes || !page.hasKeyPanels();
   valueLineBytes = std::max(dim, kLanes) * page.getElementBytes();
 
   table = w.field(kTable);
@@ -168,9 +168,9 @@ void AttendTile::writeResults() {
 void AttendTile::copyEntry(Value memory, Value index, Value entry) {
   Type element = w.b.getIntegerType(8 * page.getElementBytes());
   int64_t bytes = page.getElementBytes();
-  Value from = at(memory, index, bytes), to = at(copiedPage, entry, bytes);
+  Value from = at(memory, index, page.getKeyEntryBytes()), to = at(copiedPage, entry, bytes);
   w.loop(w.number(0), w.number(dim), w.number(1), [&](Value j) {
-    w.store(w.load(element, at(from, j, page.getKeyLineBytes())), at(to, j, page.getKeyLineBytes()));
+    w.store(w.load(element, at(from, j, page.getKeyColumnBytes())), at(to, j, page.getKeyLineBytes()));
   });
   ColumnRange values{page.getElement(), at(w.advance(memory, page.getKeysBytes()), index, page.getValueLineBytes())};
   copyColumns(w, values, {page.getElement(), at(w.advance(copiedPage, page.getKeysBytes()), entry, valueLineBytes)}, 0,

@@ -84,7 +84,7 @@ private:
   kernel::AttendOp op;
   CachePage page;
   int64_t groups, dim, maxRows, maxQueries, numVectors, lineBytes, valueLineBytes;
-  bool alwaysCopies; ///< lines of values are shorter than a panel
+  bool alwaysCopies; ///< lines of values are shorter than a panel, or keys are no panels
   Value table, views, query, out, layerOffset, sinks, bias;
   Rope rope;
   // Scratch: a line per query,
@@ -93,7 +93,7 @@ private:
   Value largest, totals, segmentLargest, segmentTotals, factors;
   // an i32 per row,
   Value lows, highs, counts, places, inPrefix;
-  // and for the segment: addresses of keys and values, and a copy of them where they are not side by side.
+  // and for the segment: addresses of keys and values, and a copy of them, keys in panels, where they are not so.
   Value pageWords, copiedPage;
   // Of the tile at hand.
   Value firstRow, numRows, numQueries, head;
