@@ -62,7 +62,25 @@ def is_foreign(shown: str, source: str, match: re.Match[str]) -> bool:
     return any(part.start() < begin and end < part.end() and part[1] in quotes for part in QUOTED.finditer(line))
 
 
+def check_glossary(root: Path) -> Iterator[tree.Finding]:
+    """A term stands once, and is not refused: `entry, view (of a row)` are the terms `entry` and `view (of a row)`."""
+    text = tree.text(root / "docs" / "glossary.md") or ""
+    refused = read_glossary(text)
+    seen: set[str] = set()
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.startswith("| ") or line.startswith("| term |"):
+            continue
+        for term in re.split(r", (?![^(]*\))", line.split(" | ")[0].removeprefix("| ").replace("`", "")):
+            if term in seen:
+                yield "docs/glossary.md", number, f"'{term}' is listed twice"
+            if term in refused:
+                yield "docs/glossary.md", number, f"'{term}' is refused in favour of {refused[term]}"
+            seen.add(term)
+
+
 def check(root: Path) -> Iterator[tree.Finding]:
+    if (root / "docs" / "glossary.md").exists():
+        yield from check_glossary(root)
     refused = read_glossary(GLOSSARY.read_text(encoding="utf-8"))
     patterns = {phrase: compile_phrase(phrase) for phrase in refused}
     for path in tree.files(root, suffixes=SUFFIXES):
