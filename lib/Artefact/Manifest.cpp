@@ -235,6 +235,7 @@ static void describe(Fields &fields, CodeObject &object) {
   fields.text("layout", object.layout);
   fields.text("file", object.file);
   fields.texts("requires", object.features);
+  fields.integer("kernels", object.kernels, 0, kMostCount);
 }
 
 template <typename Fields>

@@ -95,6 +95,8 @@ static_assert(areEqual(abi::SlotRule::Own, 0) && areEqual(abi::SlotRule::First, 
 static_assert(abi::kKernelWord == 0 && abi::kFlagsWord == 1 && abi::kSizeWord == 2 && abi::kNumHeadWords == 3 &&
                   abi::kBarrierAfter == 1 && abi::kBaseBits == 8,
               "the words of records changed: raise abi::kAbiVersion");
+static_assert(sizeof(abi::KernelTable) == 16 && offsetof(abi::KernelTable, kernels) == 8,
+              "the table of kernels changed: raise abi::kAbiVersion");
 static_assert(abi::kArena == 0 && abi::kWeights == 1 && abi::kCells == 2 && abi::kFirstPort == 3,
               "the bases of buffers changed: raise abi::kAbiVersion");
 

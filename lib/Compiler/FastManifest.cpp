@@ -111,7 +111,7 @@ std::string lariat::getCodeFile(const CodeObject &object) { return "code/" + obj
 manifest::CodeSection lariat::describeCode(const FastProgram &program) {
   manifest::CodeSection code;
   for (const CodeObject &object : program.objects)
-    code.objects.push_back({object.isa, object.layout, getCodeFile(object), object.features});
+    code.objects.push_back({object.isa, object.layout, getCodeFile(object), object.features, object.numKernels});
   for (const PackedWeights &weights : program.weights)
     code.layouts.push_back({weights.layout, {weights.file, weights.getBytes()}});
   ModuleOp kernelModule = *program.kernels.module;

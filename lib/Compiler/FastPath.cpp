@@ -115,6 +115,7 @@ namespace {
 /// thread, whose context is not shared: the other one gets LLVM IR in a context of its own.
 struct Emission {
   const CPUTarget *target;
+  int64_t numKernels;
   std::future<llvm::Expected<MachineCode>> code;
 };
 
@@ -136,11 +137,11 @@ static llvm::Expected<Emission> startTarget(const CPUTarget &target, FastProgram
   auto emit = [translated = std::move(*translated), &target]() mutable {
     return emitCode(std::move(translated), target, CodeForm::Object);
   };
-  return Emission{&target, std::async(std::launch::async, std::move(emit))};
+  return Emission{&target, getCount(*module, kNumKernelsAttr), std::async(std::launch::async, std::move(emit))};
 }
 
 /// Links what has been emitted. All targets are past code generation.
-static llvm::Error finishTarget(const CPUTarget &target, MachineCode object, FastProgram &program,
+static llvm::Error finishTarget(const Emission &emission, MachineCode object, FastProgram &program,
                                 CompileStats::Target &figures) {
   llvm::Expected<MachineCode> code = linkObject(std::move(object));
   if (!code)
@@ -149,7 +150,9 @@ static llvm::Error finishTarget(const CPUTarget &target, MachineCode object, Fas
     figures.seconds.add(stage, seconds);
   figures.codeBytes = code->codeBytes;
   figures.fileBytes = static_cast<int64_t>(code->bytes.size());
-  program.objects.push_back({target.name, target.layout.name, target.required, std::move(code->bytes)});
+  const CPUTarget &target = *emission.target;
+  program.objects.push_back(
+      {target.name, target.layout.name, target.required, std::move(code->bytes), emission.numKernels});
   return llvm::Error::success();
 }
 
@@ -178,7 +181,7 @@ static llvm::Error compileTargets(ArrayRef<const CPUTarget *> targets, FastProgr
   if (error)
     return makeError(StringRef(toString(std::move(error))).split('\n').first);
   for (auto [index, object] : llvm::enumerate(objects))
-    if (llvm::Error error = finishTarget(*emissions[index].target, std::move(object), program, stats.targets[index]))
+    if (llvm::Error error = finishTarget(emissions[index], std::move(object), program, stats.targets[index]))
       return error;
   return llvm::Error::success();
 }

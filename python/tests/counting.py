@@ -137,8 +137,8 @@ def manifest(*, encoder: bool = False) -> Fields:
         "kv_dtype": "f32",
         "targets": ["none"],
         "code": {
-            "abi_version": 4,
-            "objects": [{"isa": "none", "layout": "cpu", "file": "code/none.so", "requires": []}],
+            "abi_version": 5,
+            "objects": [{"isa": "none", "layout": "cpu", "file": "code/none.so", "requires": [], "kernels": 0}],
             "layouts": [
                 {
                     "name": "cpu",

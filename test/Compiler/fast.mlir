@@ -22,6 +22,7 @@
 // SHOWS: T lariat_core_slot0
 // SHOWS: T lariat_forward
 // SHOWS: T lariat_forward_slot0
+// SHOWS: D lariat_kernels
 // SHOWS: T lariat_prelude
 
 // It is compiled again from the IR it holds, and depends on no number of loop steps.
@@ -83,7 +84,7 @@
 // MANIFEST-NEXT:     "slots_at_most": 4,
 // MANIFEST-NEXT:     "type": "f32"
 // MANIFEST:      "code": {
-// MANIFEST-NEXT:   "abi_version": 4,
+// MANIFEST-NEXT:   "abi_version": 5,
 // MANIFEST-NEXT:   "call_caches": [],
 // MANIFEST-NEXT:   "functions": [
 // MANIFEST:          "arena_bytes_per_row": {{[1-9]}}

@@ -33,12 +33,14 @@ struct HostCode::FakeServices {
 
   static void launch(const abi::Call *call, const int64_t *records, int64_t count) {
     say("launch " + text(count));
+    const auto &table = *static_cast<const abi::KernelTable *>(dlsym(current->library, abi::kKernelsSymbol));
     std::vector<SeenRecord> seen;
     for (abi::RecordReader record{records}; count > 0; --count, record = record.getNext()) {
       std::vector<int64_t> operands(record.words + abi::kNumHeadWords, record.getNext().words);
       seen.push_back({record.words[abi::kFlagsWord], std::move(operands)});
+      ASSERT_LT(record.getKernel(), table.count);
       for (int64_t thread = 0; thread < 2; ++thread)
-        record.getKernel()(call, record.words, thread, 2);
+        table.kernels[record.getKernel()](call, record.words, thread, 2);
     }
     current->launches.push_back(std::move(seen));
   }

@@ -57,8 +57,8 @@ static Manifest describe() {
   manifest.states = {{.name = "s", .layers = 2, .width = 3}};
   constexpr ElementType f32 = ElementType::F32, index = ElementType::Index;
   manifest::CodeSection &code = manifest.code.emplace();
-  code.objects = {{"future", "cpu", "code/future.so", {"a-feature-of-the-future"}},
-                  {"none", "cpu", "code/none.so", {}}};
+  code.objects = {{"future", "cpu", "code/future.so", {"a-feature-of-the-future"}, 3},
+                  {"none", "cpu", "code/none.so", {}, 3}};
   code.layouts = {{{}, {"weights.bin", 4096}}};
   code.callCaches = {{"call", 1, 1, 2}};
   code.functions = {

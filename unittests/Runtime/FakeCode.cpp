@@ -6,6 +6,7 @@
 #include "lariat/Artefact/Abi.h"
 
 #include <cstdint>
+#include <iterator>
 #include <vector>
 
 #if defined(__x86_64__)
@@ -35,7 +36,8 @@ static T *getPort(const Call *call, int64_t number) {
   return reinterpret_cast<T *>(call->bases[port(number)]);
 }
 
-static int64_t toWord(Kernel kernel) { return reinterpret_cast<int64_t>(kernel); }
+/// Numbers of kernels.
+enum : int64_t { kDoubleRows, kCopyRows, kWriteMode };
 
 //===----------------------------------------------------------------------===//
 // double: inputs rows, ids, x; outputs y = 2 x + id, kept (rows with odd ids), wanted
@@ -67,7 +69,7 @@ static void copyRows(const Call *call, const int64_t *record, int64_t thread, in
 
 extern "C" void lariat_double(const Call *call) {
   // The arena has two buffers of 64 bytes per row; the second is used.
-  RecordEncoder doubled(toWord(doubleRows)), copied(toWord(copyRows));
+  RecordEncoder doubled(kDoubleRows), copied(kCopyRows);
   doubled.setFlag(kBarrierAfter);
   doubled.addWord(0);
   doubled.addBuffer({port(1), 0, 0});
@@ -165,7 +167,7 @@ static void writeMode(const Call *call, const int64_t *record, int64_t thread, i
 }
 
 extern "C" void lariat_mode(const Call *call) {
-  RecordEncoder record(toWord(writeMode));
+  RecordEncoder record(kWriteMode);
   record.addBuffer({port(1), 0, 0});
   services->launch(call, record.getWords().data(), 1);
   call->cells[1] = call->cells[0];
@@ -185,5 +187,8 @@ extern "C" void lariat_weights(const Call *call) {
 
 /// Promises more rows than there are.
 extern "C" void lariat_too_many(const Call *call) { call->cells[1] = call->paddedRows + 1; }
+
+static const Kernel kernels[] = {doubleRows, copyRows, writeMode};
+extern "C" KernelTable lariat_kernels = {std::size(kernels), kernels};
 
 extern "C" void lariat_bind(const Services *given) { services = given; }

@@ -96,11 +96,29 @@ TEST(Load, versionsAreNamed) {
   artefact.manifest["format_version"] = 2;
   artefact.manifest["code"]["abi_version"] = 99;
   artefact.writeManifest();
-  EXPECT_CONTAINS(artefact.openError(), "'code': code of version 99, this version runs 4");
+  EXPECT_CONTAINS(artefact.openError(), "'code': code of version 99, this version runs 5");
   artefact.manifest["code"] = nullptr;
   artefact.manifest["pipeline"] = "reference";
   artefact.writeManifest();
   EXPECT_CONTAINS(artefact.openError(), "compiled with pipeline 'reference', which only lariat-reference runs");
+}
+
+TEST(Load, theTableHasTheKernelsOfTheManifest) {
+  FakeArtefact artefact;
+  artefact.manifest["code"]["objects"][1]["kernels"] = 4;
+  artefact.writeManifest();
+  EXPECT_CONTAINS(artefact.openError(), "code/none.so has a table of 3 kernels, expected 4");
+}
+
+TEST(Load, anObjectHasATableOfKernels) {
+  FakeArtefact artefact;
+  std::string bytes = artefact.read("code/none.so"), name = abi::kKernelsSymbol;
+  for (size_t place = 0; (place = bytes.find(name, place)) != std::string::npos;)
+    bytes[place + name.size() - 1] = 'z';
+  artefact.write("code/none.so", bytes);
+  artefact.list("code/none.so");
+  artefact.writeManifest();
+  EXPECT_CONTAINS(artefact.openError(), "code/none.so lacks the symbol 'lariat_kernels'");
 }
 
 TEST(Load, frequenciesLieInTheWeights) {

@@ -5,8 +5,8 @@
 // artefact of another version is refused.
 //
 // An entry function is `void entry(const Call *)`. It runs on the calling thread and hands tables of records (Record.h) to
-// Services::launch, whose kernels run on all threads. An object exports `lariat_bind(const Services *)` and an entry per
-// symbol that the manifest lists; it has no undefined symbols.
+// Services::launch, whose kernels run on all threads. An object exports `lariat_bind(const Services *)`, an entry per symbol
+// that the manifest lists, and the table of its kernels, `lariat_kernels`; it has no undefined symbols.
 
 #ifndef LARIAT_ARTEFACT_ABI_H
 #define LARIAT_ARTEFACT_ABI_H
@@ -21,7 +21,7 @@
 
 namespace lariat::abi {
 
-inline constexpr int64_t kAbiVersion = 4;
+inline constexpr int64_t kAbiVersion = 5;
 
 /// A place in a cache. Two words; `page` null: nothing is written.
 struct EntryRef {

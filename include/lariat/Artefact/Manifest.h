@@ -165,6 +165,7 @@ struct CodeObject {
   std::string isa, layout; ///< the layout by its name
   std::string file;
   std::vector<std::string> features; ///< that it requires of the machine
+  int64_t kernels = 0;               ///< in the table that it exports
 };
 
 /// A rotary table that the runtime computes: f32 [positions][pairs][2].

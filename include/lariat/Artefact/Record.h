@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Records of kernels: words of 64 bits that say which kernel runs on what. Tables of them stand in compiled code and go to
-// Services::launch; kernels find their operands in them.
+// Services::launch; kernels find their operands in them. A kernel is its number in the table that the object exports.
 //   record: { kernel, flags, number of words, operands ... }
 
 #ifndef LARIAT_ARTEFACT_RECORD_H
@@ -18,9 +18,18 @@ struct Call;
 /// A kernel. `record` points at the record's first word.
 using Kernel = void (*)(const Call *, const int64_t *record, int64_t thread, int64_t numThreads);
 
+/// The kernels of an object by their numbers, exported as kKernelsSymbol.
+struct KernelTable {
+  int64_t count;
+  const Kernel *kernels;
+};
+
+/// The name of that table.
+inline constexpr const char *kKernelsSymbol = "lariat_kernels";
+
 /// Words of a record before its operands.
 enum RecordWord : int64_t {
-  kKernelWord, ///< address of the kernel
+  kKernelWord, ///< number of the kernel
   kFlagsWord,  ///< RecordFlag bits
   kSizeWord,   ///< number of words, these included
   kNumHeadWords
@@ -54,7 +63,7 @@ struct BufferOperand {
 /// Writes a record.
 class RecordEncoder {
 public:
-  explicit RecordEncoder(int64_t kernel = 0) : words{kernel, 0, kNumHeadWords} {}
+  explicit RecordEncoder(int64_t kernel) : words{kernel, 0, kNumHeadWords} {}
 
   void setFlag(RecordFlag flag) { words[kFlagsWord] |= flag; }
   void addBuffer(const BufferOperand<int64_t> &buffer) {
@@ -102,7 +111,7 @@ struct RecordReader {
   static int64_t getLow(int64_t word, int64_t bits) { return word & ((int64_t(1) << bits) - 1); }
   static int64_t getHigh(int64_t word, int64_t bits) { return word >> bits; }
 
-  Kernel getKernel() const { return reinterpret_cast<Kernel>(words[kKernelWord]); }
+  int64_t getKernel() const { return words[kKernelWord]; }
   bool hasFlag(RecordFlag flag) const { return (words[kFlagsWord] & flag) != 0; }
   /// The record behind this one in a table.
   RecordReader getNext() const { return {words + words[kSizeWord]}; }

@@ -31,6 +31,7 @@ struct CodeObject {
   std::string isa, layout;
   std::vector<std::string> features; ///< what a machine needs, by LLVM's names
   std::vector<char> bytes;
+  int64_t numKernels = 0; ///< in the table that it exports
 };
 
 /// Memory that a call of an entry function needs besides its ports.

@@ -86,7 +86,7 @@ public:
     Prepared(int64_t scratchBytes, int64_t numThreads) : scratch(scratchBytes * numThreads), numThreads(numThreads) {}
     std::vector<std::byte *> bases;
     std::vector<int64_t> cells;
-    abi::RecordEncoder record;
+    abi::RecordEncoder record{0};
     Memory<std::byte> scratch;
     int64_t numThreads;
     abi::Call call{};

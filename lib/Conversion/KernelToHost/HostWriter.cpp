@@ -179,55 +179,38 @@ LogicalResult HostWriter::addOperand(const RecordField &field, abi::RecordEncode
   return success();
 }
 
-Value HostWriter::createTable(ArrayRef<std::pair<int64_t, abi::RecordEncoder>> records) {
-  MLIRContext *context = b.getContext();
-  // The kernel's address comes first, all other words are constants.
-  static_assert(abi::kKernelWord == 0);
-  auto wordsOf = [](const abi::RecordEncoder &record) { return ArrayRef(record.getWords()).drop_front(); };
-  SmallVector<Type> types;
-  for (const auto &[number, record] : records)
-    types.push_back(
-        LLVM::LLVMStructType::getLiteral(context, {pointer, LLVM::LLVMArrayType::get(i64, wordsOf(record).size())}));
-  auto tableType = LLVM::LLVMStructType::getLiteral(context, types);
+/// Records one after the other, in constant memory; its address.
+Value HostWriter::createTable(ArrayRef<abi::RecordEncoder> records) {
+  SmallVector<int64_t> words;
+  for (const abi::RecordEncoder &record : records)
+    llvm::append_range(words, record.getWords());
+  auto numWords = static_cast<int64_t>(words.size());
+  auto content = DenseElementsAttr::get(RankedTensorType::get({numWords}, i64), ArrayRef(words));
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(module.getBody());
   std::string name = (function.getSymName() + "_records_" + Twine(numTables++)).str();
-  auto global = LLVM::GlobalOp::create(b, loc, tableType, /*isConstant=*/true, LLVM::Linkage::Internal, name,
-                                       Attribute(), kernel::kAlignment);
-  b.setInsertionPointToStart(&global.getInitializerRegion().emplaceBlock());
-  Value table = LLVM::UndefOp::create(b, loc, tableType);
-  for (auto [index, record] : llvm::enumerate(records)) {
-    Value one = LLVM::UndefOp::create(b, loc, types[index]);
-    Value address = LLVM::AddressOfOp::create(b, loc, pointer, codegen.getFunctions()[record.first].getValue());
-    one = LLVM::InsertValueOp::create(b, loc, one, address, ArrayRef<int64_t>{0});
-    ArrayRef<int64_t> others = wordsOf(record.second);
-    auto words = DenseElementsAttr::get(RankedTensorType::get({static_cast<int64_t>(others.size())}, i64), others);
-    Type array = LLVM::LLVMArrayType::get(i64, others.size());
-    one =
-        LLVM::InsertValueOp::create(b, loc, one, LLVM::ConstantOp::create(b, loc, array, words), ArrayRef<int64_t>{1});
-    table = LLVM::InsertValueOp::create(b, loc, table, one, ArrayRef<int64_t>{static_cast<int64_t>(index)});
-  }
-  LLVM::ReturnOp::create(b, loc, table);
+  LLVM::GlobalOp::create(b, loc, LLVM::LLVMArrayType::get(i64, numWords), /*isConstant=*/true, LLVM::Linkage::Internal,
+                         name, content, kernel::kAlignment);
   b.setInsertionPointToStart(&function.getBody().front());
   return LLVM::AddressOfOp::create(b, loc, pointer, name);
 }
 
 LogicalResult HostWriter::rewriteParallel(kernel::ParallelRegionOp op) {
-  SmallVector<std::pair<int64_t, abi::RecordEncoder>> records;
+  SmallVector<abi::RecordEncoder> records;
   for (Operation &inner : op.getBody().front()) {
     if (isa<kernel::BarrierOp>(inner)) {
       if (!records.empty())
-        records.back().second.setFlag(abi::kBarrierAfter);
+        records.back().setFlag(abi::kBarrierAfter);
       continue;
     }
     FailureOr<int64_t> number = codegen.emit(&inner);
     if (failed(number))
       return failure();
-    abi::RecordEncoder record;
+    abi::RecordEncoder record(*number);
     for (const RecordField &field : kernel::getRecordFields(&inner, codegen.getLiterals(&inner)))
       if (failed(addOperand(field, record)))
         return failure();
-    records.push_back({*number, std::move(record)});
+    records.push_back(std::move(record));
   }
   if (!records.empty()) {
     Value table = createTable(records);

@@ -52,7 +52,7 @@ private:
   int64_t getCell(mlir::Value value);
   mlir::LogicalResult addBuffer(mlir::Value buffer, abi::RecordEncoder &record);
   mlir::LogicalResult addOperand(const RecordField &field, abi::RecordEncoder &record);
-  mlir::Value createTable(llvm::ArrayRef<std::pair<int64_t, abi::RecordEncoder>> records);
+  mlir::Value createTable(llvm::ArrayRef<abi::RecordEncoder> records);
 
   // The slow road.
   mlir::LLVM::LLVMFuncOp getBody(kernel::GenericOp op, mlir::ValueRange operands);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// One module of kernels to upstream dialects. Afterwards kernels are functions of LLVM already, since records hold their
-// addresses; host code is what upstream conversions know.
+// One module of kernels to upstream dialects. Afterwards kernels are functions of LLVM already, since a table holds
+// their addresses; host code is what upstream conversions know.
 
 #include "lariat/Conversion/KernelToHost/KernelToHost.h"
 
@@ -32,6 +32,41 @@ static void createBinding(ModuleOp module) {
   b.setInsertionPointToStart(bind.addEntryBlock(b));
   LLVM::StoreOp::create(b, loc, bind.getArgument(0), LLVM::AddressOfOp::create(b, loc, pointer, abi::kServicesSymbol));
   LLVM::ReturnOp::create(b, loc, ValueRange());
+}
+
+/// A constant that holds the addresses of symbols.
+static void createAddresses(OpBuilder &b, Location loc, StringRef name, ArrayRef<FlatSymbolRefAttr> symbols) {
+  Type pointer = LLVM::LLVMPointerType::get(b.getContext());
+  Type type = LLVM::LLVMArrayType::get(pointer, symbols.size());
+  auto global = LLVM::GlobalOp::create(b, loc, type, /*isConstant=*/true, LLVM::Linkage::Internal, name, Attribute());
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(&global.getInitializerRegion().emplaceBlock());
+  Value all = LLVM::UndefOp::create(b, loc, type);
+  for (auto [index, symbol] : llvm::enumerate(symbols)) {
+    Value address = LLVM::AddressOfOp::create(b, loc, pointer, symbol.getValue());
+    all = LLVM::InsertValueOp::create(b, loc, all, address, static_cast<int64_t>(index));
+  }
+  LLVM::ReturnOp::create(b, loc, all);
+}
+
+/// The table of kernels that the object exports: an abi::KernelTable.
+static void createKernelTable(ModuleOp module, ArrayRef<FlatSymbolRefAttr> kernels) {
+  OpBuilder b = OpBuilder::atBlockBegin(module.getBody());
+  Location loc = module.getLoc();
+  Type pointer = LLVM::LLVMPointerType::get(b.getContext()), i64 = b.getI64Type();
+  constexpr llvm::StringLiteral addresses = "kernels";
+  createAddresses(b, loc, addresses, kernels);
+  auto count = b.getI64IntegerAttr(static_cast<int64_t>(kernels.size()));
+  module->setAttr(kNumKernelsAttr, count);
+  Type type = LLVM::LLVMStructType::getLiteral(b.getContext(), {i64, pointer});
+  auto table = LLVM::GlobalOp::create(b, loc, type, /*isConstant=*/true, LLVM::Linkage::External, abi::kKernelsSymbol,
+                                      Attribute());
+  b.setInsertionPointToStart(&table.getInitializerRegion().emplaceBlock());
+  Value content = LLVM::UndefOp::create(b, loc, type);
+  content = LLVM::InsertValueOp::create(b, loc, content, LLVM::ConstantOp::create(b, loc, i64, count), int64_t(0));
+  content =
+      LLVM::InsertValueOp::create(b, loc, content, LLVM::AddressOfOp::create(b, loc, pointer, addresses), int64_t(1));
+  LLVM::ReturnOp::create(b, loc, content);
 }
 
 /// Turns the functions whose addresses are taken into functions of LLVM.
@@ -87,6 +122,7 @@ LogicalResult lariat::lowerKernelsToHost(ModuleOp module, KernelCodegen &codegen
   Builder builder(module.getContext());
   for (func::FuncOp entry : entries)
     entry->setAttr(kScratchBytesAttr, builder.getI64IntegerAttr(codegen.getScratchBytes()));
+  createKernelTable(module, codegen.getFunctions());
   convertAddressedFunctions(module);
   for (Operation &op : llvm::make_early_inc_range(module.getOps()))
     if (isa<kernel::KernelDialect>(op.getDialect())) // declarations

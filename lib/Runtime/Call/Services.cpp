@@ -28,6 +28,7 @@ constexpr std::chrono::milliseconds kSlowRegion(5);
 
 struct Launch {
   const abi::Call *call;
+  const abi::Kernel *kernels; ///< by number
   const int64_t *records;
   int64_t count;
   StopPoll *stop; ///< to be asked between kernels; null: not
@@ -42,7 +43,7 @@ static void runRecords(void *memory, int64_t thread, int64_t numThreads, ThreadP
   auto &launch = *static_cast<Launch *>(memory);
   abi::RecordReader record{launch.records};
   for (int64_t index = 0; index < launch.count; ++index, record = record.getNext()) {
-    record.getKernel()(launch.call, record.words, thread, numThreads);
+    launch.kernels[record.getKernel()](launch.call, record.words, thread, numThreads);
     bool isLast = index + 1 == launch.count; // the end of a task is a barrier anyway
     if (!record.hasFlag(abi::kBarrierAfter) || isLast)
       continue;
@@ -66,7 +67,8 @@ static void launch(const abi::Call *call, const int64_t *records, int64_t count)
     return;
   if (context.launches)
     countLaunch({records}, count, *context.launches);
-  Launch launch{call, records, count, context.isSlow ? context.stop : nullptr, count};
+  Launch launch{call,  context.model.artefact->getKernels(),    records,
+                count, context.isSlow ? context.stop : nullptr, count};
   StopPoll::Time end = context.model.threads->run(runRecords, &launch);
   context.isSlow = context.lastRegion != StopPoll::Time() && end - context.lastRegion > kSlowRegion;
   context.lastRegion = end;

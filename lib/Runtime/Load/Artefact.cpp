@@ -200,6 +200,7 @@ int64_t Artefact::getWeightBytes() const { return weights ? static_cast<int64_t>
 
 void Artefact::unload() {
   entries.clear();
+  kernels = nullptr;
   code.reset();
   weights.reset();
 }
@@ -239,6 +240,14 @@ Expected<std::unique_ptr<Artefact>> Artefact::load(const std::string &path, cons
       return entry.takeError();
     artefact->entries.push_back(reinterpret_cast<EntryFunction>(*entry));
   }
+  Expected<void *> table = resolve(abi::kKernelsSymbol);
+  if (!table)
+    return table.takeError();
+  const auto &kernels = *static_cast<const abi::KernelTable *>(*table);
+  if (kernels.count != (*object)->kernels)
+    return makeError(path, "/", (*object)->file, " has a table of ", kernels.count, " kernels, expected ",
+                     (*object)->kernels);
+  artefact->kernels = kernels.kernels;
   Expected<void *> bind = resolve(abi::kBindSymbol);
   if (!bind)
     return bind.takeError();

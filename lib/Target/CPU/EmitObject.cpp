@@ -51,23 +51,25 @@ static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const 
   return machine;
 }
 
-/// Entry functions are seen from outside; everything else is internal, so that it goes when nothing calls it.
+/// Entry functions and the table of kernels are seen from outside; everything else is internal, so that it goes when
+/// nothing needs it.
 static void setLinkage(llvm::Module &module, int64_t vectorBits) {
   std::string width = std::to_string(vectorBits);
+  auto set = [](llvm::GlobalValue &symbol) {
+    bool isExported = symbol.getName().starts_with(kExportPrefix) && !symbol.hasLocalLinkage();
+    symbol.setLinkage(isExported ? llvm::GlobalValue::ExternalLinkage : llvm::GlobalValue::InternalLinkage);
+    symbol.setDSOLocal(true);
+  };
   for (llvm::Function &function : module) {
     if (function.isDeclaration())
       continue;
-    bool isExported = function.getName().starts_with(kExportPrefix) && !function.hasLocalLinkage();
-    function.setLinkage(isExported ? llvm::GlobalValue::ExternalLinkage : llvm::GlobalValue::InternalLinkage);
-    function.setDSOLocal(true);
+    set(function);
     function.addFnAttr(llvm::Attribute::NoUnwind);
     function.addFnAttr("prefer-vector-width", width);
   }
   for (llvm::GlobalVariable &global : module.globals())
-    if (!global.isDeclaration() && !global.getName().starts_with("llvm.")) {
-      global.setLinkage(llvm::GlobalValue::InternalLinkage);
-      global.setDSOLocal(true);
-    }
+    if (!global.isDeclaration() && !global.getName().starts_with("llvm."))
+      set(global);
 }
 
 static llvm::Error runPasses(llvm::Module &module, llvm::TargetMachine *machine, llvm::StringRef passes) {

@@ -1,14 +1,22 @@
 // RUN: lariat-opt %s --split-input-file --convert-kernel-to-llvm --canonicalize | FileCheck %s
 
-// A parallel region is a constant table and one launch. A record: kernel, flags (a barrier behind it), words, then operands:
-// a cell for the rows (that of port 0), two words per buffer (base and bytes per row; bytes), the place of packed data.
-// Kernels are functions of their own, and the object is bound to services before anything is called.
-// CHECK:         llvm.mlir.global internal constant @lariat_records_records_0()
-// CHECK-SAME:      !llvm.struct<(struct<(ptr, array<7 x i64>)>, struct<(ptr, array<8 x i64>)>)>
-// CHECK-DAG:       llvm.mlir.constant(dense<[1, 8, 0, 3, 0, 16384, 64]> : tensor<7xi64>)
-// CHECK-DAG:       llvm.mlir.constant(dense<[0, 9, 0, 16384, 64, 4, 0, 4096]> : tensor<8xi64>)
-// CHECK-DAG:       llvm.mlir.addressof @kernel_rowwise_0
-// CHECK-DAG:       llvm.mlir.addressof @kernel_gemm_1
+// A parallel region is a constant table and one launch. A record: number of the kernel, flags (a barrier behind it), words,
+// then operands: a cell for the rows (that of port 0), two words per buffer (base and bytes per row; bytes), the place of
+// packed data. Kernels are functions of their own, whose addresses by number are all that the object exports of them, and
+// the object is bound to services before anything is called.
+// CHECK:         module attributes {kernel.num_kernels = 2 : i64}
+// CHECK:         llvm.mlir.global internal constant @kernels() {{.*}}: !llvm.array<2 x ptr>
+// CHECK-DAG:       %[[ROWWISE:.+]] = llvm.mlir.addressof @kernel_rowwise_0
+// CHECK-DAG:       %[[GEMM:.+]] = llvm.mlir.addressof @kernel_gemm_1
+// CHECK-DAG:       llvm.insertvalue %[[ROWWISE]], %{{.+}}[0]
+// CHECK-DAG:       llvm.insertvalue %[[GEMM]], %{{.+}}[1]
+// CHECK:         llvm.mlir.global external constant @lariat_kernels() {{.*}}: !llvm.struct<(i64, ptr)>
+// CHECK-DAG:       %[[COUNT:.+]] = llvm.mlir.constant(2 : i64)
+// CHECK-DAG:       %[[KERNELS:.+]] = llvm.mlir.addressof @kernels
+// CHECK-DAG:       llvm.insertvalue %[[COUNT]], %{{.+}}[0]
+// CHECK-DAG:       llvm.insertvalue %[[KERNELS]], %{{.+}}[1]
+// CHECK:         llvm.mlir.global internal constant @lariat_records_records_0(
+// CHECK-SAME:      dense<[0, 1, 8, 0, 3, 0, 16384, 64, 1, 0, 9, 0, 16384, 64, 4, 0, 4096]> : tensor<17xi64>)
 // CHECK:         llvm.mlir.global internal @services
 // CHECK:         llvm.func @lariat_bind(%[[S:.+]]: !llvm.ptr)
 // CHECK:           %[[G:.+]] = llvm.mlir.addressof @services
@@ -60,12 +68,9 @@ func.func @lariat_records() {
 
 // A value that kernels read has one cell, behind those of the ports, and is stored there where it is made: once per loop step.
 // Equal kernels share their function; a record is what differs.
-// CHECK:         llvm.mlir.global internal constant @lariat_cells_records_1
-// CHECK-DAG:       llvm.mlir.constant(dense<[0, 7, 3, 2, 3, 0]>
-// CHECK-DAG:       llvm.mlir.addressof @kernel_rowwise_0
-// CHECK:         llvm.mlir.global internal constant @lariat_cells_records_0
-// CHECK-DAG:       llvm.mlir.constant(dense<[0, 7, 1, 2, 3, 0]>
-// CHECK-DAG:       llvm.mlir.addressof @kernel_rowwise_0
+// CHECK:         kernel.num_kernels = 1 : i64
+// CHECK:         llvm.mlir.global internal constant @lariat_cells_records_1(dense<[0, 0, 7, 3, 2, 3, 0]>
+// CHECK:         llvm.mlir.global internal constant @lariat_cells_records_0(dense<[0, 0, 7, 1, 2, 3, 0]>
 // CHECK-LABEL: func.func @lariat_cells(
 // CHECK-SAME:      kernel.cells = 4 : i64
 // CHECK:           %[[HALF:.+]] = arith.constant 5.000000e-01 : f32

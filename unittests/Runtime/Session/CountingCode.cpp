@@ -216,4 +216,6 @@ extern "C" void lariat_coda(const Call *call) {
   call->cells[logits + 1] = call->cells[kRows];
 }
 
+extern "C" KernelTable lariat_kernels = {0, nullptr};
+
 extern "C" void lariat_bind(const Services *given) { services = given; }

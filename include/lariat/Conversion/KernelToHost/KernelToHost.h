@@ -14,6 +14,9 @@ namespace lariat {
 inline constexpr llvm::StringLiteral kCellsAttr = "kernel.cells";
 inline constexpr llvm::StringLiteral kScratchBytesAttr = "kernel.scratch_bytes";
 
+/// On the module, after: kernels in the table that it exports.
+inline constexpr llvm::StringLiteral kNumKernelsAttr = "kernel.num_kernels";
+
 /// On the module: layers and width of each lariat.state, for bodies of the slow road that take their memory.
 inline constexpr llvm::StringLiteral kStatesAttr = "kernel.states";
 

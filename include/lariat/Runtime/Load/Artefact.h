@@ -46,6 +46,8 @@ public:
   /// How that code finds weights and cache entries.
   const Layout &getLayout() const { return *manifest.code->findLayout(object->layout); }
   EntryFunction getEntry(const Function &function) const { return entries[function.index]; }
+  /// The kernels that records name, by number.
+  const abi::Kernel *getKernels() const { return kernels; }
   /// Null where there are none.
   const std::byte *getWeights() const;
   int64_t getWeightBytes() const;
@@ -61,6 +63,7 @@ private:
   std::unique_ptr<MappedCode> code;
   std::unique_ptr<MappedFile> weights;
   std::vector<EntryFunction> entries;
+  const abi::Kernel *kernels = nullptr;
 };
 
 } // namespace lariat::runtime

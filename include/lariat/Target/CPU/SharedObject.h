@@ -30,7 +30,7 @@ struct MachineCode {
   llvm::SmallVector<std::pair<std::string, double>> seconds; ///< per stage, in order
 };
 
-/// Functions with this prefix are exported; nothing else is.
+/// Public functions and constants with this prefix are exported; nothing else is.
 inline constexpr llvm::StringLiteral kExportPrefix = "lariat_";
 
 /// Whether emitted code is checked as this program is: built with the address sanitizer, it emits code that reports
