@@ -20,9 +20,14 @@ Engine::Engine(std::shared_ptr<Model> model, EngineOptions options, std::optiona
     profiler.emplace();
 }
 
-Engine::~Engine() { clearPrefixes(); }
+Engine::~Engine() { model->dropRetained(this); }
 
-void Engine::clearPrefixes() { model->dropRetained(this); }
+void Engine::clearPrefixes() {
+  if (isReplaying())
+    return;
+  mail.clearsPrefixes = true;
+  model->dropRetained(this);
+}
 
 /// Says what a recording is of, and compares what is replayed.
 static Status prepareSchedules(const EngineOptions &options, const Model &model, bool splitsLoop) {

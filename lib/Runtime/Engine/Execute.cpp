@@ -191,9 +191,11 @@ void Engine::countCall(Called called, const Batch &batch, double seconds, const 
 }
 
 CallEnd Engine::runCode(Called called, const Function &function, const Batch &batch, std::vector<InputArray> inputs,
-                        int64_t loopSteps) {
+                        int64_t loopSteps, bool givesUp) {
   LaunchCounts launches;
-  StopPoll poll([&] { return areCancelled(batch) || (stop && stop->ask()); });
+  StopPoll poll([&] { return givesUp || areCancelled(batch) || (stop && stop->ask()); });
+  if (givesUp)
+    poll.ask(); // else the question comes after a while
   auto start = std::chrono::steady_clock::now();
   Status status = model->call({.function = &function,
                                .sequences = batch.sequences,
@@ -219,16 +221,19 @@ CallEnd Engine::runCode(Called called, const Function &function, const Batch &ba
 
 Engine::Outcome Engine::call(Called called, const Function &function, const Batch &batch,
                              std::vector<InputArray> inputs, int64_t loopSteps) {
-  CallEnd recorded, end;
+  CallEnd recorded;
   if (options.replay) {
     Expected<CallEnd> found = replayCall(called, batch);
     if (!found)
       return refuseReplay(found.text());
-    recorded = end = *found;
+    recorded = *found;
   }
-  // A call that lacks pages is made again too: what is retained has made way for it.
-  if (recorded.kind == CallEnd::Kind::Done || recorded.kind == CallEnd::Kind::LacksPages)
-    end = runCode(called, function, batch, std::move(inputs), loopSteps);
+  // Calls that did not succeed are made again too: what is retained has made way for them, and nobody begins with the rows
+  // of a sequence that was in one that was given up.
+  bool givesUp = recorded.kind == CallEnd::Kind::Cancelled || recorded.kind == CallEnd::Kind::Failed;
+  CallEnd end = runCode(called, function, batch, std::move(inputs), loopSteps, givesUp);
+  if (givesUp)
+    end = recorded;
   bool isDone = end.kind == CallEnd::Kind::Done, lacks = end.kind == CallEnd::Kind::LacksPages;
   if (options.replay && (isDone || lacks) && end.kind != recorded.kind)
     return refuseReplay(lacks ? "there were pages for a call that lacks them now: " + end.why

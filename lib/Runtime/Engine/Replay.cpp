@@ -10,6 +10,10 @@
 using namespace lariat;
 using namespace lariat::runtime;
 
+bool Engine::isReplaying() const {
+  return options.replay && refusal.empty() && numReplayed < options.replay->plans.size();
+}
+
 std::optional<TickPlan> Engine::replayPlan(bool continuesTick) {
   if (!refusal.empty())
     return std::nullopt;
@@ -29,6 +33,8 @@ std::optional<TickPlan> Engine::replayPlan(bool continuesTick) {
   if (plan.continuesTick != continuesTick)
     return std::nullopt; // the recorded tick was given up
   Status status = replayMail(plan.mail);
+  if (!continuesTick) // as takeMail; who ends within a tick is forgotten when its plan has been executed
+    releaseFinished();
   if (status.ok())
     status = completePlan(plan);
   if (status) {
@@ -43,6 +49,8 @@ std::optional<TickPlan> Engine::replayPlan(bool continuesTick) {
 }
 
 Status Engine::replayMail(const Mail &given) {
+  if (given.clearsPrefixes)
+    model->dropRetained(this);
   const std::vector<std::string> &requests = options.replay->requests;
   for (int64_t number : given.received) {
     std::optional<EngineRequest> request;
@@ -63,7 +71,6 @@ Status Engine::replayMail(const Mail &given) {
   }
   for (int64_t number : given.cancelled)
     stopRequest(number);
-  releaseFinished();
   mail = {};
   return Status::success();
 }

@@ -67,6 +67,8 @@ static json writeList(std::vector<T> list) {
 
 static json writePlan(RecordedPlan recorded) {
   json plan = json::object();
+  if (recorded.plan.mail.clearsPrefixes)
+    plan["clears_prefixes"] = true;
   if (recorded.plan.continuesTick)
     plan["continues_tick"] = true;
   if (recorded.endsAtStarts)
@@ -219,6 +221,7 @@ static void readCalls(const json &list, const std::string &place, RecordedPlan &
 static RecordedPlan readPlan(const json &item, const std::string &place, std::string &problem) {
   RecordedPlan recorded;
   FieldReader fields(item, place, problem);
+  fields.read("clears_prefixes", recorded.plan.mail.clearsPrefixes);
   fields.read("continues_tick", recorded.plan.continuesTick);
   fields.read("ends_at_starts", recorded.endsAtStarts);
   if (const json *found = fields.find("remedy", /*isRequired=*/false)) {

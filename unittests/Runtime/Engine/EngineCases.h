@@ -11,10 +11,11 @@
 
 #include <gtest/gtest.h>
 #include <map>
+#include <random>
 
 namespace lariat::runtime {
 
-inline constexpr int64_t kNotANumber = 300;
+inline constexpr int64_t kNotANumber = 300, kSlow = 302;
 
 inline std::shared_ptr<Model> openModel(int64_t kvBytes = 0) {
   Expected<std::unique_ptr<Model>> model =
@@ -36,6 +37,41 @@ inline EngineRequest makeRequest(std::vector<int64_t> prompt, int64_t count, flo
           .maxNewTokens = count,
           .sampling = {},
           .endTokens = {}};
+}
+
+inline std::shared_ptr<Model> openWithPages(int64_t count) {
+  static const int64_t pageBytes = openModel()->getManifest().caches[0].getPageBytes();
+  return openModel(count * pageBytes);
+}
+
+/// Numbers of a seed.
+class Random {
+public:
+  explicit Random(int64_t seed) : generator(seed) {}
+  int64_t draw(int64_t least, int64_t most) { return std::uniform_int_distribution<int64_t>(least, most)(generator); }
+
+private:
+  std::mt19937_64 generator;
+};
+
+/// Requests whose prompts are stretches of a few texts, so that many begin alike.
+inline std::vector<EngineRequest> drawRequests(Random &random) {
+  std::vector<std::vector<int64_t>> texts(random.draw(1, 3), std::vector<int64_t>(150));
+  for (std::vector<int64_t> &text : texts)
+    for (int64_t &token : text)
+      token = random.draw(0, 3) / 3;
+  std::vector<EngineRequest> requests(random.draw(2, 10));
+  for (EngineRequest &request : requests) {
+    std::vector<int64_t> prompt = texts[random.draw(0, static_cast<int64_t>(texts.size()) - 1)];
+    prompt.resize(random.draw(1, 150));
+    if (random.draw(0, 1))
+      prompt.back() = random.draw(0, 3);
+    request = makeRequest(std::move(prompt), random.draw(1, 30), random.draw(0, 1) ? 0.5F : 1.0F);
+    request.sampling = {.temperature = random.draw(0, 1) ? 0.8 : 0.0, .seed = static_cast<uint64_t>(random.draw(0, 9))};
+    request.loops = random.draw(0, 3) ? 3 : 2;
+    request.endTokens = {kNotANumber, kNotANumber + 1, kNotANumber + 2}; // those with a meaning of their own
+  }
+  return requests;
 }
 
 /// How an engine runs rows, by a number of 0 to 7: half as in production, else under another policy.

@@ -5,8 +5,6 @@
 #include "EngineCases.h"
 
 #include <algorithm>
-#include <numeric>
-#include <random>
 
 using namespace lariat::runtime;
 
@@ -32,11 +30,6 @@ std::vector<int64_t> extend(std::vector<int64_t> prompt, const std::vector<int64
 
 int64_t countPages(const std::shared_ptr<Model> &model) {
   return model->getMemoryUse().pageBytes / model->getManifest().caches[0].getPageBytes();
-}
-
-std::shared_ptr<Model> openWithPages(int64_t count) {
-  static const int64_t pageBytes = openModel()->getManifest().caches[0].getPageBytes();
-  return openModel(count * pageBytes);
 }
 
 } // namespace
@@ -229,39 +222,21 @@ TEST(SharedRows, EveryScheduleGivesWhatARequestGetsAlone) {
   std::shared_ptr<Model> unlimited = openModel();
   for (int64_t seed = 0; seed < 200; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    std::mt19937_64 random(seed);
-    auto draw = [&](int64_t least, int64_t most) {
-      return std::uniform_int_distribution<int64_t>(least, most)(random);
-    };
-    // Prompts are stretches of a few texts, so that many begin alike.
-    std::vector<std::vector<int64_t>> texts(draw(1, 3), std::vector<int64_t>(150));
-    for (std::vector<int64_t> &text : texts)
-      for (int64_t &token : text)
-        token = draw(0, 3) / 3;
-    std::vector<EngineRequest> requests(draw(2, 10));
-    for (EngineRequest &request : requests) {
-      std::vector<int64_t> prompt = texts[draw(0, static_cast<int64_t>(texts.size()) - 1)];
-      prompt.resize(draw(1, 150));
-      if (draw(0, 1))
-        prompt.back() = draw(0, 3);
-      request = makeRequest(std::move(prompt), draw(1, 30), draw(0, 1) ? 0.5F : 1.0F);
-      request.sampling = {.temperature = draw(0, 1) ? 0.8 : 0.0, .seed = static_cast<uint64_t>(draw(0, 9))};
-      request.loops = draw(0, 3) ? 3 : 2;
-      request.endTokens = {kNotANumber, kNotANumber + 1, kNotANumber + 2}; // those with a meaning of their own
-    }
-    EngineOptions options{.missing = draw(0, 1) ? std::optional<std::string>("propagate") : std::nullopt,
-                          .maxRows = draw(1, 60),
-                          .chunkRows = draw(1, 40),
-                          .order = static_cast<Order>(draw(0, 2))};
-    options = varyLoop(options, draw(0, 7));
-    std::shared_ptr<Model> model = draw(0, 1) ? unlimited : openWithPages(draw(12, 20));
+    Random random(seed);
+    std::vector<EngineRequest> requests = drawRequests(random);
+    EngineOptions options{.missing = random.draw(0, 1) ? std::optional<std::string>("propagate") : std::nullopt,
+                          .maxRows = random.draw(1, 60),
+                          .chunkRows = random.draw(1, 40),
+                          .order = static_cast<Order>(random.draw(0, 2))};
+    options = varyLoop(options, random.draw(0, 7));
+    std::shared_ptr<Model> model = random.draw(0, 1) ? unlimited : openWithPages(random.draw(12, 20));
     std::unique_ptr<Engine> engine = createEngine(model, options);
     std::map<int64_t, Outcome> outcomes;
     for (size_t next = 0; next < requests.size() || engine->getNumUnfinished() > 0;) {
-      while (next < requests.size() && draw(0, 2) == 0)
+      while (next < requests.size() && random.draw(0, 2) == 0)
         engine->submit(requests[next++]);
-      if (next > 0 && draw(0, 30) == 0)
-        EXPECT_TRUE(engine->cancel(draw(0, static_cast<int64_t>(next) - 1)).ok());
+      if (next > 0 && random.draw(0, 30) == 0)
+        EXPECT_TRUE(engine->cancel(random.draw(0, static_cast<int64_t>(next) - 1)).ok());
       engine->tick();
       collect(*engine, outcomes);
     }

@@ -148,7 +148,8 @@ public:
   std::optional<EngineProfile> getProfile() const;
   /// Whether requests wait to start.
   bool hasWaiting() const { return !waiting.empty(); }
-  /// Drops sequences that are retained.
+  /// Drops sequences that are retained. A replay drops them when they were dropped as it was recorded, and does nothing
+  /// here until its plans are at their end.
   void clearPrefixes();
 
 private:
@@ -215,9 +216,10 @@ private:
   Batch buildBatch(std::span<const ScheduledRow> rows, bool atDepth);
   Outcome call(Called called, const Function &function, const Batch &batch, std::vector<InputArray> inputs,
                int64_t loopSteps);
-  /// Runs compiled code, or takes what a replay says of it.
+  /// Runs compiled code. `givesUp`: it ends with its first kernels, so what is left is that it took pages and spoilt its
+  /// sequences.
   CallEnd runCode(Called called, const Function &function, const Batch &batch, std::vector<InputArray> inputs,
-                  int64_t loopSteps);
+                  int64_t loopSteps, bool givesUp);
   void countCall(Called called, const Batch &batch, double seconds, const LaunchCounts &launches);
   Outcome fail(const Batch &batch, const std::string &why);
   /// Whether every request of a call was cancelled.
@@ -250,6 +252,8 @@ private:
   void dropAllDrafts();
 
   // Replaying: Replay.cpp.
+  /// Whether plans are left, and nothing was refused.
+  bool isReplaying() const;
   /// The next plan of the schedule; none where the tick is over, or it cannot go on: see `refusal`.
   std::optional<TickPlan> replayPlan(bool continuesTick);
   Status replayMail(const Mail &given);

@@ -14,8 +14,9 @@
 
 namespace lariat::runtime {
 
-/// What came from other threads since the last plan, by number of the request.
+/// What callers asked for since the last plan, by number of the request.
 struct Mail {
+  bool clearsPrefixes = false; ///< before requests are received
   std::vector<int64_t> received, cancelled;
 
   bool operator==(const Mail &) const = default;
