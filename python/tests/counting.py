@@ -52,7 +52,7 @@ def _function(name: str, inputs: list[Port], outputs: list[Port], symbol: str | 
         "symbol": symbol or f"lariat_{name}",
         "inputs": inputs,
         "outputs": outputs,
-        "arena_bytes_per_row": 0,
+        "arena_bytes_per_row": 84,
         "record": [],
         "cells": len(inputs) + len(outputs),
         "scratch_bytes": 0,
@@ -138,7 +138,7 @@ def manifest(*, encoder: bool = False) -> Fields:
         "targets": ["none"],
         "code": {
             "abi_version": 5,
-            "objects": [{"isa": "none", "layout": "cpu", "file": "code/none.so", "requires": [], "kernels": 0}],
+            "objects": [{"isa": "none", "layout": "cpu", "file": "code/none.so", "requires": [], "kernels": 8}],
             "layouts": [
                 {
                     "name": "cpu",

@@ -31,11 +31,11 @@ public:
   /// Values `k` to `k + count`, count at most 16. `k` is a multiple of 16.
   Value load(Value k, int64_t count) {
     Value values = w.real(0, w.vectorOf(w.b.getF32Type()));
-    Value lines = w.advance(first, w.multiply(k, kernel::kPanelLineBytes / stepsPerLine));
+    Value lines = w.advance(first, w.multiply(k, kernel::kPanelWordBytes * kernel::kPanelColumns / stepsPerLine));
     Value line;
     for (int64_t i = 0; i < count; ++i) {
       if (i % stepsPerLine == 0)
-        line = w.advance(lines, i / stepsPerLine * kernel::kPanelLineBytes);
+        line = w.advance(lines, i / stepsPerLine * kernel::kPanelWordBytes * kernel::kPanelColumns);
       Value value = loader.loadValue(w, line, i % stepsPerLine, kLanes);
       values = vector::InsertOp::create(w.b, w.loc, value, values, i);
     }
