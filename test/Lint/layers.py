@@ -86,8 +86,10 @@ TABLE: dict[str, Layer] = dict(
         _library("5", "Compiler", BELOW_COMPILER),
         # 5b: in-process execution of the reference path.
         _library("5b", "Reference", (*UP_TO_COMPILER, "Requests", "Runtime/Base")),
-        # R: stands alone, with what is below it.
-        _library("R", "Runtime", ("Artefact", "Requests", "Runtime/Base"), "none"),
+        # R: stands alone, with what is below it. Threads are the CPU's, one device among others.
+        _library("R1", "Runtime/Threads", ("Runtime/Base",), "none"),
+        _library("R2", "Runtime/Device", ("Artefact", "Runtime/Base", "Runtime/Threads"), "none"),
+        _library("R3", "Runtime", ("Artefact", "Requests", "Runtime/Base", "Runtime/Device"), "none"),
         # 6: the C interface, a shared library.
         (
             "RuntimeC",

@@ -84,7 +84,7 @@ TEST(BatchState, keepsDepthsApartAndFillsWithZeros) {
   SequenceState first, second;
   SequenceState *both[] = {&first, &second};
   BatchState batch;
-  ASSERT_TRUE(batch.load(shape, both, 2).ok());
+  ASSERT_TRUE(batch.load(getHostMemory(), shape, both, 2).ok());
   auto *values = reinterpret_cast<int32_t *>(batch.data()); // [sequence][layer][depth]
   for (int index = 0; index < 8; ++index) {
     EXPECT_EQ(values[index], 0);
@@ -92,7 +92,7 @@ TEST(BatchState, keepsDepthsApartAndFillsWithZeros) {
   }
   batch.store(both);
   SequenceState *one[] = {&second};
-  ASSERT_TRUE(batch.load(shape, one, 3).ok());
+  ASSERT_TRUE(batch.load(getHostMemory(), shape, one, 3).ok());
   EXPECT_EQ(batch.getDepths(), 3);
   values = reinterpret_cast<int32_t *>(batch.data());
   EXPECT_EQ(std::vector<int32_t>(values, values + 6), (std::vector<int32_t>{4, 5, 0, 6, 7, 0}));

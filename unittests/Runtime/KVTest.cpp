@@ -55,7 +55,7 @@ static Shown show(const lariat::abi::View &view) {
 
 TEST(PagePool, countsAndLimits) {
   PageBudget budget{.limit = 5 * 1024};
-  PagePool pool("kv", 1024, budget);
+  PagePool pool(getHostMemory(), "kv", 1024, budget);
   EXPECT_EQ(pool.reserve(6).text(),
             "the call may need 6 more pages of 1024 bytes in cache 'kv', but 5120 bytes are left of "
             "the limit of 5120");
@@ -77,7 +77,7 @@ TEST(PagePool, countsAndLimits) {
 
 TEST(PagePool, refusesWhatDoesNotFitAnInteger) {
   PageBudget budget;
-  PagePool pool("kv", int64_t(1) << 40, budget);
+  PagePool pool(getHostMemory(), "kv", int64_t(1) << 40, budget);
   EXPECT_FALSE(pool.reserve(int64_t(1) << 40).ok());
   EXPECT_FALSE(pool.reserve(1 << 20).ok()); // more than any address space
   EXPECT_EQ(budget.used, 0);
@@ -86,11 +86,11 @@ TEST(PagePool, refusesWhatDoesNotFitAnInteger) {
 namespace {
 
 /// Lines of a row table, of one sequence.
-struct Lines {
+struct RowLines {
   std::vector<int64_t> words;
 
   /// `count` rows from a position on, at a depth.
-  Lines &add(int64_t position, int64_t count, int64_t depth, bool isGenerated = false) {
+  RowLines &add(int64_t position, int64_t count, int64_t depth, bool isGenerated = false) {
     for (int64_t row = 0; row < count; ++row)
       words.insert(words.end(), {0, 0, position + row, depth, isGenerated ? lariat::abi::kGenerated : 0, 0});
     return *this;
@@ -104,36 +104,37 @@ struct Lines {
 
 TEST(KVPool, countsTheMostPagesOfACall) {
   CacheFacts facts{"kv", kLayout, 8};
-  KVPool pool({facts}, /*limit=*/0);
+  KVPool pool(getHostMemory(), {facts}, /*limit=*/0);
   SequenceCache cache;
-  ViewMemory memory;
-  EXPECT_EQ(Lines().add(0, 130, 0).countPages(facts, cache, pool.getPages(0), 4), 4 * 3);
+  ViewMemory memory{getHostMemory()};
+  EXPECT_EQ(RowLines().add(0, 130, 0).countPages(facts, cache, pool.getPages(0), 4), 4 * 3);
   cache.startCall(10);
   for (int32_t position = 0; position < 10; ++position)
     cache.reserve(0, position, {}, pool.getPages(0), memory);
-  EXPECT_EQ(Lines().add(10, 54, 0).countPages(facts, cache, pool.getPages(0), 2), 1); // fits slot 0, a page for slot 1
-  EXPECT_EQ(Lines().add(10, 55, 0).countPages(facts, cache, pool.getPages(0), 2), 2);
-  EXPECT_EQ(Lines().add(0, 64, 0).countPages(facts, cache, pool.getPages(0), 1), 0); // ten are there
-  EXPECT_EQ(Lines().add(0, 1, 1).add(10, 65, 3).countPages(facts, cache, pool.getPages(0), 1), 3);
-  EXPECT_EQ(Lines().add(10, 1, 0).countPages(facts, cache, pool.getPages(0), 0), 0);
+  EXPECT_EQ(RowLines().add(10, 54, 0).countPages(facts, cache, pool.getPages(0), 2),
+            1); // fits slot 0, a page for slot 1
+  EXPECT_EQ(RowLines().add(10, 55, 0).countPages(facts, cache, pool.getPages(0), 2), 2);
+  EXPECT_EQ(RowLines().add(0, 64, 0).countPages(facts, cache, pool.getPages(0), 1), 0); // ten are there
+  EXPECT_EQ(RowLines().add(0, 1, 1).add(10, 65, 3).countPages(facts, cache, pool.getPages(0), 1), 3);
+  EXPECT_EQ(RowLines().add(10, 1, 0).countPages(facts, cache, pool.getPages(0), 0), 0);
 }
 
 TEST(KVPool, countsPagesOfSlotsThatDepthsShare) {
   CacheFacts ring{"kv", kLayout, 3, false, true, {SlotRule::Ring, 3}, {SlotRule::Shared, 1}};
   CacheFacts first{"kv", kLayout, 1, false, true, {SlotRule::First}, {SlotRule::First}};
-  KVPool pool({ring}, /*limit=*/0);
+  KVPool pool(getHostMemory(), {ring}, /*limit=*/0);
   SequenceCache cache;
-  ViewMemory memory;
-  EXPECT_EQ(Lines().add(0, 65, 0).countPages(ring, cache, pool.getPages(0), 9), 3 * 2);
-  EXPECT_EQ(Lines().add(0, 65, 4).countPages(ring, cache, pool.getPages(0), 1), 2);
-  EXPECT_EQ(Lines().add(0, 65, 0, /*isGenerated=*/true).countPages(ring, cache, pool.getPages(0), 9), 2);
-  EXPECT_EQ(Lines().add(0, 65, 0).countPages(first, cache, pool.getPages(0), 9), 2);
-  EXPECT_EQ(Lines().add(0, 65, 1).countPages(first, cache, pool.getPages(0), 1), 0);
+  ViewMemory memory{getHostMemory()};
+  EXPECT_EQ(RowLines().add(0, 65, 0).countPages(ring, cache, pool.getPages(0), 9), 3 * 2);
+  EXPECT_EQ(RowLines().add(0, 65, 4).countPages(ring, cache, pool.getPages(0), 1), 2);
+  EXPECT_EQ(RowLines().add(0, 65, 0, /*isGenerated=*/true).countPages(ring, cache, pool.getPages(0), 9), 2);
+  EXPECT_EQ(RowLines().add(0, 65, 0).countPages(first, cache, pool.getPages(0), 9), 2);
+  EXPECT_EQ(RowLines().add(0, 65, 1).countPages(first, cache, pool.getPages(0), 1), 0);
   cache.startCall(64);
   for (int32_t position = 0; position < 64; ++position)
     cache.reserve(1, position, {}, pool.getPages(0), memory);
-  EXPECT_EQ(Lines().add(0, 64, 4).countPages(ring, cache, pool.getPages(0), 1), 0); // written over
-  EXPECT_EQ(Lines().add(63, 2, 4).countPages(ring, cache, pool.getPages(0), 1), 1);
+  EXPECT_EQ(RowLines().add(0, 64, 4).countPages(ring, cache, pool.getPages(0), 1), 0); // written over
+  EXPECT_EQ(RowLines().add(63, 2, 4).countPages(ring, cache, pool.getPages(0), 1), 1);
 }
 
 //===----------------------------------------------------------------------===//
@@ -142,8 +143,8 @@ TEST(KVPool, countsPagesOfSlotsThatDepthsShare) {
 
 TEST(Table, samePositionIsOverwritten) {
   PageBudget budget;
-  PagePool pool("kv", kLayout.getPageBytes(), budget);
-  Table table;
+  PagePool pool(getHostMemory(), "kv", kLayout.getPageBytes(), budget);
+  Table table(getHostMemory());
   table.makeRoom(3);
   lariat::abi::EntryRef first = table.reserve(4, {.isGenerated = true}, pool),
                         again = table.reserve(4, {.inPrefix = true, .filled = true}, pool);
@@ -200,8 +201,8 @@ TEST(Table, movesEntriesOfAnyLayout) {
 
 TEST(Table, doesNotGrowBeyondItsRoom) {
   PageBudget budget;
-  PagePool pool("kv", kLayout.getPageBytes(), budget);
-  Table table;
+  PagePool pool(getHostMemory(), "kv", kLayout.getPageBytes(), budget);
+  Table table(getHostMemory());
   EXPECT_EQ(table.reserve(0, {}, pool).page, nullptr);
   table.makeRoom(64);
   for (int32_t position = 0; position < 64; ++position)
@@ -245,9 +246,9 @@ struct Asked {
 /// A cache and what it should hold.
 struct Checked {
   PageBudget budget;
-  PagePool pool{"kv", kLayout.getPageBytes(), budget};
+  PagePool pool{getHostMemory(), "kv", kLayout.getPageBytes(), budget};
   SequenceCache cache;
-  ViewMemory memory;
+  ViewMemory memory{getHostMemory()};
   std::map<std::pair<int64_t, int32_t>, Written> expected; // slot, position
   float next = 1;
 

@@ -14,7 +14,8 @@ constexpr PageLayout kSmall{/*parts=*/1, /*dim=*/1, /*elementBytes=*/4};
 constexpr int kOwner = 0, kOther = 0;
 
 KVPool makePool(const PageLayout &layout, int64_t numPages = 0) {
-  return KVPool({{.name = "kv", .layout = layout, .slotsAtMost = 1}}, numPages * layout.getPageBytes());
+  return KVPool(getHostMemory(), {{.name = "kv", .layout = layout, .slotsAtMost = 1}},
+                numPages * layout.getPageBytes());
 }
 
 /// A sequence of that many rows, the first token of which is `token`.
@@ -24,7 +25,7 @@ std::unique_ptr<SequenceMemory> makeSequence(KVPool &kv, int64_t token, int64_t 
   memory->settled.assign(numRows, 7);
   memory->settled[0] = token;
   memory->numPrompt = memory->length = numRows;
-  ViewMemory views;
+  ViewMemory views{getHostMemory()};
   memory->caches[0].startCall(numRows);
   for (int64_t position = 0; position < numRows; ++position)
     memory->caches[0].reserve(0, static_cast<int32_t>(position), {}, kv.getPages(0), views);

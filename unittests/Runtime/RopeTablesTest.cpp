@@ -30,7 +30,7 @@ TEST(RopeTables, LinesAreThereAsFarAsTheyAreAskedFor) {
   scaled.positions = 300;
   scaled.magnitude = 1.25;
   RopeTables tables;
-  ASSERT_TRUE(tables.reserve({plain, scaled}).ok());
+  ASSERT_TRUE(tables.reserve(getHostMemory(), {plain, scaled}).ok());
   const std::byte *place = tables.data();
   EXPECT_EQ(tables.getBytes(), 0);
   for (int64_t count : {1, 200, 300}) {
@@ -49,7 +49,7 @@ TEST(RopeTables, LinesAreThereAsFarAsTheyAreAskedFor) {
 TEST(RopeTables, FarPositionsFollowTheSameFormula) {
   RopeFacts facts{.positions = 200'000, .lineBytes = 64, .frequencies = kFrequencies};
   RopeTables tables;
-  ASSERT_TRUE(tables.reserve({facts}).ok());
+  ASSERT_TRUE(tables.reserve(getHostMemory(), {facts}).ok());
   ASSERT_TRUE(tables.cover(200'000).ok());
   for (int64_t position : {65'535, 131'072, 199'999})
     expectLine(getLine(tables, facts, position), position);
@@ -57,7 +57,7 @@ TEST(RopeTables, FarPositionsFollowTheSameFormula) {
 
 TEST(RopeTables, NoTablesNeedNoMemory) {
   RopeTables tables;
-  EXPECT_TRUE(tables.reserve({}).ok());
+  EXPECT_TRUE(tables.reserve(getHostMemory(), {}).ok());
   EXPECT_TRUE(tables.cover(1'000'000).ok());
   EXPECT_EQ(tables.data(), nullptr);
 }

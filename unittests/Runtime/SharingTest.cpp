@@ -46,14 +46,15 @@ Shown show(const lariat::abi::View &view) {
 }
 
 struct Pool {
-  explicit Pool(int64_t limit = 0) : kv({{.name = "kv", .layout = kLayout, .slotsAtMost = 4}}, limit) {}
+  explicit Pool(int64_t limit = 0)
+      : kv(getHostMemory(), {{.name = "kv", .layout = kLayout, .slotsAtMost = 4}}, limit) {}
 
   PagePool &pages() { return kv.getPages(0); }
   /// That tables hold.
   int64_t countPages() const { return kv.getBudget().used / kLayout.getPageBytes(); }
 
   KVPool kv;
-  ViewMemory views;
+  ViewMemory views{getHostMemory()};
   float next = 1;
 };
 

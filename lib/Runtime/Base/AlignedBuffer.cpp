@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <sys/mman.h>
 
 using namespace lariat::runtime;
@@ -26,15 +27,33 @@ static std::byte *map(int64_t bytes) {
   return static_cast<std::byte *>(memory);
 }
 
+std::byte *lariat::runtime::allocateAligned(int64_t &bytes, bool zeros) {
+  int64_t unit = isMapped(bytes) ? 4096 : kAlignment, size = 0;
+  if (bytes < 0 || __builtin_add_overflow(std::max<int64_t>(bytes, 1), unit - 1, &size))
+    return nullptr;
+  size = size / unit * unit;
+  auto *memory = isMapped(size) ? map(size) : static_cast<std::byte *>(std::aligned_alloc(kAlignment, size));
+  if (!memory)
+    return nullptr;
+  if (zeros && !isMapped(size))
+    std::memset(memory, 0, size);
+  bytes = size;
+  return memory;
+}
+
+void lariat::runtime::releaseAligned(std::byte *memory, int64_t bytes) {
+  if (isMapped(bytes))
+    munmap(memory, bytes);
+  else
+    std::free(memory);
+}
+
 Status AlignedBuffer::reserve(int64_t wanted, std::string_view what) {
   if (wanted <= bytes && memory)
     return Status::success();
   release();
-  int64_t unit = isMapped(wanted) ? 4096 : kAlignment, size = 0;
-  if (wanted >= 0 && !__builtin_add_overflow(std::max<int64_t>(wanted, 1), unit - 1, &size)) {
-    size = size / unit * unit;
-    memory = isMapped(size) ? map(size) : static_cast<std::byte *>(std::aligned_alloc(kAlignment, size));
-  }
+  int64_t size = wanted;
+  memory = allocateAligned(size);
   if (!memory)
     return makeError("there is no memory for ", what, ", which needs ", wanted, " bytes");
   bytes = size;
@@ -42,10 +61,8 @@ Status AlignedBuffer::reserve(int64_t wanted, std::string_view what) {
 }
 
 void AlignedBuffer::release() {
-  if (memory && isMapped(bytes))
-    munmap(memory, bytes);
-  else
-    std::free(memory);
+  if (memory)
+    releaseAligned(memory, bytes);
   memory = nullptr;
   bytes = 0;
 }

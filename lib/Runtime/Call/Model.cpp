@@ -59,6 +59,20 @@ static std::vector<RopeFacts> describeRopeTables(const Artefact &artefact) {
   return facts;
 }
 
+/// Has weights where the kernels of a device read them.
+static Status placeWeights(ModelState &state) {
+  const Artefact &artefact = *state.artefact;
+  state.weights = artefact.getWeights();
+  DeviceMemory &memory = state.getMemory();
+  if (memory.isHost() || artefact.getWeightBytes() == 0)
+    return Status::success();
+  if (Status status = state.weightCopy.reserve(memory, Space::Device, artefact.getWeightBytes(), "weights"))
+    return status;
+  memory.upload(state.weightCopy.data(), artefact.getWeights(), artefact.getWeightBytes());
+  state.weights = state.weightCopy.data();
+  return memory.takeFault();
+}
+
 /// A missing mode as requests name it.
 static std::optional<std::string> getWord(std::optional<abi::MissingMode> missing) {
   return missing ? std::optional<std::string>(abi::getName(*missing)) : std::nullopt;
@@ -79,25 +93,28 @@ static std::optional<std::string> findDeclaredMissing(const Manifest &manifest) 
 Expected<std::unique_ptr<Model>> Model::open(const std::string &path, const OpenOptions &options) {
   if (options.kvBytes < 0)
     return makeError("a limit of ", options.kvBytes, " bytes of pages, expected 0 for none or more");
-  if (options.threads < 0)
-    return makeError(options.threads, " threads, expected 0 for one per core or 1 to ", kMaxThreads);
-  auto state = std::make_shared<ModelState>();
-  state->process = getpid();
-  state->numThreads = options.threads == 0 ? getDefaultNumThreads() : options.threads;
+  if (Status status = verifyNumThreads(options.threads))
+    return status.takeError();
   Expected<std::unique_ptr<Artefact>> artefact =
       Artefact::load(path, {.isa = options.isa, .verify = options.verify}, &getServices());
   if (!artefact)
     return artefact.takeError();
-  state->artefact = std::move(*artefact);
-  Expected<std::shared_ptr<ThreadPool>> threads = ThreadPool::get(state->numThreads, options.pinThreads);
-  if (!threads)
-    return threads.takeError();
-  state->threads = std::move(*threads);
+  std::shared_ptr<Device> device = options.device;
+  if (!device) {
+    Expected<std::shared_ptr<Device>> cpu = openCPU(options.threads, options.pinThreads);
+    if (!cpu)
+      return cpu.takeError();
+    device = std::move(*cpu);
+  }
+  auto state = std::make_shared<ModelState>(std::move(*artefact), std::move(device));
+  state->process = getpid();
   const Manifest &manifest = state->getManifest();
-  state->kv = std::make_unique<KVPool>(describeCaches(*state->artefact), options.kvBytes);
+  state->kv = std::make_unique<KVPool>(state->getMemory(), describeCaches(*state->artefact), options.kvBytes);
   for (const State &entry : manifest.states)
     state->stateShapes.push_back({entry.layers, entry.width, getElementBytes(entry.type), entry.depthFactor});
-  if (Status status = state->ropeTables.reserve(describeRopeTables(*state->artefact)))
+  if (Status status = placeWeights(*state))
+    return status.takeError();
+  if (Status status = state->ropeTables.reserve(state->getMemory(), describeRopeTables(*state->artefact)))
     return status.takeError();
   state->declaredMissing = findDeclaredMissing(manifest);
   return std::unique_ptr<Model>(new Model(std::move(state)));
@@ -112,6 +129,8 @@ void Model::close() {
   state->closed = true;
   state->ropeTables.release();
   state->artefact->unload();
+  state->weights = nullptr;
+  state->weightCopy.release();
   state->prefixes.forget();
   state->kv.reset();
   state->memory = {};
@@ -125,7 +144,8 @@ void Model::close() {
 const Manifest &Model::getManifest() const { return state->getManifest(); }
 const std::string &Model::getPath() const { return state->artefact->getPath(); }
 const std::string &Model::getIsa() const { return state->artefact->getIsa(); }
-int64_t Model::getNumThreads() const { return state->numThreads; }
+int64_t Model::getNumThreads() const { return state->device->getNumThreads(); }
+DeviceMemory &Model::getDeviceMemory() const { return state->getMemory(); }
 
 MemoryUse Model::getMemoryUse() const {
   MemoryUse use;
@@ -298,7 +318,7 @@ Status Model::verifyRoom(int64_t rows, int64_t loops) const {
 Status Model::call(const CallRequest &request, CallResult &result) {
   if (Status status = state->verifyProcess())
     return status;
-  ThreadPool::Lease lease(*state->threads);
+  std::unique_ptr<Device::Hold> hold = state->device->hold();
   std::lock_guard lock(state->mutex);
   if (Status status = state->verifyOpen())
     return status;

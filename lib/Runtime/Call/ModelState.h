@@ -9,10 +9,10 @@
 #include "PrefixCache.h"
 #include "lariat/Artefact/Fault.h"
 #include "lariat/Runtime/Call/Call.h"
+#include "lariat/Runtime/Device/Device.h"
 #include "lariat/Runtime/Load/Artefact.h"
 #include "lariat/Runtime/Memory/CallMemory.h"
 #include "lariat/Runtime/Memory/RopeTables.h"
-#include "lariat/Runtime/Threads/ThreadPool.h"
 
 #include <array>
 #include <map>
@@ -30,14 +30,18 @@ struct PrefixSource {
 };
 
 struct ModelState {
+  ModelState(std::unique_ptr<Artefact> artefact, std::shared_ptr<Device> device)
+      : artefact(std::move(artefact)), device(std::move(device)), views(getMemory()) {}
+
   std::mutex mutex;
   std::unique_ptr<Artefact> artefact;         ///< constant; without code once closed
-  std::shared_ptr<ThreadPool> threads;        ///< constant; who wants both takes the lease before the lock
-  int64_t numThreads = 1;                     ///< constant
+  std::shared_ptr<Device> device;             ///< constant; who wants both holds it before the lock
   pid_t process = 0;                          ///< constant: who opened it
   std::optional<std::string> declaredMissing; ///< constant
   std::vector<StateShape> stateShapes;        ///< constant
   bool closed = false;
+  const std::byte *weights = nullptr; ///< that kernels read: the mapped ones, or a copy of them
+  DeviceBuffer weightCopy;
   std::unique_ptr<KVPool> kv;
   CallMemory memory;
   RopeTables ropeTables;
@@ -48,6 +52,7 @@ struct ModelState {
   PrefixCache prefixes;                          ///< all that are retained
 
   const Manifest &getManifest() const { return artefact->getManifest(); }
+  DeviceMemory &getMemory() const { return device->getMemory(); }
   /// Whether the calling process is the one that opened the model. To be asked before the lock, which a child of fork
   /// may find taken for ever.
   Status verifyProcess() const;

@@ -6,7 +6,6 @@
 #include "Runner.h"
 
 #include <algorithm>
-#include <cstring>
 
 using namespace lariat;
 using namespace lariat::runtime;
@@ -19,10 +18,11 @@ Status Runner::run() {
     return status;
   if (Status status = collectSequences())
     return status;
-  CallSize size{function.arenaBytesPerRow, paddedRows, function.cells, function.scratchBytes, model.numThreads};
-  if (Status status = model.memory.prepare(size))
+  CallSize size{function.arenaBytesPerRow, paddedRows, function.cells, function.scratchBytes,
+                model.device->getNumThreads()};
+  if (Status status = model.memory.prepare(device, size))
     return status;
-  bases = {model.memory.getArena(), const_cast<std::byte *>(model.artefact->getWeights()),
+  bases = {model.memory.getArena(), const_cast<std::byte *>(model.weights),
            reinterpret_cast<std::byte *>(model.memory.getCells())};
   if (Status status = fillInputs())
     return status;
@@ -94,21 +94,31 @@ Status Runner::collectSequences() {
 // Inputs and outputs
 //===----------------------------------------------------------------------===//
 
+static void zeroLines(DeviceMemory &device, Space space, Lines target, int64_t count, int64_t bytes) {
+  if (space == Space::Shared)
+    zeroOnHost(target, count, bytes);
+  else if (count * bytes > 0)
+    device.zero(target, count, bytes);
+}
+
 Status Runner::fillInputs() {
   for (int64_t input = 0; input < static_cast<int64_t>(function.inputs.size()); ++input) {
     const Port &port = getInput(input);
     int64_t bytes = 0;
     if (!multiply(port.getLineBytes(), paddedRows, bytes))
       return makeError("input '", port.name, "' is too large");
-    Expected<std::byte *> memory = model.memory.prepareInput(input, bytes);
+    Space space = getSpace(port);
+    Expected<std::byte *> memory = model.memory.prepareInput(device, space, input, bytes);
     if (!memory)
       return memory.takeError();
     bases.push_back(*memory);
     model.memory.getCells()[input] = getNumRows(input);
-    if (Status status = port.isRows ? fillTable(input) : fillValues(input))
+    if (!port.isRows)
+      fillValues(input);
+    else if (Status status = fillTable(input))
       return status;
     int64_t used = getNumRows(input) * port.getLineBytes();
-    std::memset(bases.back() + used, 0, bytes - used); // kernels may read whole tiles
+    zeroLines(device, space, {bases.back() + used, 0}, 1, bytes - used); // kernels may read whole tiles
   }
   return Status::success();
 }
@@ -162,9 +172,8 @@ Status Runner::fillTable(int64_t input) {
   auto *lines = reinterpret_cast<int64_t *>(bases.back());
   if (!array.data)
     writeTable(request.rows, lines);
-  else if (rows > 0)
-    if (Status status = fillValues(input))
-      return status;
+  else
+    fillValues(input);
   if (Status status = verifyTable(lines, rows, static_cast<int64_t>(sequences.size()), getInput(input).name))
     return status;
   for (int64_t row = 0; row < rows; ++row) {
@@ -178,22 +187,21 @@ Status Runner::fillTable(int64_t input) {
   return Status::success();
 }
 
-Status Runner::fillValues(int64_t input) {
+void Runner::fillValues(int64_t input) {
   const Port &port = getInput(input);
   const InputArray &array = request.inputs[input];
   int64_t value = port.getValueBytes(), line = port.getLineBytes(), rows = getNumRows(input);
-  int64_t step = array.lineBytes == 0 ? value : array.lineBytes;
-  const auto *source = static_cast<const std::byte *>(array.data);
-  std::byte *target = bases.back();
-  if (value == line && step == line && rows > 0 && !array.lines) {
-    std::memcpy(target, source, rows * line);
-    return Status::success();
-  }
-  for (int64_t row = 0; row < rows; ++row, target += line) {
-    std::memcpy(target, source + (array.lines ? array.lines[row] : row) * step, value);
-    std::memset(target + value, 0, line - value);
-  }
-  return Status::success();
+  Lines target{bases.back(), line};
+  ConstLines source{static_cast<const std::byte *>(array.data), array.lineBytes == 0 ? value : array.lineBytes,
+                    array.lines};
+  if (array.onDevice)
+    device.copy(target, source, rows, value);
+  else if (getSpace(port) == Space::Shared)
+    copyOnHost(target, source, rows, value);
+  else
+    device.upload(target, source, rows, value);
+  if (line > value)
+    zeroLines(device, getSpace(port), {target.begin + value, line}, rows, line - value);
 }
 
 Status Runner::prepareOutputs() {
@@ -204,11 +212,20 @@ Status Runner::prepareOutputs() {
     int64_t bytes = 0;
     array.numRows = 0;
     array.lineBytes = port.getLineBytes();
+    array.host = nullptr;
     if (!multiply(array.lineBytes, paddedRows, bytes))
       return makeError("output '", port.name, "' is too large");
-    if (Status status = array.memory.reserve(bytes, "output '" + port.name + "'"))
+    std::string what = "output '" + port.name + "'";
+    if (Status status = array.memory.reserve(device, getSpace(port), bytes, what))
       return status;
     bases.push_back(array.memory.data());
+    if (getSpace(port) == Space::Shared || device.isHost())
+      array.host = array.memory.data();
+    if (!needsCopy(port))
+      continue;
+    if (Status status = array.copy.reserve(bytes, what))
+      return status;
+    array.host = array.copy.data();
   }
   return Status::success();
 }
@@ -225,7 +242,7 @@ Status Runner::loadStates() {
     for (SequenceMemory *sequence : sequences)
       stored.push_back(&sequence->states[state]);
     const StateShape &shape = model.stateShapes[state];
-    if (Status status = model.states[state].load(shape, stored, getNumDepths() * shape.depthFactor))
+    if (Status status = model.states[state].load(device, shape, stored, getNumDepths() * shape.depthFactor))
       return status;
   }
   return Status::success();
@@ -308,6 +325,15 @@ void Runner::emptyTransientCaches() {
         sequence->caches[cache].truncate(/*position=*/0, model.kv->getPages(cache), facts.layout);
 }
 
+void Runner::downloadOutputs() {
+  for (size_t output = 0; output < function.outputs.size(); ++output) {
+    OutputArray &array = result.outputs[output];
+    if (needsCopy(function.outputs[output]) && array.numRows > 0)
+      device.download({array.copy.data(), array.lineBytes}, {array.memory.data(), array.lineBytes}, array.numRows,
+                      array.lineBytes);
+  }
+}
+
 Status Runner::finish(Status status) {
   model.kv->releaseReserved();
   emptyTransientCaches();
@@ -318,6 +344,10 @@ Status Runner::finish(Status status) {
       status = makeError("compiled code gives output '", function.outputs[output].name, "' ", counts[output],
                          " rows, where a call has at most ", paddedRows);
   }
+  if (status.ok())
+    downloadOutputs();
+  if (Status fault = device.takeFault(); !fault.ok() && status.ok())
+    status = std::move(fault);
   if (!status.ok()) {
     for (SequenceMemory *sequence : sequences)
       sequence->failure = status.text();

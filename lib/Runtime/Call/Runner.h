@@ -14,9 +14,9 @@ namespace lariat::runtime {
 
 class Runner {
 public:
-  /// The model is locked and open, and the calling thread has a lease of its threads.
+  /// The model is locked and open, and the calling thread holds its device.
   Runner(ModelState &model, const CallRequest &request, CallResult &result)
-      : model(model), request(request), function(*request.function), result(result) {}
+      : model(model), device(model.getMemory()), request(request), function(*request.function), result(result) {}
 
   Status run();
 
@@ -25,23 +25,30 @@ private:
   Status collectSequences();
   Status fillInputs();
   Status fillTable(int64_t input);
-  Status fillValues(int64_t input);
+  void fillValues(int64_t input);
   Status prepareOutputs();
   Status reservePages();
   Status reserveOnce();
   Status loadStates();
   Status execute();
   void emptyTransientCaches();
+  /// Copies results to where the host reads them.
+  void downloadOutputs();
   Status finish(Status status);
 
   /// Rows of an input as the request has them.
   int64_t getNumRows(int64_t input) const;
+  /// Whether the host reads an output from a copy.
+  bool needsCopy(const Port &output) const {
+    return getSpace(output) == Space::Device && !device.isHost() && !request.keepsOutputs;
+  }
   const Port &getInput(int64_t input) const { return function.inputs[input]; }
   /// Depths that rows of the call may reach in its loop steps.
   int64_t getNumDepths() const { return maxDepth + std::max<int64_t>(request.loops, 1); }
   std::string_view getFaultName(const int64_t *words) const;
 
   ModelState &model;
+  DeviceMemory &device;
   const CallRequest &request;
   const Function &function;
   CallResult &result;

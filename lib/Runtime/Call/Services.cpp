@@ -9,8 +9,8 @@
 #include "lariat/Runtime/Rows/RowTable.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
+#include <new>
 
 using namespace lariat;
 using namespace lariat::runtime;
@@ -21,39 +21,8 @@ static CallContext &getContext(const abi::Call *call) { return *static_cast<Call
 // Kernels
 //===----------------------------------------------------------------------===//
 
-namespace {
-
 /// A region that takes longer is slow.
-constexpr std::chrono::milliseconds kSlowRegion(5);
-
-struct Launch {
-  const abi::Call *call;
-  const abi::Kernel *kernels; ///< by number
-  const int64_t *records;
-  int64_t count;
-  StopPoll *stop; ///< to be asked between kernels; null: not
-  /// The record after whose barrier all threads leave. Thread 0 sets it before it comes to that barrier, so whoever has
-  /// passed the barrier of record i knows whether it is i; it may see that a later one is.
-  std::atomic<int64_t> last;
-};
-
-} // namespace
-
-static void runRecords(void *memory, int64_t thread, int64_t numThreads, ThreadPool &pool) {
-  auto &launch = *static_cast<Launch *>(memory);
-  abi::RecordReader record{launch.records};
-  for (int64_t index = 0; index < launch.count; ++index, record = record.getNext()) {
-    launch.kernels[record.getKernel()](launch.call, record.words, thread, numThreads);
-    bool isLast = index + 1 == launch.count; // the end of a task is a barrier anyway
-    if (!record.hasFlag(abi::kBarrierAfter) || isLast)
-      continue;
-    if (thread == 0 && launch.stop && launch.stop->askAt(std::chrono::steady_clock::now()))
-      launch.last.store(index, std::memory_order_relaxed);
-    pool.barrier(thread);
-    if (launch.last.load(std::memory_order_relaxed) <= index)
-      return;
-  }
-}
+static constexpr std::chrono::milliseconds kSlowRegion(5);
 
 static void countLaunch(abi::RecordReader record, int64_t count, LaunchCounts &counts) {
   ++counts.regions;
@@ -67,9 +36,8 @@ static void launch(const abi::Call *call, const int64_t *records, int64_t count)
     return;
   if (context.launches)
     countLaunch({records}, count, *context.launches);
-  Launch launch{call,  context.model.artefact->getKernels(),    records,
-                count, context.isSlow ? context.stop : nullptr, count};
-  StopPoll::Time end = context.model.threads->run(runRecords, &launch);
+  StopPoll::Time end = context.model.device->launch(context.model.artefact->getKernels(), call, records, count,
+                                                    context.isSlow ? context.stop : nullptr);
   context.isSlow = context.lastRegion != StopPoll::Time() && end - context.lastRegion > kSlowRegion;
   context.lastRegion = end;
   if (context.stop && context.stop->askAt(end))
@@ -154,6 +122,16 @@ static bool verifySlot(CallContext &context, int64_t cache, int64_t slot) {
   return false;
 }
 
+/// Runs `body`, which may find no memory for lists that kernels read.
+template <typename Body>
+static void withLists(CallContext &context, Body body) {
+  try {
+    body();
+  } catch (const std::bad_alloc &) {
+    context.fail(makeError("there is no memory for lists of pages and positions"));
+  }
+}
+
 static abi::EntryRef reserveOne(CallContext &context, int64_t cache, const int64_t *line, int64_t slot, int64_t flags) {
   SequenceMemory *sequence = findSequence(context, line);
   bool writes = slot != -1 || (flags & abi::kSlotsByHand);
@@ -163,8 +141,11 @@ static abi::EntryRef reserveOne(CallContext &context, int64_t cache, const int64
   EntryFacts row{.inPrefix = (line[abi::kFlags] & abi::kPrefix) != 0,
                  .filled = (flags & abi::kFilledRows) != 0,
                  .isGenerated = (line[abi::kFlags] & abi::kGenerated) != 0};
-  abi::EntryRef entry = sequence->caches[cache].reserve(slot, static_cast<int32_t>(line[abi::kPosition]), row,
-                                                        context.model.kv->getPages(cache), context.model.views);
+  abi::EntryRef entry{nullptr, 0};
+  withLists(context, [&] {
+    entry = sequence->caches[cache].reserve(slot, static_cast<int32_t>(line[abi::kPosition]), row,
+                                            context.model.kv->getPages(cache), context.model.views);
+  });
   if (!entry.page)
     context.fail(makeError("compiled code writes more entries of cache '", facts.name,
                            "' than were set aside, at position ", line[abi::kPosition], " of slot ", slot));
@@ -230,7 +211,9 @@ static void view(const abi::Call *call, int64_t cache, const int64_t *table, int
       };
       bool seesNothing = !sequence || !isThere(query.lookUp, query.slot) ||
                          (generatedSlot && !isThere(query.generatedLookUp, query.generatedSlot));
-      all = seesNothing ? abi::View{} : sequence->caches[cache].view(query, context.model.views);
+      all = {};
+      if (!seesNothing)
+        withLists(context, [&] { all = sequence->caches[cache].view(query, context.model.views); });
     }
     out[row] = all;
     if (!ahead)

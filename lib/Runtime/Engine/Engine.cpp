@@ -64,7 +64,8 @@ Expected<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Model> model, E
     return status.takeError();
   std::unique_ptr<Engine> engine(new Engine(std::move(model), std::move(options), steps, *forward));
   if (engine->steps)
-    engine->records.prepare(*engine->steps, /*numSeats=*/0);
+    if (Status status = engine->records.prepare(engine->model->getDeviceMemory(), *engine->steps, /*numSeats=*/0))
+      return status.takeError();
   return engine;
 }
 

@@ -22,6 +22,8 @@ Engine::Outcome Engine::execute(const TickPlan &plan) {
   }
   if (startRequests(plan) == Outcome::Again)
     return Outcome::Again;
+  if (addSeats(plan.chunks) == Outcome::Again)
+    return Outcome::Again;
   for (const RowChunk &chunk : plan.chunks)
     addChunk(chunk);
   return runCalls(plan);
@@ -93,15 +95,27 @@ Engine::Outcome Engine::agreeOnStarts(bool isAsPlanned) {
   return Outcome::Again;
 }
 
+Engine::Outcome Engine::addSeats(std::span<const RowChunk> chunks) {
+  size_t numWanted = 0, numSeats = records.steps.size();
+  for (const RowChunk &chunk : chunks)
+    numWanted += chunk.count;
+  if (numWanted <= freeSeats.size())
+    return Outcome::Done;
+  size_t numAll = numSeats + numWanted - freeSeats.size();
+  if (Status status = records.resize(numAll)) {
+    for (const RowChunk &chunk : chunks)
+      finish(*running.at(chunk.sequence), Finish::Failed, status.text());
+    return Outcome::Again;
+  }
+  for (; numSeats < numAll; ++numSeats)
+    freeSeats.push_back(static_cast<int64_t>(numSeats));
+  return Outcome::Done;
+}
+
 void Engine::addChunk(const RowChunk &chunk) {
   Running &one = *running.at(chunk.sequence);
   scheduler.add(chunk);
   for (int64_t row = 0; row < chunk.count; ++row) {
-    if (freeSeats.empty()) {
-      auto numSeats = static_cast<int64_t>(records.steps.size());
-      freeSeats.push_back(numSeats);
-      records.resize(numSeats + 1);
-    }
     one.seats.push_back(freeSeats.back());
     freeSeats.pop_back();
   }
@@ -202,6 +216,7 @@ CallEnd Engine::runCode(Called called, const Function &function, const Batch &ba
                                .rows = batch.rows,
                                .inputs = std::move(inputs),
                                .loops = loopSteps,
+                               .keepsOutputs = called != Called::Whole && called != Called::Coda,
                                .launches = profiler ? &launches : nullptr,
                                .stop = &poll},
                               result);
@@ -319,7 +334,7 @@ Engine::Outcome Engine::runCore(const std::vector<ScheduledRow> &rows) {
     bool kept = *result.outputs[steps->numCarried].line<uint8_t>(static_cast<int64_t>(index));
     bool stops = *result.outputs[steps->numCarried + 1].line<uint8_t>(static_cast<int64_t>(index));
     bool isBound = batch.owners[batch.rows[index].sequence]->isBound(batch.rows[index].position, next);
-    bool isLatched = steps->latch && records.carried[*steps->latch].at<uint8_t>(seat);
+    bool isLatched = steps->latch && *result.outputs[*steps->latch].line<uint8_t>(static_cast<int64_t>(index));
     records.steps[seat] = static_cast<int32_t>(kept ? next : next - 1);
     const ScheduledRow &row = batch.scheduled[index];
     if (profiler && kept)

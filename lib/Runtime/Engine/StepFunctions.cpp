@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Finds the functions that lariat-derive-steps split off, and hands seat records over: a call copies the few lines of
-// floats that a row has from where they are.
+// floats that a row has from where they are. They stay on the device; the host knows what it schedules by.
 
 #include "lariat/Runtime/Engine/StepFunctions.h"
 
 #include <algorithm>
-#include <cstring>
 
 using namespace lariat;
 using namespace lariat::runtime;
@@ -117,16 +116,17 @@ Expected<std::vector<InputArray>> ForwardInputs::build(const Function &forward, 
 //===----------------------------------------------------------------------===//
 
 InputArray SeatValues::take(std::span<const int64_t> seats) const {
-  return {.data = bytes.data(), .numRows = static_cast<int64_t>(seats.size()), .lines = seats.data()};
+  return {
+      .data = memory.data(), .numRows = static_cast<int64_t>(seats.size()), .lines = seats.data(), .onDevice = true};
 }
 
 void SeatValues::put(const OutputArray &values, std::span<const int64_t> seats) {
-  for (size_t index = 0; index < seats.size(); ++index)
-    std::memcpy(bytes.data() + seats[index] * valueBytes, values.line<std::byte>(static_cast<int64_t>(index)),
-                valueBytes);
+  memory.getDevice().copy({memory.data(), valueBytes, seats.data()}, {values.memory.data(), values.lineBytes},
+                          static_cast<int64_t>(seats.size()), valueBytes);
 }
 
-void SeatRecords::prepare(const StepFunctions &functions, size_t numSeats) {
+Status SeatRecords::prepare(DeviceMemory &memory, const StepFunctions &functions, size_t numSeats) {
+  device = &memory;
   size_t next = 0;
   auto make = [&] { return SeatValues{functions.prelude->outputs[next++].getValueBytes(), {}}; };
   auto makeMany = [&](size_t count) {
@@ -140,16 +140,23 @@ void SeatRecords::prepare(const StepFunctions &functions, size_t numSeats) {
   invariants = makeMany(functions.numInvariants);
   ++next; // the most loop steps
   coda = makeMany(functions.numCoda);
-  resize(numSeats);
+  max.clear();
+  steps.clear();
+  return resize(numSeats);
 }
 
-void SeatRecords::resize(size_t numSeats) {
-  enters.resize(numSeats);
-  for (std::vector<SeatValues> *values : {&carried, &invariants, &coda})
-    for (SeatValues &one : *values)
-      one.resize(numSeats);
+Status SeatRecords::resize(size_t numSeats) {
+  if (device) {
+    if (Status status = enters.resize(*device, numSeats))
+      return status;
+    for (std::vector<SeatValues> *values : {&carried, &invariants, &coda})
+      for (SeatValues &one : *values)
+        if (Status status = one.resize(*device, numSeats))
+          return status;
+  }
   max.resize(numSeats);
   steps.resize(numSeats);
+  return Status::success();
 }
 
 void SeatRecords::putPrelude(const CallResult &result, std::span<const int64_t> seats) {
@@ -159,12 +166,12 @@ void SeatRecords::putPrelude(const CallResult &result, std::span<const int64_t> 
     values.put(result.outputs[next++], seats);
   for (SeatValues &values : invariants)
     values.put(result.outputs[next++], seats);
-  const OutputArray &most = result.outputs[next++];
+  const OutputArray &entered = result.outputs[0], &most = result.outputs[next++];
   for (SeatValues &values : coda)
     values.put(result.outputs[next++], seats);
   for (size_t index = 0; index < seats.size(); ++index) {
-    bool isIn = enters.at<uint8_t>(seats[index]);
-    max[seats[index]] = isIn ? *most.line<int64_t>(static_cast<int64_t>(index)) : 0;
+    auto line = static_cast<int64_t>(index);
+    max[seats[index]] = *entered.line<uint8_t>(line) ? *most.line<int64_t>(line) : 0;
     steps[seats[index]] = 0;
   }
 }

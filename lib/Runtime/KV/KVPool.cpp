@@ -4,9 +4,10 @@
 
 #include "lariat/Runtime/KV/KVPool.h"
 
-#include "lariat/Runtime/Base/ControlGroups.h"
+#include "lariat/Runtime/Base/AlignedBuffer.h"
 
 #include <algorithm>
+#include <new>
 #include <set>
 
 using namespace lariat;
@@ -15,10 +16,11 @@ using namespace lariat::runtime;
 /// Less than this is not worth asking the system for its memory.
 static constexpr int64_t kSmallBytes = int64_t(64) << 20;
 
-KVPool::KVPool(std::vector<CacheFacts> caches, int64_t limit) : facts(std::move(caches)) {
+KVPool::KVPool(DeviceMemory &device, std::vector<CacheFacts> caches, int64_t limit)
+    : device(&device), facts(std::move(caches)) {
   budget.limit = limit;
   for (const CacheFacts &cache : facts)
-    pages.push_back(std::make_unique<PagePool>(cache.name, cache.layout.getPageBytes(), budget));
+    pages.push_back(std::make_unique<PagePool>(device, cache.name, cache.layout.getPageBytes(), budget));
 }
 
 void KVPool::releaseReserved() {
@@ -98,7 +100,7 @@ Status KVPool::verifyRoom(int64_t rows, int64_t loops) const {
     return Status::success();
   // What other sequences hold may be given to this one.
   bool isLimited = budget.limit != 0;
-  int64_t left = isLimited ? budget.limit : std::min(readAvailableMemory(), INT64_MAX - budget.used) + budget.used;
+  int64_t left = isLimited ? budget.limit : std::min(device->readAvailable(), INT64_MAX - budget.used) + budget.used;
   if (total <= left)
     return Status::success();
   return makeError(rows, " rows at ", loops, " loop steps need ", total, " bytes of keys and values, but ",
@@ -111,8 +113,14 @@ Status KVPool::share(std::span<const SequenceCache> from, std::span<SequenceCach
       releaseReserved();
       return status;
     }
-  for (size_t cache = 0; cache < from.size(); ++cache)
-    to[cache].share(from[cache], position, *pages[cache], facts[cache].layout);
+  try {
+    for (size_t cache = 0; cache < from.size(); ++cache)
+      to[cache].share(from[cache], position, *pages[cache], facts[cache].layout);
+  } catch (const std::bad_alloc &) {
+    truncate(to, /*position=*/0);
+    releaseReserved();
+    return makeError("there is no memory for lists of pages");
+  }
   return Status::success();
 }
 

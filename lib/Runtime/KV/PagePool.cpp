@@ -5,10 +5,9 @@
 
 #include "lariat/Runtime/KV/PagePool.h"
 
-#include "lariat/Runtime/Base/ControlGroups.h"
+#include "lariat/Runtime/Base/AlignedBuffer.h"
 
 #include <algorithm>
-#include <cstring>
 
 using namespace lariat::runtime;
 
@@ -20,12 +19,12 @@ static constexpr int64_t kCheckedBytes = int64_t(64) << 20;
 Status PagePool::grow(int64_t count) {
   count = std::max(count, kGrowBytes / pageBytes);
   int64_t bytes = 0;
-  AlignedBuffer buffer;
+  DeviceBuffer buffer;
   if (!multiply(count, pageBytes, bytes))
     return makeError("cache '", name, "' cannot have ", count, " more pages of ", pageBytes, " bytes");
   // Pages are touched when they are taken, where there is no error to give any more.
   uncheckedBytes += std::min(bytes, kCheckedBytes);
-  int64_t left = uncheckedBytes < kCheckedBytes ? INT64_MAX : readAvailableMemory();
+  int64_t left = uncheckedBytes < kCheckedBytes ? INT64_MAX : device->readAvailable();
   if (left != INT64_MAX)
     uncheckedBytes = bytes > left ? kCheckedBytes : 0;
   if (bytes > left) {
@@ -34,8 +33,8 @@ Status PagePool::grow(int64_t count) {
     error.lacksPages = true;
     return error;
   }
-  // Memory below the size that is mapped is not zeros, so at least that much is asked for.
-  if (Status status = buffer.reserve(std::max(bytes, kGrowBytes), "pages of cache '" + name + "'"))
+  if (Status status = buffer.reserve(*device, Space::Device, std::max(bytes, kGrowBytes),
+                                     "pages of cache '" + name + "'", Content::Zeros))
     return status;
   fresh.reserve(fresh.size() + count);
   used.reserve(used.capacity() + count);
@@ -82,7 +81,7 @@ std::byte *PagePool::take() {
   bool isZero = false;
   std::byte *page = takeAny(isZero);
   if (page && !isZero)
-    std::memset(page, 0, pageBytes);
+    device->zero(page, pageBytes);
   return page;
 }
 
@@ -91,7 +90,7 @@ std::byte *PagePool::takeCopy(const std::byte *other) {
   std::byte *page = takeAny(isZero);
   if (!page)
     return nullptr;
-  std::memcpy(page, other, pageBytes);
+  device->copy(page, other, pageBytes);
   ++numCopied;
   return page;
 }

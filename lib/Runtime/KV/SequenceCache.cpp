@@ -73,18 +73,18 @@ Part::Part(LookUp lookUp, int64_t slot, int64_t numTables)
   slots.end = std::min(slots.end, numTables);
 }
 
-Table &SequenceCache::add(int64_t slot) {
+Table &SequenceCache::add(int64_t slot, DeviceMemory &device) {
   if (slot >= static_cast<int64_t>(tables.size())) {
     tables.resize(slot + 1);
     touchedIn.resize(slot + 1);
   }
   if (!tables[slot])
-    tables[slot] = std::make_unique<Table>();
+    tables[slot] = std::make_unique<Table>(device);
   return *tables[slot];
 }
 
 Table &SequenceCache::touch(int64_t slot, const ViewMemory &memory) {
-  Table &table = add(slot);
+  Table &table = add(slot, memory.device);
   if (touchedIn[slot] != memory.call) {
     table.makeRoom(roomPerSlot);
     touchedIn[slot] = memory.call;
@@ -132,7 +132,7 @@ bool SequenceCache::isWhole(const Query &query) const {
 
 /// The smallest position among the entries that a list does not have yet.
 static int32_t findFirstNew(const Table &table, int64_t numTaken) {
-  const AlignedVector<int32_t> &positions = table.getPositions();
+  const SharedVector<int32_t> &positions = table.getPositions();
   if (numTaken == table.size())
     return INT32_MAX;
   if (table.isOrdered())
@@ -146,7 +146,7 @@ static int32_t findFirstNew(const Table &table, int64_t numTaken) {
 /// Adds the entries of a table from a position on that count.
 static void collect(const Table &table, int32_t slot, int32_t from, const Part &prompt, const Part &generated,
                     std::vector<Candidate> &candidates) {
-  const AlignedVector<int32_t> &positions = table.getPositions();
+  const SharedVector<int32_t> &positions = table.getPositions();
   auto begin = table.isOrdered() ? std::ranges::lower_bound(positions, from, {}, withoutPrefixBit) : positions.begin();
   for (auto it = begin; it != positions.end(); ++it) {
     int64_t index = it - positions.begin();
@@ -169,7 +169,7 @@ static void append(EntryList &list, std::vector<Candidate> &candidates) {
 }
 
 const EntryList &SequenceCache::merge(const Query &query, ViewMemory &memory) {
-  Merged &merged = lists[query];
+  Merged &merged = lists.try_emplace(query, memory.device).first->second;
   auto numTables = static_cast<int64_t>(tables.size());
   Part prompt(query.lookUp, query.slot, numTables), generated = prompt;
   if (query.isPhased)
@@ -187,8 +187,9 @@ const EntryList &SequenceCache::merge(const Query &query, ViewMemory &memory) {
     auto &list = merged.list;
     int64_t kept = std::ranges::lower_bound(list.positions, from, {}, withoutPrefixBit) - list.positions.begin();
     if (merged.shownIn == memory.call) {
-      EntryList copy{{list.refs.begin(), list.refs.begin() + kept},
-                     {list.positions.begin(), list.positions.begin() + kept}};
+      EntryList copy(memory.device);
+      copy.refs.assign(list.refs.begin(), list.refs.begin() + kept);
+      copy.positions.assign(list.positions.begin(), list.positions.begin() + kept);
       memory.outdated.push_back(std::exchange(list, std::move(copy)));
     } else {
       list.refs.resize(kept);
@@ -213,7 +214,7 @@ abi::View SequenceCache::view(Query query, ViewMemory &memory) {
     if (isOneSlot || !hasGenerated())
       query = {query.slot, query.lookUp};
   }
-  const AlignedVector<int32_t> *positions = nullptr;
+  const SharedVector<int32_t> *positions = nullptr;
   if (isWhole(query)) {
     const Table &table = touch(getSlots(query).end - 1, memory);
     positions = &table.getPositions();
@@ -245,7 +246,7 @@ int64_t SequenceCache::countCopies(int32_t position) const {
 void SequenceCache::share(const SequenceCache &from, int32_t position, PagePool &pool, const PageLayout &layout) {
   for (size_t slot = 0; slot < from.tables.size(); ++slot)
     if (const Table *table = from.tables[slot].get(); table && table->countBefore(position) > 0)
-      add(static_cast<int64_t>(slot)).share(*table, position, pool, layout);
+      add(static_cast<int64_t>(slot), pool.getDevice()).share(*table, position, pool, layout);
 }
 
 bool SequenceCache::canTruncate(int32_t position, const PagePool &pool) const {

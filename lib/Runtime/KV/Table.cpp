@@ -7,7 +7,6 @@
 #include "lariat/Runtime/KV/Table.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 using namespace lariat;
@@ -98,15 +97,16 @@ void Table::countMarks() {
 }
 
 /// Copies an entry over another one, all parts.
-static void copyEntry(const abi::EntryRef &source, const abi::EntryRef &target, const PageLayout &layout) {
+static void copyEntry(const abi::EntryRef &source, const abi::EntryRef &target, const PageLayout &layout,
+                      DeviceMemory &device) {
   int64_t bytes = layout.elementBytes, lineBytes = layout.dim * bytes, side = kEntries * lineBytes;
   auto copyLine = [&](int64_t before) {
-    std::memcpy(target.page + before + target.index * lineBytes, source.page + before + source.index * lineBytes,
+    device.copy(target.page + before + target.index * lineBytes, source.page + before + source.index * lineBytes,
                 lineBytes);
   };
   auto copyColumns = [&](int64_t before) {
-    for (int64_t place = before; place < before + side; place += kEntries * bytes)
-      std::memcpy(target.page + place + target.index * bytes, source.page + place + source.index * bytes, bytes);
+    device.copy({target.page + before + target.index * bytes, kEntries * bytes},
+                {source.page + before + source.index * bytes, kEntries * bytes}, layout.dim, bytes);
   };
   for (int64_t part = 0; part < layout.parts; ++part) {
     int64_t keys = part * 2 * side;
@@ -152,7 +152,7 @@ void Table::share(const Table &from, int32_t position, PagePool &pool, const Pag
     positions.push_back(marked);
     marks.push_back(from.marks[index]);
     if (index >= numShared)
-      copyEntry(from.getRef(index), getRef(size() - 1), layout);
+      copyEntry(from.getRef(index), getRef(size() - 1), layout, pool.getDevice());
     ordered &= here > last;
     last = std::max(last, here);
   }
@@ -196,7 +196,7 @@ void Table::truncate(int32_t position, PagePool &pool, const PageLayout &layout)
     if (here >= position)
       continue;
     if (index != kept)
-      copyEntry(getRef(index), getRef(kept), layout);
+      copyEntry(getRef(index), getRef(kept), layout, pool.getDevice());
     positions[kept] = positions[index];
     marks[kept] = marks[index];
     stillOrdered &= here > last;

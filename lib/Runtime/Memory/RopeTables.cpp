@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Addresses are a mapping that may not be touched; pieces of it are opened as they are filled, so that a table never
-// moves and a system counts only what is there.
+// Addresses are set aside for all, and pieces are opened as they are filled, so that a table never moves and a system counts
+// only what is there.
 
 #include "lariat/Runtime/Memory/RopeTables.h"
 
 #include "lariat/Runtime/Base/AlignedBuffer.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <sys/mman.h>
-#include <unistd.h>
 
 using namespace lariat::runtime;
 
@@ -29,7 +26,7 @@ float lariat::runtime::roundAngle(double value, AngleType type) {
   return static_cast<float>(std::ldexp(scaled, static_cast<int>(exponent)));
 }
 
-Status RopeTables::reserve(std::vector<RopeFacts> facts) {
+Status RopeTables::reserve(DeviceMemory &wanted, std::vector<RopeFacts> facts) {
   release();
   int64_t end = 0;
   for (const RopeFacts &table : facts) {
@@ -41,12 +38,11 @@ Status RopeTables::reserve(std::vector<RopeFacts> facts) {
   }
   if (end == 0)
     return Status::success();
-  end = roundUp(end, sysconf(_SC_PAGESIZE));
-  void *mapped = mmap(nullptr, end, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, /*fd=*/-1, /*offset=*/0);
-  if (mapped == MAP_FAILED)
+  memory = wanted.setAside(end);
+  if (!memory)
     return makeError("cannot set ", end,
                      " bytes of addresses aside for rotary tables of the context that the model declares");
-  memory = static_cast<std::byte *>(mapped);
+  device = wanted.shared_from_this();
   reserved = end;
   tables = std::move(facts);
   return Status::success();
@@ -54,7 +50,7 @@ Status RopeTables::reserve(std::vector<RopeFacts> facts) {
 
 void RopeTables::release() {
   if (memory)
-    munmap(memory, reserved);
+    device->giveBack(memory, reserved);
   memory = nullptr;
   reserved = covered = 0;
   tables.clear();
@@ -67,24 +63,26 @@ int64_t RopeTables::getBytes() const {
   return bytes;
 }
 
-/// Opens the pages of lines `begin` to `end`.
-Status RopeTables::allow(const RopeFacts &table, int64_t begin, int64_t end) {
-  int64_t page = sysconf(_SC_PAGESIZE);
-  int64_t first = (table.offset + begin * table.lineBytes) / page * page;
-  int64_t last = roundUp(table.offset + end * table.lineBytes, page);
-  if (mprotect(memory + first, last - first, PROT_READ | PROT_WRITE) != 0)
-    return makeError("there is no memory for the rotary table of ", end, " positions, ", last - first, " bytes more");
-  return Status::success();
-}
-
-static void fill(std::byte *memory, const RopeFacts &table, int64_t begin, int64_t end) {
-  for (int64_t position = begin; position < end; ++position) {
-    auto *line = reinterpret_cast<float *>(memory + table.offset + position * table.lineBytes);
+static void compute(std::byte *lines, const RopeFacts &table, int64_t begin, int64_t end) {
+  for (int64_t position = begin; position < end; ++position, lines += table.lineBytes) {
+    auto *line = reinterpret_cast<float *>(lines);
     for (double frequency : table.frequencies) {
       double angle = static_cast<double>(position) * frequency;
       *line++ = roundAngle(std::cos(angle) * table.magnitude, table.angles);
       *line++ = roundAngle(std::sin(angle) * table.magnitude, table.angles);
     }
+  }
+}
+
+void RopeTables::fill(const RopeFacts &table, int64_t begin, int64_t end) {
+  std::byte *target = memory + table.offset + begin * table.lineBytes;
+  if (device->isHost())
+    return compute(target, table, begin, end);
+  std::vector<std::byte> lines(kStep * table.lineBytes);
+  for (int64_t first = begin; first < end; first += kStep, target += kStep * table.lineBytes) {
+    int64_t last = std::min(first + kStep, end);
+    compute(lines.data(), table, first, last);
+    device->upload(target, lines.data(), (last - first) * table.lineBytes);
   }
 }
 
@@ -99,9 +97,10 @@ Status RopeTables::cover(int64_t count) {
     int64_t begin = std::min(covered, table.positions), end = std::min(wanted, table.positions);
     if (begin == end)
       continue;
-    if (Status status = allow(table, begin, end))
-      return status;
-    fill(memory, table, begin, end);
+    int64_t bytes = (end - begin) * table.lineBytes;
+    if (!device->open(memory + table.offset + begin * table.lineBytes, bytes))
+      return makeError("there is no memory for the rotary table of ", end, " positions, ", bytes, " bytes more");
+    fill(table, begin, end);
   }
   covered = wanted;
   return Status::success();

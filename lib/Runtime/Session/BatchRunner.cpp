@@ -42,10 +42,8 @@ Expected<std::vector<InputArray>> BatchRunner::buildInputs(const Function &forwa
 
 /// An output of floats in place.
 static FloatLines viewLines(const Port &port, const OutputArray &array) {
-  return {.data = array.memory.data(),
-          .numRows = array.numRows,
-          .lineBytes = array.lineBytes,
-          .numColumns = port.getNumElements()};
+  return {
+      .data = array.host, .numRows = array.numRows, .lineBytes = array.lineBytes, .numColumns = port.getNumElements()};
 }
 
 RowResults BatchRunner::sortResults(const Function &function, const CallResult &result, size_t numRows) const {

@@ -38,6 +38,7 @@ Status StepRunner::runFunction(const Function &function, const CallRows &callRow
                       .rows = callRows.rows,
                       .inputs = std::move(inputs),
                       .loops = loopSteps,
+                      .keepsOutputs = &function != functions.coda,
                       .stop = stop};
   if (stop && stop->askAt(std::chrono::steady_clock::now()))
     return makeError(kStoppedMessage);
@@ -122,7 +123,8 @@ void StepRunner::collect(int64_t begin, int64_t end) {
 
 Expected<RowResults> StepRunner::feed(std::span<const BatchRow> fed) {
   rows = fed;
-  seats.prepare(functions, fed.size());
+  if (Status status = seats.prepare(model->getDeviceMemory(), functions, fed.size()))
+    return status.takeError();
   steps.assign(fed.size(), 0);
   // Parts lie where their group begins, so that they are in the order of rows whoever leaves first.
   logits.parts.assign(fed.size(), {});

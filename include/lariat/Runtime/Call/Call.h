@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Public. One call of an entry function, as host arrays.
+// Public. One call of an entry function. Values go in as arrays of the host or of the device, and results are read by the
+// host, where they are or as copies.
 
 #ifndef LARIAT_RUNTIME_CALL_CALL_H
 #define LARIAT_RUNTIME_CALL_CALL_H
@@ -9,12 +10,19 @@
 #include "lariat/Runtime/Base/AlignedBuffer.h"
 #include "lariat/Runtime/Base/StopPoll.h"
 #include "lariat/Runtime/Call/Sequence.h"
+#include "lariat/Runtime/Device/DeviceBuffer.h"
 #include "lariat/Runtime/Load/Manifest.h"
 
 #include <span>
 #include <vector>
 
 namespace lariat::runtime {
+
+/// Where a port is. Row sets, bits and indices are what services and callers look at, all else is for kernels.
+inline Space getSpace(const Port &port) {
+  bool isSeen = port.isRows || port.type == ElementType::I1 || port.type == ElementType::Index;
+  return isSeen ? Space::Shared : Space::Device;
+}
 
 /// A row of a call.
 struct Row {
@@ -31,6 +39,7 @@ struct InputArray {
   int64_t numRows = 0;
   int64_t lineBytes = 0;          ///< from one line to the next; 0: Port::getValueBytes(), nothing in between
   const int64_t *lines = nullptr; ///< which line each row has, where it is not that of its own number
+  bool onDevice = false; ///< the data, which is then memory of the model's device; `lines` are the host's always
 };
 
 /// What a call had run on all threads.
@@ -51,6 +60,8 @@ struct CallRequest {
   /// The most loop steps that any row runs in this call: what @forward is asked for; 1 for @core and @fill, which do one;
   /// 0 where no looped cache is written. Room for pages is set aside accordingly.
   int64_t loops = 1;
+  /// Leaves outputs on the device that the host cannot read there (getSpace): the caller hands them on.
+  bool keepsOutputs = false;
   LaunchCounts *launches = nullptr; ///< counted here, unless null
   /// Asked now and then while code runs; with yes the call ends soon, as one that failed with kStoppedMessage.
   StopPoll *stop = nullptr;
@@ -59,12 +70,14 @@ struct CallRequest {
 /// Values of an output. Owned; reused when the same CallResult is handed to the next call.
 struct OutputArray {
   int64_t numRows = 0;
-  int64_t lineBytes = 0; ///< from one row to the next
-  AlignedBuffer memory;
+  int64_t lineBytes = 0;           ///< from one row to the next
+  PortBuffer memory;               ///< what compiled code wrote
+  AlignedBuffer copy;              ///< of it, where the host needs one
+  const std::byte *host = nullptr; ///< where the host reads; null: nowhere, see CallRequest::keepsOutputs
 
   template <typename T>
   const T *line(int64_t row) const {
-    return reinterpret_cast<const T *>(memory.data() + row * lineBytes);
+    return reinterpret_cast<const T *>(host + row * lineBytes);
   }
 };
 

@@ -23,6 +23,7 @@
 #define LARIAT_RUNTIME_CALL_MODEL_H
 
 #include "lariat/Runtime/Call/Call.h"
+#include "lariat/Runtime/Device/Device.h"
 #include "lariat/Runtime/KV/PrefixKey.h"
 #include "lariat/Runtime/Load/Artefact.h"
 
@@ -36,7 +37,8 @@ struct OpenOptions {
   bool pinThreads = true;
   std::string isa = {}; ///< empty: the best that the artefact has and the machine runs
   Verify verify = Verify::Full;
-  int64_t kvBytes = 0; ///< most bytes of pages of all caches together; 0: no limit
+  int64_t kvBytes = 0;                 ///< most bytes of pages of all caches together; 0: no limit
+  std::shared_ptr<Device> device = {}; ///< null: the CPU, with these threads
 };
 
 /// Which function is asked for.
@@ -73,6 +75,8 @@ public:
   const std::string &getPath() const;
   const std::string &getIsa() const;
   int64_t getNumThreads() const;
+  /// Where the data of InputArray::onDevice may be.
+  DeviceMemory &getDeviceMemory() const;
   MemoryUse getMemoryUse() const;
   /// MemoryUse::pageBytes alone, which costs nothing.
   int64_t getPageBytes() const;

@@ -204,6 +204,8 @@ private:
   Outcome startRequests(const TickPlan &plan);
   /// Whether the rest of a plan goes on, where requests that started have the rows that were planned or not.
   Outcome agreeOnStarts(bool isAsPlanned);
+  /// Has a free seat for each row of chunks; without memory for them their requests fail.
+  Outcome addSeats(std::span<const RowChunk> chunks);
   void addChunk(const RowChunk &chunk);
   Outcome runCalls(const TickPlan &plan);
   Outcome runWhole(const std::vector<ScheduledRow> &rows);

@@ -53,15 +53,13 @@ private:
   std::vector<float> thresholds, states;
 };
 
-/// One value per seat.
+/// One value per seat, on the device.
 struct SeatValues {
   int64_t valueBytes = 0;
-  std::vector<std::byte> bytes;
+  DeviceBuffer memory;
 
-  void resize(size_t numSeats) { bytes.resize(numSeats * valueBytes); }
-  template <typename T>
-  T at(int64_t seat) const {
-    return *reinterpret_cast<const T *>(bytes.data() + seat * valueBytes);
+  Status resize(DeviceMemory &device, size_t numSeats) {
+    return memory.grow(device, static_cast<int64_t>(numSeats) * valueBytes, "what rows keep between loop steps");
   }
   /// Values of some seats, in the order given; nothing is copied before the call.
   InputArray take(std::span<const int64_t> seats) const;
@@ -73,11 +71,13 @@ struct SeatValues {
 struct SeatRecords {
   SeatValues enters; ///< i1
   std::vector<SeatValues> carried, invariants, coda;
-  std::vector<int64_t> max;   ///< most loop steps; 0: does not enter
-  std::vector<int32_t> steps; ///< so far
+  std::vector<int64_t> max;       ///< most loop steps; 0: does not enter
+  std::vector<int32_t> steps;     ///< so far
+  DeviceMemory *device = nullptr; ///< null: nothing was prepared, and seats have no values
 
-  void prepare(const StepFunctions &functions, size_t numSeats);
-  void resize(size_t numSeats);
+  Status prepare(DeviceMemory &device, const StepFunctions &functions, size_t numSeats);
+  /// An error leaves the seats that there are as they are.
+  Status resize(size_t numSeats);
   /// Results of @prelude for these seats.
   void putPrelude(const CallResult &result, std::span<const int64_t> seats);
   /// Inputs of @core or @fill, which last as long as `seats` and this do not change.

@@ -49,8 +49,8 @@ private:
 
 class KVPool {
 public:
-  /// `limit` in bytes of pages; 0: none.
-  KVPool(std::vector<CacheFacts> caches, int64_t limit);
+  /// `limit` in bytes of pages; 0: none. The device outlives the pool.
+  KVPool(DeviceMemory &device, std::vector<CacheFacts> caches, int64_t limit);
 
   int64_t getNumCaches() const { return static_cast<int64_t>(facts.size()); }
   const CacheFacts &getFacts(int64_t cache) const { return facts[cache]; }
@@ -74,6 +74,7 @@ public:
   bool truncate(std::span<SequenceCache> caches, int32_t position);
 
 private:
+  DeviceMemory *device;
   std::vector<CacheFacts> facts;
   PageBudget budget;
   std::vector<std::unique_ptr<PagePool>> pages;

@@ -7,7 +7,7 @@
 #ifndef LARIAT_RUNTIME_KV_PAGEPOOL_H
 #define LARIAT_RUNTIME_KV_PAGEPOOL_H
 
-#include "lariat/Runtime/Base/AlignedBuffer.h"
+#include "lariat/Runtime/Device/DeviceBuffer.h"
 
 #include <unordered_map>
 #include <vector>
@@ -24,9 +24,9 @@ struct PageBudget {
 
 class PagePool {
 public:
-  /// `name` is the cache's, for messages. `budget` outlives the pool.
-  PagePool(std::string name, int64_t pageBytes, PageBudget &budget)
-      : name(std::move(name)), pageBytes(pageBytes), budget(&budget) {}
+  /// `name` is the cache's, for messages. `device` and `budget` outlive the pool.
+  PagePool(DeviceMemory &device, std::string name, int64_t pageBytes, PageBudget &budget)
+      : device(&device), name(std::move(name)), pageBytes(pageBytes), budget(&budget) {}
 
   /// Sets `count` more pages aside; an error sets nothing aside.
   Status reserve(int64_t count);
@@ -42,6 +42,8 @@ public:
   /// A holder less; without any the page is free.
   void giveBack(std::byte *page);
 
+  /// Where pages are.
+  DeviceMemory &getDevice() const { return *device; }
   int64_t getPageBytes() const { return pageBytes; }
   /// Pages that `takeCopy` has given.
   int64_t getNumCopied() const { return numCopied; }
@@ -51,10 +53,11 @@ private:
   /// A page with whatever it holds; null if there is none.
   std::byte *takeAny(bool &isZero);
 
+  DeviceMemory *device;
   std::string name;
   int64_t pageBytes;
   PageBudget *budget;
-  std::vector<AlignedBuffer> memory;
+  std::vector<DeviceBuffer> memory;
   std::vector<std::byte *> fresh;                           ///< free, never used: zeros
   std::vector<std::byte *> used;                            ///< free, with old entries
   std::unordered_map<const std::byte *, int64_t> numOthers; ///< holders beside the first, of pages that have some

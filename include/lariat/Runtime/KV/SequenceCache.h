@@ -20,12 +20,17 @@ using abi::LookUp;
 
 /// Entries in the order that a view shows them.
 struct EntryList {
-  AlignedVector<abi::EntryRef> refs;
-  AlignedVector<int32_t> positions; ///< with kPrefixBit
+  explicit EntryList(DeviceMemory &device) : refs(device), positions(device) {}
+
+  SharedVector<abi::EntryRef> refs;
+  SharedVector<int32_t> positions; ///< with kPrefixBit
 };
 
 /// What the views of one call share.
 struct ViewMemory {
+  explicit ViewMemory(DeviceMemory &device) : device(device) {}
+
+  DeviceMemory &device;            ///< that reads them
   uint64_t call = 1;               ///< number of the call
   std::vector<EntryList> outdated; ///< lists that a view of this call shows and that are no longer true
 
@@ -76,12 +81,14 @@ public:
 private:
   /// Entries of several slots, merged.
   struct Merged {
+    explicit Merged(DeviceMemory &device) : list(device) {}
+
     EntryList list;
     std::vector<int64_t> numTaken; ///< entries of each slot that are in the list
     uint64_t shownIn = 0;          ///< last call that was shown the list
   };
 
-  Table &add(int64_t slot);
+  Table &add(int64_t slot, DeviceMemory &device);
   Table &touch(int64_t slot, const ViewMemory &memory);
   /// Makes lists anew when they are asked for; what views of this call show stays.
   void outdateLists(ViewMemory &memory);

@@ -11,7 +11,7 @@
 #define LARIAT_RUNTIME_KV_TABLE_H
 
 #include "lariat/Artefact/Abi.h"
-#include "lariat/Runtime/Base/AlignedVector.h"
+#include "lariat/Runtime/Device/SharedVector.h"
 #include "lariat/Runtime/KV/PagePool.h"
 
 #include <vector>
@@ -39,6 +39,8 @@ struct EntryFacts {
 
 class Table {
 public:
+  explicit Table(DeviceMemory &device) : pages(device), positions(device) {}
+
   /// Makes room for `count` more entries without moving `getPages()` or `getPositions()` until the next call of this.
   void makeRoom(int64_t count);
   /// The entry of a position: the one that it has, else a new one at the end. The page is null where no page or no room
@@ -78,7 +80,7 @@ public:
   int32_t getLast() const { return last; }
   std::byte *const *getPages() const { return pages.data(); }
   /// One per entry, with kPrefixBit.
-  const AlignedVector<int32_t> &getPositions() const { return positions; }
+  const SharedVector<int32_t> &getPositions() const { return positions; }
   abi::EntryRef getRef(int64_t index) const { return {pages[index / abi::kPageEntries], index % abi::kPageEntries}; }
 
 private:
@@ -89,8 +91,8 @@ private:
   bool own(int64_t index, PagePool &pool);
   int64_t countShareable(int32_t position) const;
 
-  AlignedVector<std::byte *> pages;
-  AlignedVector<int32_t> positions;
+  SharedVector<std::byte *> pages;
+  SharedVector<int32_t> positions;
   std::vector<uint8_t> marks;   ///< one per entry
   std::vector<int32_t> indexOf; ///< of a table that is not ordered: index + 1 by position
   int64_t numFilled = 0, numGenerated = 0;

@@ -6,7 +6,7 @@
 #ifndef LARIAT_RUNTIME_MEMORY_CALLMEMORY_H
 #define LARIAT_RUNTIME_MEMORY_CALLMEMORY_H
 
-#include "lariat/Runtime/Base/AlignedBuffer.h"
+#include "lariat/Runtime/Device/DeviceBuffer.h"
 
 #include <vector>
 
@@ -19,10 +19,11 @@ struct CallSize {
 
 class CallMemory {
 public:
-  /// Makes room; cells are zeros afterwards, the rest may hold anything.
-  Status prepare(const CallSize &size);
+  /// Makes room; cells are zeros afterwards, the rest may hold anything. Arena and cells are shared memory: services keep
+  /// row tables there, slots, entries and views. Scratch is the device's.
+  Status prepare(DeviceMemory &device, const CallSize &size);
   /// Memory for input `index`, of `bytes`.
-  Expected<std::byte *> prepareInput(int64_t index, int64_t bytes);
+  Expected<std::byte *> prepareInput(DeviceMemory &device, Space space, int64_t index, int64_t bytes);
 
   std::byte *getArena() const { return arena.data(); }
   int64_t *getCells() const { return reinterpret_cast<int64_t *>(cells.data()); }
@@ -34,8 +35,8 @@ public:
   int64_t getScratchStride() const { return scratchStride; }
 
 private:
-  AlignedBuffer arena, cells, scratch;
-  std::vector<AlignedBuffer> inputs;
+  DeviceBuffer arena, cells, scratch;
+  std::vector<PortBuffer> inputs;
   int64_t scratchStride = 0;
 };
 

@@ -6,10 +6,8 @@
 #ifndef LARIAT_RUNTIME_MEMORY_ROPETABLES_H
 #define LARIAT_RUNTIME_MEMORY_ROPETABLES_H
 
-#include "lariat/Runtime/Base/Status.h"
+#include "lariat/Runtime/Device/DeviceMemory.h"
 
-#include <cstddef>
-#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -42,7 +40,7 @@ public:
   ~RopeTables() { release(); }
 
   /// Sets addresses aside, which stay. The frequencies last as long as the tables.
-  Status reserve(std::vector<RopeFacts> facts);
+  Status reserve(DeviceMemory &device, std::vector<RopeFacts> facts);
   /// Computes the lines of positions below `count` that are not there yet.
   Status cover(int64_t count);
   void release();
@@ -52,8 +50,10 @@ public:
   int64_t getBytes() const;
 
 private:
-  Status allow(const RopeFacts &table, int64_t begin, int64_t end);
+  /// Computes lines of a table, whose memory is there.
+  void fill(const RopeFacts &table, int64_t begin, int64_t end);
 
+  std::shared_ptr<DeviceMemory> device;
   std::vector<RopeFacts> tables;
   std::byte *memory = nullptr;
   int64_t reserved = 0, covered = 0;

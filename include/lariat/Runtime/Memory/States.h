@@ -6,7 +6,7 @@
 #ifndef LARIAT_RUNTIME_MEMORY_STATES_H
 #define LARIAT_RUNTIME_MEMORY_STATES_H
 
-#include "lariat/Runtime/Base/AlignedBuffer.h"
+#include "lariat/Runtime/Device/DeviceBuffer.h"
 
 #include <span>
 #include <vector>
@@ -24,16 +24,16 @@ struct StateShape {
 /// One state of one sequence.
 struct SequenceState {
   int64_t depths = 0;
-  std::vector<std::byte> bytes; ///< [layer][depth][width]
+  DeviceBuffer memory; ///< [layer][depth][width]
 };
 
 /// One state of the sequences of a call: [sequence][layer][depth][width].
 class BatchState {
 public:
-  /// Copies the sequences' states in, with room for `depths` at least.
-  Status load(const StateShape &shape, std::span<SequenceState *const> sequences, int64_t depths);
+  /// Copies the sequences' states in, with room for `depths` at least, and has memory ready for what they will be.
+  Status load(DeviceMemory &device, const StateShape &shape, std::span<SequenceState *const> sequences, int64_t depths);
   /// Copies them back.
-  void store(std::span<SequenceState *const> sequences) const;
+  void store(std::span<SequenceState *const> sequences);
 
   std::byte *data() const { return memory.data(); }
   int64_t getDepths() const { return depths; }
@@ -41,7 +41,8 @@ public:
 private:
   StateShape shape;
   int64_t depths = 0;
-  AlignedBuffer memory;
+  DeviceBuffer memory;
+  std::vector<DeviceBuffer> larger; ///< one per sequence, for those whose memory is too small
 };
 
 } // namespace lariat::runtime
