@@ -284,3 +284,72 @@ func.func @below_nothing(%n: index, %t: memref<?x6xindex>, %o: memref<?xindex>) 
   kernel.slots rows(%n) at %t <own below -1> to %o : memref<?x6xindex>, memref<?xindex>
   return
 }
+
+// -----
+
+func.func @columns_rank(%x: memref<?xf32>) {
+  // expected-error @+1 {{takes columns of rank 1, expected 2}}
+  %c = kernel.columns %x from 0 : memref<?xf32> to memref<?xf32>
+  return
+}
+
+// -----
+
+func.func @yield_count(%n: index, %x: memref<?x16xf32>) {
+  // expected-error @+1 {{body yields 0 values, expected 1}}
+  kernel.rowwise rows(%n) width(16) vectors [] outs(%x : memref<?x16xf32>) gather [] scatter [-1] {
+    kernel.yield
+  }
+  return
+}
+
+// -----
+
+func.func @scatter_count(%n: index, %x: memref<?x16xf32>) {
+  // expected-error @+1 {{scatter has 0 entries, expected 1}}
+  kernel.rowwise rows(%n) width(16) vectors [] outs(%x : memref<?x16xf32>) gather [] scatter [] {
+    %c = arith.constant 0.0 : f32
+    kernel.yield %c : f32
+  }
+  return
+}
+
+// -----
+
+func.func @input_width(%n: index, %x: memref<?x16xf32>, %y: memref<?x32xf32>) {
+  // expected-error @+1 {{an input has 16 columns, expected 32}}
+  kernel.rowwise rows(%n) width(32) ins(%x : memref<?x16xf32>) vectors [] outs(%y : memref<?x32xf32>) gather [-1] scatter [-1] {
+  ^bb0(%e: f32):
+    kernel.yield %e : f32
+  }
+  return
+}
+
+// -----
+
+func.func @argument_type(%n: index, %x: memref<?x16xf32>) {
+  // expected-error @+1 {{body argument 0 has type 'i32', expected 'f32'}}
+  kernel.rowwise rows(%n) width(16) ins(%x : memref<?x16xf32>) vectors [] outs(%x : memref<?x16xf32>) gather [-1] scatter [-1] {
+  ^bb0(%e: i32):
+    %c = arith.constant 0.0 : f32
+    kernel.yield %c : f32
+  }
+  return
+}
+
+// -----
+
+// A tile gets the sums of all weights, in f32, before its extras.
+func.func @epilogue_sum(%n: index, %x: memref<?x16xf32>) {
+  // expected-error @+1 {{epilogue argument 0 has type 'i32', expected 'f32'}}
+  kernel.gemm rows(%n) k(16) n(16) ins(%x : memref<?x16xf32>) vectors [] weights [@w] epilogue_vectors []
+      outs(%x : memref<?x16xf32>) gather [-1] scatter [-1] prologue {
+  ^bb0(%e: f32):
+    kernel.yield %e : f32
+  } epilogue {
+  ^bb0(%sum: i32):
+    %c = arith.constant 0.0 : f32
+    kernel.yield %c : f32
+  }
+  return
+}

@@ -553,3 +553,11 @@ func.func @rope_c4_depths(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.row
   %y = lariat.rope %q at %r heads(2) frequencies(@f) : tensor<?x64xf32, #lariat.of<"a">>
   return
 }
+
+// -----
+
+func.func @rope_c2_frequency(%q: tensor<?x64xf32, #lariat.of<"a">>, %r: !lariat.rows<"a">) {
+  // expected-error@below {{'lariat.rope' op lists the frequency INF, expected finite ones}}
+  %y = lariat.rope %q at %r heads(2) frequencies(array<f64: 0x7FF0000000000000>) dims(2) : tensor<?x64xf32, #lariat.of<"a">>
+  return
+}

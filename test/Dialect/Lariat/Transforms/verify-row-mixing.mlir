@@ -146,3 +146,83 @@ func.func @blocks() {
 ^next:
   return
 }
+
+// -----
+
+// expected-error@below {{'func.func' has a value of type 'i4', expected rows, tensors, or numbers of 1, 8, 16, 32 or 64 bits}}
+func.func @number(%x: i4) {
+  return
+}
+
+// -----
+
+// expected-error@below {{'func.func' has a value of type 'tensor<?x0xf32, #lariat.of<"a">>', expected no dimension of size 0}}
+func.func @no_columns(%x: tensor<?x0xf32, #lariat.of<"a">>) {
+  return
+}
+
+// -----
+
+// expected-error@below {{'func.func' has a value of type 'tensor<4xf32, "sparse">', expected no encoding but that of a row set}}
+func.func @encoding(%x: tensor<4xf32, "sparse">) {
+  return
+}
+
+// -----
+
+// Places in what all rows share follow from no row.
+func.func @computed_offset(%a: !lariat.rows<"a">, %i: index) -> tensor<1xf32> {
+  %w = arith.constant dense<1.0> : tensor<4xf32>
+  // expected-error@below {{'tensor.extract_slice' starts at an offset or has a stride that is computed, expected numbers}}
+  %y = tensor.extract_slice %w[%i] [1] [1] : tensor<4xf32> to tensor<1xf32>
+  return %y : tensor<1xf32>
+}
+
+// -----
+
+func.func @computed_place(%a: !lariat.rows<"a">, %i: index) -> f32 {
+  %w = arith.constant dense<1.0> : tensor<4xf32>
+  // expected-error@below {{'tensor.extract' reads 'tensor<4xf32>' at a place that is computed or outside, expected constants inside}}
+  %y = tensor.extract %w[%i] : tensor<4xf32>
+  return %y : f32
+}
+
+// -----
+
+func.func @place_outside(%a: !lariat.rows<"a">) -> f32 {
+  %w = arith.constant dense<1.0> : tensor<4xf32>
+  %i = arith.constant 4 : index
+  // expected-error@below {{'tensor.extract' reads 'tensor<4xf32>' at a place that is computed or outside, expected constants inside}}
+  %y = tensor.extract %w[%i] : tensor<4xf32>
+  return %y : f32
+}
+
+// -----
+
+// Columns behind the last one, which upstream sees only in tensors of static shape.
+func.func @columns_outside(%x: tensor<?x4xf32, #lariat.of<"a">>, %o: tensor<?x4xf32, #lariat.of<"a">>) -> tensor<?x4xf32, #lariat.of<"a">> {
+  // expected-error@below {{'linalg.generic' reads or writes operand 0 of type 'tensor<?x4xf32, #lariat.of<"a">>' at places that are not those of its loops}}
+  %y = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1 + 1)>, affine_map<(d0, d1) -> (d0, d1)>],
+                       iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<?x4xf32, #lariat.of<"a">>) outs(%o : tensor<?x4xf32, #lariat.of<"a">>) {
+  ^bb0(%p: f32, %q: f32):
+    linalg.yield %p : f32
+  } -> tensor<?x4xf32, #lariat.of<"a">>
+  return %y : tensor<?x4xf32, #lariat.of<"a">>
+}
+
+// -----
+
+// A body is scalar code.
+func.func @tensor_in_body(%x: tensor<?x4xf32, #lariat.of<"a">>) -> tensor<?x4xf32, #lariat.of<"a">> {
+  %c = arith.constant 0 : index
+  %y = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>], iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<?x4xf32, #lariat.of<"a">>) outs(%x : tensor<?x4xf32, #lariat.of<"a">>) {
+  ^bb0(%p: f32, %q: f32):
+    // expected-error@below {{'tensor.from_elements' stands in 'linalg.generic', expected scalar ops of arith, math and scf}}
+    %t = tensor.from_elements %p : tensor<1xf32>
+    %s = tensor.extract %t[%c] : tensor<1xf32>
+    linalg.yield %s : f32
+  } -> tensor<?x4xf32, #lariat.of<"a">>
+  return %y : tensor<?x4xf32, #lariat.of<"a">>
+}
