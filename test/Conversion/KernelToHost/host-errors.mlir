@@ -79,3 +79,14 @@ func.func @cache() {
   }
   return
 }
+
+// -----
+
+func.func private @body(tensor<?x16xf32>, tensor<16xf32>) -> tensor<?x16xf32>
+func.func @packed() {
+  %n = kernel.port_rows 0
+  %x = kernel.port 0 : memref<?x16xf32>
+  // expected-error @+1 {{'kernel.generic' op names @v, which is no packed data of the module}}
+  %m = kernel.generic @body ins(%x : memref<?x16xf32>) rows(%n) packed [@v] outs(%x : memref<?x16xf32>) : index
+  return
+}

@@ -226,3 +226,10 @@ func.func @tensor_in_body(%x: tensor<?x4xf32, #lariat.of<"a">>) -> tensor<?x4xf3
   } -> tensor<?x4xf32, #lariat.of<"a">>
   return %y : tensor<?x4xf32, #lariat.of<"a">>
 }
+
+// -----
+
+// expected-error@below {{'func.func' has a value of type 'tensor<?x?xf32, #lariat.of<"a">>', expected rows in dimension 0, and static dimensions behind it}}
+func.func @dynamic_columns(%x: tensor<?x?xf32, #lariat.of<"a">>) {
+  return
+}
