@@ -22,7 +22,7 @@ class Kernel_EnumAttr<EnumInfo info, string mnemonic> : EnumAttr<Kernel_Dialect,
 class Kernel_Case<string symbol, int value, string keyword> : I32EnumCase<symbol, value, keyword>;
 
 def Kernel_PackKind : Kernel_Enum<"PackKind", "how a weight lies in weights.bin", [
-  // Weights (N, K) as [depth][N / columns of a panel]{panel}, N filled up with zeros; the format says how each panel lies.
+  // Weights (N, K) as [depth][N / columns of a panel]{panel}, N filled up with zeros; the format says how one lies.
   Kernel_Case<"Panels", 0, "panels">,
   // A vector (N) as f32 [depth][N filled up to a multiple of 16 with zeros].
   Kernel_Case<"Vector", 1, "vector">,
@@ -48,12 +48,12 @@ class Kernel_PanelFormat<string name, string formatMnemonic>
 
 def Kernel_F32PanelsAttr : Kernel_PanelFormat<"F32Panels", "f32"> {
   let summary = "panels [K][columns] of f32";
-  let description = "A word is one step. Example: `#kernel.f32`";
+  let description = "A line is one step. Example: `#kernel.f32`";
 }
 
 def Kernel_BF16PanelsAttr : Kernel_PanelFormat<"BF16Panels", "bf16"> {
   let summary = "panels [(K + 1) / 2][columns][2] of bf16";
-  let description = "A word is steps 2 i and 2 i + 1, the earlier one in its low half; zero behind an odd K. "
+  let description = "A line is steps 2 i and 2 i + 1, the earlier one in the low half of words; zero behind an odd K. "
                     "Example: `#kernel.bf16`";
 }
 

@@ -45,18 +45,18 @@ def Kernel_PanelFormatAttrInterface : AttrInterface<"PanelFormatAttrInterface"> 
   let cppNamespace = "::lariat::kernel";
   let description = [{
     How the weights (N, K) of products lie in weights.bin: panels of so many rows of the weight, the columns of the
-    product, one after the other; a panel is lines of words, one per column, and a word holds some steps of k. How many
+    product, one after the other; a panel is lines of four bytes per column, which hold some steps of k. How many
     columns panels have is no part of a format but of a layout. A new format is a new attribute with this interface, a
     packer in lib/Compiler/Packing, and a loader in each target; nothing else lists formats.
   }];
   let methods = [
-    InterfaceMethod<"Steps of k in a word.", "int64_t", "getStepsPerWord">,
+    InterfaceMethod<"Steps of k in a line.", "int64_t", "getStepsPerLine">,
     InterfaceMethod<"Lines of a panel.", "int64_t", "getNumLines", (ins "int64_t":$numK), [{}], [{
-      return (numK + $_attr.getStepsPerWord() - 1) / $_attr.getStepsPerWord();
+      return (numK + $_attr.getStepsPerLine() - 1) / $_attr.getStepsPerLine();
     }]>,
     InterfaceMethod<"Bytes of a panel, and of what belongs to it alone.", "int64_t", "getPanelBytes",
                     (ins "int64_t":$numK, "int64_t":$columns), [{}], [{
-      return $_attr.getNumLines(numK) * columns * kPanelWordBytes;
+      return $_attr.getNumLines(numK) * columns * kPanelColumnBytes;
     }]>
   ];
 }

@@ -52,8 +52,8 @@ def Kernel_PackedOp : Kernel_Op<"packed", [Symbol]> {
   let description = [{
     `sources` are names of `lariat.weight` that lie side by side (their rows one after the other) or `value` is inline.
     `shape` is that of the data without depths: (N, K) for panels, (N) for a vector, (H, N) for vectors. `format` is the
-    format of panels, by its name, or the type of the elements of vectors. Panels have `panel_columns` columns, 16 unless a
-    target's layout says otherwise (kernel-choose-layout).
+    format of panels, by its name, or the type of the elements of vectors. Panels have `panel_columns` columns, 16 times
+    a power of two; 16 unless a target's layout says otherwise (kernel-choose-layout).
     `offset` is the place in weights.bin in bytes, a multiple of 64, once it is planned; `depth_stride` the bytes of one
     depth, for depth-indexed data, which has `depths` of them. `far` says that caches do not hold it from one use to the
     next: it is asked for ahead, and read at as many places side by side as memory likes.
@@ -75,6 +75,9 @@ def Kernel_PackedOp : Kernel_Op<"packed", [Symbol]> {
   let extraClassDeclaration = [{
     /// The format of panels; null for vectors.
     PanelFormatAttrInterface getPanelFormat() { return ::llvm::dyn_cast<PanelFormatAttrInterface>(getFormat()); }
+    /// Bytes of a panel, and of a line of it.
+    int64_t getPanelBytes() { return getPanelFormat().getPanelBytes(getShape()[1], getPanelColumns()); }
+    int64_t getPanelLineBytes() { return getPanelColumns() * kPanelColumnBytes; }
     /// Type of the elements of vectors.
     ::mlir::Type getElementType() { return ::llvm::cast<::mlir::TypeAttr>(getFormat()).getValue(); }
     /// Bytes of one depth.

@@ -18,7 +18,7 @@
 
 using namespace mlir;
 using namespace lariat;
-using kernel::kPanelColumns;
+using kernel::kLineColumns;
 
 static_assert(std::endian::native == std::endian::little, "weights.bin is little-endian");
 
@@ -27,14 +27,15 @@ static void writeRaw(llvm::raw_ostream &stream, ArrayRef<T> values) {
   stream.write(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(T));
 }
 
-bool lariat::writePanels(llvm::raw_ostream &sink, const RowReader &reader, kernel::PanelFormatAttrInterface format) {
-  using Packer = void (*)(const RowReader &, llvm::raw_ostream &);
+bool lariat::writePanels(llvm::raw_ostream &sink, const RowReader &reader, kernel::PanelFormatAttrInterface format,
+                         int64_t columns) {
+  using Packer = void (*)(const RowReader &, int64_t, llvm::raw_ostream &);
   auto pack = llvm::TypeSwitch<Attribute, Packer>(format)
                   .Case([](kernel::F32PanelsAttr) { return packing::packF32; })
                   .Case([](kernel::BF16PanelsAttr) { return packing::packBF16; })
                   .Default(Packer());
   if (pack)
-    pack(reader, sink);
+    pack(reader, columns, sink);
   return pack != nullptr;
 }
 
@@ -47,7 +48,7 @@ void lariat::writeVectors(llvm::raw_ostream &sink, const RowReader &reader) {
       reader.read(row, first, part);
       writeRaw(sink, ArrayRef<float>(part));
     }
-    sink.write_zeros((kernel::roundUp(reader.width, kPanelColumns) - reader.width) * sizeof(float));
+    sink.write_zeros((kernel::roundUp(reader.width, kLineColumns) - reader.width) * sizeof(float));
   }
 }
 
@@ -64,7 +65,7 @@ void lariat::writeInline(llvm::raw_ostream &stream, DenseElementsAttr value) {
   else
     for (const APInt &element : value.getValues<APInt>())
       write(element);
-  stream.write_zeros((kernel::roundUp(count, kPanelColumns) - count) * bytes);
+  stream.write_zeros((kernel::roundUp(count, kLineColumns) - count) * bytes);
 }
 
 //===----------------------------------------------------------------------===//
@@ -160,7 +161,7 @@ llvm::Error Packer::writeDepth(kernel::PackedOp op, PackedValues &values, int64_
     return llvm::Error::success();
   }
   auto read = [&](int64_t row, int64_t first, MutableArrayRef<float> part) {
-    if (first == 0 && row % kPanelColumns == 0)
+    if (first == 0 && row % kLineColumns == 0)
       progress.reach(file.tell());
     if (!file.hasFailed())
       values.readRow(depth, row, shape.back(), first, part);
@@ -168,7 +169,7 @@ llvm::Error Packer::writeDepth(kernel::PackedOp op, PackedValues &values, int64_
   RowReader reader{shape.front(), shape.back(), read};
   if (op.getKind() == kernel::PackKind::Vectors)
     writeVectors(file, reader);
-  else if (!writePanels(file, reader, op.getPanelFormat()))
+  else if (!writePanels(file, reader, op.getPanelFormat(), op.getPanelColumns()))
     return makeError("packed data @" + op.getSymName() + " is of a format that nothing packs");
   return llvm::Error::success();
 }

@@ -184,9 +184,13 @@ float test::fromHalf(uint16_t value) {
   return result;
 }
 
-int64_t test::packPanels(char *place, const std::vector<float> &weights, int64_t n, int64_t k, bool isHalf) {
-  constexpr int64_t columns = abi::kPanelColumns, lineBytes = columns * sizeof(float);
-  int64_t panels = (n + columns - 1) / columns, bytes = isHalf ? (k + 1) / 2 * lineBytes : k * lineBytes;
+float test::roundTo(StringRef format, float value) { return format == "bf16" ? fromHalf(toHalf(value)) : value; }
+
+int64_t test::packPanels(char *place, const std::vector<float> &weights, int64_t n, int64_t k, StringRef format,
+                         int64_t columns) {
+  bool isHalf = format == "bf16";
+  int64_t lineBytes = columns * 4, panels = (n + columns - 1) / columns,
+          bytes = isHalf ? (k + 1) / 2 * lineBytes : k * lineBytes;
   memset(place, 0, panels * bytes);
   for (int64_t row = 0; row < n; ++row)
     for (int64_t column = 0; column < k; ++column) {
@@ -207,11 +211,11 @@ std::string lariat::test::bufferType(int64_t width, const char *element) {
   return llvm::formatv("memref<?x{0}x{1}, strided<[{2}, 1]>>", width, element, line);
 }
 
-std::string lariat::test::getPlainGemm(int64_t n, int64_t k, llvm::StringRef weightType, llvm::StringRef out,
-                                       bool isFar) {
+std::string lariat::test::getPlainGemm(int64_t n, int64_t k, llvm::StringRef format, llvm::StringRef out, bool isFar,
+                                       int64_t panelColumns) {
   std::string in = bufferType(k), own = bufferType(n);
   return llvm::formatv(R"(
-    kernel.packed @w panels ["w"] shape [{0}, {1}] offset(0) {5} : {2}
+    kernel.packed @w panels ["w"] shape [{0}, {1}] panel_columns({6}) offset(0) {5} : {2}
     func.func @f(%n: index, %x: {3}, %y: {4}) {{
       kernel.gemm rows(%n) k({1}) n({0}) ins(%x : {3}) vectors [] weights [@w] epilogue_vectors [] outs(%y : {4})
         gather [-1] scatter [-1] prologue {{
@@ -223,5 +227,5 @@ std::string lariat::test::getPlainGemm(int64_t n, int64_t k, llvm::StringRef wei
       }
       return
     })",
-                       n, k, weightType, in, out.empty() ? llvm::StringRef(own) : out, isFar ? "far" : "");
+                       n, k, format, in, out.empty() ? llvm::StringRef(own) : out, isFar ? "far" : "", panelColumns);
 }

@@ -29,9 +29,14 @@ std::vector<float> makeValues(int64_t count) {
   return values;
 }
 
+/// The shape of a weight, and the columns of its panels.
+struct Matrix {
+  int64_t rows, width, columns = 16;
+};
+
 /// The panels of a matrix.
 template <typename Format>
-std::string packPanels(const std::vector<float> &values, int64_t width) {
+std::string packPanels(const std::vector<float> &values, int64_t width, int64_t columns) {
   MLIRContext context;
   context.loadDialect<kernel::KernelDialect>();
   auto read = [&](int64_t row, int64_t first, MutableArrayRef<float> part) {
@@ -41,9 +46,9 @@ std::string packPanels(const std::vector<float> &values, int64_t width) {
   llvm::raw_string_ostream sink(bytes);
   auto numRows = static_cast<int64_t>(values.size()) / width;
   auto format = Format::get(&context);
-  EXPECT_TRUE(writePanels(sink, {numRows, width, read}, format));
+  EXPECT_TRUE(writePanels(sink, {numRows, width, read}, format, columns));
   EXPECT_EQ(static_cast<int64_t>(bytes.size()),
-            (numRows + 15) / 16 * format.getPanelBytes(width, kernel::kPanelColumns));
+            (numRows + columns - 1) / columns * format.getPanelBytes(width, columns));
   return bytes;
 }
 
@@ -108,27 +113,28 @@ protected:
 } // namespace
 
 TEST(Panels, FloatsByPanelThenK) {
-  for (auto [rows, width] : {std::pair<int64_t, int64_t>{32, 5}, {17, 3}, {1, 1}, {16, 8}, {19, 2500}}) {
+  for (auto [rows, width, columns] :
+       {Matrix{32, 5}, {17, 3}, {1, 1}, {16, 8}, {19, 2500}, {65, 3, 32}, {40, 1100, 64}, {1, 1, 128}}) {
     std::vector<float> values = makeValues(rows * width);
-    std::vector<float> packed = readAs<float>(packPanels<kernel::F32PanelsAttr>(values, width));
-    int64_t padded = (rows + 15) / 16 * 16;
+    std::vector<float> packed = readAs<float>(packPanels<kernel::F32PanelsAttr>(values, width, columns));
+    int64_t padded = kernel::roundUp(rows, columns);
     ASSERT_EQ(packed.size(), static_cast<size_t>(padded * width));
     for (int64_t n = 0; n < padded; ++n)
       for (int64_t k = 0; k < width; ++k)
-        EXPECT_EQ(packed[(n / 16 * width + k) * 16 + n % 16], n < rows ? values[n * width + k] : 0.0f);
+        EXPECT_EQ(packed[(n / columns * width + k) * columns + n % columns], n < rows ? values[n * width + k] : 0.0f);
   }
 }
 
 TEST(Panels, HalvesByPairsOfK) {
-  for (auto [rows, width] : {std::pair<int64_t, int64_t>{32, 6}, {18, 5}, {1, 1}, {17, 2047}}) {
+  for (auto [rows, width, columns] : {Matrix{32, 6}, {18, 5}, {1, 1}, {17, 2047}, {65, 5, 32}, {40, 1025, 64}}) {
     std::vector<float> values = makeValues(rows * width);
-    std::vector<uint16_t> packed = readAs<uint16_t>(packPanels<kernel::BF16PanelsAttr>(values, width));
-    int64_t padded = (rows + 15) / 16 * 16, pairs = (width + 1) / 2;
+    std::vector<uint16_t> packed = readAs<uint16_t>(packPanels<kernel::BF16PanelsAttr>(values, width, columns));
+    int64_t padded = kernel::roundUp(rows, columns), pairs = (width + 1) / 2;
     ASSERT_EQ(packed.size(), static_cast<size_t>(padded * pairs * 2));
     for (int64_t n = 0; n < padded; ++n)
       for (int64_t k = 0; k < 2 * pairs; ++k) {
         float expected = n < rows && k < width ? roundToBFloat(values[n * width + k]) : 0.0f;
-        EXPECT_EQ(widen(packed[((n / 16 * pairs + k / 2) * 16 + n % 16) * 2 + k % 2]), expected);
+        EXPECT_EQ(widen(packed[((n / columns * pairs + k / 2) * columns + n % columns) * 2 + k % 2]), expected);
       }
   }
 }

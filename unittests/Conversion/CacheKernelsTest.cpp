@@ -87,17 +87,18 @@ void checkRotate(const RopeShape &shape, int64_t numRows) {
   }
 }
 
-void checkEmbed(int64_t numTokens, int64_t width, bool isHalf, const std::string &idType, int64_t numRows) {
+void checkEmbed(int64_t numTokens, int64_t width, const std::string &format, const std::string &idType, int64_t numRows,
+                int64_t panelColumns = kernel::kPanelColumns) {
   std::string type = getBufferText(width), ids = "memref<?x" + idType + ">";
   std::string source = "kernel.packed @w panels [\"w\"] shape [" + std::to_string(numTokens) + ", " +
-                       std::to_string(width) + "] offset(0) : " + (isHalf ? "bf16" : "f32") +
-                       "\nfunc.func @f(%n: index, %i: " + ids + ", %y: " + type +
+                       std::to_string(width) + "] panel_columns(" + std::to_string(panelColumns) +
+                       ") offset(0) : " + format + "\nfunc.func @f(%n: index, %i: " + ids + ", %y: " + type +
                        ") {\n kernel.embed rows(%n) ids(%i : " + ids + ") @w out(%y : " + type + ")\n return\n}\n";
   SCOPED_TRACE(source);
   Random random(2);
   std::vector<float> data = random.reals(numTokens * width);
-  std::vector<char> weights((numTokens + 15) / 16 * 16 * (width + 1) * 4);
-  packPanels(weights.data(), data, numTokens, width, isHalf);
+  std::vector<char> weights(kernel::roundUp(numTokens, panelColumns) * (width + 1) * 4);
+  packPanels(weights.data(), data, numTokens, width, format, panelColumns);
   std::vector<int32_t> narrow(numRows);
   std::vector<int64_t> wide(numRows);
   for (int64_t row = 0; row < numRows; ++row)
@@ -112,7 +113,7 @@ void checkEmbed(int64_t numTokens, int64_t width, bool isHalf, const std::string
       for (int64_t row = 0; row < numRows; ++row)
         for (int64_t column = 0; column < width; ++column) {
           float value = data[wide[row] * width + column];
-          EXPECT_EQ(out[row * line + column], isHalf ? fromHalf(toHalf(value)) : value) << target << " row " << row;
+          EXPECT_EQ(out[row * line + column], roundTo(format, value)) << target << " row " << row;
         }
     }
   }
@@ -187,11 +188,18 @@ TEST(RotateTest, Styles) {
 }
 
 TEST(EmbedTest, Types) {
-  checkEmbed(100, 64, false, "i32", 9);
-  checkEmbed(37, 64, true, "i64", 9);
-  checkEmbed(50, 45, false, "i64", 1);
-  checkEmbed(50, 45, true, "i32", 1);
-  checkEmbed(50, 7, true, "index", 3);
+  checkEmbed(100, 64, "f32", "i32", 9);
+  checkEmbed(37, 64, "bf16", "i64", 9);
+  checkEmbed(50, 45, "f32", "i64", 1);
+  checkEmbed(50, 45, "bf16", "i32", 1);
+  checkEmbed(50, 7, "bf16", "index", 3);
+}
+
+TEST(EmbedTest, WidePanels) {
+  for (int64_t columns : {32, 128}) {
+    checkEmbed(100, 45, "f32", "i32", 9, columns);
+    checkEmbed(37, 45, "bf16", "i64", 9, columns);
+  }
 }
 
 TEST(AppendTest, Caches) {

@@ -38,7 +38,7 @@ Memory<float> makeRows(const std::vector<float> &values, int64_t rows, int64_t w
 void packDepths(char *to, const std::vector<float> &weights, int64_t depths, int64_t n, int64_t k) {
   for (int64_t depth = 0; depth < depths; ++depth) {
     std::vector<float> part(weights.begin() + depth * n * k, weights.begin() + (depth + 1) * n * k);
-    packPanels(to + depth * lineOf(n) * k * 4, part, n, k, false);
+    packPanels(to + depth * lineOf(n) * k * 4, part, n, k);
   }
 }
 
@@ -58,12 +58,12 @@ TEST_P(Gemm, SumsAreOneChain) {
     int64_t n, k;
   };
   for (Shape shape : {Shape{1, 1}, Shape{16, 3}, Shape{33, 17}, Shape{100, 65}, Shape{144, 35}, Shape{192, 64}})
-    for (auto [isHalf, isFar] : {std::pair(false, false), {false, true}, {true, false}, {true, true}}) {
+    for (auto [format, isFar] : {std::pair("f32", false), {"f32", true}, {"bf16", false}, {"bf16", true}}) {
       auto [n, k] = shape;
-      CompiledKernel kernel(getPlainGemm(n, k, isHalf ? "bf16" : "f32", {}, isFar), GetParam());
+      CompiledKernel kernel(getPlainGemm(n, k, format, {}, isFar), GetParam());
       std::vector<float> weights = drawMany(n * k);
       Memory<char> packed(lineOf(n) * (k + 1) * 4);
-      packPanels(packed.get(), weights, n, k, isHalf);
+      packPanels(packed.get(), weights, n, k, format);
       std::vector<int64_t> counts = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 17, 31, 64, 65, 70, 131};
       for (int64_t m : counts)
         for (int64_t numThreads : {1, 2, 5}) {
@@ -73,17 +73,41 @@ TEST_P(Gemm, SumsAreOneChain) {
           for (int64_t row = 0; row < m; ++row)
             for (int64_t column = 0; column < n; ++column) {
               float sum = 0;
-              for (int64_t i = 0; i < k; ++i) {
-                float weight = weights[column * k + i];
-                sum = std::fma(x[row * k + i], isHalf ? fromHalf(toHalf(weight)) : weight, sum);
-              }
+              for (int64_t i = 0; i < k; ++i)
+                sum = std::fma(x[row * k + i], roundTo(format, weights[column * k + i]), sum);
               ASSERT_EQ(bitsOf(out[row * lineOf(n) + column]), bitsOf(sum))
                   << "m " << m << " n " << n << " k " << k << " row " << row << " column " << column << " threads "
-                  << numThreads << " half " << isHalf << " far " << isFar;
+                  << numThreads << ' ' << format << " far " << isFar;
             }
           ASSERT_TRUE(std::isnan(out[m * lineOf(n)])) << "wrote beyond the last line";
         }
     }
+}
+
+// A tile of any rows takes some of the columns of a wide panel, or several panels, and threads have whole ones.
+TEST_P(Gemm, WidthOfPanelsChangesNoBit) {
+  int64_t n = 200, k = 19;
+  for (auto [format, isFar] : {std::pair("f32", false), {"f32", true}, {"bf16", false}, {"bf16", true}}) {
+    std::vector<float> weights = drawMany(n * k);
+    Memory<char> narrow(lineOf(n) * (k + 1) * 4), wide((lineOf(n) + 128) * (k + 1) * 4);
+    packPanels(narrow.get(), weights, n, k, format);
+    CompiledKernel expected(getPlainGemm(n, k, format, {}, isFar), GetParam());
+    for (int64_t columns : {32, 64, 128}) {
+      packPanels(wide.get(), weights, n, k, format, columns);
+      CompiledKernel kernel(getPlainGemm(n, k, format, {}, isFar, columns), GetParam());
+      for (int64_t m : {1, 2, 3, 4, 5, 6, 7, 8, 13, 70})
+        for (int64_t numThreads : {1, 3}) {
+          std::vector<float> x = drawMany(m * k);
+          Memory<float> in = makeRows(x, m, k), first(m * lineOf(n)), second(m * lineOf(n));
+          expected.run({m, in, first}, narrow.get(), numThreads);
+          kernel.run({m, in, second}, wide.get(), numThreads);
+          for (int64_t row = 0; row < m; ++row)
+            ASSERT_EQ(memcmp(&first[row * lineOf(n)], &second[row * lineOf(n)], n * 4), 0)
+                << format << " of " << columns << " columns, far " << isFar << ", m " << m << " row " << row
+                << " threads " << numThreads;
+        }
+    }
+  }
 }
 
 // A norm before, two products side by side, and what a gated feed-forward does after, with lines chosen both ways.
@@ -132,8 +156,8 @@ TEST_P(Gemm, PrologueAndEpilogue) {
   CompiledKernel kernel(text, GetParam());
   std::vector<float> gate = drawMany(n * k), up = drawMany(n * k), norm = drawMany(k), bias = drawMany(n);
   Memory<char> packed(32768);
-  packPanels(packed.get(), gate, n, k, false);
-  packPanels(packed.get() + 8192, up, n, k, true);
+  packPanels(packed.get(), gate, n, k);
+  packPanels(packed.get() + 8192, up, n, k, "bf16");
   std::copy_n(norm.begin(), k, reinterpret_cast<float *>(packed.get() + 16384));
   std::copy_n(bias.begin(), n, reinterpret_cast<float *>(packed.get() + 20480));
   std::vector<float> x = drawMany(lines * k), residual = drawMany(lines * n);
@@ -163,7 +187,7 @@ TEST_P(Gemm, PrologueAndEpilogue) {
       for (int64_t j = 0; j < k; ++j) {
         double a = row[j] * scale * norm[j];
         g += a * gate[column * k + j];
-        u += a * fromHalf(toHalf(up[column * k + j]));
+        u += a * roundTo("bf16", up[column * k + j]);
       }
       double expected = (g / (1 + std::exp(-g)) * u + bias[column]) * factor[i] * 2 + residual[from[i] * n + column];
       ASSERT_NEAR(out[to[i] * lineOf(n) + column], expected, 1e-4 * (1 + std::abs(expected)));
@@ -251,8 +275,8 @@ TEST_P(Gemm, LowRankGoesOnByDepth) {
   std::vector<float> gate = drawMany(n * k), up = drawMany(n * k), second = drawMany(depths * n * rank);
   std::vector<float> x = drawMany(m * k), h = drawMany(m * rank);
   Memory<char> packed(24576);
-  packPanels(packed.get(), gate, n, k, false);
-  packPanels(packed.get() + 8192, up, n, k, false);
+  packPanels(packed.get(), gate, n, k);
+  packPanels(packed.get() + 8192, up, n, k);
   packDepths(packed.get() + 16384, second, depths, n, rank);
   Memory<int64_t> table = makeDepths(m);
   for (int64_t count : {1, 2, 5, 8, 20, 77})
@@ -286,7 +310,7 @@ TEST_P(Gemm, KeepsNeighbouringColumns) {
   CompiledKernel kernel(text, GetParam());
   std::vector<float> weights = drawMany(n * k), x = drawMany(m * k);
   Memory<char> packed(4096);
-  packPanels(packed.get(), weights, n, k, false);
+  packPanels(packed.get(), weights, n, k);
   Memory<float> in = makeRows(x, m, k), wide(m * 48);
   for (size_t i = 0; i < wide.size(); ++i)
     wide[i] = 5;
@@ -299,8 +323,8 @@ TEST_P(Gemm, KeepsNeighbouringColumns) {
 // There is no machine to run it on here, but it is compiled.
 TEST(GemmCode, ForEveryTarget) {
   for (const CPUTarget &target : getCPUTargets())
-    for (bool isHalf : {false, true})
-      EXPECT_FALSE(compileObject(getPlainGemm(33, 17, isHalf ? "bf16" : "f32"), target).bytes.empty()) << target.name;
+    for (const char *format : {"f32", "bf16"})
+      EXPECT_FALSE(compileObject(getPlainGemm(33, 17, format), target).bytes.empty()) << target.name;
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, Gemm, testing::ValuesIn(listTargets()), [](const auto &info) { return info.param; });

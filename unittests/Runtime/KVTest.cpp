@@ -183,9 +183,9 @@ TEST(Table, movesEntriesOfAnyLayout) {
       return values;
     };
     PageBudget budget;
-    PagePool pool("kv", layout.getPageBytes(), budget);
+    PagePool pool(getHostMemory(), "kv", layout.getPageBytes(), budget);
     ASSERT_FALSE(pool.reserve(1));
-    Table table;
+    Table table(getHostMemory());
     table.makeRoom(4);
     float next = 0;
     for (int32_t position : {1, 9, 3, 5})

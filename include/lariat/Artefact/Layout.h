@@ -37,7 +37,7 @@ inline constexpr std::array<NamedValue<KeyOrder>, 2> kNames<KeyOrder> = {
 /// What a target chooses of how its code finds weights and cache entries. Targets of one layout read the same weights.
 struct Layout {
   std::string name = "cpu";             ///< in manifests
-  int64_t panelColumns = kPanelColumns; ///< of a panel: a multiple of kLineColumns
+  int64_t panelColumns = kPanelColumns; ///< of a panel: kLineColumns times a power of two
   KeyOrder keys = KeyOrder::Columns;
 
   bool operator==(const Layout &) const = default;

@@ -15,15 +15,16 @@
 namespace lariat {
 
 /// Gives the values of a matrix of `numRows` rows of `width`, from column `first` of row `row` on, as f32 whatever they are
-/// stored as. Rows are asked for in groups of 16, from the first to the last column, in pieces: nobody holds the matrix.
+/// stored as. Rows are asked for in groups, from the first to the last column, in pieces: nobody holds the matrix.
 struct RowReader {
   int64_t numRows, width;
   llvm::function_ref<void(int64_t row, int64_t first, llvm::MutableArrayRef<float> values)> read;
 };
 
-/// Rows as panels of a format, by its packer in lib/Compiler/Packing; false where there is none.
+/// Rows as panels of a format, by its packer in lib/Compiler/Packing; false where there is none. `columns` rows are a panel,
+/// a multiple of 16.
 [[nodiscard]] bool writePanels(llvm::raw_ostream &sink, const RowReader &reader,
-                               kernel::PanelFormatAttrInterface format);
+                               kernel::PanelFormatAttrInterface format, int64_t columns = kernel::kPanelColumns);
 
 /// Rows as vectors, each filled up to a multiple of 16 values with zeros.
 void writeVectors(llvm::raw_ostream &sink, const RowReader &reader);

@@ -112,9 +112,9 @@ inline int64_t lineOf(int64_t width) { return kernel::roundUp(width, kernel::kLi
 std::string bufferType(int64_t width, const char *element = "f32");
 
 /// A module with one gemm of weights (N, K) that does nothing else; `out` is the type of its result where it is not that of
-/// a buffer of its own; `isFar` is as kernel.packed has it.
-std::string getPlainGemm(int64_t n, int64_t k, llvm::StringRef weightType, llvm::StringRef out = {},
-                         bool isFar = false);
+/// a buffer of its own; `isFar` and `panelColumns` are as kernel.packed has them.
+std::string getPlainGemm(int64_t n, int64_t k, llvm::StringRef format, llvm::StringRef out = {}, bool isFar = false,
+                         int64_t panelColumns = kernel::kPanelColumns);
 
 /// Bits of a scalar operand.
 template <typename T>
@@ -128,8 +128,12 @@ int64_t bitsOf(T value) {
 uint16_t toHalf(float value);
 float fromHalf(uint16_t value);
 
-/// Weights (N, K) as panels, at `place`; returns bytes.
-int64_t packPanels(char *place, const std::vector<float> &weights, int64_t n, int64_t k, bool isHalf);
+/// Weights (N, K) as panels of a format, at `place`; returns bytes.
+int64_t packPanels(char *place, const std::vector<float> &weights, int64_t n, int64_t k, llvm::StringRef format = "f32",
+                   int64_t columns = kernel::kPanelColumns);
+
+/// What a value is in panels of a format.
+float roundTo(llvm::StringRef format, float value);
 
 } // namespace lariat::test
 

@@ -11,45 +11,49 @@
 
 namespace lariat::packing {
 
-void packF32(const RowReader &reader, llvm::raw_ostream &sink);
-void packBF16(const RowReader &reader, llvm::raw_ostream &sink);
+void packF32(const RowReader &reader, int64_t columns, llvm::raw_ostream &sink);
+void packBF16(const RowReader &reader, int64_t columns, llvm::raw_ostream &sink);
 
-/// Columns of a panel that are turned at a time: 16 rows of them stay in a core's own cache.
-inline constexpr int64_t kTurnedColumns = 1024;
+/// Values of a row that are turned at a time: 16 rows of them stay in a core's own cache.
+inline constexpr int64_t kTurnedValues = 1024;
 /// Keeps the sixteen rows from lying in the same set of a cache.
 inline constexpr int64_t kRowFilling = 16;
 
 /// Writes panels of words: `pack` makes one of `stepsPerWord` values of a row. What is missing in the last panel and word is
-/// zero. Holds some 200 KiB, whatever the matrix.
+/// zero. Holds some 200 KiB for every 16 columns of a panel, whatever the matrix.
 template <int64_t stepsPerWord, typename Pack>
-void packWords(const RowReader &reader, llvm::raw_ostream &sink, Pack pack) {
-  constexpr int64_t kRows = kernel::kPanelColumns, kWords = kTurnedColumns / stepsPerWord;
+void packWords(const RowReader &reader, int64_t columns, llvm::raw_ostream &sink, Pack pack) {
+  constexpr int64_t kRows = kernel::kLineColumns, kWords = kTurnedValues / stepsPerWord;
   struct Piece {
-    std::array<std::array<float, kTurnedColumns + kRowFilling>, kRows> rows = {};
+    std::array<std::array<float, kTurnedValues + kRowFilling>, kRows> rows;
     std::array<std::array<uint32_t, kWords + kRowFilling>, kRows> words;
-    std::array<uint32_t, kWords * kRows> turned;
   };
   auto piece = std::make_unique<Piece>();
-  for (int64_t row = 0; row < reader.numRows; row += kRows) {
-    int64_t numRows = std::min(kRows, reader.numRows - row);
-    for (int64_t n = numRows; n < kRows; ++n)
-      piece->rows[n].fill(0.0f);
-    for (int64_t first = 0; first < reader.width; first += kTurnedColumns) {
-      int64_t columns = std::min(kTurnedColumns, reader.width - first);
-      int64_t numWords = kernel::roundUp(columns, stepsPerWord) / stepsPerWord;
-      for (int64_t n = 0; n < numRows; ++n) {
-        std::fill_n(piece->rows[n].begin() + columns, stepsPerWord, 0.0f);
-        reader.read(row + n, first, llvm::MutableArrayRef(piece->rows[n]).take_front(columns));
-      }
-      for (int64_t n = 0; n < kRows; ++n)
-        for (int64_t i = 0; i < numWords; ++i)
-          piece->words[n][i] = pack(&piece->rows[n][i * stepsPerWord]);
-      for (int64_t i = 0; i < numWords; ++i)
-        for (int64_t n = 0; n < kRows; ++n)
-          piece->turned[i * kRows + n] = piece->words[n][i];
-      sink.write(reinterpret_cast<const char *>(piece->turned.data()), numWords * kRows * sizeof(uint32_t));
+  std::vector<uint32_t> turned(kWords * columns);
+  // 16 rows from `row` on, values from `first` on, as 16 columns of the panel.
+  auto turn = [&](int64_t row, int64_t first, int64_t numValues, uint32_t *to) {
+    for (int64_t n = 0; n < kRows; ++n) {
+      auto values = llvm::MutableArrayRef(piece->rows[n]).take_front(row + n < reader.numRows ? numValues : 0);
+      std::fill(values.end(), piece->rows[n].begin() + numValues + stepsPerWord, 0.0f);
+      if (!values.empty())
+        reader.read(row + n, first, values);
     }
-  }
+    int64_t numWords = kernel::roundUp(numValues, stepsPerWord) / stepsPerWord;
+    for (int64_t n = 0; n < kRows; ++n)
+      for (int64_t i = 0; i < numWords; ++i)
+        piece->words[n][i] = pack(&piece->rows[n][i * stepsPerWord]);
+    for (int64_t i = 0; i < numWords; ++i)
+      for (int64_t n = 0; n < kRows; ++n)
+        to[i * columns + n] = piece->words[n][i];
+    return numWords;
+  };
+  for (int64_t panel = 0; panel < reader.numRows; panel += columns)
+    for (int64_t first = 0; first < reader.width; first += kTurnedValues) {
+      int64_t numValues = std::min(kTurnedValues, reader.width - first), numWords = 0;
+      for (int64_t n = 0; n < columns; n += kRows)
+        numWords = turn(panel + n, first, numValues, &turned[n]);
+      sink.write(reinterpret_cast<const char *>(turned.data()), numWords * columns * sizeof(uint32_t));
+    }
 }
 
 } // namespace lariat::packing

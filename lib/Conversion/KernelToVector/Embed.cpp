@@ -22,21 +22,21 @@ namespace {
 class PackedRow {
 public:
   PackedRow(KernelWriter &w, kernel::PackedOp data, Value weight, Value id)
-      : w(w), loader(*findPanelLoader(data)), stepsPerLine(loader.getStepsPerLine()) {
-    int64_t panelBytes = data.getPanelFormat().getPanelBytes(data.getShape()[1], kernel::kPanelColumns);
-    Value panel = w.multiply(w.divide(id, w.number(kLanes)), panelBytes);
-    first = w.advance(weight, w.add(panel, w.multiply(w.remainder(id, w.number(kLanes)), loader.getWordBytes(w.b))));
+      : w(w), data(data), loader(*findPanelLoader(data)), stepsPerLine(loader.getStepsPerLine()) {
+    auto columns = static_cast<int64_t>(data.getPanelColumns());
+    Value panel = w.multiply(w.divide(id, w.number(columns)), data.getPanelBytes());
+    first = w.advance(weight, w.add(panel, w.multiply(w.remainder(id, w.number(columns)), loader.getWordBytes(w.b))));
   }
 
   /// Values `k` to `k + count`, count at most 16. `k` is a multiple of 16.
   Value load(Value k, int64_t count) {
     Value values = w.real(0, w.vectorOf(w.b.getF32Type()));
-    Value lines = w.advance(first, w.multiply(k, kernel::kPanelWordBytes * kernel::kPanelColumns / stepsPerLine));
+    Value lines = w.advance(first, w.multiply(k, data.getPanelLineBytes() / stepsPerLine));
     Value line;
     for (int64_t i = 0; i < count; ++i) {
       if (i % stepsPerLine == 0)
-        line = w.advance(lines, i / stepsPerLine * kernel::kPanelWordBytes * kernel::kPanelColumns);
-      Value value = loader.loadValue(w, line, i % stepsPerLine, kLanes);
+        line = w.advance(lines, i / stepsPerLine * data.getPanelLineBytes());
+      Value value = loader.loadValue(w, line, i % stepsPerLine, data.getPanelColumns());
       values = vector::InsertOp::create(w.b, w.loc, value, values, i);
     }
     return values;
@@ -44,6 +44,7 @@ public:
 
 private:
   KernelWriter &w;
+  kernel::PackedOp data;
   const PanelLoader &loader;
   int64_t stepsPerLine;
   Value first; ///< address of the column in the first line

@@ -67,6 +67,8 @@ private:
   /// `body` with the first row and the number of rows of each stretch that reads the same part of `weights`.
   void forRuns(ArrayRef<kernel::PackedOp> weights, Value first, Value end, llvm::function_ref<void(Value, Value)> body);
 
+  /// Panels, of 16 columns, rounded up to whole panels of the weights.
+  int64_t roundUp(int64_t panels) const { return kernel::roundUp(panels, panelsPerLine); }
   void findGroup();
   void findStorage();
   /// Panels that pass over a block of `rows` rows together.
@@ -79,7 +81,7 @@ private:
   void writePiece(const Piece &piece);
   void writeLowRank(Value first, Value count, Value panel, Value numPanels);
   void writeSums(Product product, int64_t depthK, kernel::PackedOp data, Value address, size_t sum, const Piece &piece);
-  void setAhead(Product &product, int64_t numLines, const Piece &piece);
+  void setAhead(Product &product, kernel::PackedOp data, const Piece &piece);
   SmallVector<RowSlot> getEpilogueArguments(Value row, Value i);
   void writeEpilogue(Value firstRow, Value rows, Value panel, Value panels);
 
@@ -92,6 +94,7 @@ private:
   int64_t numK, numN, numPanels;
   SmallVector<kernel::PackedOp> weights, lowRankWeights;
   Value panelBegin, panelEnd; ///< of this thread
+  int64_t panelsPerLine = 1;  ///< of the weight that has most side by side; groups are a multiple of it
   int64_t mostPanels = 0;     ///< of a group
   int64_t blockRows = 0;
   bool isPlain = false;  ///< A is read where it is
@@ -103,6 +106,9 @@ private:
 
 } // namespace
 
+/// Panels of 16 columns that lie side by side in lines of packed weights.
+static int64_t getPanelsPerLine(kernel::PackedOp data) { return data.getPanelColumns() / kLanes; }
+
 /// Where more tiles of rows than one pass over a group, it is as wide as the widest of full-sized tiles.
 static int64_t getFullGroup(const CPUTarget &target) {
   int64_t panels = 1;
@@ -112,9 +118,11 @@ static int64_t getFullGroup(const CPUTarget &target) {
 }
 
 void GemmWriter::findGroup() {
-  mostPanels = getFullGroup(target);
+  for (kernel::PackedOp data : llvm::concat<kernel::PackedOp>(weights, lowRankWeights))
+    panelsPerLine = std::max(panelsPerLine, getPanelsPerLine(data));
+  mostPanels = roundUp(getFullGroup(target));
   for (int64_t rows = 1; rows <= target.getMaxRows(); ++rows)
-    mostPanels = std::max(mostPanels, findPanelLoader(weights[0])->getTilePanels(target, rows));
+    mostPanels = std::max(mostPanels, roundUp(findPanelLoader(weights[0])->getTilePanels(target, rows)));
 }
 
 void GemmWriter::findStorage() {
@@ -141,12 +149,12 @@ void GemmWriter::findStorage() {
 
 Value GemmWriter::getGroup(Value rows) {
   const PanelLoader &loader = *findPanelLoader(weights[0]);
-  Value group = w.number(getFullGroup(target));
+  Value group = w.number(roundUp(getFullGroup(target)));
   for (int64_t tileRows = 1; tileRows <= target.getMaxRows(); ++tileRows) {
     Value isThis = w.equal(rows, w.number(tileRows));
     bool isOneRun = tuning.prefetchStreams == 1 && weights[0].getDepthBytes() >= tuning.singlePanelBytes &&
                     tileRows < loader.getPrefetchRows(tuning, weights[0].getFar());
-    group = w.pick(isThis, w.number(isOneRun ? 1 : loader.getTilePanels(target, tileRows)), group);
+    group = w.pick(isThis, w.number(roundUp(isOneRun ? 1 : loader.getTilePanels(target, tileRows))), group);
   }
   return group;
 }
@@ -154,7 +162,11 @@ Value GemmWriter::getGroup(Value rows) {
 void GemmWriter::write() {
   Value rows = w.field(0), threads = w.getNumThreads();
   auto [rowBegin, rowEnd] = w.share(rows);
-  auto [panelBegin, panelEnd] = w.share(w.number(numPanels));
+  auto [panelBegin, panelEnd] = w.share(w.number(roundUp(numPanels) / panelsPerLine));
+  if (panelsPerLine > 1) { // shares begin where panels of the weights do
+    panelBegin = w.multiply(panelBegin, panelsPerLine);
+    panelEnd = w.minimum(w.multiply(panelEnd, panelsPerLine), w.number(numPanels));
+  }
   Value isMany = w.compare(arith::CmpIPredicate::sge, rows, w.multiply(threads, tuning.rowsPerThread));
   rowBegin = w.pick(isMany, rowBegin, w.number(0));
   rowEnd = w.pick(isMany, rowEnd, rows);
@@ -245,10 +257,11 @@ void GemmWriter::forPieces(Value runFirst, Value first, Value count, Value panel
   });
 }
 
-void GemmWriter::setAhead(Product &product, int64_t numLines, const Piece &piece) {
+void GemmWriter::setAhead(Product &product, kernel::PackedOp data, const Piece &piece) {
   // Every tile of rows asks for its part of the panels after these.
-  Value step = w.divide(w.add(piece.numTiles, 63), piece.numTiles);
-  Value begin = w.multiply(piece.numPanels, numLines * 64);
+  int64_t lineBytes = data.getPanelLineBytes(), numLines = data.getPanelBytes() / lineBytes;
+  Value step = w.divide(w.add(piece.numTiles, lineBytes - 1), piece.numTiles);
+  Value begin = w.multiply(piece.numPanels, data.getPanelBytes() / product.panelsPerLine);
   Value done = w.multiply(w.multiply(piece.tile, numLines / getNumRuns(target, product.isFar)), step);
   Value next = w.advance(product.b, w.add(begin, done));
   product.ahead = w.pick(piece.isAhead, next, product.b);
@@ -287,16 +300,16 @@ void GemmWriter::writeLowRank(Value first, Value count, Value panel, Value numPa
 /// Sums number `sum` of a piece, with panels of the data at `address`.
 void GemmWriter::writeSums(Product product, int64_t depthK, kernel::PackedOp data, Value address, size_t sum,
                            const Piece &piece) {
-  int64_t numLines = data.getPanelFormat().getNumLines(depthK);
   // The depth is the same in all rows of a run.
   Value panels = access.getAtDepth(data, address, piece.firstRow);
   product.loader = findPanelLoader(data);
+  product.panelsPerLine = getPanelsPerLine(data);
   product.rows = piece.rows;
   product.numPanels = piece.numPanels;
   product.numK = w.number(depthK);
-  product.b = w.advance(panels, w.multiply(piece.panel, numLines * 64));
-  product.bLine = w.number(64);
-  product.bPanel = w.number(numLines * 64);
+  product.b = w.advance(panels, w.multiply(piece.panel, data.getPanelBytes() / product.panelsPerLine));
+  product.bLine = w.number(data.getPanelLineBytes());
+  product.bPanel = w.number(data.getPanelBytes());
   if (isDirect) {
     auto type = cast<MemRefType>(op.getOuts()[0].getType());
     Value line = w.line(getField(kOuts, 0), type, piece.firstRow);
@@ -310,7 +323,7 @@ void GemmWriter::writeSums(Product product, int64_t depthK, kernel::PackedOp dat
   }
   auto write = [&](bool isFar) {
     product.isFar = isFar;
-    setAhead(product, numLines, piece);
+    setAhead(product, data, piece);
     writeProduct(w, product);
   };
   if (data.getFar() && tuning.prefetchStreams > 1)

@@ -3,8 +3,9 @@
 // Private: how kernels read B, the weights of a product or the entries of a page, by its format. A format has a loader, in a
 // file of its own in PanelLoaders; kernels ask it and know no format by name.
 //
-// B lies in panels of columns. A panel is lines, one behind the other; a line holds some steps of k, and is rows of words,
-// one word per column: a word has one step of its column, or several that are loaded together.
+// B lies in panels of columns. A panel is lines, one behind the other; a line holds some steps of k, as words, one per
+// column: a word has one step of its column, or several that are loaded together. Where words have fewer steps than lines,
+// those of all columns with the first steps come before those with the next. How many columns a panel has is not known here.
 
 #ifndef LARIAT_LIB_CONVERSION_KERNELTOVECTOR_PANELLOADER_H
 #define LARIAT_LIB_CONVERSION_KERNELTOVECTOR_PANELLOADER_H

@@ -23,10 +23,15 @@ struct Tile {
 /// Of what a product is.
 struct Variant {
   const PanelLoader &loader;
+  int64_t panelsPerLine;
   bool isFar, isAdded;
 
-  explicit Variant(const Product &product) : loader(*product.loader), isFar(product.isFar), isAdded(product.isAdded) {}
-  std::string getName() const { return (loader.getName() + (isFar ? "_far" : "") + (isAdded ? "_added" : "")).str(); }
+  explicit Variant(const Product &product)
+      : loader(*product.loader), panelsPerLine(product.panelsPerLine), isFar(product.isFar), isAdded(product.isAdded) {}
+  std::string getName() const {
+    std::string width = panelsPerLine == 1 ? "" : "_" + std::to_string(kLanes * panelsPerLine);
+    return (loader.getName() + width + (isFar ? "_far" : "") + (isAdded ? "_added" : "")).str();
+  }
 };
 
 /// Writes the body of a tile function.
@@ -41,8 +46,8 @@ public:
     for (int64_t row = 0; row < tile.rows; ++row)
       rows.push_back(advance(function.getArgument(0), multiply(aLine, row)));
     for (int64_t panel = 0; panel < tile.panels; ++panel) {
-      panels.push_back(advance(function.getArgument(2), multiply(bPanel, panel)));
-      aheadPanels.push_back(advance(function.getArgument(8), multiply(bPanel, panel)));
+      panels.push_back(getPanel(function.getArgument(2), panel));
+      aheadPanels.push_back(getPanel(function.getArgument(8), panel));
     }
   }
 
@@ -83,6 +88,13 @@ public:
   }
 
 private:
+  /// The address of a panel of the tile. `first` is that of the first one, which begins a line where more than one follow.
+  Value getPanel(Value first, int64_t panel) {
+    int64_t perLine = variant.panelsPerLine;
+    return advance(advance(first, multiply(bPanel, panel / perLine)),
+                   panel % perLine * kLanes * loader.getWordBytes(b));
+  }
+
   /// `body` with the place in C of each sum, row by row.
   void forSums(llvm::function_ref<void(Value)> body) {
     for (int64_t row = 0; row < tile.rows; ++row) {
@@ -144,7 +156,8 @@ private:
     int64_t perPanel = kLanes / lanes;
     Value columns =
         advance(advance(panels[j / perPanel], multiply(line, bLine)), j % perPanel * lanes * loader.getWordBytes(b));
-    return loader.loadWords(*this, advance(columns, loader.getWordOffset(b, step, kLanes)), lanes, isVolatile);
+    return loader.loadWords(*this, advance(columns, loader.getWordOffset(b, step, kLanes * variant.panelsPerLine)),
+                            lanes, isVolatile);
   }
 
   /// Words of several steps are loaded for each rather than held; `volatile` keeps LLVM from seeing that it is the same
@@ -237,17 +250,33 @@ static func::FuncOp getTile(KernelEmitter &emitter, Variant variant, Tile tile) 
       [&](OpBuilder &b, func::FuncOp function) { TileWriter(emitter, b, function, variant, tile).write(); });
 }
 
+/// The address of panel `panel` of a matrix.
+static Value getPanel(CodeWriter &w, Value matrix, Value bPanel, Value panel, const Variant &variant) {
+  int64_t perLine = variant.panelsPerLine;
+  if (perLine == 1)
+    return w.advance(matrix, w.multiply(panel, bPanel));
+  Value line = w.advance(matrix, w.multiply(w.divide(panel, perLine), bPanel));
+  return w.advance(line, w.multiply(w.remainder(panel, w.number(perLine)), kLanes * variant.loader.getWordBytes(w.b)));
+}
+
+/// Panels that a tile of so many rows takes: all side by side, or some of those. So tiles that follow each other, by whole
+/// ones and then by falling powers of two, begin where the panels of a line do or end in the same line.
+static int64_t getTilePanels(const CPUTarget &target, const Variant &variant, int64_t rows) {
+  int64_t panels = variant.loader.getTilePanels(target, rows), perLine = variant.panelsPerLine;
+  return panels < perLine ? llvm::bit_floor<uint64_t>(panels) : panels / perLine * perLine;
+}
+
 /// Panels by tiles of `rows` rows: as wide as registers allow, then what is left by powers of two.
 static void writePanels(CodeWriter &w, func::FuncOp function, Variant variant, int64_t rows) {
   auto argument = [&](unsigned i) { return function.getArgument(i); };
   Value numPanels = argument(1), aLine = argument(3), bPanel = argument(6);
   auto callTile = [&](int64_t panels, Value first) {
-    Value b = w.advance(argument(4), w.multiply(first, bPanel)), c = w.advance(argument(8), w.multiply(first, 64));
+    Value b = getPanel(w, argument(4), bPanel, first, variant), c = w.advance(argument(8), w.multiply(first, 64));
     w.call(getTile(w.emitter, variant, {rows, panels}),
            {argument(2), aLine, b, argument(5), bPanel, argument(7), c, argument(9),
-            w.advance(argument(10), w.multiply(first, bPanel)), argument(11)});
+            getPanel(w, argument(10), bPanel, first, variant), argument(11)});
   };
-  int64_t most = variant.loader.getTilePanels(w.emitter.getTarget(), rows);
+  int64_t most = getTilePanels(w.emitter.getTarget(), variant, rows);
   Value whole = w.multiply(w.divide(numPanels, most), most), rest = w.subtract(numPanels, whole);
   w.loop(w.number(0), whole, w.number(most), [&](Value first) { callTile(most, first); });
   for (int64_t panels = llvm::bit_floor<uint64_t>(most - 1); panels; panels /= 2) {

@@ -9,14 +9,16 @@
 
 namespace lariat::vectors {
 
-/// A(rows, K) times B(K, 16 numPanels) into C. All strides are in bytes; all values i64 or addresses.
+/// A(rows, K) times B(K, 16 numPanels) into C. All strides are in bytes; all values i64 or addresses. Panels are of 16
+/// columns here: wider ones of a layout are several, side by side in their lines.
 struct Product {
   const PanelLoader *loader = nullptr; ///< of B
+  int64_t panelsPerLine = 1;           ///< of B: a power of two
   bool isFar = false;                  ///< whether computing waits for B, which no cache holds
   bool isAdded = false;                ///< whether chains go on from what C holds, instead of from zero
   Value rows, numPanels, numK;
   Value a, aLine;         ///< f32; entries of a row are side by side, none beyond K is read
-  Value b, bLine, bPanel; ///< line to line, panel to panel
+  Value b, bLine, bPanel; ///< line to line, panel to panel (of those side by side, all to the next)
   Value c, cLine;         ///< f32; panel p is at column 16 p
   /// Where what B is next starts, and how many bytes of each of its panels to ask for per line of B. What is far is asked
   /// for in runs of equal length side by side. May be left out.

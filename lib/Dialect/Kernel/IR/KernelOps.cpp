@@ -46,8 +46,9 @@ LogicalResult PackedOp::verify() {
     return emitOpError() << "expected either sources or a value";
   if (getKind() == PackKind::Panels) {
     auto columns = static_cast<int64_t>(getPanelColumns());
-    if (columns <= 0 || columns % kLineColumns)
-      return emitOpError() << "has panels of " << columns << " columns, expected a multiple of " << kLineColumns;
+    if (columns % kLineColumns || !llvm::isPowerOf2_64(columns))
+      return emitOpError() << "has panels of " << columns << " columns, expected " << kLineColumns
+                           << " times a power of two";
     if (getPanelFormat())
       return success();
     return emitOpError() << "of kind panels has the format " << getFormat() << ", expected a format of panels";
@@ -62,8 +63,8 @@ LogicalResult PackedOp::verify() {
 int64_t PackedOp::getDepthBytes() {
   ArrayRef<int64_t> shape = getShape();
   auto columns = static_cast<int64_t>(getPanelColumns());
-  if (PanelFormatAttrInterface format = getPanelFormat())
-    return roundUp(shape[0], columns) / columns * format.getPanelBytes(shape[1], columns);
+  if (getPanelFormat())
+    return roundUp(shape[0], columns) / columns * getPanelBytes();
   int64_t line = roundUp(shape.back(), kLineColumns) * getElementBytes(getElementType());
   return getKind() == PackKind::Vector ? line : line * shape[0];
 }

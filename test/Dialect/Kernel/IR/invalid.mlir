@@ -6,7 +6,7 @@ kernel.packed @w panels ["q"] shape [32] : f32
 
 // -----
 
-// expected-error @+1 {{'kernel.packed' op has panels of 24 columns, expected a multiple of 16}}
+// expected-error @+1 {{'kernel.packed' op has panels of 24 columns, expected 16 times a power of two}}
 kernel.packed @w panels ["q"] shape [32, 16] panel_columns(24) : f32
 
 // -----

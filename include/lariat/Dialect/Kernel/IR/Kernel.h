@@ -29,7 +29,7 @@ using abi::kPageEntries;
 using abi::kPanelColumns;
 using abi::roundUp;
 
-inline constexpr int64_t kPanelWordBytes = 4; ///< in every format of panels
+inline constexpr int64_t kPanelColumnBytes = 4; ///< of a column, in a line of a panel of any format
 
 /// Function and module attributes that forming and the planning passes leave.
 inline constexpr llvm::StringLiteral kArenaRowBytesAttr = "kernel.arena_row_bytes";
