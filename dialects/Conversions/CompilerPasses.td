@@ -73,9 +73,10 @@ def ConvertKernelToLLVMPass : Pass<"convert-kernel-to-llvm", "::mlir::ModuleOp">
   let summary = "write the code of kernels, and of the host around them";
   let description = [{
     Public functions become entry functions of the artefact's interface (include/lariat/Artefact/Abi.h), `SYMBOL(call)`:
-    buffers are addresses in the arena or of ports, row ops calls of the runtime's services, a `kernel.parallel` a constant
-    table of records and one launch. Index and scalar operands of kernels lie in cells, one per value. Kernels become
-    functions of their own, shared where only the data differs. Left to upstream passes: scf, arith, math, vector, func.
+    buffers are addresses in the arena or of ports, row ops calls of the runtime's services, a `kernel.parallel` a
+    constant table of records and one launch. Index and scalar operands of kernels lie in cells, one per value. Kernels
+    become functions of their own, shared where only the data differs. Left to upstream passes: scf, arith, math,
+    vector, func.
     On entry functions: `kernel.cells`, the number of cells with those of ports, and `kernel.scratch_bytes` of a thread.
     Refused: buffers without a place in the arena; an op of the kernel level that has no code, by name.
     Rounding: that of each kernel. Example: test/Conversion/KernelToHost/host.mlir

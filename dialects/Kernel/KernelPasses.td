@@ -34,8 +34,8 @@ def PlanArenaPass : Pass<"kernel-plan-arena", "::mlir::func::FuncOp"> {
 def ChooseLayoutPass : Pass<"kernel-choose-layout", "::mlir::ModuleOp"> {
   let summary = "give panels of weights and pages of caches the form that a target reads";
   let description = [{
-    Sets `panel_columns` of packed panels and `keys` of caches. Each target decides for its own copy of the kernels, by its
-    layout (`lariat-compile --print-target`); weights are packed once for all targets of one layout.
+    Sets `panel_columns` of packed panels and `keys` of caches. Each target decides for its own copy of the kernels, by
+    its layout (`lariat-compile --print-target`); weights are packed once for all targets of one layout.
     Rounding: none. Example: test/Dialect/Kernel/Transforms/choose-layout.mlir
   }];
   let options = [
@@ -52,8 +52,8 @@ def ChooseLayoutPass : Pass<"kernel-choose-layout", "::mlir::ModuleOp"> {
 def PlanWeightsPass : Pass<"kernel-plan-weights", "::mlir::ModuleOp"> {
   let summary = "give packed data its place in weights.bin";
   let description = [{
-    Frequencies of rotary tables first, which have the same places in every layout, then packed data, each in order of the
-    module; every piece starts at a multiple of 4096 bytes if it is a page or more, else of 64. The size is left as
+    Frequencies of rotary tables first, which have the same places in every layout, then packed data, each in order of
+    the module; every piece starts at a multiple of 4096 bytes if it is a page or more, else of 64. The size is left as
     `kernel.weight_bytes` on the module.
     Rounding: none. Example: test/Dialect/Kernel/Transforms/plan-weights.mlir
   }];
