@@ -4,8 +4,7 @@
 // of the device and in which order, and what is left when it has no memory.
 
 #include "RecordingDevice.h"
-#include "lariat/Requests/Checks.h"
-#include "lariat/Runtime/Session/Session.h"
+#include "Requests.h"
 
 #include <algorithm>
 #include <gtest/gtest.h>
@@ -23,47 +22,6 @@ std::unique_ptr<Session> open(std::shared_ptr<Device> device, const char *name =
       Session::open(std::string(LARIAT_ARTEFACTS) + "/" + name + ".lariat", options);
   EXPECT_TRUE(session) << (session ? "" : session.text());
   return session ? std::move(*session) : nullptr;
-}
-
-std::string show(const FloatArray &array) {
-  return {reinterpret_cast<const char *>(array.data()), array.numRows * array.numColumns * sizeof(float)};
-}
-
-/// Everything that a score consists of, or why there is none.
-std::string show(Expected<std::vector<SequenceScores>> scores) {
-  if (!scores)
-    return scores.text();
-  std::string text;
-  for (const SequenceScores &score : *scores) {
-    text += show(score.logits) + show(score.hidden);
-    for (int32_t steps : score.steps)
-      text += std::to_string(steps) + " ";
-    for (const CacheCount &cache : score.caches)
-      for (const SlotCount &slot : cache.slots)
-        text += std::to_string(slot.computed) + "+" + std::to_string(slot.filled) + " ";
-  }
-  return text;
-}
-
-/// Everything that a generation consists of, or why it ended.
-std::string generate(Session &session, const GenerateRequest &request) {
-  Expected<std::unique_ptr<Generation>> generation = session.generate(request);
-  if (!generation)
-    return generation.text();
-  for (;;) {
-    Expected<std::span<const NewToken>> tokens = (*generation)->next();
-    if (!tokens)
-      return tokens.text();
-    if (tokens->empty())
-      break;
-  }
-  std::string text;
-  for (const SequenceTokens &result : (*generation)->getResults()) {
-    for (size_t index = 0; index < result.tokens.size(); ++index)
-      text += std::to_string(result.tokens[index]) + "/" + std::to_string(result.steps[index]) + " ";
-    text += "| ";
-  }
-  return text;
 }
 
 ScoreRequest scoreRequest(std::vector<std::vector<int64_t>> sequences) {

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Answers to requests as text, to be compared.
+
+#ifndef LARIAT_UNITTESTS_RUNTIME_DEVICE_REQUESTS_H
+#define LARIAT_UNITTESTS_RUNTIME_DEVICE_REQUESTS_H
+
+#include "lariat/Requests/Checks.h"
+#include "lariat/Runtime/Session/Session.h"
+
+#include <string>
+
+namespace lariat::runtime {
+
+inline std::string show(const FloatArray &array) {
+  return {reinterpret_cast<const char *>(array.data()), array.numRows * array.numColumns * sizeof(float)};
+}
+
+/// Everything that a score consists of, or why there is none.
+inline std::string show(Expected<std::vector<SequenceScores>> scores) {
+  if (!scores)
+    return scores.text();
+  std::string text;
+  for (const SequenceScores &score : *scores) {
+    text += show(score.logits) + show(score.hidden);
+    for (int32_t steps : score.steps)
+      text += std::to_string(steps) + " ";
+    for (const CacheCount &cache : score.caches)
+      for (const SlotCount &slot : cache.slots)
+        text += std::to_string(slot.computed) + "+" + std::to_string(slot.filled) + " ";
+  }
+  return text;
+}
+
+/// Everything that a generation consists of, or why it ended.
+inline std::string generate(Session &session, const requests::GenerateRequest &request) {
+  Expected<std::unique_ptr<Generation>> generation = session.generate(request);
+  if (!generation)
+    return generation.text();
+  for (;;) {
+    Expected<std::span<const NewToken>> tokens = (*generation)->next();
+    if (!tokens)
+      return tokens.text();
+    if (tokens->empty())
+      break;
+  }
+  std::string text;
+  for (const SequenceTokens &result : (*generation)->getResults()) {
+    for (size_t index = 0; index < result.tokens.size(); ++index)
+      text += std::to_string(result.tokens[index]) + "/" + std::to_string(result.steps[index]) + " ";
+    text += "| ";
+  }
+  return text;
+}
+
+} // namespace lariat::runtime
+
+#endif // LARIAT_UNITTESTS_RUNTIME_DEVICE_REQUESTS_H
