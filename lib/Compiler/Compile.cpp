@@ -8,6 +8,7 @@
 #include "lariat/Compiler/ModelManifest.h"
 #include "lariat/Compiler/Modules.h"
 #include "lariat/Compiler/Pipelines.h"
+#include "lariat/Compiler/Targets.h"
 #include "lariat/Compiler/Weights.h"
 #include "lariat/Dialect/Lariat/IR/Rope.h"
 #include "lariat/Dialect/Lariat/Transforms/WeightFormats.h"

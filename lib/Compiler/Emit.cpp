@@ -4,10 +4,9 @@
 
 #include "lariat/Compiler/Compile.h"
 #include "lariat/Compiler/FastPath.h"
+#include "lariat/Compiler/Targets.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Support/Files.h"
-#include "lariat/Target/CPU/SharedObject.h"
-#include "lariat/Target/Description/CPUTarget.h"
 
 using namespace mlir;
 using namespace lariat;
@@ -20,10 +19,10 @@ static std::string print(ModuleOp module) {
 
 /// The one target that code is wanted for: what `--target` names, which may be of another kind of machine, by default the
 /// best that this one runs.
-static llvm::Expected<const CPUTarget *> selectTarget(const CompileOptions &options) {
-  if (const CPUTarget *target = findCPUTarget(options.targets))
+static llvm::Expected<const Target *> selectTarget(const CompileOptions &options) {
+  if (const Target *target = getTargetRegistry().find(options.targets))
     return target;
-  llvm::Expected<SmallVector<const CPUTarget *>> targets =
+  llvm::Expected<SmallVector<const Target *>> targets =
       selectTargets(options.targets.empty() ? "native" : StringRef(options.targets));
   if (!targets)
     return targets.takeError();
@@ -37,7 +36,7 @@ static llvm::Expected<const CPUTarget *> selectTarget(const CompileOptions &opti
 static llvm::Expected<std::string> emitProgram(const KernelProgram &program, const CompileOptions &options) {
   if (options.emit == "kernel")
     return print(*program.module);
-  llvm::Expected<const CPUTarget *> target = selectTarget(options);
+  llvm::Expected<const Target *> target = selectTarget(options);
   if (!target)
     return target.takeError();
   if (options.emit == "llvm") {

@@ -3,8 +3,9 @@
 // Kernels and host code for one target: bodies by the target's code generator, and the calling thread's part around them.
 
 #include "lariat/Compiler/Passes.h"
+#include "lariat/Compiler/Targets.h"
 #include "lariat/Conversion/KernelToHost/KernelToHost.h"
-#include "lariat/Conversion/KernelToVector/KernelToVector.h"
+#include "lariat/Dialect/Kernel/IR/Kernel.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -17,19 +18,28 @@ namespace lariat {
 using namespace mlir;
 using namespace lariat;
 
+/// Whether a target forms the sums of all kernels in the orders that they declare.
+static LogicalResult verifySums(ModuleOp module, const Target &target) {
+  WalkResult result = module.walk([&](kernel::ParallelKernelInterface op) {
+    auto declared = op->getAttrOfType<kernel::SumAttr>("sum");
+    auto isFormed = [&](const Sum &sum) { return sum.kind == declared.getKind() && sum.size == declared.getSize(); };
+    if (!declared || llvm::any_of(target.getSums(), isFormed))
+      return WalkResult::advance();
+    op->emitOpError() << "declares " << declared << ", which target '" << target.getName() << "' does not form";
+    return WalkResult::interrupt();
+  });
+  return failure(result.wasInterrupted());
+}
+
 namespace {
 
 struct ConvertKernelToLLVMPass : lariat::impl::ConvertKernelToLLVMPassBase<ConvertKernelToLLVMPass> {
   using ConvertKernelToLLVMPassBase::ConvertKernelToLLVMPassBase;
 
   void runOnOperation() override {
-    const CPUTarget *description = findCPUTarget(target);
-    if (!description) {
-      emitError(getOperation().getLoc()) << "target is '" << target << "', which is not in the table of targets";
-      return signalPassFailure();
-    }
-    KernelEmitter codegen(getOperation(), *description);
-    if (failed(lowerKernelsToHost(getOperation(), codegen)))
+    FailureOr<const Target *> found = findTarget(getOperation(), target);
+    if (failed(found) || failed(verifySums(getOperation(), **found)) ||
+        failed(lowerKernelsToHost(getOperation(), *(*found)->createCodegen(getOperation()))))
       return signalPassFailure();
     for (auto function : getOperation().getOps<func::FuncOp>())
       numEntries += function->hasAttr(kCellsAttr);

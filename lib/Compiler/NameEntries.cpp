@@ -4,7 +4,7 @@
 
 #include "lariat/Compiler/Passes.h"
 
-#include "lariat/Target/CPU/SharedObject.h"
+#include "lariat/Artefact/Abi.h"
 #include "mlir/IR/SymbolTable.h"
 
 namespace lariat {
@@ -26,7 +26,7 @@ struct NameEntriesPass : lariat::impl::NameEntriesPassBase<NameEntriesPass> {
       if (!function.isPublic() || function.isExternal())
         continue;
       StringAttr entry = function.getSymNameAttr();
-      std::string name = (kExportPrefix + entry.getValue() + (generate ? "_generate" : "")).str();
+      std::string name = (llvm::Twine(abi::kExportPrefix) + entry.getValue() + (generate ? "_generate" : "")).str();
       if (!missing.empty())
         name += "_" + missing;
       if (symbols.lookup(name)) {

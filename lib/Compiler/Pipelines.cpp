@@ -9,10 +9,10 @@
 #include "lariat/Compiler/Pipelines.h"
 
 #include "lariat/Compiler/Passes.h"
+#include "lariat/Compiler/Targets.h"
 #include "lariat/Conversion/Passes.h"
 #include "lariat/Dialect/Kernel/Transforms/Passes.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
-#include "lariat/Target/Description/CPUTarget.h"
 #include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/BufferizationToMemRef/BufferizationToMemRef.h"
@@ -148,9 +148,9 @@ void lariat::buildLowerGenericPipeline(OpPassManager &manager) {
 
 void lariat::buildKernelsToLLVMPipeline(OpPassManager &manager, StringRef target) {
   // An unknown target is an error of the conversion.
-  if (const CPUTarget *found = findCPUTarget(target)) {
-    buildLayoutPipeline(manager, found->layout);
-    manager.addPass(createMarkFarWeightsPass({found->tuning.cachedBytes}));
+  if (const Target *found = getTargetRegistry().find(target)) {
+    buildLayoutPipeline(manager, found->getLayout());
+    manager.addPass(createMarkFarWeightsPass({found->getCachedBytes()}));
   }
   manager.addPass(createConvertKernelToLLVMPass({target.str()}));
   manager.addPass(createSCFToControlFlowPass());

@@ -3,7 +3,7 @@
 // The last steps before translation to LLVM IR: nothing but LLVM's dialect is left, and it names its machine.
 
 #include "lariat/Compiler/Passes.h"
-#include "lariat/Target/Description/CPUTarget.h"
+#include "lariat/Compiler/Targets.h"
 
 namespace lariat {
 #define GEN_PASS_DEF_VERIFYLLVMPASS
@@ -34,22 +34,10 @@ struct SetTargetPass : lariat::impl::SetTargetPassBase<SetTargetPass> {
   using SetTargetPassBase::SetTargetPassBase;
 
   void runOnOperation() override {
-    const CPUTarget *description = findCPUTarget(target);
-    if (!description) {
-      emitError(getOperation().getLoc()) << "target is '" << target << "', which is not in the table of targets";
+    FailureOr<const Target *> found = findTarget(getOperation(), target);
+    if (failed(found))
       return signalPassFailure();
-    }
-    MLIRContext *context = &getContext();
-    getOperation()->setAttr(LLVM::LLVMDialect::getTargetTripleAttrName(),
-                            StringAttr::get(context, description->triple));
-    for (auto function : getOperation().getOps<LLVM::LLVMFuncOp>()) {
-      if (function.isExternal())
-        continue;
-      function.setTargetCpu(description->cpu);
-      if (!description->features.empty())
-        function.setTargetFeaturesAttr(LLVM::TargetFeaturesAttr::get(context, description->features));
-      ++numSet;
-    }
+    numSet += (*found)->setMachine(getOperation());
   }
 };
 

@@ -5,6 +5,7 @@
 #include "lariat/Testing/CompiledKernel.h"
 
 #include "lariat/Target/CPU/SharedObject.h"
+#include "lariat/Target/CPU/Targets.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -17,20 +18,12 @@
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/TargetSelect.h"
-#include "llvm/TargetParser/Host.h"
-#include "llvm/TargetParser/Triple.h"
 
 #include <cmath>
 
 using namespace lariat;
 using namespace lariat::test;
 using namespace mlir;
-
-bool test::runsHere(const CPUTarget &target) {
-  llvm::StringMap<bool> features = llvm::sys::getHostCPUFeatures();
-  return llvm::Triple(target.triple).getArch() == llvm::Triple(llvm::sys::getProcessTriple()).getArch() &&
-         llvm::all_of(target.required, [&](StringRef feature) { return features.lookup(feature); });
-}
 
 std::vector<std::string> test::listTargets() {
   std::vector<std::string> names;

@@ -26,7 +26,7 @@ class Layer(NamedTuple):
 
 L_IR, K_IR = "Dialect/Lariat/IR", "Dialect/Kernel/IR"
 L_PASSES, K_PASSES = "Dialect/Lariat/Transforms", "Dialect/Kernel/Transforms"
-DESCRIPTION = "Target/Description"
+DESCRIPTION, REGISTRY = "Target/Description", "Target/Registry"
 TO_KERNEL, TO_REFERENCE = "Conversion/LariatToKernel", "Conversion/LariatToReference"
 CODEGEN, TO_HOST, TO_VECTOR = "Conversion/KernelCodegen", "Conversion/KernelToHost", "Conversion/KernelToVector"
 # Grouping and storage do not know each other, and neither knows what is written.
@@ -35,7 +35,7 @@ MODEL, STORAGE, GROUPING, EMISSION = (f"{TO_KERNEL}/{part}" for part in ("Model"
 REGISTRATION = "Conversion/Passes"
 # Layers 0 to 4, and with the compiler 0 to 5.
 BELOW_COMPILER = ("Artefact", "Support", DESCRIPTION, L_IR, K_IR, L_PASSES, K_PASSES, TO_KERNEL, REGISTRATION,
-                  TO_REFERENCE, CODEGEN, TO_HOST, TO_VECTOR, "Target/CPU")  # fmt: skip
+                  TO_REFERENCE, CODEGEN, TO_HOST, TO_VECTOR, REGISTRY, "Target/CPU")  # fmt: skip
 UP_TO_COMPILER = (*BELOW_COMPILER, "Compiler")
 
 
@@ -79,7 +79,8 @@ TABLE: dict[str, Layer] = dict(
         _library("3", TO_HOST, (CODEGEN, K_IR, "Artefact")),
         _library("3", TO_VECTOR, (CODEGEN, K_IR, DESCRIPTION, "Artefact")),
         # 4: code for one family of machines.
-        _library("4", "Target/CPU", ("Support", DESCRIPTION, "Artefact")),
+        _library("4a", REGISTRY, (CODEGEN, K_IR, "Support")),
+        _library("4", "Target/CPU", (REGISTRY, TO_VECTOR, CODEGEN, K_IR, DESCRIPTION, "Support", "Artefact")),
         # 4b: kernels in this process, for unit tests and benchmarks only.
         _library("4b", "Testing", BELOW_COMPILER),
         # 5: all that a tool or a binding calls.

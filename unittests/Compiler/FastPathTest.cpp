@@ -5,7 +5,7 @@
 #include "lariat/Compiler/FastPath.h"
 
 #include "lariat/Compiler/Dialects.h"
-#include "lariat/Target/CPU/SharedObject.h"
+#include "lariat/Compiler/Targets.h"
 #include "lariat/Target/Description/CPUTarget.h"
 #include "llvm/Object/ObjectFile.h"
 #include "llvm/TargetParser/Host.h"
@@ -39,8 +39,8 @@ protected:
   }
   static std::string namesOf(StringRef choice) {
     std::string names;
-    for (const CPUTarget *target : cantFail(selectTargets(choice)))
-      names += target->name + " ";
+    for (const Target *target : cantFail(selectTargets(choice)))
+      names += (target->getName() + " ").str();
     return names;
   }
 
@@ -53,13 +53,14 @@ protected:
 TEST_F(FastPath, EmitsCodeForEveryTarget) {
   for (StringRef dtype : {"f32", "bf16"}) {
     KernelProgram program = form(dtype);
-    for (const CPUTarget &target : getCPUTargets()) {
+    for (const CPUTarget &description : getCPUTargets()) {
+      const Target &target = *getTargetRegistry().find(description.name);
       llvm::Expected<MachineCode> code = emitKernelCode(program, target, CodeForm::Object);
-      ASSERT_TRUE(bool(code)) << target.name << ": " << toString(code.takeError());
-      EXPECT_GT(code->codeBytes, 0) << target.name;
-      llvm::MemoryBufferRef buffer(StringRef(code->bytes.data(), code->bytes.size()), target.name);
+      ASSERT_TRUE(bool(code)) << description.name << ": " << toString(code.takeError());
+      EXPECT_GT(code->codeBytes, 0) << description.name;
+      llvm::MemoryBufferRef buffer(StringRef(code->bytes.data(), code->bytes.size()), description.name);
       auto object = cantFail(llvm::object::ObjectFile::createObjectFile(buffer));
-      EXPECT_EQ(object->getArch(), llvm::Triple(target.triple).getArch());
+      EXPECT_EQ(object->getArch(), llvm::Triple(description.triple).getArch());
     }
   }
 }

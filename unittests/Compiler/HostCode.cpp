@@ -8,9 +8,9 @@
 #include "lariat/Compiler/FastPath.h"
 #include "lariat/Compiler/Modules.h"
 #include "lariat/Compiler/Pipelines.h"
+#include "lariat/Compiler/Targets.h"
 #include "lariat/Conversion/KernelToHost/KernelToHost.h"
 #include "lariat/Support/Error.h"
-#include "lariat/Target/CPU/SharedObject.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/FileSystem.h"
@@ -146,17 +146,23 @@ llvm::Expected<std::vector<char>> HostCode::emit(StringRef text) {
   auto targets = selectTargets("native");
   if (!targets)
     return targets.takeError();
-  const CPUTarget &target = *targets->front();
+  const Target &target = *targets->front();
   auto build = [&](OpPassManager &manager) {
     buildLowerGenericPipeline(manager);
-    buildKernelsToLLVMPipeline(manager, target.name);
+    buildKernelsToLLVMPipeline(manager, target.getName());
   };
   if (llvm::Error error = runPipeline(*module, build))
     return std::move(error);
   for (auto function : module->getOps<LLVM::LLVMFuncOp>())
     if (auto attr = function->getAttrOfType<IntegerAttr>(kCellsAttr))
       numCells = attr.getInt();
-  auto code = emitSharedObject(*module, target);
+  auto translated = translateToLLVM(*module);
+  if (!translated)
+    return translated.takeError();
+  auto object = target.emitCode(std::move(*translated), CodeForm::Object);
+  if (!object)
+    return object.takeError();
+  auto code = target.link(std::move(*object));
   if (!code)
     return code.takeError();
   return std::move(code->bytes);

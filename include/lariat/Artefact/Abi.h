@@ -106,6 +106,9 @@ inline constexpr const char *kLibraryFunctions[] = {
     "floor",  "ceilf",   "ceil",   "roundf", "round", "roundevenf", "roundeven", "truncf", "trunc", "fmodf",
     "fmod",   "acoshf",  "acosh",  "asinhf", "asinh", "atanhf",     "atanh"};
 
+/// All symbols that an object exports begin so.
+inline constexpr const char *kExportPrefix = "lariat_";
+
 /// The function of an object that is called first, with the services, and the object's own variable that keeps them.
 inline constexpr const char *kBindSymbol = "lariat_bind";
 inline constexpr const char *kServicesSymbol = "services";

@@ -14,8 +14,8 @@
 namespace lariat {
 
 enum class CodeForm;
-struct CPUTarget;
 struct MachineCode;
+class Target;
 
 /// Weights as code of one layout reads them.
 struct PackedWeights {
@@ -48,23 +48,16 @@ struct FastProgram {
   std::map<std::string, EntrySizes> sizes; ///< by symbol
 };
 
-/// The targets that `--target` names: ISAs separated by commas, `native` (the best this machine runs), `all` or nothing
-/// (all that run on machines of this kind). Best first.
-llvm::Expected<llvm::SmallVector<const CPUTarget *>> selectTargets(llvm::StringRef choice);
-
-/// Writes what is known of a target, of the best that this machine runs (`native`), or of all (no name).
-llvm::Error printTargets(llvm::StringRef name, llvm::raw_ostream &os);
-
 /// Forms, plans, lowers and emits. Fails where the model cannot be compiled as it is declared.
 llvm::Expected<FastProgram> compileFast(const Model &model, const CompileOptions &options, CompileStats &stats,
                                         Progress &progress);
 
 /// A copy in LLVM's dialect, for one target, which may be of another kind of machine.
 llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> lowerKernelProgram(const KernelProgram &program,
-                                                                     const CPUTarget &target);
+                                                                     const Target &target);
 
 /// The code of one target in the given form.
-llvm::Expected<MachineCode> emitKernelCode(const KernelProgram &program, const CPUTarget &target, CodeForm form);
+llvm::Expected<MachineCode> emitKernelCode(const KernelProgram &program, const Target &target, CodeForm form);
 
 /// The place of code in an artefact.
 std::string getCodeFile(const CodeObject &object);

@@ -43,8 +43,6 @@ private:
   T *data;
 };
 
-/// Whether this machine runs code for a target.
-bool runsHere(const CPUTarget &target);
 /// Names of targets that this machine runs.
 std::vector<std::string> listTargets();
 

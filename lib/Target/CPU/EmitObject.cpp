@@ -7,8 +7,8 @@
 #include "ResolveLibrary.h"
 #include "SharedObjectParts.h"
 
+#include "lariat/Artefact/Abi.h"
 #include "lariat/Support/Error.h"
-#include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/IR/Verifier.h"
@@ -56,7 +56,7 @@ static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const 
 static void setLinkage(llvm::Module &module, int64_t vectorBits) {
   std::string width = std::to_string(vectorBits);
   auto set = [](llvm::GlobalValue &symbol) {
-    bool isExported = symbol.getName().starts_with(kExportPrefix) && !symbol.hasLocalLinkage();
+    bool isExported = symbol.getName().starts_with(abi::kExportPrefix) && !symbol.hasLocalLinkage();
     symbol.setLinkage(isExported ? llvm::GlobalValue::ExternalLinkage : llvm::GlobalValue::InternalLinkage);
     symbol.setDSOLocal(true);
   };
@@ -102,19 +102,6 @@ int64_t lariat::cpu::countCodeBytes(llvm::ArrayRef<char> bytes) {
     if (section.isText())
       total += static_cast<int64_t>(section.getSize());
   return total;
-}
-
-TranslatedModule::TranslatedModule(std::unique_ptr<llvm::LLVMContext> context, std::unique_ptr<llvm::Module> module)
-    : context(std::move(context)), module(std::move(module)) {}
-TranslatedModule::TranslatedModule(TranslatedModule &&) noexcept = default;
-TranslatedModule::~TranslatedModule() = default;
-
-llvm::Expected<TranslatedModule> lariat::translateToLLVM(ModuleOp llvmDialect) {
-  auto context = std::make_unique<llvm::LLVMContext>();
-  std::unique_ptr<llvm::Module> module = translateModuleToLLVMIR(llvmDialect, *context);
-  if (!module)
-    return makeError("the lowered module cannot be translated to LLVM IR");
-  return TranslatedModule(std::move(context), std::move(module));
 }
 
 /// Everything up to code generation, which changes the module.

@@ -90,3 +90,20 @@ func.func @packed() {
   %m = kernel.generic @body ins(%x : memref<?x16xf32>) rows(%n) packed [@v] outs(%x : memref<?x16xf32>) : index
   return
 }
+
+// -----
+
+// A target has code for the orders of summation that it declares, and for no other.
+kernel.cache @kv number(0) layers(1) heads(1) dim(16) : f32
+func.func @order() {
+  %n = kernel.port_rows 0
+  %t = kernel.port 0 : memref<?x6xindex>
+  %v = kernel.port 1 : memref<?x4xindex>
+  %x = kernel.port 2 : memref<?x16xf32>
+  kernel.parallel {
+    // expected-error @+1 {{'kernel.attend' op declares #kernel.sum<segments, size = 32>, which target 'avx2' does not form}}
+    kernel.attend rows(%n) at %t views %v %x to %x from @kv[0] heads(1) scale(0.25) <causal> sum(<segments, size = 32>)
+        : memref<?x6xindex>, memref<?x4xindex>, memref<?x16xf32>, memref<?x16xf32>
+  }
+  return
+}

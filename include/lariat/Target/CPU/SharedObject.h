@@ -6,56 +6,14 @@
 #define LARIAT_TARGET_CPU_SHAREDOBJECT_H
 
 #include "lariat/Target/Description/CPUTarget.h"
-#include "mlir/IR/BuiltinOps.h"
-#include "llvm/ADT/SmallVector.h"
+#include "lariat/Target/Registry/Target.h"
 #include "llvm/Support/Compiler.h"
-#include "llvm/Support/Error.h"
-
-#include <memory>
-#include <string>
-#include <utility>
-#include <vector>
-
-namespace llvm {
-class LLVMContext;
-class Module;
-} // namespace llvm
 
 namespace lariat {
-
-/// Machine code in a file format, and what it took to make it.
-struct MachineCode {
-  std::vector<char> bytes;
-  int64_t codeBytes = 0;                                     ///< of instructions
-  llvm::SmallVector<std::pair<std::string, double>> seconds; ///< per stage, in order
-};
-
-/// Public functions and constants with this prefix are exported; nothing else is.
-inline constexpr llvm::StringLiteral kExportPrefix = "lariat_";
 
 /// Whether emitted code is checked as this program is: built with the address sanitizer, it emits code that reports
 /// what it reads and writes beyond its memory, and which only such a program can load.
 inline constexpr bool kSanitizesAddresses = LLVM_ADDRESS_SANITIZER_BUILD;
-
-/// A module of LLVM IR with a context of its own, which has nothing of MLIR and may go to another thread.
-class TranslatedModule {
-public:
-  TranslatedModule(std::unique_ptr<llvm::LLVMContext> context, std::unique_ptr<llvm::Module> module);
-  TranslatedModule(TranslatedModule &&) noexcept;
-  ~TranslatedModule();
-
-  llvm::Module &get() { return *module; }
-
-private:
-  std::unique_ptr<llvm::LLVMContext> context;
-  std::unique_ptr<llvm::Module> module;
-};
-
-/// From LLVM's dialect to LLVM IR.
-llvm::Expected<TranslatedModule> translateToLLVM(mlir::ModuleOp llvmDialect);
-
-/// What code is written as: a relocatable object, its text, or what is handed to code generation.
-enum class CodeForm { Object, Assembly, LLVMIR };
 
 /// Code in one of these forms. Rounding is that of the IR: nothing is fused, reassociated or contracted. Several may be
 /// emitted at a time.

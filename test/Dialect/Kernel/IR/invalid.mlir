@@ -151,9 +151,9 @@ func.func @weights(%n: index, %x: memref<?x16xf32>) {
 
 // -----
 
-// Another order of summation is another kind of kernel, which no target has yet.
+// The sums of products and of attention are of different kinds.
 func.func @sum_of_products(%n: index, %x: memref<?x16xf32>) {
-  // expected-error @+1 {{'kernel.gemm' op declares #kernel.sum<segments, size = 64>, expected #kernel.sum<chain>}}
+  // expected-error @+1 {{'kernel.gemm' op declares #kernel.sum<segments, size = 64>, expected chain}}
   kernel.gemm rows(%n) k(16) n(16) ins(%x : memref<?x16xf32>) vectors [] weights [@w] sum(<segments, size = 64>)
       epilogue_vectors [] outs(%x : memref<?x16xf32>) gather [-1] scatter [-1] prologue {
   ^bb0(%e: f32):
@@ -168,8 +168,8 @@ func.func @sum_of_products(%n: index, %x: memref<?x16xf32>) {
 // -----
 
 func.func @sum_of_attention(%n: index, %t: memref<?x6xindex>, %v: memref<?x4xindex>, %x: memref<?x16xf32>) {
-  // expected-error @+1 {{'kernel.attend' op declares #kernel.sum<segments, size = 32>, expected #kernel.sum<segments, size = 64>}}
-  kernel.attend rows(%n) at %t views %v %x to %x from @kv[1] heads(1) scale(0.25) <causal> sum(<segments, size = 32>)
+  // expected-error @+1 {{'kernel.attend' op declares #kernel.sum<chain>, expected segments}}
+  kernel.attend rows(%n) at %t views %v %x to %x from @kv[1] heads(1) scale(0.25) <causal> sum(<chain>)
       : memref<?x6xindex>, memref<?x4xindex>, memref<?x16xf32>, memref<?x16xf32>
   return
 }
