@@ -72,7 +72,7 @@ public:
   bool isForHost() const override { return true; }
   bool runsHere() const override { return false; }
   ArrayRef<Sum> getSums() const override { return sums; }
-  const abi::Layout &getLayout() const override { return layout; }
+  const lariat::abi::Layout &getLayout() const override { return layout; }
   int64_t getCachedBytes() const override { return 0; }
   void print(llvm::raw_ostream &os) const override { os << "fake:\n"; }
   std::unique_ptr<KernelCodegen> createCodegen(ModuleOp module) const override {
@@ -93,7 +93,7 @@ public:
   }
 
 private:
-  abi::Layout layout;
+  lariat::abi::Layout layout;
   Asked &asked;
   ArrayRef<Sum> sums;
   std::vector<std::string> required{"a-feature"};

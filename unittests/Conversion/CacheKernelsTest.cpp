@@ -156,9 +156,9 @@ void checkAppend(const RopeShape &shape, bool isHalf, int64_t numRows,
           uint16_t half = toHalf(value);
           std::memcpy(&expected[page][place * bytes], isHalf ? static_cast<void *>(&half) : &value, bytes);
         };
-        int64_t line = index * shape.dim + j;
-        store(order == kernel::KeyOrder::Columns ? j * 64 + index : line, key[head * shape.dim + j]);
-        store(shape.dim * 64 + line, values[row * line + head * shape.dim + j]);
+        int64_t inEntry = index * shape.dim + j;
+        store(order == kernel::KeyOrder::Columns ? j * 64 + index : inEntry, key[head * shape.dim + j]);
+        store(shape.dim * 64 + inEntry, values[row * line + head * shape.dim + j]);
       }
     }
   }
