@@ -15,9 +15,9 @@
 
 #include <set>
 
-using namespace lariat;
 using namespace mlir;
 
+namespace lariat::test {
 namespace {
 
 /// The kernels that a code generator was asked for.
@@ -171,3 +171,5 @@ TEST_F(Targets, DoNotFormSumsInAnotherOrder) {
             std::string::npos)
       << error;
 }
+
+} // namespace lariat::test
