@@ -51,4 +51,5 @@ void BatchState::store(std::span<SequenceState *const> sequences) {
     state.depths = depths;
     state.memory.getDevice().copy(state.memory.data(), source, bytes);
   }
+  larger.clear(); // what was too small
 }

@@ -133,6 +133,21 @@ TEST_P(DeviceMemoryTest, statesGoInAndOut) {
   EXPECT_EQ(read(batch.data(), 6), (Bytes{std::byte(0), std::byte(1), std::byte(0), std::byte(2), std::byte(3), {}}));
 }
 
+TEST_P(DeviceMemoryTest, statesThatAreNotStoredStayAsTheyWere) {
+  StateShape shape{/*layers=*/1, /*width=*/4096, /*elementBytes=*/1};
+  SequenceState state;
+  SequenceState *one[] = {&state};
+  BatchState batch;
+  Bytes before = count(4096), after(2 * 4096, std::byte(1));
+  ASSERT_TRUE(batch.load(getMemory(), shape, one, 1).ok());
+  getMemory().upload(batch.data(), before.data(), 4096);
+  batch.store(one);
+  ASSERT_TRUE(batch.load(getMemory(), shape, one, 2).ok());
+  getMemory().upload(batch.data(), after.data(), 2 * 4096);
+  ASSERT_TRUE(batch.load(getMemory(), shape, one, 1).ok());
+  EXPECT_EQ(read(batch.data(), 4096), before);
+}
+
 TEST_P(DeviceMemoryTest, entriesMoveWithAllTheirParts) {
   constexpr PageLayout layout{/*parts=*/2, /*dim=*/3, /*elementBytes=*/2};
   KVPool pool(getMemory(), {{.name = "kv", .layout = layout, .slotsAtMost = 1}}, /*limit=*/0);
