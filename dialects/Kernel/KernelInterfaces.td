@@ -26,6 +26,15 @@ def ParallelKernelInterface : OpInterface<"ParallelKernelInterface"> {
   ];
 }
 
+def StoredDataOpInterface : OpInterface<"StoredDataOpInterface"> {
+  let cppNamespace = "::lariat::kernel";
+  let description = "A declaration of data that lies in weights.bin.";
+  let methods = [
+    InterfaceMethod<"The byte at which it begins; nothing before it is planned.", "::std::optional<int64_t>",
+                    "getPlace">
+  ];
+}
+
 def RowServiceOpInterface : OpInterface<"RowServiceOpInterface"> {
   let cppNamespace = "::lariat::kernel";
   let description = [{

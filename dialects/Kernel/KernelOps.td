@@ -47,7 +47,7 @@ def Kernel_SymbolList : TypedArrayAttrBase<FlatSymbolRefAttr, "flat symbol ref a
 // Storage
 //===----------------------------------------------------------------------===//
 
-def Kernel_PackedOp : Kernel_Op<"packed", [Symbol]> {
+def Kernel_PackedOp : Kernel_Op<"packed", [Symbol, StoredDataOpInterface]> {
   let summary = "data in weights.bin";
   let description = [{
     `sources` are names of `lariat.weight` that lie side by side (their rows one after the other) or `value` is inline.
@@ -84,10 +84,11 @@ def Kernel_PackedOp : Kernel_Op<"packed", [Symbol]> {
     int64_t getDepthBytes();
     /// Bytes of all.
     int64_t getBytes() { return getDepthBytes() * getDepths().value_or(1); }
+    std::optional<int64_t> getPlace() { return getOffset(); }
   }];
 }
 
-def Kernel_RopeTableOp : Kernel_Op<"rope_table", [Symbol]> {
+def Kernel_RopeTableOp : Kernel_Op<"rope_table", [Symbol, StoredDataOpInterface]> {
   let summary = "cosines and sines, which the runtime computes as far as positions are reached";
   let description = [{
     f32 [positions][pairs][2], cosine then sine of position * frequency, computed in f64, multiplied by `magnitude`,
@@ -115,6 +116,7 @@ def Kernel_RopeTableOp : Kernel_Op<"rope_table", [Symbol]> {
     int64_t getLineBytes() { return roundUp(getNumPairs() * 8, kAlignment); }
     int64_t getBytes() { return getLineBytes() * getPositions(); }
     int64_t getStoredBytes() { return getNumPairs() * 8; }
+    std::optional<int64_t> getPlace() { return getStored(); }
   }];
 }
 

@@ -89,7 +89,7 @@ std::string KernelMerger::getUniqueName(StringRef wanted, ModuleOp part) {
 
 /// What data in weights.bin holds, whatever its name; null for another op.
 static DictionaryAttr getContent(Operation *op) {
-  if (!isa<kernel::PackedOp, kernel::RopeTableOp>(op))
+  if (!isa<kernel::StoredDataOpInterface>(op))
     return {};
   NamedAttrList attributes(op->getAttrDictionary());
   attributes.erase(SymbolTable::getSymbolAttrName());

@@ -214,11 +214,6 @@ llvm::Error Packer::write(kernel::RopeTableOp op) {
   return llvm::Error::success();
 }
 
-/// The byte of weights.bin at which the data of an op begins.
-static int64_t getPlace(Operation *op) {
-  return op->getAttrOfType<IntegerAttr>(isa<kernel::PackedOp>(op) ? "offset" : "stored").getInt();
-}
-
 static llvm::Error fillUpTo(llvm::raw_ostream &stream, int64_t offset) {
   auto place = static_cast<int64_t>(stream.tell());
   if (offset < place)
@@ -231,13 +226,10 @@ static llvm::Error fillUpTo(llvm::raw_ostream &stream, int64_t offset) {
 }
 
 /// What lies in the file, in the order of places.
-static SmallVector<Operation *> listPacked(ModuleOp kernels) {
-  SmallVector<Operation *> ops;
-  for (Operation &op : kernels.getOps())
-    if (isa<kernel::PackedOp, kernel::RopeTableOp>(op))
-      ops.push_back(&op);
-  llvm::sort(ops, [](Operation *a, Operation *b) { return getPlace(a) < getPlace(b); });
-  return ops;
+static SmallVector<kernel::StoredDataOpInterface> listStored(ModuleOp kernels) {
+  auto stored = llvm::to_vector(kernels.getOps<kernel::StoredDataOpInterface>());
+  llvm::sort(stored, [](auto a, auto b) { return *a.getPlace() < *b.getPlace(); });
+  return stored;
 }
 
 llvm::Expected<FileSum> lariat::writePackedWeights(ModuleOp kernels, const PackingSource &source, StringRef path,
@@ -249,11 +241,11 @@ llvm::Expected<FileSum> lariat::writePackedWeights(ModuleOp kernels, const Packi
   HashedFile &file = **created;
   progress.begin("weights", size);
   Packer packer(source, file, progress);
-  for (Operation *op : listPacked(kernels)) {
-    if (llvm::Error error = fillUpTo(file, getPlace(op)))
+  for (kernel::StoredDataOpInterface data : listStored(kernels)) {
+    if (llvm::Error error = fillUpTo(file, *data.getPlace()))
       return std::move(error);
-    auto packed = dyn_cast<kernel::PackedOp>(op);
-    if (llvm::Error error = packed ? packer.write(packed) : packer.write(cast<kernel::RopeTableOp>(op)))
+    auto packed = dyn_cast<kernel::PackedOp>(data.getOperation());
+    if (llvm::Error error = packed ? packer.write(packed) : packer.write(cast<kernel::RopeTableOp>(data)))
       return std::move(error);
     progress.reach(file.tell());
     if (file.hasFailed())
