@@ -39,7 +39,6 @@ static ParseResult parseCarry(OpAsmParser &parser, RowsType rows, SmallVector<Op
 /// `fill(%s : rows, %x, ...) { ... }`, the carried arguments typed for its rows.
 static ParseResult parseFill(OpAsmParser &parser, ArrayRef<Type> carried, Region &fill) {
   SmallVector<OpAsmParser::Argument> args;
-  SMLoc loc = parser.getCurrentLocation();
   RowsType rows;
   if (parser.parseLParen() || parser.parseArgument(args.emplace_back()) || parser.parseColonType(rows))
     return failure();
@@ -49,11 +48,7 @@ static ParseResult parseFill(OpAsmParser &parser, ArrayRef<Type> carried, Region
       return failure();
     args.back().type = withRows(cast<RankedTensorType>(type), rows);
   }
-  if (parser.parseRParen() || parser.parseRegion(fill, args))
-    return failure();
-  if (fill.empty())
-    return parser.emitError(loc, "fill region is empty, expected a block that ends with 'lariat.end'");
-  return success();
+  return failure(parser.parseRParen() || parser.parseRegion(fill, args));
 }
 
 ParseResult RecurOp::parse(OpAsmParser &parser, OperationState &result) {
