@@ -124,20 +124,20 @@ def Kernel_CacheOp : Kernel_Op<"cache", [Symbol]> {
   let summary = "a KV cache: what a page of it looks like";
   let description = [{
     Page: [layer][head]{keys [dim][64], values [64][dim]} of `type`; 64 entries of one slot of one sequence. Where a target's
-    layout says so (kernel-choose-layout), `keys(entries)`, keys are [64][dim] too.
+    layout says so (kernel-choose-layout), `keys_by entries`, keys are [64][dim] too.
     `number` is its place in the manifest's list of caches. A `transient` cache holds the keys and values of attention
     among the rows of one call: `reserve` empties it first, and nothing of it outlives the call.
 
     ```mlir
     kernel.cache @kv number(0) layers(2) heads(1) dim(16) : f32
-    kernel.cache @turned number(1) layers(2) heads(1) dim(16) keys(entries) : f32
+    kernel.cache @turned number(1) layers(2) heads(1) dim(16) keys_by entries : f32
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$number, I64Attr:$layers, I64Attr:$heads, I64Attr:$dim,
     TypeAttr:$type, UnitAttr:$transient, DefaultValuedAttr<Kernel_KeyOrderAttr, "KeyOrder::Columns">:$keys);
   let assemblyFormat = [{
     $sym_name `number` `(` $number `)` `layers` `(` $layers `)` `heads` `(` $heads `)` `dim` `(` $dim `)`
-    (`keys` `(` $keys^ `)`)? (`transient` $transient^)? `:` $type attr-dict
+    (`keys_by` $keys^)? (`transient` $transient^)? `:` $type attr-dict
   }];
 }
 

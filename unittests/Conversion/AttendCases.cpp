@@ -28,8 +28,8 @@ std::string lariat::test::getBufferText(int64_t width) {
 std::string AttendShape::source() const {
   std::string text;
   llvm::raw_string_ostream os(text);
-  os << "kernel.cache @kv number(0) layers(" << layers << ") heads(" << kvHeads << ") dim(" << dim << ") keys("
-     << kernel::stringifyKeyOrder(keys) << ") : " << (isHalf ? "bf16" : "f32") << "\n";
+  os << "kernel.cache @kv number(0) layers(" << layers << ") heads(" << kvHeads << ") dim(" << dim << ") keys_by "
+     << kernel::stringifyKeyOrder(keys) << " : " << (isHalf ? "bf16" : "f32") << "\n";
   os << "kernel.packed @sinks vector [\"s\"] shape [" << heads << "] offset(0) : f32\n";
   os << "kernel.packed @bias vectors [\"b\"] shape [" << heads << ", " << std::max<int64_t>(biasWidth, 1) << "] offset("
      << 4 * biasPlace() << ") : f32\n";

@@ -125,8 +125,8 @@ void checkAppend(const RopeShape &shape, bool isHalf, int64_t numRows,
   std::string type = getBufferText(width);
   constexpr int64_t kLayers = 3, kLayer = 1;
   std::string source = shape.table() + "kernel.cache @kv number(0) layers(3) heads(" + std::to_string(shape.heads) +
-                       ") dim(" + std::to_string(shape.dim) + ") keys(" + kernel::stringifyKeyOrder(order).str() +
-                       ") : " + (isHalf ? "bf16" : "f32") +
+                       ") dim(" + std::to_string(shape.dim) + ") keys_by " + kernel::stringifyKeyOrder(order).str() +
+                       " : " + (isHalf ? "bf16" : "f32") +
                        "\nfunc.func @f(%n: index, %t: memref<?x6xindex>, %e: memref<?x2xindex>, %k: " + type +
                        ", %v: " + type + ") {\n kernel.append rows(%n) at %t entries %e %k, %v into @kv[1]" +
                        (shape.dims ? " rope " + shape.attribute() : "") + " : memref<?x6xindex>, memref<?x2xindex>, " +

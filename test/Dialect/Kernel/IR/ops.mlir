@@ -13,8 +13,8 @@ kernel.packed @n vector ["n"] shape [16] depths(3) : f32
 kernel.rope_table @r [1.0, 0.5] positions(64) angles(f32)
 // CHECK: kernel.cache @kv number(0) layers(2) heads(1) dim(16) : f32
 kernel.cache @kv number(0) layers(2) heads(1) dim(16) : f32
-// CHECK: kernel.cache @turned number(1) layers(2) heads(1) dim(16) keys(entries) transient : f32
-kernel.cache @turned number(1) layers(2) heads(1) dim(16) keys(entries) transient : f32
+// CHECK: kernel.cache @turned number(1) layers(2) heads(1) dim(16) keys_by entries transient : f32
+kernel.cache @turned number(1) layers(2) heads(1) dim(16) keys_by entries transient : f32
 
 // CHECK-LABEL: func.func @storage
 func.func @storage() {

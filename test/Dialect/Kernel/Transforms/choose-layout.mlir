@@ -8,6 +8,6 @@ kernel.packed @w panels ["w"] shape [33, 16] : f32
 // CHECK: kernel.packed @n vector ["n"] shape [33] offset(4096) : f32
 // DEFAULT: kernel.packed @n vector ["n"] shape [33] : f32
 kernel.packed @n vector ["n"] shape [33] : f32
-// CHECK: kernel.cache @kv number(0) layers(2) heads(1) dim(16) keys(entries) : f32
+// CHECK: kernel.cache @kv number(0) layers(2) heads(1) dim(16) keys_by entries : f32
 // DEFAULT: kernel.cache @kv number(0) layers(2) heads(1) dim(16) : f32
 kernel.cache @kv number(0) layers(2) heads(1) dim(16) : f32
