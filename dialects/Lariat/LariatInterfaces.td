@@ -18,6 +18,12 @@ def Lariat_RowLocalOpInterface : OpInterface<"RowLocalOpInterface"> {
   ];
 }
 
+def Lariat_RowChoiceOpInterface : OpInterface<"RowChoiceOpInterface"> {
+  let cppNamespace = "::lariat";
+  let description = "An op whose result is some rows of a set, in their order and at their depth.";
+  let methods = [InterfaceMethod<"The set that the rows are chosen from.", "::mlir::Value", "getFrom">];
+}
+
 def Lariat_KVPolicyAttrInterface : AttrInterface<"KVPolicyAttrInterface"> {
   let cppNamespace = "::lariat";
   let description = [{

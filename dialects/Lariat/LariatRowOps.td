@@ -11,7 +11,8 @@ include "LariatOpBase.td"
 // Sets
 //===----------------------------------------------------------------------===//
 
-def Lariat_SelectOp : Lariat_Op<"select", [Pure, RowTensorMatches<"from", "where", "bit">]> {
+def Lariat_SelectOp : Lariat_Op<"select", [Pure, Lariat_RowChoiceOpInterface,
+                                           RowTensorMatches<"from", "where", "bit">]> {
   let summary = "keep the rows whose bit is set";
   let description = [{
     The result holds the rows of `from` whose bit is set, in the same order. It may be empty.
@@ -31,7 +32,7 @@ def Lariat_SelectOp : Lariat_Op<"select", [Pure, RowTensorMatches<"from", "where
   let hasVerifier = 1;
 }
 
-def Lariat_LastOp : Lariat_Op<"last", [Pure]> {
+def Lariat_LastOp : Lariat_Op<"last", [Pure, Lariat_RowChoiceOpInterface]> {
   let summary = "keep the rows whose logits are wanted";
   let description = [{
     The caller marks rows: all of them when scoring, the last row of each sequence when generating.
@@ -51,7 +52,7 @@ def Lariat_LastOp : Lariat_Op<"last", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Lariat_TopKOp : Lariat_Op<"top_k", [Pure, RowsOf<"scores", "from">]> {
+def Lariat_TopKOp : Lariat_Op<"top_k", [Pure, Lariat_RowChoiceOpInterface, RowsOf<"scores", "from">]> {
   let summary = "keep the k rows of each sequence with the largest scores";
   let description = [{
     For each sequence with S rows in the root set, rows at depth d keep k = max(1, floor(S * capacity(d))) of `from`:

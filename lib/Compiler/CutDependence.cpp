@@ -55,10 +55,12 @@ static std::optional<Depth> traceDepth(Value rows) {
         return Depth{nullptr, depth.getSExtValue() + offset};
       else
         return std::nullopt;
-    } else if (!isa<SelectOp, LastOp, TopKOp>(op)) {
+      rows = advance.getFrom();
+    } else if (auto choice = dyn_cast<RowChoiceOpInterface>(op)) {
+      rows = choice.getFrom();
+    } else {
       return std::nullopt;
     }
-    rows = isa<TopKOp>(op) ? cast<TopKOp>(op).getFrom() : op->getOperand(0);
   }
 }
 
@@ -241,9 +243,10 @@ static Order findOrder(AppendOp append, AttendOp attend) {
     break;
   }
   for (; common && !isa<func::FuncOp>(common); common = common->getParentOp()) {
-    if (auto loop = dyn_cast<RecurOp>(common); loop && !order.depthLoop)
-      order.depthLoop = loop;
-    order.isInOtherLoop |= isa<scf::ForOp, scf::WhileOp>(common);
+    if (auto loop = dyn_cast<RecurOp>(common))
+      order.depthLoop = order.depthLoop ? order.depthLoop : loop;
+    else
+      order.isInOtherLoop |= isa<LoopLikeOpInterface>(common);
   }
   return order;
 }

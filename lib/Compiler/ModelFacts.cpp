@@ -245,12 +245,10 @@ static void markLooped(Operation *op, MutableArrayRef<CacheFacts> caches) {
 
 /// Whether rows are those of a loop step, or some of them.
 static bool areRowsOfStep(Value rows) {
-  while (Operation *op = rows.getDefiningOp()) {
-    if (!isa<SelectOp, LastOp, TopKOp>(op))
-      return false;
-    rows = isa<TopKOp>(op) ? cast<TopKOp>(op).getFrom() : op->getOperand(0);
-  }
-  return isa<RecurOp>(cast<BlockArgument>(rows).getOwner()->getParentOp());
+  while (auto choice = rows.getDefiningOp<RowChoiceOpInterface>())
+    rows = choice.getFrom();
+  auto argument = dyn_cast<BlockArgument>(rows);
+  return argument && isa<RecurOp>(argument.getOwner()->getParentOp());
 }
 
 static void inspectOps(ModuleOp module, ModelFacts &facts) {

@@ -51,12 +51,8 @@ std::optional<int64_t> lariat::getConstantDepth(Value rows) {
                                                                     : std::nullopt;
       ++steps;
       rows = advance.getFrom();
-    } else if (auto select = dyn_cast<SelectOp>(op)) {
-      rows = select.getFrom();
-    } else if (auto last = dyn_cast<LastOp>(op)) {
-      rows = last.getFrom();
-    } else if (auto topK = dyn_cast<TopKOp>(op)) {
-      rows = topK.getFrom();
+    } else if (auto choice = dyn_cast<RowChoiceOpInterface>(op)) {
+      rows = choice.getFrom();
     } else {
       break;
     }

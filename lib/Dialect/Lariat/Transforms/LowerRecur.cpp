@@ -186,10 +186,8 @@ static Value buildDepth(OpBuilder &builder, Value rows) {
     Value one = before ? arith::ConstantIndexOp::create(builder, advance.getLoc(), 1).getResult() : Value();
     return before ? arith::AddIOp::create(builder, advance.getLoc(), before, one).getResult() : Value();
   }
-  if (isa_and_nonnull<SelectOp, LastOp>(op))
-    return buildDepth(builder, op->getOperand(0));
-  auto topK = dyn_cast_or_null<TopKOp>(op);
-  return topK ? buildDepth(builder, topK.getFrom()) : Value();
+  auto choice = dyn_cast_or_null<RowChoiceOpInterface>(op);
+  return choice ? buildDepth(builder, choice.getFrom()) : Value();
 }
 
 LogicalResult RecurLowering::keyUse(OpOperand &use, Value firstKey) {

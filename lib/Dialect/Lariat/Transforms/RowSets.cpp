@@ -43,15 +43,10 @@ RowsType LabelPool::getFresh(StringRef base) {
 
 bool lariat::isSelectionOf(Value part, Value whole) {
   while (part != whole) {
-    Operation *def = part.getDefiningOp();
-    if (auto select = dyn_cast_or_null<SelectOp>(def))
-      part = select.getFrom();
-    else if (auto last = dyn_cast_or_null<LastOp>(def))
-      part = last.getFrom();
-    else if (auto topK = dyn_cast_or_null<TopKOp>(def))
-      part = topK.getFrom();
-    else
+    auto choice = part.getDefiningOp<RowChoiceOpInterface>();
+    if (!choice)
       return false;
+    part = choice.getFrom();
   }
   return true;
 }

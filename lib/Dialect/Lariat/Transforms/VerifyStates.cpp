@@ -60,7 +60,7 @@ static bool areAtDifferentDepths(const StateUse &a, const StateUse &b) {
 
 static LogicalResult checkLoops(const StateUse &use) {
   for (Operation *loop = use.op->getParentOp(); loop; loop = loop->getParentOp())
-    if (isa<scf::ForOp, scf::WhileOp>(loop))
+    if (isa<LoopLikeOpInterface>(loop) && !isa<RecurOp>(loop))
       return (use.op->emitError() << "uses layer " << use.layer << " of " << use.state
                                   << " in a loop that is not over depth, whose steps would share it")
                  .attachNote(loop->getLoc())
