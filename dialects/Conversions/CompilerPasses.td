@@ -13,6 +13,7 @@ def VerifyLLVMPass : Pass<"lariat-verify-llvm", "::mlir::ModuleOp"> {
   let description = [{
     What is left of another dialect has no code on any target; the first such op is named, at its place. Changes
     nothing.
+    No remarks: it only checks.
     Rounding: unchanged. Example: test/Compiler/verify-llvm.mlir
   }];
   let statistics = [Statistic<"numChecked", "checked", "ops checked">];
@@ -23,6 +24,7 @@ def NameEntriesPass : Pass<"lariat-name-entries", "::mlir::ModuleOp"> {
   let description = [{
     A public function `@forward` becomes `@lariat_forward`, followed by `_generate` in that mode and by the mode for
     what is missing where one was picked. The name that it had stays in `kernel.entry`. Refused: a name that is taken.
+    No remarks: names follow from a rule.
     Rounding: unchanged. Example: test/Compiler/name-entries.mlir
   }];
   let options = [
@@ -53,6 +55,7 @@ def OutlineGenericPass : Pass<"kernel-outline-generic", "::mlir::ModuleOp"> {
     The functions on tensors that `kernel.generic` calls move into the module `@generic`, since what lowers them knows
     tensors and the kernel level does not. The states go with them; `kernel.states` keeps layers and width of each.
     Without such functions there is no module `@generic`.
+    No remarks: `convert-lariat-to-kernel` decided what moves.
     Rounding: unchanged. Example: test/Compiler/generic-road.mlir
   }];
   let statistics = [Statistic<"numOutlined", "outlined", "functions moved">];
@@ -63,6 +66,7 @@ def KeepArgumentsPass : Pass<"lariat-keep-arguments", "::mlir::func::FuncOp"> {
   let description = [{
     Arguments of a body of `kernel.generic` may be buffers that kernels read later. Tensors among them are marked with
     `bufferization.writable = false`, so that bufferisation copies what is to be changed.
+    No remarks: every tensor is marked.
     Rounding: unchanged. Example: test/Compiler/generic-road.mlir
   }];
   let dependentDialects = ["::mlir::bufferization::BufferizationDialect"];
@@ -94,6 +98,7 @@ def InlineGenericPass : Pass<"kernel-inline-generic", "::mlir::ModuleOp"> {
     The counterpart of `kernel-outline-generic`, where both modules are in LLVM's dialect: only there they declare
     functions of the C library in the same words. What one of both declares the other may define. Refused: a symbol that
     both define.
+    No remarks: everything moves.
     Rounding: unchanged. Example: test/Compiler/generic-road.mlir
   }];
   let statistics = [Statistic<"numInlined", "inlined", "functions and globals moved">];
@@ -104,6 +109,7 @@ def SetTargetPass : Pass<"lariat-set-target", "::mlir::ModuleOp"> {
   let description = [{
     The triple goes to the module, processor and features to every function with a body, so that `mlir-translate` and
     `llc` need no options of their own for it. Refused: a name that is not in the table of targets.
+    No remarks: every function gets the same.
     Rounding: unchanged. Example: test/Compiler/set-target.mlir
   }];
   let options = [Option<"target", "target", "std::string", /*default=*/"\"avx2\"", "ISA of the code">];

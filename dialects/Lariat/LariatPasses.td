@@ -35,6 +35,7 @@ def VerifyRowSetsPass : Pass<"lariat-verify-row-sets", "::mlir::func::FuncOp"> {
     of a row tensor, and the rows named by `take`'s `at` and `put`'s `from` were selected from the set they are taken
     from or put into: by `select`, `top_k`, `last`, or as the rows of a loop step. Changes nothing. Sets without labels
     are not checked.
+    No remarks: it only checks.
     Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/verify-row-sets.mlir
   }];
   let statistics = [Statistic<"numChecked", "checked", "ops checked">];
@@ -74,6 +75,7 @@ def VerifyRowMixingPass : Pass<"lariat-verify-row-mixing", "::mlir::func::FuncOp
     `lariat.count` or of the number of rows that `tensor.dim` gives (sizes are gone by `lariat-normalize-row-ops`); sets
     without labels, tensors of another dynamic size and values of types that no op of a model works on; functions of
     several blocks. Changes nothing.
+    No remarks: it only checks.
     Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/verify-row-mixing.mlir
   }];
   let statistics = [Statistic<"numChecked", "checked", "ops checked">];
@@ -129,7 +131,8 @@ def VerifyStatesPass : Pass<"lariat-verify-states", "::mlir::func::FuncOp"> {
     `shift` and `scan` give a row what the row before it left, so what they keep may come from no other op and no other
     step: refused are two ops that use the same layer of a state, unless they stand in different branches or at
     different constant depths, and one inside of a loop that is not over depth. Changes nothing. Runs before loops over
-    depth are lowered. Rounding: unchanged. Example: test/Dialect/Lariat/Transforms/verify-states.mlir
+    depth are lowered. No remarks: it only checks. Rounding: unchanged.
+    Example: test/Dialect/Lariat/Transforms/verify-states.mlir
   }];
   let statistics = [Statistic<"numChecked", "checked", "uses of states checked">];
 }
@@ -261,7 +264,7 @@ def EraseRowSetsPass : Pass<"lariat-erase-row-sets", "::mlir::ModuleOp"> {
   let description = [{
     Every `!lariat.rows<"a">` becomes `!lariat.rows` and every `#lariat.of` encoding goes. Ops that need the set of a
     row tensor name it as an operand, so nothing is lost that later passes use. Runs before any `linalg` pass, which
-    would make invalid IR with encodings. Rounding: unchanged.
+    would make invalid IR with encodings. No remarks: every label goes. Rounding: unchanged.
     Example: test/Dialect/Lariat/Transforms/erase-row-sets.mlir
   }];
   let statistics = [Statistic<"numErased", "erased", "values whose type lost a label">];

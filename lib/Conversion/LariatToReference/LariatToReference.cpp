@@ -10,7 +10,9 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/Transforms/Patterns.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Remarks.h"
 #include "mlir/Pass/Pass.h"
+#include "llvm/Support/FormatVariadic.h"
 
 #define DEBUG_TYPE "convert-lariat-to-reference"
 
@@ -90,11 +92,16 @@ void ConvertLariatToReference::runOnOperation() {
   for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
     if (isa<WeightOp, CacheOp, StateOp>(op))
       op.erase();
+  int64_t numPrivate = 0, numCalls = 0;
   for (auto function : module.getOps<func::FuncOp>())
     if (function.isPublic())
       function->setAttr("llvm.emit_c_interface", UnitAttr::get(context));
     else
-      ++numHelpers;
+      ++numPrivate;
+  module.walk([&](func::CallOp) { ++numCalls; });
+  remark::analysis(module.getLoc(), remark::RemarkOpts::name("shared").category(DEBUG_TYPE))
+      << llvm::formatv("{0} calls of {1} helpers, one for each kind and shape", numCalls, numPrivate).str();
+  numHelpers += numPrivate;
   for (StringRef name : {kModelAttr, kLoopsAttr, kExitAttr, kWeightsAttr})
     module->removeAttr(name);
 }

@@ -8,6 +8,7 @@
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
 #include "lariat/Dialect/Lariat/Transforms/WeightFormats.h"
 #include "lariat/Support/Error.h"
+#include "mlir/IR/Remarks.h"
 #include "llvm/ADT/STLExtras.h"
 
 #define DEBUG_TYPE "lariat-choose-weight-formats"
@@ -137,9 +138,16 @@ void ChooseWeightFormatsPass::runOnOperation() {
                            << "=" << stringifyStoredFormat(deciding[1]->format) << "'";
       return signalPassFailure();
     }
-    if (deciding.empty())
+    auto say = [&](bool isChosen) {
+      return remark::RemarkOpts::name(isChosen ? "chosen" : "kept").category(DEBUG_TYPE);
+    };
+    std::string name = ("weight @" + weight.getSymName()).str();
+    if (deciding.empty()) {
+      remark::missed(weight.getLoc(), say(false)) << name + " keeps its format: no rule is for it";
       continue;
+    }
     weight.setStoredAttr(StoredAttr::get(&getContext(), deciding.front()->format));
+    remark::passed(weight.getLoc(), say(true)) << name + " is stored as rule '" + deciding.front()->text + "' says";
     numRounded += weight.getStored().getFormat() != StoredFormat::F32;
   }
   for (const WeightFormatRule &rule : *parsed)

@@ -20,6 +20,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "llvm/ADT/MapVector.h"
+#include "llvm/Support/FormatVariadic.h"
 
 #define DEBUG_TYPE "lariat-resolve-kv-policy"
 
@@ -457,6 +458,8 @@ static unsigned narrowAppends(LoopedCaches &caches) {
       if (writesFirstOnly(cache.getPolicy()) && !append.getSlot() && getRowLabel(append.getAt().getType()))
         groups[{append->getBlock(), append.getAt()}].push_back(append);
   for (auto &[key, appends] : groups) {
+    remark::passed(appends.front().getLoc(), remark::RemarkOpts::name("narrowed").category(DEBUG_TYPE))
+        << llvm::formatv("keys and values of {0} appends are those of rows at depth 0", appends.size()).str();
     Narrowing(key.second, appends).run();
     numNarrowed += appends.size();
   }
