@@ -123,8 +123,8 @@ def Kernel_RopeTableOp : Kernel_Op<"rope_table", [Symbol, StoredDataOpInterface]
 def Kernel_CacheOp : Kernel_Op<"cache", [Symbol]> {
   let summary = "a KV cache: what a page of it looks like";
   let description = [{
-    Page: [layer][head]{keys [dim][64], values [64][dim]} of `type`; 64 entries of one slot of one sequence. Where a target's
-    layout says so (kernel-choose-layout), `keys_by entries`, keys are [64][dim] too.
+    Page: [layer][head]{keys [dim][64], values [64][dim]} of `type`; 64 entries of one slot of one sequence. Where a
+    target's layout says so (kernel-choose-layout), `keys_by entries`, keys are [64][dim] too.
     `number` is its place in the manifest's list of caches. A `transient` cache holds the keys and values of attention
     among the rows of one call: `reserve` empties it first, and nothing of it outlives the call.
 

@@ -79,7 +79,7 @@ TABLE: dict[str, Layer] = dict(
         _library("3", TO_HOST, (CODEGEN, K_IR, "Artefact")),
         _library("3", TO_VECTOR, (CODEGEN, K_IR, DESCRIPTION, "Artefact")),
         # 4: code for one family of machines.
-        _library("4a", REGISTRY, (CODEGEN, K_IR, "Support")),
+        _library("4a", REGISTRY, (CODEGEN, K_IR, "Support", "Artefact")),
         _library("4", "Target/CPU", (REGISTRY, TO_VECTOR, CODEGEN, K_IR, DESCRIPTION, "Support", "Artefact")),
         # 4b: kernels in this process, for unit tests and benchmarks only.
         _library("4b", "Testing", BELOW_COMPILER),
