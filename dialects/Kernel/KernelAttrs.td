@@ -41,17 +41,18 @@ def Kernel_KeyOrderAttr : Kernel_EnumAttr<Kernel_KeyOrder, "key_order">;
 // Formats of panels: named by their mnemonics in `kernel.packed ... : FORMAT`
 //===----------------------------------------------------------------------===//
 
-class Kernel_PanelFormat<string name, string formatMnemonic>
+class Kernel_PanelFormat<string name, string formatMnemonic, int stepsPerLine>
     : AttrDef<Kernel_Dialect, name, [DeclareAttrInterfaceMethods<Kernel_PanelFormatAttrInterface>]> {
   let mnemonic = formatMnemonic;
+  let extraClassDefinition = "int64_t $cppClass::getStepsPerLine() const { return " # stepsPerLine # "; }";
 }
 
-def Kernel_F32PanelsAttr : Kernel_PanelFormat<"F32Panels", "f32"> {
+def Kernel_F32PanelsAttr : Kernel_PanelFormat<"F32Panels", "f32", 1> {
   let summary = "panels [K][columns] of f32";
   let description = "A line is one step. Example: `#kernel.f32`";
 }
 
-def Kernel_BF16PanelsAttr : Kernel_PanelFormat<"BF16Panels", "bf16"> {
+def Kernel_BF16PanelsAttr : Kernel_PanelFormat<"BF16Panels", "bf16", 2> {
   let summary = "panels [(K + 1) / 2][columns][2] of bf16";
   let description = "A line is steps 2 i and 2 i + 1, the earlier one in the low half of words; zero behind an odd K. "
                     "Example: `#kernel.bf16`";

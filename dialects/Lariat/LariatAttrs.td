@@ -115,6 +115,7 @@ def Lariat_StoredAttr : Lariat_Attr<"Stored", "stored"> {
     Part of what a weight means, on every path: its values are those of the source rounded to `format`, to nearest with
     ties to even (a NaN stays one). With a `scale` of the source, x becomes round(scale * round(x)), where the product
     is f32: both what is stored and what is multiplied are numbers of the format. Arithmetic is f32 whatever the format.
+    A finite value that would become an infinity is refused, by whoever reads the weight.
 
     `f32` changes nothing, and a weight that does not say is `f32`. A further format is a case of the enumeration; what
     it needs beside its name (groups, scales) becomes a parameter of this attribute, so that IR says all of it.

@@ -8,12 +8,13 @@
 #include "lariat/Compiler/Compile.h"
 #include "lariat/Compiler/FastPath.h"
 #include "lariat/Compiler/Packing.h"
+#include "lariat/Compiler/Weights.h"
 #include "lariat/Support/Error.h"
 #include "lariat/Support/Files.h"
 #include "lariat/Support/Interruption.h"
 #include "lariat/Support/Json.h"
 #include "llvm/ADT/SetVector.h"
-#include "llvm/ADT/StringSet.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
@@ -45,19 +46,20 @@ static std::string joinPath(StringRef directory, StringRef name) {
 /// Sums of files by their paths in the artefact.
 using FileSums = std::map<std::string, FileSum>;
 
-/// The values of a stored tensor in another type, piece by piece.
-static llvm::Error convertTensor(const StoredTensor &tensor, bool toBF16, llvm::raw_ostream &stream) {
+/// The type of tensors of a format in a file.
+static std::string getStoredType(StoredFormat format) { return stringifyStoredFormat(format).upper(); }
+
+/// The values of a stored tensor in a format, piece by piece.
+static llvm::Error convertTensor(const StoredTensor &tensor, StoredFormat format, llvm::raw_ostream &stream) {
   constexpr int64_t kPieceSize = int64_t(1) << 16, kPiecesMapped = 256;
   std::vector<float> values(kPieceSize);
-  std::vector<uint16_t> halves(toBF16 ? kPieceSize : 0);
   int64_t count = tensor.getNumElements(), piece = 0;
   for (int64_t first = 0; first < count; first += kPieceSize) {
     MutableArrayRef<float> part = MutableArrayRef(values).take_front(std::min(kPieceSize, count - first));
     readFloats(tensor, first, part);
-    if (toBF16)
-      std::transform(part.begin(), part.end(), halves.begin(), toBFloat);
-    stream.write(toBF16 ? reinterpret_cast<const char *>(halves.data()) : reinterpret_cast<const char *>(part.data()),
-                 part.size() * (toBF16 ? sizeof(uint16_t) : sizeof(float)));
+    if (std::optional<float> size = roundTo(format, part))
+      return makeRangeError("tensor '" + tensor.name + "'", *size, format);
+    writeFloats(getStoredType(format), part, stream);
     if (++piece % kPiecesMapped == 0)
       tensor.release();
   }
@@ -75,28 +77,32 @@ static llvm::SetVector<StringRef> listKeys(const Model &model) {
   return keys;
 }
 
-/// Keys of tensors that some weight reads in a wider format than bf16.
-static llvm::StringSet<> listWideKeys(const Model &model) {
-  llvm::StringSet<> keys;
+/// The format in which all weights read a tensor, by its name; f32 where they differ.
+static llvm::StringMap<StoredFormat> findFormats(const Model &model) {
+  llvm::StringMap<StoredFormat> formats;
   for (auto weight : model.module.get().getOps<WeightOp>())
-    if (auto source = weight.getSource(); source && weight.getStored().getFormat() != StoredFormat::BF16)
-      for (StringAttr key : source->getKeys())
-        keys.insert(key.getValue());
-  return keys;
+    if (auto source = weight.getSource())
+      for (StringAttr key : source->getKeys()) {
+        StoredFormat format = weight.getStored().getFormat();
+        auto it = formats.try_emplace(key.getValue(), format).first;
+        if (it->second != format)
+          it->second = StoredFormat::F32;
+      }
+  return formats;
 }
 
 static llvm::Error writeWeights(const Model &model, StringRef directory, FileSums &sums, Progress &progress) {
   if (!model.checkpoint)
     return llvm::Error::success();
-  llvm::StringSet<> wideKeys = listWideKeys(model);
+  llvm::StringMap<StoredFormat> formats = findFormats(model);
   SafetensorsWriter writer;
   HashedFile *stream = nullptr;
   for (StringRef key : listKeys(model)) {
     const StoredTensor *tensor = model.checkpoint->find(key);
-    bool toBF16 = !wideKeys.contains(key);
-    writer.add(key, toBF16 ? "BF16" : "F32", tensor->shape, [&, tensor, toBF16](llvm::raw_ostream &) {
+    StoredFormat format = formats.lookup(key);
+    writer.add(key, getStoredType(format), tensor->shape, [&, tensor, format](llvm::raw_ostream &) {
       progress.reach(stream->tell());
-      return stream->hasFailed() ? llvm::Error::success() : convertTensor(*tensor, toBF16, *stream);
+      return stream->hasFailed() ? llvm::Error::success() : convertTensor(*tensor, format, *stream);
     });
   }
   std::string weights = joinPath(directory, "weights"), path = joinPath(weights, "model.safetensors");

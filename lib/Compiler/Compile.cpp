@@ -37,6 +37,8 @@ static llvm::Error verifyChoice(StringRef option, StringRef value, ArrayRef<Stri
   return makeError("option --" + option + " is '" + value + "', expected " + list);
 }
 
+std::string lariat::listDtypes() { return listWeightFormats(); }
+
 llvm::Error lariat::verifyOptions(const CompileOptions &options) {
   if (!options.dtype.empty())
     if (llvm::Error error = parseWeightFormats(options.dtype).takeError())

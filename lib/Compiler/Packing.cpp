@@ -82,6 +82,8 @@ public:
   int64_t getNumDepths() const { return numDepths; }
   /// Row `row` of a depth, where rows have `width` values.
   void readRow(int64_t depth, int64_t row, int64_t width, int64_t first, MutableArrayRef<float> values);
+  /// Fails if a value that was read is beyond the range of its weight's format.
+  llvm::Error verifyRange() const;
   /// Values of a depth as one vector.
   void readAll(int64_t depth, int64_t first, MutableArrayRef<float> values);
 
@@ -153,6 +155,13 @@ void PackedValues::readAll(int64_t depth, int64_t first, MutableArrayRef<float> 
   }
 }
 
+llvm::Error PackedValues::verifyRange() const {
+  for (const WeightReader &reader : readers)
+    if (llvm::Error error = reader.verifyRange())
+      return error;
+  return llvm::Error::success();
+}
+
 llvm::Error Packer::writeDepth(kernel::PackedOp op, PackedValues &values, int64_t depth) {
   ArrayRef<int64_t> shape = op.getShape();
   if (op.getKind() == kernel::PackKind::Vector) {
@@ -188,7 +197,7 @@ llvm::Error Packer::write(kernel::PackedOp op) {
   for (int64_t depth = 0; depth < values->getNumDepths() && !file.hasFailed(); ++depth)
     if (llvm::Error error = writeDepth(op, *values, depth))
       return error;
-  return llvm::Error::success();
+  return values->verifyRange();
 }
 
 llvm::Error Packer::write(kernel::RopeTableOp op) {

@@ -7,6 +7,7 @@
 
 #include "lariat/Support/Error.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/Format.h"
 #include "llvm/Support/MathExtras.h"
 
 #include <limits>
@@ -110,6 +111,7 @@ static llvm::Expected<DenseElementsAttr> findInline(WeightOp weight) {
 
 llvm::Expected<WeightReader> WeightReader::open(WeightOp weight, const Checkpoint *checkpoint) {
   WeightReader reader;
+  reader.name = weight.getSymName();
   reader.format = weight.getStored().getFormat();
   if (weight.getValue()) {
     llvm::Expected<DenseElementsAttr> elements = findInline(weight);
@@ -176,14 +178,38 @@ void WeightReader::release() {
   bytesRead = 0;
 }
 
-static void roundTo(StoredFormat format, MutableArrayRef<float> values) {
+/// `round` for each value; the largest size of finite ones from `end` on, which it makes infinities.
+template <typename Round>
+static std::optional<float> roundAll(MutableArrayRef<float> values, float end, Round round) {
+  uint32_t largest = 0;
+  for (float &value : values) {
+    uint32_t size = llvm::bit_cast<uint32_t>(value) & 0x7fffffff;
+    largest = std::max(largest, size < 0x7f800000 ? size : 0);
+    value = round(value);
+  }
+  auto size = llvm::bit_cast<float>(largest);
+  return size >= end ? std::optional(size) : std::nullopt;
+}
+
+std::optional<float> lariat::roundTo(StoredFormat format, MutableArrayRef<float> values) {
   switch (format) {
   case StoredFormat::F32:
-    return;
+    return std::nullopt;
   case StoredFormat::BF16:
-    std::transform(values.begin(), values.end(), values.begin(), roundToBFloat);
-    return;
+    return roundAll(values, /*end=*/0x1.FFp127f, roundToBFloat);
   }
+  llvm_unreachable("all formats are above");
+}
+
+llvm::Error lariat::makeRangeError(const Twine &what, float size, StoredFormat format) {
+  std::string text;
+  llvm::raw_string_ostream(text) << llvm::format("%g", size);
+  return makeError(what + " holds a value of size " + text + ", which is beyond the range of " +
+                   stringifyStoredFormat(format) + ", expected another format");
+}
+
+llvm::Error WeightReader::verifyRange() const {
+  return beyond ? makeRangeError("weight @" + name, *beyond, format) : llvm::Error::success();
 }
 
 void WeightReader::read(int64_t first, MutableArrayRef<float> values) {
@@ -191,11 +217,15 @@ void WeightReader::read(int64_t first, MutableArrayRef<float> values) {
     readInline(first, values);
   else
     readStored(first, values);
-  roundTo(format, values);
+  auto round = [&] {
+    if (std::optional<float> size = roundTo(format, values))
+      beyond = size;
+  };
+  round();
   if (scale) {
     for (float &value : values)
       value *= *scale;
-    roundTo(format, values);
+    round();
   }
   bytesRead += static_cast<int64_t>(values.size() * sizeof(float));
   if (bytesRead > kResidentBytes)
@@ -212,6 +242,8 @@ llvm::Expected<std::vector<float>> lariat::loadWeight(WeightOp weight, const Che
     return reader.takeError();
   std::vector<float> values(reader->getNumElements());
   reader->read(0, values);
+  if (llvm::Error error = reader->verifyRange())
+    return std::move(error);
   return values;
 }
 

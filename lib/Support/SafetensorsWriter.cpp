@@ -34,6 +34,22 @@ static SafetensorsWriter::Content storeAll(std::vector<T> values) {
   };
 }
 
+template <typename T, typename Convert>
+static void writeAll(ArrayRef<float> values, raw_ostream &stream, Convert convert) {
+  std::vector<T> converted(values.size());
+  llvm::transform(values, converted.begin(), convert);
+  stream.write(reinterpret_cast<const char *>(converted.data()), converted.size() * sizeof(T));
+}
+
+void lariat::writeFloats(StringRef type, ArrayRef<float> values, raw_ostream &stream) {
+  if (type == "F32")
+    stream.write(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float));
+  else if (type == "BF16")
+    writeAll<uint16_t>(values, stream, toBFloat);
+  else
+    llvm_unreachable("a type that floats are not written as");
+}
+
 void SafetensorsWriter::addFloats(StringRef name, ArrayRef<int64_t> shape, std::vector<float> values) {
   add(name, "F32", shape, storeAll(std::move(values)));
 }

@@ -342,8 +342,9 @@ def _add_compile(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dtype",
         metavar="RULES",
-        help="how weights are stored: f32, bf16, or rules such as 'ffn=bf16,head=f32' for embed, head, attention, ffn, "
-        "norm, other, '@NAME' or '*' (default: as the IR declares; f32 from importers)",
+        help="how weights are stored: a format for all, such as bf16, or rules such as 'ffn=bf16,head=f32' for embed, "
+        "head, attention, ffn, norm, other, '@NAME' or '*'; docs/weight-formats.md lists formats (default: as the IR "
+        "declares; f32 from importers)",
     )
     parser.add_argument("--kv-dtype", choices=["f32", "bf16"], help="dtype of keys and values")
     _add_import_options(parser)

@@ -32,9 +32,9 @@ class CompileOptions:
 
     Attributes:
         weights: checkpoint directory, where it is not the source and not the one the IR names.
-        dtype: how weights are stored: `f32`, `bf16`, or rules such as `ffn=bf16,head=f32`
-            (docs/weight-formats.md); as the IR declares where none is given, which is `f32` from importers. Values are
-            rounded to it, arithmetic is f32.
+        dtype: how weights are stored: a format for all, such as `bf16`, or rules such as `ffn=bf16,head=f32`
+            (docs/weight-formats.md lists formats); as the IR declares where none is given, which is `f32` from
+            importers. Values are rounded to it, arithmetic is f32.
         exit_rule: exit rule in place of the one that a checkpoint directory declares, as `NAME[:option=value,...]`;
             docs/exit-rules.md lists them. A warning says that this changes the model, where it does.
         ignore_config_keys: keys of a checkpoint's config.json to pass over, which this version does not know; keys that

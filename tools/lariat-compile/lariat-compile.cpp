@@ -39,10 +39,9 @@ static cl::opt<std::string>
              cl::cat(category));
 static cl::opt<std::string> weights("weights", cl::value_desc("DIR"),
                                     cl::desc("checkpoint (default: what the module names)"), cl::cat(category));
-static cl::opt<std::string> dtype("dtype", cl::value_desc("RULES"),
-                                  cl::desc("f32 or bf16 weights, or rules such as 'ffn=bf16,head=f32' "
-                                           "(default: what the module declares)"),
-                                  cl::cat(category));
+static const std::string dtypeText =
+    lariat::listDtypes() + " weights, or rules such as 'ffn=bf16,head=f32' (default: what the module declares)";
+static cl::opt<std::string> dtype("dtype", cl::value_desc("RULES"), cl::desc(dtypeText), cl::cat(category));
 static cl::opt<std::string> kvDtype("kv-dtype", cl::value_desc("f32|bf16"),
                                     cl::desc("type of caches (default: what the module declares)"), cl::cat(category));
 static cl::opt<std::string>

@@ -227,6 +227,11 @@ TEST_F(PackedFile, NamesWhatIsWrong) {
   })"),
             "packed data @v comes from the weight @g, which the module does not declare");
   EXPECT_EQ(write(R"(module attributes {kernel.weight_bytes = 64 : i64} {
+    lariat.weight @g : tensor<2xf32> stored <bf16> value dense<[1.0, -3.4e38]> : tensor<2xf32>
+    kernel.packed @v vector ["g"] shape [2] offset(0) : f32
+  })"),
+            "weight @g holds a value of size 3.4e+38, which is beyond the range of bf16, expected another format");
+  EXPECT_EQ(write(R"(module attributes {kernel.weight_bytes = 64 : i64} {
     lariat.weight @g : tensor<2xf32> value dense<1.0> : tensor<2xf32>
     kernel.packed @v vector ["g"] shape [3] offset(0) : f32
   })"),

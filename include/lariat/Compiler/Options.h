@@ -25,6 +25,9 @@ struct CompileOptions {
   bool force = false;  ///< replace an artefact that is already there
 };
 
+/// The formats of weights that `dtype` may name, as a phrase.
+std::string listDtypes();
+
 /// Names the option that has an unknown value and the values it may have.
 llvm::Error verifyOptions(const CompileOptions &options);
 

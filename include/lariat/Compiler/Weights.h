@@ -39,6 +39,9 @@ public:
   /// The values from element `first` on.
   void read(int64_t first, llvm::MutableArrayRef<float> values);
 
+  /// Fails if a value that was read so far is beyond the range of the weight's format.
+  llvm::Error verifyRange() const;
+
 private:
   WeightReader() = default;
   void readStored(int64_t first, llvm::MutableArrayRef<float> values) const;
@@ -50,9 +53,18 @@ private:
   int64_t numElements = 0;
   int64_t halvedHeads = 0; ///< heads whose rotary pairs become halves; 0: none
   std::optional<float> scale;
+  llvm::StringRef name;
   StoredFormat format = StoredFormat::F32;
-  int64_t bytesRead = 0; ///< bytes read since pages were last given up
+  std::optional<float> beyond; ///< the size of a value that the format cannot hold
+  int64_t bytesRead = 0;       ///< bytes read since pages were last given up
 };
+
+/// Rounds values to a format: to nearest, ties to even; a NaN stays one. Gives the largest size of finite values that become
+/// infinities, if there is one.
+std::optional<float> roundTo(StoredFormat format, llvm::MutableArrayRef<float> values);
+
+/// The sentence about such a size in `what`.
+llvm::Error makeRangeError(const llvm::Twine &what, float size, StoredFormat format);
 
 /// All values of a weight, as WeightReader reads them.
 llvm::Expected<std::vector<float>> loadWeight(WeightOp weight, const Checkpoint *checkpoint);

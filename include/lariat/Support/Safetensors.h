@@ -133,6 +133,9 @@ inline uint16_t toBFloat(float value) {
   return static_cast<uint16_t>(llvm::bit_cast<uint32_t>(roundToBFloat(value)) >> 16);
 }
 
+/// Values as a type of such files, F32 or BF16: to nearest, ties to even.
+void writeFloats(llvm::StringRef type, llvm::ArrayRef<float> values, llvm::raw_ostream &stream);
+
 } // namespace lariat
 
 #endif // LARIAT_SUPPORT_SAFETENSORS_H

@@ -5,7 +5,7 @@
 #include "Panels.h"
 
 void lariat::packing::packBF16(const RowReader &reader, int64_t columns, llvm::raw_ostream &sink) {
-  packWords</*stepsPerWord=*/2>(reader, columns, sink, [](const float *values) {
+  packWords<uint32_t, /*stepsPerWord=*/2>(reader, columns, sink, [](const float *values) {
     return toBFloat(values[0]) | uint32_t(toBFloat(values[1])) << 16;
   });
 }

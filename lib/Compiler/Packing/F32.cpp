@@ -5,6 +5,6 @@
 #include "Panels.h"
 
 void lariat::packing::packF32(const RowReader &reader, int64_t columns, llvm::raw_ostream &sink) {
-  packWords</*stepsPerWord=*/1>(reader, columns, sink,
-                                [](const float *values) { return llvm::bit_cast<uint32_t>(values[0]); });
+  packWords<uint32_t, /*stepsPerWord=*/1>(reader, columns, sink,
+                                          [](const float *values) { return llvm::bit_cast<uint32_t>(values[0]); });
 }

@@ -28,9 +28,6 @@ void KernelDialect::registerAttributes() {
 // Formats of panels
 //===----------------------------------------------------------------------===//
 
-int64_t F32PanelsAttr::getStepsPerLine() const { return 1; }
-int64_t BF16PanelsAttr::getStepsPerLine() const { return 2; }
-
 ParseResult lariat::kernel::parsePanelFormat(AsmParser &parser, Attribute &format) {
   SMLoc place = parser.getCurrentLocation();
   StringRef name;

@@ -28,10 +28,12 @@ using namespace lariat;
 static constexpr WeightClass kClasses[] = {WeightClass::Embed, WeightClass::Head, WeightClass::Attention,
                                            WeightClass::FFN,   WeightClass::Norm, WeightClass::Other};
 
-static std::string listFormats() {
+std::string lariat::listWeightFormats() {
   std::string list;
-  for (uint32_t number = 0; auto format = symbolizeStoredFormat(number); ++number)
-    list += (list.empty() ? "" : " or ") + stringifyStoredFormat(*format).str();
+  for (uint32_t number = 0; auto format = symbolizeStoredFormat(number); ++number) {
+    bool isLast = number == getMaxEnumValForStoredFormat();
+    list += (number == 0 ? "" : isLast ? " or " : ", ") + stringifyStoredFormat(*format).str();
+  }
   return list;
 }
 
@@ -43,7 +45,7 @@ static llvm::Expected<WeightFormatRule> parseRule(StringRef text) {
   rule.text = text.str();
   std::optional<StoredFormat> found = symbolizeStoredFormat(format);
   if (!found)
-    return makeError("'" + format + "' is no format of weights, expected " + listFormats());
+    return makeError("'" + format + "' is no format of weights, expected " + listWeightFormats());
   rule.format = *found;
   if (selector == "*")
     return rule;

@@ -36,6 +36,9 @@ struct WeightFormatRule {
   bool isForAll() const { return !weightClass && !name; }
 };
 
+/// Names of all formats, as a phrase.
+std::string listWeightFormats();
+
 /// Reads rules separated by commas; a format alone stands for `*=FORMAT`. Errors name the part that is none.
 llvm::Expected<llvm::SmallVector<WeightFormatRule>> parseWeightFormats(llvm::StringRef rules);
 
