@@ -51,8 +51,9 @@ public:
   virtual int64_t getNumRegisters() const { return 0; }
   /// Panels that a microkernel of so many rows takes at once.
   int64_t getTilePanels(const CPUTarget &target, int64_t rows) const;
-  /// Whether a microkernel of one row holds a word for all of its steps, rather than load it for each.
-  bool holdsWords(const CPUTuning &tuning) const { return getStepsPerWord() > 1 && tuning.loadsPairsOnce; }
+  /// Whether a microkernel of one row does all steps of a line for one vector of columns, then for the next: a word of several
+  /// steps is loaded once. Else it does one step after the other.
+  virtual bool takesWholeLines(const CPUTuning &tuning) const { return getStepsPerWord() > 1 && tuning.loadsPairsOnce; }
   /// The rows of a call from which the panels that are next are prefetched.
   int64_t getPrefetchRows(const CPUTuning &tuning, bool isFar) const;
   /// The same of a tile.

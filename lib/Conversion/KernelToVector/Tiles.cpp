@@ -64,8 +64,8 @@ public:
       Values after(before);
       if (stepsPerLine > 1) {
         prefetch(divide(k, stepsPerLine), /*numLines=*/1);
-        if (tile.rows == 1 && loader.holdsWords(emitter.getTarget().tuning))
-          writeHeldLine(k, after);
+        if (tile.rows == 1 && loader.takesWholeLines(emitter.getTarget().tuning))
+          writeWholeLine(k, after);
         else
           writeLine(k, stepsPerLine, after);
       } else if (tile.rows == 1) {
@@ -189,8 +189,8 @@ private:
           addTo(sums, 0, j, xs[i], loadB(j, add(k, i), /*step=*/0));
   }
 
-  /// One row, all steps of a sum while their words are in a register. Several rows have none to spare.
-  void writeHeldLine(Value k, Values &sums) {
+  /// One row, all steps of a sum after each other, while their words are in a register. Several rows have none to spare.
+  void writeWholeLine(Value k, Values &sums) {
     Values xs;
     for (int64_t step = 0; step < stepsPerLine; ++step)
       xs.push_back(loadA(0, getStep(k, step)));
