@@ -9,6 +9,8 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Remarks.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace lariat {
 #define GEN_PASS_DEF_CONVERTKERNELTOLLVMPASS
@@ -38,9 +40,17 @@ struct ConvertKernelToLLVMPass : lariat::impl::ConvertKernelToLLVMPassBase<Conve
 
   void runOnOperation() override {
     FailureOr<const Target *> found = findTarget(getOperation(), target);
-    if (failed(found) || failed(verifySums(getOperation(), **found)) ||
-        failed(lowerKernelsToHost(getOperation(), *(*found)->createCodegen(getOperation()))))
+    if (failed(found) || failed(verifySums(getOperation(), **found)))
       return signalPassFailure();
+    int64_t numKernels = 0;
+    getOperation().walk([&](kernel::ParallelKernelInterface) { ++numKernels; });
+    std::unique_ptr<KernelCodegen> codegen = (*found)->createCodegen(getOperation());
+    if (failed(lowerKernelsToHost(getOperation(), *codegen)))
+      return signalPassFailure();
+    remark::analysis(getOperation().getLoc(), remark::RemarkOpts::name("shared").category(getArgument()))
+        << llvm::formatv("{0} kernels have {1} functions: those that differ in places of data alone share one",
+                         numKernels, codegen->getFunctions().size())
+               .str();
     for (auto function : getOperation().getOps<func::FuncOp>())
       numEntries += function->hasAttr(kCellsAttr);
   }
