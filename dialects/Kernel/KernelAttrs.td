@@ -58,6 +58,12 @@ def Kernel_BF16PanelsAttr : Kernel_PanelFormat<"BF16Panels", "bf16", 2> {
                     "Example: `#kernel.bf16`";
 }
 
+def Kernel_F16PanelsAttr : Kernel_PanelFormat<"F16Panels", "f16", 2> {
+  let summary = "panels [(K + 1) / 2][2][columns] of f16";
+  let description = "A line is step 2 i of all columns, then step 2 i + 1; zero behind an odd K. "
+                    "Example: `#kernel.f16`";
+}
+
 //===----------------------------------------------------------------------===//
 // Arithmetic
 //===----------------------------------------------------------------------===//

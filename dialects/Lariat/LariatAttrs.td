@@ -73,7 +73,8 @@ def Lariat_Beyond : Lariat_Enum<"Beyond", "what a depth past the last stored one
 def Lariat_BeyondAttr : EnumAttr<Lariat_Dialect, Lariat_Beyond, "beyond">;
 
 def Lariat_StoredFormat : Lariat_Enum<"StoredFormat", "numbers that the values of a weight are rounded to", [
-  I32EnumAttrCase<"F32", 0, "f32">, I32EnumAttrCase<"BF16", 1, "bf16">]>;
+  I32EnumAttrCase<"F32", 0, "f32">, I32EnumAttrCase<"BF16", 1, "bf16">,
+  I32EnumAttrCase<"F16", 2, "f16">]>;
 
 //===----------------------------------------------------------------------===//
 // Row sets, weights, masks

@@ -33,6 +33,7 @@ bool lariat::writePanels(llvm::raw_ostream &sink, const RowReader &reader, kerne
   auto pack = llvm::TypeSwitch<Attribute, Packer>(format)
                   .Case([](kernel::F32PanelsAttr) { return packing::packF32; })
                   .Case([](kernel::BF16PanelsAttr) { return packing::packBF16; })
+                  .Case([](kernel::F16PanelsAttr) { return packing::packF16; })
                   .Default(Packer());
   if (pack)
     pack(reader, columns, sink);

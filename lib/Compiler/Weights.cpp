@@ -197,6 +197,8 @@ std::optional<float> lariat::roundTo(StoredFormat format, MutableArrayRef<float>
     return std::nullopt;
   case StoredFormat::BF16:
     return roundAll(values, /*end=*/0x1.FFp127f, roundToBFloat);
+  case StoredFormat::F16:
+    return roundAll(values, /*end=*/65520, [](float value) { return fromF16(toF16(value)); });
   }
   llvm_unreachable("all formats are above");
 }

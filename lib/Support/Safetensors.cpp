@@ -57,11 +57,24 @@ std::string lariat::formatShape(ArrayRef<int64_t> shape) {
 //===----------------------------------------------------------------------===//
 
 /// Exact, as every f16 value is one of f32: the exponent is moved by a multiplication, which serves subnormals too.
-static float widenHalf(uint16_t half) {
+float lariat::fromF16(uint16_t half) {
   float value = std::bit_cast<float>(uint32_t(half & 0x7fff) << 13) * 0x1p112f;
   bool isFinite = (half & 0x7c00) != 0x7c00;
   uint32_t bits = isFinite ? std::bit_cast<uint32_t>(value) : 0x7f800000 | (uint32_t(half & 0x3ff) << 13);
   return std::bit_cast<float>(bits | uint32_t(half & 0x8000) << 16);
+}
+
+uint16_t lariat::toF16(float value) {
+  auto bits = std::bit_cast<uint32_t>(value);
+  uint32_t size = bits & 0x7fffffff, sign = bits >> 16 & 0x8000;
+  if (size > 0x7f800000)
+    return static_cast<uint16_t>(sign | 0x7e00 | (size >> 13 & 0x1ff));
+  if (size >= std::bit_cast<uint32_t>(65520.0f))
+    return static_cast<uint16_t>(sign | 0x7c00);
+  if (size < std::bit_cast<uint32_t>(0x1p-14f)) // subnormal: from 0.5 to 1 f32 has the same step, 2^-24
+    return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(std::bit_cast<float>(size) + 0.5f) & 0x7fffff));
+  uint32_t rounded = size - (112U << 23) + 0xfff + (size >> 13 & 1);
+  return static_cast<uint16_t>(sign | rounded >> 13);
 }
 
 template <typename T, typename Convert>
@@ -82,7 +95,7 @@ void lariat::readFloats(const StoredTensor &tensor, int64_t first, MutableArrayR
   else if (type == "BF16")
     convertAll<uint16_t>(bytes, values, [](uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); });
   else if (type == "F16")
-    convertAll<uint16_t>(bytes, values, widenHalf);
+    convertAll<uint16_t>(bytes, values, fromF16);
   else if (type == "F64")
     convertAll<uint64_t>(bytes, values, [](uint64_t bits) { return float(std::bit_cast<double>(bits)); });
   else if (type == "I64")

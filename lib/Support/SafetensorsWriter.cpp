@@ -46,6 +46,8 @@ void lariat::writeFloats(StringRef type, ArrayRef<float> values, raw_ostream &st
     stream.write(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float));
   else if (type == "BF16")
     writeAll<uint16_t>(values, stream, toBFloat);
+  else if (type == "F16")
+    writeAll<uint16_t>(values, stream, toF16);
   else
     llvm_unreachable("a type that floats are not written as");
 }

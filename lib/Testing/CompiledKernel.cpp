@@ -177,20 +177,35 @@ float test::fromHalf(uint16_t value) {
   return result;
 }
 
-float test::roundTo(StringRef format, float value) { return format == "bf16" ? fromHalf(toHalf(value)) : value; }
+static uint16_t toF16(float value) {
+  APFloat number(value);
+  bool isInexact = false;
+  number.convert(APFloat::IEEEhalf(), APFloat::rmNearestTiesToEven, &isInexact);
+  return static_cast<uint16_t>(number.bitcastToAPInt().getZExtValue());
+}
+
+float test::roundTo(StringRef format, float value) {
+  if (format == "bf16")
+    return fromHalf(toHalf(value));
+  if (format == "f16")
+    return APFloat(APFloat::IEEEhalf(), APInt(16, toF16(value))).convertToFloat();
+  return value;
+}
 
 int64_t test::packPanels(char *place, const std::vector<float> &weights, int64_t n, int64_t k, StringRef format,
                          int64_t columns) {
-  bool isHalf = format == "bf16";
+  bool isPairs = format == "bf16", isF16 = format == "f16";
   int64_t lineBytes = columns * 4, panels = (n + columns - 1) / columns,
-          bytes = isHalf ? (k + 1) / 2 * lineBytes : k * lineBytes;
+          bytes = isPairs || isF16 ? (k + 1) / 2 * lineBytes : k * lineBytes;
   memset(place, 0, panels * bytes);
   for (int64_t row = 0; row < n; ++row)
     for (int64_t column = 0; column < k; ++column) {
       char *panel = place + row / columns * bytes;
       float value = weights[row * k + column];
-      if (isHalf)
+      if (isPairs)
         reinterpret_cast<uint16_t *>(panel)[(column / 2 * columns + row % columns) * 2 + column % 2] = toHalf(value);
+      else if (isF16)
+        reinterpret_cast<uint16_t *>(panel)[column * columns + row % columns] = toF16(value);
       else
         reinterpret_cast<float *>(panel)[column * columns + row % columns] = value;
     }

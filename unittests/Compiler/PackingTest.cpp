@@ -139,6 +139,19 @@ TEST(Panels, HalvesByPairsOfK) {
   }
 }
 
+TEST(Panels, StepsOfF16OneAfterTheOther) {
+  for (auto [rows, width, columns] : {Matrix{32, 6}, {18, 5}, {1, 1}, {17, 2047}, {65, 5, 32}, {40, 1025, 64}}) {
+    std::vector<float> values = makeValues(rows * width);
+    std::vector<uint16_t> packed = readAs<uint16_t>(packPanels<kernel::F16PanelsAttr>(values, width, columns));
+    int64_t padded = kernel::roundUp(rows, columns), steps = kernel::roundUp(width, 2);
+    ASSERT_EQ(packed.size(), static_cast<size_t>(padded * steps));
+    for (int64_t n = 0; n < padded; ++n)
+      for (int64_t k = 0; k < steps; ++k)
+        EXPECT_EQ(packed[(n / columns * steps + k) * columns + n % columns],
+                  n < rows && k < width ? toF16(values[n * width + k]) : 0);
+  }
+}
+
 TEST(Panels, MemoryDoesNotGrowWithTheMatrix) {
   size_t f32 = measurePacking<kernel::F32PanelsAttr>(32, 1024), bf16 = measurePacking<kernel::BF16PanelsAttr>(32, 1024);
   if (f32 == 0)
@@ -211,14 +224,17 @@ TEST_F(PackedFile, SourcesLieSideBySide) {
 }
 
 TEST_F(PackedFile, RoundsToTheFormatsOfWeights) {
-  std::vector<float> values = readAs<float>(write(R"(module attributes {kernel.weight_bytes = 128 : i64} {
+  std::vector<float> values = readAs<float>(write(R"(module attributes {kernel.weight_bytes = 192 : i64} {
     lariat.weight @f : tensor<1xf32> value dense<1.00390625> : tensor<1xf32>
     lariat.weight @b : tensor<1xf32> stored <bf16> value dense<1.00390625> : tensor<1xf32>
+    lariat.weight @h : tensor<1xf32> stored <f16> value dense<1.00048828125> : tensor<1xf32>
     kernel.packed @v vector ["f"] shape [1] offset(0) : f32
     kernel.packed @w vector ["b"] shape [1] offset(64) : f32
+    kernel.packed @x vector ["h"] shape [1] offset(128) : f32
   })"));
   EXPECT_EQ(values[0], 1.00390625f);
   EXPECT_EQ(values[16], 1.0f);
+  EXPECT_EQ(values[32], 1.0f);
 }
 
 TEST_F(PackedFile, NamesWhatIsWrong) {
@@ -231,6 +247,11 @@ TEST_F(PackedFile, NamesWhatIsWrong) {
     kernel.packed @v vector ["g"] shape [2] offset(0) : f32
   })"),
             "weight @g holds a value of size 3.4e+38, which is beyond the range of bf16, expected another format");
+  EXPECT_EQ(write(R"(module attributes {kernel.weight_bytes = 64 : i64} {
+    lariat.weight @g : tensor<2xf32> stored <f16> value dense<[1.0, -65520.0]> : tensor<2xf32>
+    kernel.packed @v vector ["g"] shape [2] offset(0) : f32
+  })"),
+            "weight @g holds a value of size 65520, which is beyond the range of f16, expected another format");
   EXPECT_EQ(write(R"(module attributes {kernel.weight_bytes = 64 : i64} {
     lariat.weight @g : tensor<2xf32> value dense<1.0> : tensor<2xf32>
     kernel.packed @v vector ["g"] shape [3] offset(0) : f32

@@ -98,6 +98,17 @@ TEST_F(Weights, roundsBeforeAndAfterTheScale) {
   EXPECT_EQ(read(R"(lariat.weight @w : tensor<8x5xf32> from <"a", scale = 1.01>)")[3], 1.01f * 3.0f);
 }
 
+TEST_F(Weights, valuesBeyondTheFormatAreRefused) {
+  auto load = [&](StringRef declaration) {
+    auto module = parseSourceString<ModuleOp>(declaration, ParserConfig(&context));
+    return toString(loadWeight(*module->getOps<WeightOp>().begin(), nullptr).takeError());
+  };
+  EXPECT_EQ(load("lariat.weight @w : tensor<2xf32> stored <f16> value dense<[65519.0, 0xFF800000]> : tensor<2xf32>"),
+            "");
+  EXPECT_EQ(load("lariat.weight @w : tensor<2xf32> stored <f16> value dense<[1.0, 65520.0]> : tensor<2xf32>"),
+            "weight @w holds a value of size 65520, which is beyond the range of f16, expected another format");
+}
+
 TEST_F(Weights, inlineValuesOfAnyFloatType) {
   EXPECT_EQ(read("lariat.weight @w : tensor<2x2xf32> value dense<[[1.0, 2.0], [3.0, 4.5]]> : tensor<2x2xf32>"),
             (std::vector<float>{1.0f, 2.0f, 3.0f, 4.5f}));

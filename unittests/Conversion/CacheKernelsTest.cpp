@@ -193,12 +193,15 @@ TEST(EmbedTest, Types) {
   checkEmbed(50, 45, "f32", "i64", 1);
   checkEmbed(50, 45, "bf16", "i32", 1);
   checkEmbed(50, 7, "bf16", "index", 3);
+  checkEmbed(37, 64, "f16", "i32", 9);
+  checkEmbed(50, 45, "f16", "i64", 1);
 }
 
 TEST(EmbedTest, WidePanels) {
   for (int64_t columns : {32, 128}) {
     checkEmbed(100, 45, "f32", "i32", 9, columns);
     checkEmbed(37, 45, "bf16", "i64", 9, columns);
+    checkEmbed(37, 45, "f16", "i32", 9, columns);
   }
 }
 

@@ -15,6 +15,10 @@ using llvm::formatv;
 
 namespace {
 
+/// Formats of panels, and whether caches do not hold them.
+constexpr std::pair<const char *, bool> kFormats[] = {{"f32", false}, {"f32", true},  {"bf16", false},
+                                                      {"bf16", true}, {"f16", false}, {"f16", true}};
+
 class Gemm : public testing::TestWithParam<std::string> {
 protected:
   std::mt19937 random{7};
@@ -58,7 +62,7 @@ TEST_P(Gemm, SumsAreOneChain) {
     int64_t n, k;
   };
   for (Shape shape : {Shape{1, 1}, Shape{16, 3}, Shape{33, 17}, Shape{100, 65}, Shape{144, 35}, Shape{192, 64}})
-    for (auto [format, isFar] : {std::pair("f32", false), {"f32", true}, {"bf16", false}, {"bf16", true}}) {
+    for (auto [format, isFar] : kFormats) {
       auto [n, k] = shape;
       CompiledKernel kernel(getPlainGemm(n, k, format, {}, isFar), GetParam());
       std::vector<float> weights = drawMany(n * k);
@@ -87,7 +91,7 @@ TEST_P(Gemm, SumsAreOneChain) {
 // A tile of any rows takes some of the columns of a wide panel, or several panels, and threads have whole ones.
 TEST_P(Gemm, WidthOfPanelsChangesNoBit) {
   int64_t n = 200, k = 19;
-  for (auto [format, isFar] : {std::pair("f32", false), {"f32", true}, {"bf16", false}, {"bf16", true}}) {
+  for (auto [format, isFar] : kFormats) {
     std::vector<float> weights = drawMany(n * k);
     Memory<char> narrow(lineOf(n) * (k + 1) * 4), wide((lineOf(n) + 128) * (k + 1) * 4);
     packPanels(narrow.get(), weights, n, k, format);
@@ -323,7 +327,7 @@ TEST_P(Gemm, KeepsNeighbouringColumns) {
 // There is no machine to run it on here, but it is compiled.
 TEST(GemmCode, ForEveryTarget) {
   for (const CPUTarget &target : getCPUTargets())
-    for (const char *format : {"f32", "bf16"})
+    for (const char *format : {"f32", "bf16", "f16"})
       EXPECT_FALSE(compileObject(getPlainGemm(33, 17, format), target).bytes.empty()) << target.name;
 }
 

@@ -20,7 +20,6 @@ using namespace lariat::test;
 
 namespace {
 
-/// All tiles of panels of f32 and of bf16.
 /// A file that goes away.
 struct TemporaryFile {
   explicit TemporaryFile(llvm::StringRef suffix) {
@@ -89,7 +88,8 @@ TEST(Tiles, StayInRegisters) {
   if (kSanitizesAddresses)
     GTEST_SKIP() << "checks of the address sanitizer take registers";
   for (const CPUTarget &target : getCPUTargets())
-    for (auto [type, isFar] : {std::pair("f32", false), {"f32", true}, {"bf16", false}, {"bf16", true}}) {
+    for (auto [type, isFar] :
+         {std::pair("f32", false), {"f32", true}, {"bf16", false}, {"bf16", true}, {"f16", false}, {"f16", true}}) {
       std::string listing = disassemble(compileObject(getPlainGemm(64, 64, type, {}, isFar), target).bytes);
       if (listing.empty())
         GTEST_SKIP() << "no llvm-objdump";

@@ -118,6 +118,22 @@ TEST_F(Safetensors, RoundsToNearestEven) {
   EXPECT_TRUE(std::isinf(roundToBFloat(INFINITY)));
 }
 
+TEST_F(Safetensors, RoundsToF16) {
+  for (uint32_t bits = 0; bits < 0x10000; ++bits) // all of them stay what they are, and NaN stays one
+    if (float value = fromF16(static_cast<uint16_t>(bits)); value == value)
+      EXPECT_EQ(toF16(value), bits);
+    else
+      EXPECT_NE(fromF16(toF16(value)), fromF16(toF16(value)));
+  EXPECT_EQ(toF16(65519.0f), 0x7bff);
+  EXPECT_EQ(toF16(-65520.0f), 0xfc00);
+  EXPECT_EQ(toF16(1.0f + 0x1p-11f), 0x3c00); // ties to even
+  EXPECT_EQ(toF16(1.0f + 0x3p-11f), 0x3c02);
+  EXPECT_EQ(toF16(1.0f + 0x1.002p-11f), 0x3c01);
+  EXPECT_EQ(toF16(0x1p-25f), 0); // subnormals too
+  EXPECT_EQ(toF16(0x1.8p-24f), 2);
+  EXPECT_EQ(toF16(0x1.ffcp-15f + 0x1p-26f), 0x0400);
+}
+
 TEST_F(Safetensors, RefusesBrokenFraming) {
   writeRaw("model.safetensors", "");
   EXPECT_CONTAINS(errorOfFile(), "has 0 bytes, expected at least 8");

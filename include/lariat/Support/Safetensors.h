@@ -133,7 +133,13 @@ inline uint16_t toBFloat(float value) {
   return static_cast<uint16_t>(llvm::bit_cast<uint32_t>(roundToBFloat(value)) >> 16);
 }
 
-/// Values as a type of such files, F32 or BF16: to nearest, ties to even.
+/// The bits of the nearest f16 value, ties to even: infinity from 65520 on. A NaN stays one.
+uint16_t toF16(float value);
+
+/// The f32 of the same value.
+float fromF16(uint16_t bits);
+
+/// Values as a type of such files, F32, BF16 or F16: to nearest, ties to even.
 void writeFloats(llvm::StringRef type, llvm::ArrayRef<float> values, llvm::raw_ostream &stream);
 
 } // namespace lariat

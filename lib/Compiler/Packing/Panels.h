@@ -13,6 +13,7 @@ namespace lariat::packing {
 
 void packF32(const RowReader &reader, int64_t columns, llvm::raw_ostream &sink);
 void packBF16(const RowReader &reader, int64_t columns, llvm::raw_ostream &sink);
+void packF16(const RowReader &reader, int64_t columns, llvm::raw_ostream &sink);
 
 /// Values of a row that are turned at a time: 16 rows of them stay in a core's own cache.
 inline constexpr int64_t kTurnedValues = 1024;

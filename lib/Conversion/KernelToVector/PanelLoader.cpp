@@ -14,6 +14,7 @@ const PanelLoader *vectors::findPanelLoader(kernel::PackedOp data) {
   return llvm::TypeSwitch<Attribute, const PanelLoader *>(data.getFormat())
       .Case([](kernel::F32PanelsAttr) { return &getF32Loader(); })
       .Case([](kernel::BF16PanelsAttr) { return &getBF16Loader(); })
+      .Case([](kernel::F16PanelsAttr) { return &getF16Loader(); })
       .Default(static_cast<const PanelLoader *>(nullptr));
 }
 

@@ -70,6 +70,7 @@ const PanelLoader &getLineLoader(Type element);
 const PanelLoader &getF32Loader();
 const PanelLoader &getBF16Loader();
 const PanelLoader &getBF16LineLoader();
+const PanelLoader &getF16Loader();
 
 } // namespace lariat::vectors
 

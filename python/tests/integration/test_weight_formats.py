@@ -15,11 +15,17 @@ import lariat
 from lariat._terminal import describe
 from lariat.importer import import_text
 from tests.integration.fixtures import NAMES, Fixture, generate_options, score_options
+from tests.oracle.pieces import Array
 from tests.oracle.tensors import from_bf16, read_tensors, to_bf16, write_tensors
 
 # By the names of the bundled models' weights and tensors.
 FFN = re.compile(r"\.(mlp|ffn|ffn_output)\.|lora(\.\d+)+\.(gate|up|down)_proj")
-MIXED = "ffn=bf16,@lm_head=bf16,head=f32"
+MIXED = "ffn=bf16,@lm_head=f16,head=f32"
+# What rounds values to a format.
+ROUNDED: dict[str, Callable[[Array], Array]] = {
+    "bf16": lambda values: from_bf16(to_bf16(values)),
+    "f16": lambda values: values.astype("<f2").astype("<f4"),
+}
 
 
 def compile_model(source: Path, output: Path, pipeline: str = "fast", **options: object) -> Path:
@@ -28,13 +34,13 @@ def compile_model(source: Path, output: Path, pipeline: str = "fast", **options:
     return output
 
 
-def round_by_hand(model: Path, folder: Path, named: Callable[[str], bool]) -> Path:
-    """The checkpoint, still in f32, whose tensors of these names hold bf16 values."""
+def round_by_hand(model: Path, folder: Path, named: Callable[[str], bool], dtype: str) -> Path:
+    """The checkpoint, still in f32, whose tensors of these names hold values of a format."""
     shutil.copytree(model, folder)
     tensors = read_tensors(model / "model.safetensors")
     write_tensors(
         folder / "model.safetensors",
-        {name: from_bf16(to_bf16(value)) if named(name) else value for name, value in tensors.items()},
+        {name: ROUNDED[dtype](value) if named(name) else value for name, value in tensors.items()},
     )
     return folder
 
@@ -44,17 +50,18 @@ def files_of(artefact: Path) -> dict[str, bytes]:
 
 
 def rounded_weights(artefact: Path) -> set[str]:
-    """Weights that the IR of an artefact declares as bf16."""
+    """Weights that the IR of an artefact declares as other than f32."""
     text = (artefact / "model.mlir").read_text()
-    return set(re.findall(r"lariat\.weight @(\S+) :[^\n]* stored <bf16>", text))
+    return set(re.findall(r"lariat\.weight @(\S+) :[^\n]* stored <(?:bf16|f16)>", text))
 
 
+@pytest.mark.parametrize("dtype", ROUNDED)
 @pytest.mark.parametrize("name", ["ouro", "rrt"])
-def test_ffn_rule_equals_rounding_by_hand(tmp_path: Path, name: str) -> None:
-    """Bit for bit, though panels of one are bf16 and of the other f32."""
+def test_ffn_rule_equals_rounding_by_hand(tmp_path: Path, name: str, dtype: str) -> None:
+    """Bit for bit, though panels of one are narrow and of the other f32."""
     fixture = Fixture.load(name)
-    by_hand = round_by_hand(fixture.path, tmp_path / "model", lambda tensor: bool(FFN.search(tensor)))
-    by_rule = compile_model(fixture.path, tmp_path / "rule.lariat", dtype="ffn=bf16")
+    by_hand = round_by_hand(fixture.path, tmp_path / "model", lambda tensor: bool(FFN.search(tensor)), dtype)
+    by_rule = compile_model(fixture.path, tmp_path / "rule.lariat", dtype=f"ffn={dtype}")
     expected = compile_model(by_hand, tmp_path / "hand.lariat")
     plain = compile_model(fixture.path, tmp_path / "plain.lariat")
     case = next(case for case in fixture.cases() if len(fixture.ids(case)) > 8)
@@ -81,7 +88,7 @@ def test_ffn_of_every_family_is_found_by_its_use(tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.parametrize("pipeline", ["fast", "reference"])
-@pytest.mark.parametrize("dtype", ["f32", "bf16", MIXED])
+@pytest.mark.parametrize("dtype", ["f32", "bf16", "f16", MIXED])
 def test_model_of_an_artefact_compiles_to_the_same_artefact(tmp_path: Path, dtype: str, pipeline: str) -> None:
     fixture = Fixture.load("ouro")
     first = compile_model(fixture.path, tmp_path / "first.lariat", dtype=dtype, pipeline=pipeline)
@@ -100,7 +107,7 @@ def test_model_of_an_artefact_compiles_to_the_same_artefact(tmp_path: Path, dtyp
 def test_reference_artefact_gives_the_fast_one_its_weights(tmp_path: Path) -> None:
     """What it stores, read by its IR, packs to the bytes that the checkpoint packs to."""
     fixture = Fixture.load("mor-expert")
-    rules = "ffn=bf16,@layers.0.*=bf16,*=f32"
+    rules = "ffn=bf16,@layers.0.*=f16,*=f32"
     stored = compile_model(fixture.path, tmp_path / "stored.lariat", dtype=rules, pipeline="reference")
     again = compile_model(stored / "model.mlir", tmp_path / "again.lariat")
     direct = compile_model(fixture.path, tmp_path / "direct.lariat", dtype=rules)
@@ -108,11 +115,12 @@ def test_reference_artefact_gives_the_fast_one_its_weights(tmp_path: Path) -> No
     assert (again / "weights.bin").read_bytes() == (direct / "weights.bin").read_bytes()
 
 
-def test_reference_path_runs_rounded_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", ROUNDED)
+def test_reference_path_runs_rounded_weights(tmp_path: Path, dtype: str) -> None:
     """A model rounded by a rule gives, on the reference path, the bits of one rounded by hand."""
     fixture = Fixture.load("ouro")
-    by_hand = round_by_hand(fixture.path, tmp_path / "model", lambda tensor: bool(FFN.search(tensor)))
-    by_rule = compile_model(fixture.path, tmp_path / "rule.lariat", dtype="ffn=bf16", pipeline="reference")
+    by_hand = round_by_hand(fixture.path, tmp_path / "model", lambda tensor: bool(FFN.search(tensor)), dtype)
+    by_rule = compile_model(fixture.path, tmp_path / "rule.lariat", dtype=f"ffn={dtype}", pipeline="reference")
     expected = compile_model(by_hand, tmp_path / "hand.lariat", pipeline="reference")
     case = next(case for case in fixture.cases() if len(fixture.ids(case)) > 8)
     rows = []
@@ -120,6 +128,32 @@ def test_reference_path_runs_rounded_weights(tmp_path: Path) -> None:
         with lariat.load(artefact) as session:
             rows.append(session.score([fixture.ids(case)[:9]])[0].logits)
     np.testing.assert_array_equal(rows[0].view(np.uint32), rows[1].view(np.uint32))
+
+
+def test_fast_and_reference_path_agree_in_f16(tmp_path: Path) -> None:
+    fixture = Fixture.load("mor-expert")
+    case = next(case for case in fixture.cases() if len(fixture.ids(case)) > 8)
+    rows = []
+    for pipeline in ("fast", "reference"):
+        artefact = compile_model(fixture.path, tmp_path / f"{pipeline}.lariat", dtype="f16", pipeline=pipeline)
+        with lariat.load(artefact) as session:
+            rows.append(session.score([fixture.ids(case)])[0].logits)
+    np.testing.assert_allclose(rows[0], rows[1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("pipeline", ["fast", "reference"])
+def test_weights_beyond_the_range_of_f16_are_refused(tmp_path: Path, pipeline: str) -> None:
+    fixture = Fixture.load("ouro")
+    model = tmp_path / "model"
+    shutil.copytree(fixture.path, model)
+    tensors = read_tensors(model / "model.safetensors")
+    name = next(name for name in tensors if FFN.search(name))
+    tensors[name] = tensors[name].copy()
+    tensors[name].flat[3] = 70000
+    write_tensors(model / "model.safetensors", tensors)
+    with pytest.raises(lariat.CompileError, match="holds a value of size 70000, which is beyond the range of f16"):
+        compile_model(model, tmp_path / "m.lariat", dtype="f16", pipeline=pipeline)
+    assert list(tmp_path.iterdir()) == [model]
 
 
 def test_declared_formats_stay_unless_a_rule_is_given(tmp_path: Path) -> None:
@@ -135,7 +169,12 @@ def test_declared_formats_stay_unless_a_rule_is_given(tmp_path: Path) -> None:
 
 def test_info_says_formats(tmp_path: Path) -> None:
     fixture = Fixture.load("ouro")
-    for dtype, shown in (("bf16", "bf16"), ("f32", "f32"), ("ffn=bf16", r"f32 \(\d+ weights\), bf16 \(12 weights\)")):
+    for dtype, shown in (
+        ("bf16", "bf16"),
+        ("f16", "f16"),
+        ("f32", "f32"),
+        ("ffn=bf16", r"f32 \(\d+ weights\), bf16 \(12 weights\)"),
+    ):
         artefact = compile_model(fixture.path, tmp_path / f"{dtype[:3]}.lariat", dtype=dtype, pipeline="reference")
         line = next(line for line in describe(lariat.Artefact.open(artefact)) if line.startswith("dtype"))
         assert re.fullmatch(rf"dtype\s+{shown}, KV f32", line)
@@ -144,7 +183,7 @@ def test_info_says_formats(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("dtype", "message"),
     [
-        ("int8", "option --dtype: 'int8' is no format of weights, expected f32 or bf16"),
+        ("int8", "option --dtype: 'int8' is no format of weights, expected f32, bf16 or f16"),
         ("mlp=bf16", "option --dtype: rule 'mlp=bf16' is for 'mlp', expected embed, head, attention, ffn, norm, other"),
         ("@nothing=bf16", "rule '@nothing=bf16' is for no weight of the model"),
     ],

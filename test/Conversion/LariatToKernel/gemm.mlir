@@ -109,6 +109,20 @@ func.func @side_by_side(%a: !lariat.rows, %x: tensor<?x16xf32>)
 
 // -----
 
+// Panels have the format of their weights, and weights of unlike formats do not lie side by side.
+// CHECK-DAG: kernel.packed @"panels:q" panels ["q"] shape [32, 16] : bf16
+// CHECK-DAG: kernel.packed @"panels:k" panels ["k"] shape [16, 16] : f16
+// CHECK-LABEL: func.func @unlike_formats
+lariat.weight @q : tensor<32x16xf32> stored <bf16> from <"q">
+lariat.weight @k : tensor<16x16xf32> stored <f16> from <"k">
+func.func @unlike_formats(%a: !lariat.rows, %x: tensor<?x16xf32>) -> (tensor<?x32xf32>, tensor<?x16xf32>) {
+  %q = lariat.linear %x, @q : tensor<?x16xf32> to tensor<?x32xf32>
+  %k = lariat.linear %x, @k : tensor<?x16xf32> to tensor<?x16xf32>
+  return %q, %k : tensor<?x32xf32>, tensor<?x16xf32>
+}
+
+// -----
+
 // Gate and up meet in arithmetic: one kernel with two sums per column and an epilogue.
 // CHECK-LABEL: func.func @paired
 // CHECK: kernel.gemm {{.*}} weights [@"panels:g", @"panels:u"]

@@ -95,6 +95,8 @@ static kernel::PanelFormatAttrInterface getPanelFormat(StoredAttr stored) {
     return kernel::F32PanelsAttr::get(stored.getContext());
   case StoredFormat::BF16:
     return kernel::BF16PanelsAttr::get(stored.getContext());
+  case StoredFormat::F16:
+    return kernel::F16PanelsAttr::get(stored.getContext());
   }
   llvm_unreachable("all formats are above");
 }

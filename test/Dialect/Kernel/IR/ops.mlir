@@ -5,6 +5,8 @@
 kernel.packed @w panels ["q", "k"] shape [32, 16] offset(4096) : bf16
 // CHECK: kernel.packed @wide panels ["w"] shape [32, 16] panel_columns(32) : f32
 kernel.packed @wide panels ["w"] shape [32, 16] panel_columns(32) : f32
+// CHECK: kernel.packed @half panels ["w"] shape [32, 16] : f16
+kernel.packed @half panels ["w"] shape [32, 16] : f16
 // CHECK: kernel.packed @v vector [] shape [3] value(dense<[0, 1, 2]> : tensor<3xi32>) : i32
 kernel.packed @v vector [] shape [3] value(dense<[0, 1, 2]> : tensor<3xi32>) : i32
 // CHECK: kernel.packed @n vector ["n"] shape [16] depths(3) : f32

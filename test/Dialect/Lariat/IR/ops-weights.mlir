@@ -8,6 +8,8 @@
 lariat.weight @w : tensor<16x8xf32> from <"w">
 // CHECK: lariat.weight @rounded : tensor<16x8xf32> stored <bf16> from <"w">
 lariat.weight @rounded : tensor<16x8xf32> stored #lariat.stored<bf16> from <"w">
+// CHECK: lariat.weight @half : tensor<16x8xf32> stored <f16> from <"w">
+lariat.weight @half : tensor<16x8xf32> stored #lariat.stored<f16> from <"w">
 // CHECK: lariat.weight @as_it_is : tensor<16x8xf32> from <"w">
 lariat.weight @as_it_is : tensor<16x8xf32> stored <f32> from <"w">
 // CHECK: lariat.weight @row : tensor<8xf32> from <"row">

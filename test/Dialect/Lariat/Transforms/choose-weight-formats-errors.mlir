@@ -1,6 +1,6 @@
 // RUN: split-file %s %t
 // RUN: not lariat-opt %t/tied.mlir --lariat-choose-weight-formats=rules=int8 2>&1 | FileCheck %s --check-prefix=FORMAT
-// FORMAT: error: 'int8' is no format of weights, expected f32 or bf16
+// FORMAT: error: 'int8' is no format of weights, expected f32, bf16 or f16
 // RUN: not lariat-opt %t/tied.mlir --lariat-choose-weight-formats=rules=mlp=bf16 2>&1 | FileCheck %s --check-prefix=CLASS
 // CLASS: error: rule 'mlp=bf16' is for 'mlp', expected embed, head, attention, ffn, norm, other, @NAME or *
 // RUN: not lariat-opt %t/tied.mlir '--lariat-choose-weight-formats=rules=@[=bf16' 2>&1 | FileCheck %s --check-prefix=PATTERN
