@@ -73,7 +73,11 @@ private:
 
 } // namespace
 
+std::unique_ptr<const Target> lariat::createCPUTarget(const CPUTarget &description) {
+  return std::make_unique<CPU>(description);
+}
+
 void lariat::registerCPUTargets(TargetRegistry &registry) {
   for (const CPUTarget &description : getCPUTargets())
-    registry.add(std::make_unique<CPU>(description));
+    registry.add(createCPUTarget(description));
 }

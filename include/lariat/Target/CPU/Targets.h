@@ -10,7 +10,10 @@
 
 namespace lariat {
 
-/// Adds all of them, in their order.
+/// A CPU as a target; the description outlives it.
+std::unique_ptr<const Target> createCPUTarget(const CPUTarget &description);
+
+/// Adds all CPUs of the table, in their order.
 void registerCPUTargets(TargetRegistry &registry);
 
 /// Whether a CPU's code is for machines of this kind, and whether this machine has all that it requires.
