@@ -99,9 +99,9 @@ static int64_t getSideBytes(const Product &product, bool isHalf) {
 
 static std::string getText(const Product &product, llvm::StringRef type, int64_t cachedBytes) {
   bool isHalf = type == "bf16";
-  bool isFar = getSideBytes(product, isHalf) * product.sides >= cachedBytes;
+  bool isStreamed = getSideBytes(product, isHalf) * product.sides >= cachedBytes;
   if (product.sides == 1)
-    return getPlainGemm(product.n, product.k, type, /*out=*/{}, isFar);
+    return getPlainGemm(product.n, product.k, type, /*out=*/{}, isStreamed);
   return formatv(R"(
     kernel.packed @a panels ["a"] shape [{0}, {1}] offset(0) {6} : {2}
     kernel.packed @b panels ["b"] shape [{0}, {1}] offset({3}) {6} : {2}
@@ -127,7 +127,7 @@ static std::string getText(const Product &product, llvm::StringRef type, int64_t
       return
     })",
                  product.n, product.k, type, getSideBytes(product, isHalf), bufferType(product.k),
-                 bufferType(product.n), isFar ? "far" : "");
+                 bufferType(product.n), isStreamed ? "streamed" : "");
 }
 
 static json::Object toJson(std::vector<double> samples) {

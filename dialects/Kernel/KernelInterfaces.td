@@ -16,7 +16,7 @@ def ParallelKernelInterface : OpInterface<"ParallelKernelInterface"> {
     InterfaceMethod<"Data of weights.bin that the kernel reads, by name, in the order of its record.",
       "::llvm::SmallVector<::mlir::FlatSymbolRefAttr>", "getPackedOperands", (ins), "", "return {};">,
     InterfaceMethod<"Those of the packed operands that it reads from end to end, however few its rows are.",
-      "::llvm::SmallVector<::mlir::FlatSymbolRefAttr>", "getStreamedOperands", (ins), "", "return {};">,
+      "::llvm::SmallVector<::mlir::FlatSymbolRefAttr>", "getFullyReadOperands", (ins), "", "return {};">,
     InterfaceMethod<"The rotary table that it reads; null for none.", "::mlir::FlatSymbolRefAttr", "getRotaryTable",
       (ins), "", "return {};">,
     InterfaceMethod<[{

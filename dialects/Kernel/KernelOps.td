@@ -55,8 +55,8 @@ def Kernel_PackedOp : Kernel_Op<"packed", [Symbol, StoredDataOpInterface]> {
     format of panels, by its name, or the type of the elements of vectors. Panels have `panel_columns` columns, 16 times
     a power of two; 16 unless a target's layout says otherwise (kernel-choose-layout).
     `offset` is the place in weights.bin in bytes, a multiple of 64, once it is planned; `depth_stride` the bytes of one
-    depth, for depth-indexed data, which has `depths` of them. `far` says that caches do not hold it from one use to the
-    next: it is asked for ahead, and read at as many places side by side as memory likes.
+    depth, for depth-indexed data, which has `depths` of them. `streamed`: more than the caches hold from one use to the
+    next, so that kernels prefetch what comes next and read at several addresses at once.
 
     ```mlir
     kernel.packed @qkv panels ["q", "k", "v"] shape [960, 576] : f32
@@ -65,10 +65,10 @@ def Kernel_PackedOp : Kernel_Op<"packed", [Symbol, StoredDataOpInterface]> {
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Kernel_PackKindAttr:$kind, StrArrayAttr:$sources,
     DenseI64ArrayAttr:$shape, AnyAttr:$format, OptionalAttr<I64Attr>:$depths, OptionalAttr<ElementsAttr>:$value,
-    OptionalAttr<I64Attr>:$offset, UnitAttr:$far, DefaultValuedAttr<I64Attr, "kPanelColumns">:$panel_columns);
+    OptionalAttr<I64Attr>:$offset, UnitAttr:$streamed, DefaultValuedAttr<I64Attr, "kPanelColumns">:$panel_columns);
   let assemblyFormat = [{
     $sym_name $kind $sources `shape` $shape (`panel_columns` `(` $panel_columns^ `)`)? (`depths` `(` $depths^ `)`)?
-    (`value` `(` $value^ `)`)? (`offset` `(` $offset^ `)`)? (`far` $far^)? `:`
+    (`value` `(` $value^ `)`)? (`offset` `(` $offset^ `)`)? (`streamed` $streamed^)? `:`
     custom<PackedFormat>($format, ref($kind)) attr-dict
   }];
   let hasVerifier = 1;
@@ -415,7 +415,7 @@ def Kernel_RowwiseOp
   let hasVerifier = 1;
 }
 
-def Kernel_GemmOp : Kernel_ParallelOp<"gemm", ["getPackedOperands", "getStreamedOperands"],
+def Kernel_GemmOp : Kernel_ParallelOp<"gemm", ["getPackedOperands", "getFullyReadOperands"],
                                       [AttrSizedOperandSegments, IsolatedFromAbove]> {
   let summary = "rows times packed weights";
   let description = [{

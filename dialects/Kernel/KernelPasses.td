@@ -60,18 +60,18 @@ def PlanWeightsPass : Pass<"kernel-plan-weights", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numPlaced", "placed", "pieces of data placed">];
 }
 
-def MarkFarWeightsPass : Pass<"kernel-mark-far-weights", "::mlir::ModuleOp"> {
+def MarkStreamedWeightsPass : Pass<"kernel-mark-streamed-weights", "::mlir::ModuleOp"> {
   let summary = "mark panels that the caches of a target do not hold from one step to the next";
   let description = [{
-    Panels become `far` where what the kernels of the module stream (`getStreamedOperands`) is at least `cached-bytes`
-    in all: what a step starts with is gone from the caches when the others have run. Each target decides for its own
-    copy of the kernels, by the `cachedBytes` of its tuning.
-    Rounding: none. Example: test/Dialect/Kernel/Transforms/mark-far-weights.mlir
+    Panels become `streamed` where what the kernels of the module read from end to end (`getFullyReadOperands`) is at
+    least `cached-bytes` in all: what a step starts with is gone from the caches when the others have run. Each target
+    decides for its own copy of the kernels, by the `cachedBytes` of its tuning.
+    Rounding: none. Example: test/Dialect/Kernel/Transforms/mark-streamed-weights.mlir
   }];
   let options = [
     Option<"cachedBytes", "cached-bytes", "int64_t", /*default=*/"0", "bytes of weights that the caches hold">
   ];
-  let statistics = [Statistic<"numFar", "far", "panels that no cache holds">];
+  let statistics = [Statistic<"numStreamed", "streamed", "panels that no cache holds">];
 }
 
 #endif // LARIAT_KERNEL_PASSES_TD

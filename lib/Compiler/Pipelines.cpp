@@ -150,7 +150,7 @@ void lariat::buildKernelsToLLVMPipeline(OpPassManager &manager, StringRef target
   // An unknown target is an error of the conversion.
   if (const Target *found = getTargetRegistry().find(target)) {
     buildLayoutPipeline(manager, found->getLayout());
-    manager.addPass(createMarkFarWeightsPass({found->getCachedBytes()}));
+    manager.addPass(createMarkStreamedWeightsPass({found->getCachedBytes()}));
   }
   manager.addPass(createConvertKernelToLLVMPass({target.str()}));
   manager.addPass(createSCFToControlFlowPass());

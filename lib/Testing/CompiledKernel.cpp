@@ -219,8 +219,8 @@ std::string lariat::test::bufferType(int64_t width, const char *element) {
   return llvm::formatv("memref<?x{0}x{1}, strided<[{2}, 1]>>", width, element, line);
 }
 
-std::string lariat::test::getPlainGemm(int64_t n, int64_t k, llvm::StringRef format, llvm::StringRef out, bool isFar,
-                                       int64_t panelColumns) {
+std::string lariat::test::getPlainGemm(int64_t n, int64_t k, llvm::StringRef format, llvm::StringRef out,
+                                       bool isStreamed, int64_t panelColumns) {
   std::string in = bufferType(k), own = bufferType(n);
   return llvm::formatv(R"(
     kernel.packed @w panels ["w"] shape [{0}, {1}] panel_columns({6}) offset(0) {5} : {2}
@@ -235,5 +235,6 @@ std::string lariat::test::getPlainGemm(int64_t n, int64_t k, llvm::StringRef for
       }
       return
     })",
-                       n, k, format, in, out.empty() ? llvm::StringRef(own) : out, isFar ? "far" : "", panelColumns);
+                       n, k, format, in, out.empty() ? llvm::StringRef(own) : out, isStreamed ? "streamed" : "",
+                       panelColumns);
 }

@@ -62,9 +62,9 @@ TEST_P(Gemm, SumsAreOneChain) {
     int64_t n, k;
   };
   for (Shape shape : {Shape{1, 1}, Shape{16, 3}, Shape{33, 17}, Shape{100, 65}, Shape{144, 35}, Shape{192, 64}})
-    for (auto [format, isFar] : kFormats) {
+    for (auto [format, isStreamed] : kFormats) {
       auto [n, k] = shape;
-      CompiledKernel kernel(getPlainGemm(n, k, format, {}, isFar), GetParam());
+      CompiledKernel kernel(getPlainGemm(n, k, format, {}, isStreamed), GetParam());
       std::vector<float> weights = drawMany(n * k);
       Memory<char> packed(lineOf(n) * (k + 1) * 4);
       packPanels(packed.get(), weights, n, k, format);
@@ -81,7 +81,7 @@ TEST_P(Gemm, SumsAreOneChain) {
                 sum = std::fma(x[row * k + i], roundTo(format, weights[column * k + i]), sum);
               ASSERT_EQ(bitsOf(out[row * lineOf(n) + column]), bitsOf(sum))
                   << "m " << m << " n " << n << " k " << k << " row " << row << " column " << column << " threads "
-                  << numThreads << ' ' << format << " far " << isFar;
+                  << numThreads << ' ' << format << " streamed " << isStreamed;
             }
           ASSERT_TRUE(std::isnan(out[m * lineOf(n)])) << "wrote beyond the last line";
         }
@@ -91,14 +91,14 @@ TEST_P(Gemm, SumsAreOneChain) {
 // A tile of any rows takes some of the columns of a wide panel, or several panels, and threads have whole ones.
 TEST_P(Gemm, WidthOfPanelsChangesNoBit) {
   int64_t n = 200, k = 19;
-  for (auto [format, isFar] : kFormats) {
+  for (auto [format, isStreamed] : kFormats) {
     std::vector<float> weights = drawMany(n * k);
     Memory<char> narrow(lineOf(n) * (k + 1) * 4), wide((lineOf(n) + 128) * (k + 1) * 4);
     packPanels(narrow.get(), weights, n, k, format);
-    CompiledKernel expected(getPlainGemm(n, k, format, {}, isFar), GetParam());
+    CompiledKernel expected(getPlainGemm(n, k, format, {}, isStreamed), GetParam());
     for (int64_t columns : {32, 64, 128}) {
       packPanels(wide.get(), weights, n, k, format, columns);
-      CompiledKernel kernel(getPlainGemm(n, k, format, {}, isFar, columns), GetParam());
+      CompiledKernel kernel(getPlainGemm(n, k, format, {}, isStreamed, columns), GetParam());
       for (int64_t m : {1, 2, 3, 4, 5, 6, 7, 8, 13, 70})
         for (int64_t numThreads : {1, 3}) {
           std::vector<float> x = drawMany(m * k);
@@ -107,7 +107,7 @@ TEST_P(Gemm, WidthOfPanelsChangesNoBit) {
           kernel.run({m, in, second}, wide.get(), numThreads);
           for (int64_t row = 0; row < m; ++row)
             ASSERT_EQ(memcmp(&first[row * lineOf(n)], &second[row * lineOf(n)], n * 4), 0)
-                << format << " of " << columns << " columns, far " << isFar << ", m " << m << " row " << row
+                << format << " of " << columns << " columns, far " << isStreamed << ", m " << m << " row " << row
                 << " threads " << numThreads;
         }
     }

@@ -88,9 +88,9 @@ TEST(Tiles, StayInRegisters) {
   if (kSanitizesAddresses)
     GTEST_SKIP() << "checks of the address sanitizer take registers";
   for (const CPUTarget &target : getCPUTargets())
-    for (auto [type, isFar] :
+    for (auto [type, isStreamed] :
          {std::pair("f32", false), {"f32", true}, {"bf16", false}, {"bf16", true}, {"f16", false}, {"f16", true}}) {
-      std::string listing = disassemble(compileObject(getPlainGemm(64, 64, type, {}, isFar), target).bytes);
+      std::string listing = disassemble(compileObject(getPlainGemm(64, 64, type, {}, isStreamed), target).bytes);
       if (listing.empty())
         GTEST_SKIP() << "no llvm-objdump";
       llvm::StringMap<int> spills = countSpills(listing);

@@ -110,9 +110,9 @@ inline int64_t lineOf(int64_t width) { return kernel::roundUp(width, kernel::kLi
 std::string bufferType(int64_t width, const char *element = "f32");
 
 /// A module with one gemm of weights (N, K) that does nothing else; `out` is the type of its result where it is not that of
-/// a buffer of its own; `isFar` and `panelColumns` are as kernel.packed has them.
-std::string getPlainGemm(int64_t n, int64_t k, llvm::StringRef format, llvm::StringRef out = {}, bool isFar = false,
-                         int64_t panelColumns = kernel::kPanelColumns);
+/// a buffer of its own; `isStreamed` and `panelColumns` are as kernel.packed has them.
+std::string getPlainGemm(int64_t n, int64_t k, llvm::StringRef format, llvm::StringRef out = {},
+                         bool isStreamed = false, int64_t panelColumns = kernel::kPanelColumns);
 
 /// Bits of a scalar operand.
 template <typename T>

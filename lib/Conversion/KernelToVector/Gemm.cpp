@@ -25,7 +25,7 @@ struct Piece {
   Value panel, numPanels; ///< the first, and how many
   Value tile, numTiles;   ///< pieces of a run with these panels are numbered
   Value isAhead;          ///< whether panels that are next are asked for now
-  Value isWaiting;        ///< whether reading weights that are far takes longer than computing
+  Value isWaiting;        ///< whether reading streamed weights takes longer than computing
 };
 
 class GemmWriter {
@@ -153,7 +153,7 @@ Value GemmWriter::getGroup(Value rows) {
   for (int64_t tileRows = 1; tileRows <= target.getMaxRows(); ++tileRows) {
     Value isThis = w.equal(rows, w.number(tileRows));
     bool isOneRun = tuning.prefetchStreams == 1 && weights[0].getDepthBytes() >= tuning.singlePanelBytes &&
-                    tileRows < loader.getPrefetchRows(tuning, weights[0].getFar());
+                    tileRows < loader.getPrefetchRows(tuning, weights[0].getStreamed());
     group = w.pick(isThis, w.number(roundUp(isOneRun ? 1 : loader.getTilePanels(target, tileRows))), group);
   }
   return group;
@@ -229,7 +229,7 @@ void GemmWriter::writeRun(Value first, Value count) {
   w.when(hasPanels, [&] {
     writePrologue(first, count);
     Value group = getGroup(count);
-    int64_t aheadRows = findPanelLoader(weights[0])->getPrefetchRows(tuning, weights[0].getFar());
+    int64_t aheadRows = findPanelLoader(weights[0])->getPrefetchRows(tuning, weights[0].getStreamed());
     Value isAhead = w.compare(arith::CmpIPredicate::sge, count, w.number(aheadRows));
     w.loop(panelBegin, panelEnd, group, [&](Value panel) {
       Value numPanels = w.minimum(group, w.subtract(panelEnd, panel));
@@ -262,7 +262,7 @@ void GemmWriter::setAhead(Product &product, kernel::PackedOp data, const Piece &
   int64_t lineBytes = data.getPanelLineBytes(), numLines = data.getPanelBytes() / lineBytes;
   Value step = w.divide(w.add(piece.numTiles, lineBytes - 1), piece.numTiles);
   Value begin = w.multiply(piece.numPanels, data.getPanelBytes() / product.panelsPerLine);
-  Value done = w.multiply(w.multiply(piece.tile, numLines / getNumRuns(target, product.isFar)), step);
+  Value done = w.multiply(w.multiply(piece.tile, numLines / getNumRuns(target, product.isStreamed)), step);
   Value next = w.advance(product.b, w.add(begin, done));
   product.ahead = w.pick(piece.isAhead, next, product.b);
   product.aheadStep = w.pick(piece.isAhead, step, w.number(0));
@@ -321,12 +321,12 @@ void GemmWriter::writeSums(Product product, int64_t depthK, kernel::PackedOp dat
       product.c = w.advance(product.c, w.multiply(piece.rowInRun, cLineBytes));
     product.cLine = w.number(cLineBytes);
   }
-  auto write = [&](bool isFar) {
-    product.isFar = isFar;
+  auto write = [&](bool isStreamed) {
+    product.isStreamed = isStreamed;
     setAhead(product, data, piece);
     writeProduct(w, product);
   };
-  if (data.getFar() && tuning.prefetchStreams > 1)
+  if (data.getStreamed() && tuning.prefetchStreams > 1)
     w.when(piece.isWaiting, [&] { write(true); }, [&] { write(false); });
   else
     write(false);

@@ -43,8 +43,8 @@ int64_t PanelLoader::getTilePanels(const CPUTarget &target, int64_t rows) const 
   return panels;
 }
 
-int64_t PanelLoader::getPrefetchRows(const CPUTuning &tuning, bool isFar) const {
+int64_t PanelLoader::getPrefetchRows(const CPUTuning &tuning, bool isStreamed) const {
   if (getStepsPerLine() > 1)
     return tuning.pairPrefetchRows;
-  return isFar && tuning.prefetchStreams > 1 ? tuning.streamedPrefetchRows : tuning.prefetchRows;
+  return isStreamed && tuning.prefetchStreams > 1 ? tuning.streamedPrefetchRows : tuning.prefetchRows;
 }

@@ -55,7 +55,7 @@ public:
   /// steps is loaded once. Else it does one step after the other.
   virtual bool takesWholeLines(const CPUTuning &tuning) const { return getStepsPerWord() > 1 && tuning.loadsPairsOnce; }
   /// The rows of a call from which the panels that are next are prefetched.
-  int64_t getPrefetchRows(const CPUTuning &tuning, bool isFar) const;
+  int64_t getPrefetchRows(const CPUTuning &tuning, bool isStreamed) const;
   /// The same of a tile.
   virtual int64_t getTilePrefetchRows(const CPUTuning &tuning) const { return tuning.pairTilePrefetchRows; }
 };

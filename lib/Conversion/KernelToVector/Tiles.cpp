@@ -24,13 +24,14 @@ struct Tile {
 struct Variant {
   const PanelLoader &loader;
   int64_t panelsPerLine;
-  bool isFar, isAdded;
+  bool isStreamed, isAdded;
 
   explicit Variant(const Product &product)
-      : loader(*product.loader), panelsPerLine(product.panelsPerLine), isFar(product.isFar), isAdded(product.isAdded) {}
+      : loader(*product.loader), panelsPerLine(product.panelsPerLine), isStreamed(product.isStreamed),
+        isAdded(product.isAdded) {}
   std::string getName() const {
     std::string width = panelsPerLine == 1 ? "" : "_" + std::to_string(kLanes * panelsPerLine);
-    return (loader.getName() + width + (isFar ? "_far" : "") + (isAdded ? "_added" : "")).str();
+    return (loader.getName() + width + (isStreamed ? "_streamed" : "") + (isAdded ? "_added" : "")).str();
   }
 };
 
@@ -121,7 +122,7 @@ private:
   void prefetch(Value line, int64_t numLines) {
     if (!isAhead())
       return;
-    int64_t numRuns = getNumRuns(emitter.getTarget(), variant.isFar);
+    int64_t numRuns = getNumRuns(emitter.getTarget(), variant.isStreamed);
     Value runBytes = multiply(divide(bPanel, 64 * numRuns), 64);
     auto ask = [&](Value run, Value lineOfRun) {
       Value place = add(multiply(runBytes, run), multiply(lineOfRun, aheadStep));

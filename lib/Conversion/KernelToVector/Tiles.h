@@ -14,7 +14,7 @@ namespace lariat::vectors {
 struct Product {
   const PanelLoader *loader = nullptr; ///< of B
   int64_t panelsPerLine = 1;           ///< of B: a power of two
-  bool isFar = false;                  ///< whether computing waits for B, which no cache holds
+  bool isStreamed = false;             ///< whether computing waits for B, which no cache holds
   bool isAdded = false;                ///< whether chains go on from what C holds, instead of from zero
   Value rows, numPanels, numK;
   Value a, aLine;         ///< f32; entries of a row are side by side, none beyond K is read
@@ -26,7 +26,9 @@ struct Product {
 };
 
 /// Runs that a panel is asked for in. Not measured on a target: one.
-inline int64_t getNumRuns(const CPUTarget &target, bool isFar) { return isFar ? target.tuning.prefetchStreams : 1; }
+inline int64_t getNumRuns(const CPUTarget &target, bool isStreamed) {
+  return isStreamed ? target.tuning.prefetchStreams : 1;
+}
 
 /// C becomes the sums: each is one chain of fma with k ascending, so that its bits do not depend on `rows` or
 /// `numPanels`. Nothing is done where either is 0. At most CPUTarget::getMaxRows() rows.

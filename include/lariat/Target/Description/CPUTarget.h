@@ -34,7 +34,7 @@ struct CPUTuning {
 
   /// Bytes of weights that the caches hold from one step to the next. The last cache has 32 MiB and more, but other
   /// processors use it too, and what is read in turn is gone before its turn comes where a little is lacking: 13 MB are
-  /// read at 38 to 65 GB/s, 23 MB at 20 to 25, as any amount from memory. Weights beyond are streamed (`far` in IR).
+  /// read at 38 to 65 GB/s, 23 MB at 20 to 25, as any amount from memory. Weights beyond are `streamed`.
   int64_t cachedBytes = 16 << 20;
   int64_t prefetchStreams;  ///< addresses at which streamed weights are read at once
   int64_t streamedRows = 8; ///< up to so many rows, streamed weights take longer to read than to compute with

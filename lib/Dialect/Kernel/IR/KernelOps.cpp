@@ -261,7 +261,9 @@ SmallVector<FlatSymbolRefAttr> RowwiseOp::getPackedOperands() { return getSymbol
 SmallVector<FlatSymbolRefAttr> GemmOp::getPackedOperands() {
   return getSymbols({getWeights(), getPrologueVectors(), getEpilogueVectors(), getLowRankWeights()});
 }
-SmallVector<FlatSymbolRefAttr> GemmOp::getStreamedOperands() { return getSymbols({getWeights(), getLowRankWeights()}); }
+SmallVector<FlatSymbolRefAttr> GemmOp::getFullyReadOperands() {
+  return getSymbols({getWeights(), getLowRankWeights()});
+}
 
 SmallVector<FlatSymbolRefAttr> EmbedOp::getPackedOperands() { return {getWeightAttr()}; }
 

@@ -38,7 +38,7 @@ static Attribute getFacts(Operation *declaration) {
   return llvm::TypeSwitch<Operation *, Attribute>(declaration)
       .Case([&](PackedOp data) {
         return b.getArrayAttr({data.getKindAttr(), data.getFormat(), data.getShapeAttr(), data.getPanelColumnsAttr(),
-                               number(data.getDepths().value_or(0)), b.getBoolAttr(data.getFar())});
+                               number(data.getDepths().value_or(0)), b.getBoolAttr(data.getStreamed())});
       })
       .Case([&](RopeTableOp table) { return b.getArrayAttr({number(table.getNumPairs()), table.getPositionsAttr()}); })
       .Case([&](CacheOp cache) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Tells weights that caches hold from those that come from memory at each use. A step streams all weights of its products,
-// so that all of them are held or none.
+// Tells weights that caches hold from those that come from memory at each use. A step reads all weights of its
+// products, so that all of them are held or none.
 
 #include "lariat/Dialect/Kernel/Transforms/Passes.h"
 
@@ -10,10 +10,10 @@
 #include "llvm/ADT/SetVector.h"
 #include "llvm/Support/FormatVariadic.h"
 
-#define DEBUG_TYPE "kernel-mark-far-weights"
+#define DEBUG_TYPE "kernel-mark-streamed-weights"
 
 namespace lariat {
-#define GEN_PASS_DEF_MARKFARWEIGHTSPASS
+#define GEN_PASS_DEF_MARKSTREAMEDWEIGHTSPASS
 #include "lariat/Dialect/Kernel/KernelPasses.h.inc"
 } // namespace lariat
 
@@ -22,12 +22,12 @@ using namespace lariat::kernel;
 
 namespace {
 
-/// Bytes that kernels stream in all.
-int64_t getStreamedBytes(ModuleOp module) {
+/// Bytes of panels that kernels read from end to end.
+int64_t getFullyReadBytes(ModuleOp module) {
   SymbolTable symbols(module);
   llvm::SetVector<PackedOp> read;
   module.walk([&](ParallelKernelInterface op) {
-    for (FlatSymbolRefAttr symbol : op.getStreamedOperands())
+    for (FlatSymbolRefAttr symbol : op.getFullyReadOperands())
       if (auto packed = symbols.lookup<PackedOp>(symbol.getValue()))
         read.insert(packed);
   });
@@ -37,19 +37,19 @@ int64_t getStreamedBytes(ModuleOp module) {
   return bytes;
 }
 
-struct MarkFarWeightsPass : lariat::impl::MarkFarWeightsPassBase<MarkFarWeightsPass> {
-  using MarkFarWeightsPassBase::MarkFarWeightsPassBase;
+struct MarkStreamedWeightsPass : lariat::impl::MarkStreamedWeightsPassBase<MarkStreamedWeightsPass> {
+  using MarkStreamedWeightsPassBase::MarkStreamedWeightsPassBase;
 
   void runOnOperation() override {
-    int64_t bytes = getStreamedBytes(getOperation());
-    bool isFar = bytes >= cachedBytes;
+    int64_t bytes = getFullyReadBytes(getOperation());
+    bool isStreamed = bytes >= cachedBytes;
     for (auto packed : getOperation().getOps<PackedOp>())
       if (packed.getKind() == PackKind::Panels) {
-        packed.setFar(isFar);
-        numFar += isFar;
+        packed.setStreamed(isStreamed);
+        numStreamed += isStreamed;
       }
     remark::analysis(getOperation().getLoc(), remark::RemarkOpts::name("marked").category(DEBUG_TYPE))
-        << llvm::formatv("kernels stream {0} bytes of panels from {1}", bytes, isFar ? "memory" : "a cache").str();
+        << llvm::formatv("kernels read {0} bytes of panels from {1}", bytes, isStreamed ? "memory" : "a cache").str();
   }
 };
 

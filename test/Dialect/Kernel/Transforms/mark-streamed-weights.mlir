@@ -1,10 +1,10 @@
-// RUN: lariat-opt %s --split-input-file --kernel-mark-far-weights=cached-bytes=4096 | FileCheck %s
-// Panels are far where kernels stream as much as the caches hold in all, whichever is large. Of @table, which would be so much
+// RUN: lariat-opt %s --split-input-file --kernel-mark-streamed-weights=cached-bytes=4096 | FileCheck %s
+// Panels are streamed where kernels read as much as the caches hold in all, whichever is large. Of @table, which would be so much
 // alone, a few lines are read.
 
-// CHECK: kernel.packed @block panels {{.*}} far : f32
+// CHECK: kernel.packed @block panels {{.*}} streamed : f32
 kernel.packed @block panels ["block"] shape [16, 16] : f32
-// CHECK: kernel.packed @head panels {{.*}} far : f32
+// CHECK: kernel.packed @head panels {{.*}} streamed : f32
 kernel.packed @head panels ["head"] shape [48, 16] : f32
 // CHECK: kernel.packed @norm vector ["norm"] shape [16] : f32
 kernel.packed @norm vector ["norm"] shape [16] : f32
@@ -56,11 +56,11 @@ func.func @forward(%n: index, %ids: memref<?xi32>, %x: memref<?x16xf32>, %y: mem
 // -----
 
 // Low-rank weights are streamed too: 1024 of @base, 2048 of @b and 1024 of @c.
-// CHECK: kernel.packed @base panels {{.*}} far : f32
+// CHECK: kernel.packed @base panels {{.*}} streamed : f32
 kernel.packed @base panels ["base"] shape [16, 16] : f32
-// CHECK: kernel.packed @b panels {{.*}} far : f32
+// CHECK: kernel.packed @b panels {{.*}} streamed : f32
 kernel.packed @b panels ["b"] shape [16, 16] depths(2) : f32
-// CHECK: kernel.packed @c panels {{.*}} far : f32
+// CHECK: kernel.packed @c panels {{.*}} streamed : f32
 kernel.packed @c panels ["c"] shape [16, 16] : f32
 
 func.func @adapted(%n: index, %t: memref<?x6xindex>, %x: memref<?x16xf32>, %y: memref<?x16xf32>) {
