@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Passes that put modules together and take them apart: variants of a model, bodies on the slow road, code of a target.
-// They stand in the order in which pipelines run them.
+// Passes that put modules together and take them apart: variants of a model, bodies on the generic path, code of a
+// target. They stand in the order in which pipelines run them.
 
 #ifndef LARIAT_COMPILER_PASSES_TD
 #define LARIAT_COMPILER_PASSES_TD
@@ -56,7 +56,7 @@ def OutlineGenericPass : Pass<"kernel-outline-generic", "::mlir::ModuleOp"> {
     tensors and the kernel level does not. The states go with them; `kernel.states` keeps layers and width of each.
     Without such functions there is no module `@generic`.
     No remarks: `convert-lariat-to-kernel` decided what moves.
-    Rounding: unchanged. Example: test/Compiler/generic-road.mlir
+    Rounding: unchanged. Example: test/Compiler/generic-path.mlir
   }];
   let statistics = [Statistic<"numOutlined", "outlined", "functions moved">];
 }
@@ -67,7 +67,7 @@ def KeepArgumentsPass : Pass<"lariat-keep-arguments", "::mlir::func::FuncOp"> {
     Arguments of a body of `kernel.generic` may be buffers that kernels read later. Tensors among them are marked with
     `bufferization.writable = false`, so that bufferisation copies what is to be changed.
     No remarks: every tensor is marked.
-    Rounding: unchanged. Example: test/Compiler/generic-road.mlir
+    Rounding: unchanged. Example: test/Compiler/generic-path.mlir
   }];
   let dependentDialects = ["::mlir::bufferization::BufferizationDialect"];
   let statistics = [Statistic<"numKept", "kept", "arguments marked">];
@@ -99,7 +99,7 @@ def InlineGenericPass : Pass<"kernel-inline-generic", "::mlir::ModuleOp"> {
     functions of the C library in the same words. What one of both declares the other may define. Refused: a symbol that
     both define.
     No remarks: everything moves.
-    Rounding: unchanged. Example: test/Compiler/generic-road.mlir
+    Rounding: unchanged. Example: test/Compiler/generic-path.mlir
   }];
   let statistics = [Statistic<"numInlined", "inlined", "functions and globals moved">];
 }

@@ -44,7 +44,7 @@ def ConvertLariatToKernel : Pass<"convert-lariat-to-kernel", "::mlir::ModuleOp">
     side by side; elementwise ops join the kernel that gives their operands, as epilogue of a gemm or in a rowwise
     kernel, which may also be the prologue of a gemm; take and spread are read through. Every kernel writes a buffer of
     its own, and only `put` and what loops carry change one in place, where nothing reads the old lines any more. An op
-    without a kernel takes the slow road, `kernel.generic`.
+    without a kernel takes the generic path, `kernel.generic`.
     Refused: an op that has no form here, by name.
     Rounding: sums over columns have 16 partials; products one chain; no arithmetic is reordered otherwise.
     Example: test/Conversion/LariatToKernel/

@@ -814,7 +814,7 @@ def Kernel_ViewOp : Kernel_RowServiceOp<"view"> {
 def Kernel_StateOp : Kernel_Op<"state_memory"> {
   let summary = "memory of a lariat.state: [sequence][layer][depth][width]";
   let description = [{
-    For bodies of the slow road.
+    For bodies of the generic path.
 
     ```mlir
     func.func @example() {
@@ -829,7 +829,7 @@ def Kernel_StateOp : Kernel_Op<"state_memory"> {
 }
 
 def Kernel_GenericOp : Kernel_Op<"generic", [AttrSizedOperandSegments]> {
-  let summary = "the slow road: any op of the model level, by its reference lowering";
+  let summary = "the generic path: any op of the model level, by its reference lowering";
   let description = [{
     Calls `callee`, a function on tensors, with the first `rows` lines of each input (operand i of `ins` has ins_rows[i]
     of them; index operands go as they are), and copies its tensor results to `outs`. Its other results, `counts`, are

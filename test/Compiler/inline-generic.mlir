@@ -26,7 +26,7 @@ module {
 // -----
 
 module {
-  // expected-error @+1 {{the slow road and the kernels both have a symbol 'body'}}
+  // expected-error @+1 {{the generic path and the kernels both have a symbol 'body'}}
   llvm.func @body() {
     llvm.return
   }

@@ -58,7 +58,7 @@ private:
   llvm::SmallString<128> path;
   void *library = nullptr;
   std::vector<void *> functions;                    ///< of the C library
-  std::vector<std::unique_ptr<std::byte[]>> memory; ///< of the slow road
+  std::vector<std::unique_ptr<std::byte[]>> memory; ///< of the generic path
   std::vector<void *> portAddresses;
   int64_t paddedRows = 0;
   abi::Services services{};

@@ -176,7 +176,7 @@ TEST_F(HostCode, AsksForSlotsAndCopies) {
                           "slots arena 0, 3, 0 of 1, 1 of 1 below 1, arena 48", "fill 3, 2, arena 48"}));
 }
 
-TEST_F(HostCode, TakesTheSlowRoad) {
+TEST_F(HostCode, TakesTheGenericPath) {
   compile(R"(
     func.func private @generic_0(%z: tensor<?xf32>, %a: !lariat.rows) -> !lariat.rows attributes {kernel.generic_body} {
       %k = lariat.top_k %z of %a capacity(<[1] over 2>) : tensor<?xf32> to !lariat.rows
@@ -242,7 +242,7 @@ TEST_F(HostCode, TakesTheSlowRoad) {
   }
 }
 
-TEST_F(HostCode, LeavesInputsOfTheSlowRoadAlone) {
+TEST_F(HostCode, LeavesInputsOfTheGenericPathAlone) {
   compile(R"(
     func.func private @generic_0(%x: tensor<?x16xf32>) -> tensor<?x16xf32> attributes {kernel.generic_body} {
       %y = arith.addf %x, %x : tensor<?x16xf32>
@@ -264,7 +264,7 @@ TEST_F(HostCode, LeavesInputsOfTheSlowRoadAlone) {
   }
 }
 
-TEST_F(HostCode, GivesStatesToTheSlowRoad) {
+TEST_F(HostCode, GivesStatesToTheGenericPath) {
   compile(R"(
     lariat.state @other layers(1) width(4) : f32
     lariat.state @s layers(2) width(2) : f32

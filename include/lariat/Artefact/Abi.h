@@ -47,7 +47,7 @@ struct Call {
   std::byte *const *states;   ///< of each lariat.state: [sequence][layer][depth][width]
   const int64_t *stateDepths; ///< third dimension of each
   int64_t numSequences;
-  int64_t *faults;   ///< words of Fault.h, which functions of the slow road write
+  int64_t *faults;   ///< words of Fault.h, which functions of the generic path write
   void *runtime;     ///< the runtime's own
   std::byte *tables; ///< rotary tables, of all positions that a row of the call has
 };
@@ -89,7 +89,7 @@ struct Services {
   /// from there by `generatedLookUp`. `ahead`: entries of later positions too.
   void (*view)(const Call *, int64_t cache, const int64_t *table, int64_t rows, const int64_t *slots, int64_t lookUp,
                const int64_t *generatedSlots, int64_t generatedLookUp, int64_t ahead, View *out);
-  /// Memory of the generic road, gone when the kernel.generic that asked for it ends.
+  /// Memory of the generic path, gone when the kernel.generic that asked for it ends.
   void *(*allocate)(int64_t bytes);
   void (*release)();
   /// Functions of the C library by the names that code asks for; see kLibraryFunctions.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Calls of the slow road: row-major copies in, the C interface of a lowered function, copies out.
+// Calls of the generic path: row-major copies in, the C interface of a lowered function, copies out.
 // A descriptor is {allocated, aligned, offset, sizes, strides}, every word eight bytes; results come as consecutive
 // descriptors behind the first argument.
 

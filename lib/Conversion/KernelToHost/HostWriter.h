@@ -54,7 +54,7 @@ private:
   mlir::LogicalResult addOperand(const RecordField &field, abi::RecordEncoder &record);
   mlir::Value createTable(llvm::ArrayRef<abi::RecordEncoder> records);
 
-  // The slow road.
+  // The generic path.
   mlir::LLVM::LLVMFuncOp getBody(kernel::GenericOp op, mlir::ValueRange operands);
   mlir::Value describe(mlir::Value data, llvm::ArrayRef<mlir::Value> sizes);
   mlir::Value packLines(mlir::Value buffer, mlir::Value rows);

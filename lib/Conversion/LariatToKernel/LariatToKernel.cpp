@@ -64,7 +64,7 @@ FailureOr<OwningOpRef<ModuleOp>> lariat::convertLariatToKernel(ModuleOp module) 
   for (NamedAttribute attr : module->getDiscardableAttrs())
     target.get()->setAttr(attr.getName(), attr.getValue());
   OpBuilder builder = OpBuilder::atBlockEnd(target->getBody());
-  // Bodies of the slow road keep their states.
+  // Bodies of the generic path keep their states.
   for (auto state : module.getOps<StateOp>())
     builder.clone(*state);
   ModelSymbols symbols(module);

@@ -283,7 +283,7 @@ Status Runner::reserveOnce() {
 // Running
 //===----------------------------------------------------------------------===//
 
-/// The name behind the number of a fault of the slow road, which knows states only.
+/// The name behind the number of a fault of the generic path, which knows states only.
 std::string_view Runner::getFaultName(const int64_t *words) const {
   const std::vector<State> &states = model.getManifest().states;
   bool isState = words[abi::kFaultKind] == abi::kStateFault && words[abi::kFaultPlace] >= 0 &&

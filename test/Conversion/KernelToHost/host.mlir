@@ -137,7 +137,7 @@ func.func @lariat_elements() {
 
 // -----
 
-// The slow road: lines without gaps are read where they are, others are copied; a descriptor each; memory goes at the end.
+// The generic path: lines without gaps are read where they are, others are copied; a descriptor each; memory goes at the end.
 // CHECK-LABEL: func.func @lariat_generic(
 // CHECK:           %[[PLACE:.+]] = llvm.getelementptr %{{.+}}[96]
 // CHECK:           %[[ALLOCATE:.+]] = llvm.load %[[PLACE]]

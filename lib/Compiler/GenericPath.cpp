@@ -86,7 +86,7 @@ struct InlineGenericPass : lariat::impl::InlineGenericPassBase<InlineGenericPass
         if (isSame && added.isExternal())
           continue;
         if (!isSame || !function.isExternal()) {
-          known->emitError() << "the slow road and the kernels both have a symbol '" << name << "'";
+          known->emitError() << "the generic path and the kernels both have a symbol '" << name << "'";
           return signalPassFailure();
         }
         symbols.erase(known);
