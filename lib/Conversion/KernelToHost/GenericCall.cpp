@@ -24,13 +24,11 @@ static int64_t getColumns(MemRefType type) { return type.getRank() == 2 ? type.g
 Value HostWriter::describe(Value data, ArrayRef<Value> sizes) {
   int64_t rank = static_cast<int64_t>(sizes.size()), numWords = 3 + 2 * rank;
   Value place = reserveStack(LLVM::LLVMArrayType::get(i64, numWords));
-  auto put = [&](int64_t word, Value value) {
-    LLVM::StoreOp::create(b, loc, value, advance(place, word * kWordBytes));
-  };
+  auto put = [&](int64_t word, Value value) { LLVM::StoreOp::create(b, loc, value, ptrAdd(place, word * kWordBytes)); };
   put(0, data);
   put(1, data);
-  put(2, number(0));
-  Value stride = number(1);
+  put(2, constantI64(0));
+  Value stride = constantI64(1);
   for (int64_t dimension = rank; dimension-- > 0;) {
     put(3 + dimension, sizes[dimension]);
     put(3 + rank + dimension, stride);
@@ -40,12 +38,12 @@ Value HostWriter::describe(Value data, ArrayRef<Value> sizes) {
 }
 
 void HostWriter::copyLines(Value from, Value fromLine, Value to, Value toLine, Value bytes, Value rows) {
-  auto loop = scf::ForOp::create(b, loc, number(0), rows, number(1));
+  auto loop = scf::ForOp::create(b, loc, constantI64(0), rows, constantI64(1));
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
   Value row = loop.getInductionVar();
-  Value source = advance(from, arith::MulIOp::create(b, loc, row, fromLine).getResult());
-  Value target = advance(to, arith::MulIOp::create(b, loc, row, toLine).getResult());
+  Value source = ptrAdd(from, arith::MulIOp::create(b, loc, row, fromLine).getResult());
+  Value target = ptrAdd(to, arith::MulIOp::create(b, loc, row, toLine).getResult());
   LLVM::MemcpyOp::create(b, loc, target, source, bytes, /*isVolatile=*/false);
 }
 
@@ -56,9 +54,9 @@ Value HostWriter::packLines(Value buffer, Value rows) {
           bytes = getColumns(type) * kernel::getElementBytes(type.getElementType());
   if (lineBytes == bytes)
     return getAddress(buffer);
-  Value size = arith::MulIOp::create(b, loc, rows, number(bytes));
+  Value size = arith::MulIOp::create(b, loc, rows, constantI64(bytes));
   Value packed = callService(offsetof(abi::Services, allocate), pointer, {size});
-  copyLines(getAddress(buffer), number(lineBytes), packed, number(bytes), number(bytes), rows);
+  copyLines(getAddress(buffer), constantI64(lineBytes), packed, constantI64(bytes), constantI64(bytes), rows);
   return packed;
 }
 
@@ -86,13 +84,13 @@ LogicalResult HostWriter::rewriteGeneric(kernel::GenericOp op) {
   for (auto [input, count] : llvm::zip(op.getInputs(), op.getInputRows())) {
     auto type = dyn_cast<MemRefType>(input.getType());
     if (!type) {
-      operands.push_back(asNumber(input));
+      operands.push_back(toI64(input));
       continue;
     }
-    Value rows = asNumber(count);
+    Value rows = toI64(count);
     SmallVector<Value> sizes{rows};
     if (type.getRank() == 2)
-      sizes.push_back(number(type.getDimSize(1)));
+      sizes.push_back(constantI64(type.getDimSize(1)));
     operands.push_back(describe(packLines(input, rows), sizes));
   }
   // Data of weights.bin.
@@ -101,21 +99,23 @@ LogicalResult HostWriter::rewriteGeneric(kernel::GenericOp op) {
       auto data = SymbolTable::lookupNearestSymbolFrom<kernel::PackedOp>(op, symbol);
       if (!data)
         return op.emitOpError() << "names " << symbol << ", which is no packed data of the module";
-      Value weights = load(pointer, advance(bases, abi::kWeights * kWordBytes));
-      operands.push_back(describe(advance(weights, data.getOffset().value_or(0)), {number(data.getShape().front())}));
+      Value weights = load(pointer, ptrAdd(bases, abi::kWeights * kWordBytes));
+      operands.push_back(
+          describe(ptrAdd(weights, data.getOffset().value_or(0)), {constantI64(data.getShape().front())}));
     }
   // States, in the order of the module.
   if (auto states = module->getAttrOfType<ArrayAttr>(kStatesAttr))
     for (auto [index, attr] : llvm::enumerate(states)) {
       auto state = cast<DenseI64ArrayAttr>(attr);
-      Value all = load(pointer, advance(call, offsetof(abi::Call, states)));
-      Value depths = load(pointer, advance(call, offsetof(abi::Call, stateDepths)));
+      Value all = load(pointer, ptrAdd(call, offsetof(abi::Call, states)));
+      Value depths = load(pointer, ptrAdd(call, offsetof(abi::Call, stateDepths)));
       int64_t at = static_cast<int64_t>(index) * kWordBytes;
-      SmallVector<Value> sizes{load(i64, advance(call, offsetof(abi::Call, numSequences))), number(state[0]),
-                               load(i64, advance(depths, at)), number(state[1])};
-      operands.push_back(describe(load(pointer, advance(all, at)), sizes));
+      SmallVector<Value> sizes{load(i64, ptrAdd(call, offsetof(abi::Call, numSequences))), constantI64(state[0]),
+                               load(i64, ptrAdd(depths, at)), constantI64(state[1])};
+      operands.push_back(describe(load(pointer, ptrAdd(all, at)), sizes));
     }
-  operands.push_back(describe(load(pointer, advance(call, offsetof(abi::Call, faults))), number(abi::kNumFaultWords)));
+  operands.push_back(
+      describe(load(pointer, ptrAdd(call, offsetof(abi::Call, faults))), constantI64(abi::kNumFaultWords)));
   LLVM::CallOp::create(b, loc, getBody(op, operands), operands);
   // Copies of the results.
   int64_t word = 0;
@@ -123,12 +123,13 @@ LogicalResult HostWriter::rewriteGeneric(kernel::GenericOp op) {
     auto type = cast<MemRefType>(out.getType());
     int64_t rank = type.getRank(), element = kernel::getElementBytes(type.getElementType());
     auto get = [&](int64_t offset, Type wordType) {
-      return load(wordType, advance(results, (word + offset) * kWordBytes));
+      return load(wordType, ptrAdd(results, (word + offset) * kWordBytes));
     };
-    Value bytes = number(element), data = get(1, pointer), first = arith::MulIOp::create(b, loc, get(2, i64), bytes);
+    Value bytes = constantI64(element), data = get(1, pointer),
+          first = arith::MulIOp::create(b, loc, get(2, i64), bytes);
     Value rows = get(3, i64), stride = arith::MulIOp::create(b, loc, get(3 + rank, i64), bytes);
-    copyLines(advance(data, first), stride, getAddress(out), number(kernel::getLineBytes(type)),
-              number(getColumns(type) * element), rows);
+    copyLines(ptrAdd(data, first), stride, getAddress(out), constantI64(kernel::getLineBytes(type)),
+              constantI64(getColumns(type) * element), rows);
     count.replaceAllUsesWith(arith::IndexCastOp::create(b, loc, b.getIndexType(), rows).getResult());
     word += 3 + 2 * rank;
   }

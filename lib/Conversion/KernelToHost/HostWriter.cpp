@@ -23,34 +23,34 @@ HostWriter::HostWriter(func::FuncOp function, KernelCodegen &codegen)
 // Memory
 //===----------------------------------------------------------------------===//
 
-Value HostWriter::number(int64_t value) { return arith::ConstantIntOp::create(b, loc, i64, value); }
+Value HostWriter::constantI64(int64_t value) { return arith::ConstantIntOp::create(b, loc, i64, value); }
 
-Value HostWriter::asNumber(Value index) {
+Value HostWriter::toI64(Value index) {
   return index.getType().isIndex() ? arith::IndexCastOp::create(b, loc, i64, index).getResult() : index;
 }
 
-Value HostWriter::advance(Value address, Value bytes) {
+Value HostWriter::ptrAdd(Value address, Value bytes) {
   return LLVM::GEPOp::create(b, loc, pointer, b.getI8Type(), address, ArrayRef<LLVM::GEPArg>{bytes});
 }
 
-Value HostWriter::advance(Value address, int64_t bytes) { return bytes ? advance(address, number(bytes)) : address; }
+Value HostWriter::ptrAdd(Value address, int64_t bytes) { return bytes ? ptrAdd(address, constantI64(bytes)) : address; }
 
 Value HostWriter::load(Type type, Value address) { return LLVM::LoadOp::create(b, loc, type, address); }
 
 Value HostWriter::getElement(Value buffer, ValueRange indices) {
   auto type = cast<MemRefType>(buffer.getType());
   int64_t bytes = kernel::getElementBytes(type.getElementType());
-  Value offset = arith::MulIOp::create(b, loc, asNumber(indices[0]), number(kernel::getLineBytes(type)));
+  Value offset = arith::MulIOp::create(b, loc, toI64(indices[0]), constantI64(kernel::getLineBytes(type)));
   if (indices.size() == 2)
     offset = arith::AddIOp::create(b, loc, offset,
-                                   arith::MulIOp::create(b, loc, asNumber(indices[1]), number(bytes)).getResult());
-  return advance(getAddress(buffer), offset);
+                                   arith::MulIOp::create(b, loc, toI64(indices[1]), constantI64(bytes)).getResult());
+  return ptrAdd(getAddress(buffer), offset);
 }
 
 Value HostWriter::reserveStack(Type type) {
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(&function.getBody().front());
-  return LLVM::AllocaOp::create(b, loc, pointer, type, number(1));
+  return LLVM::AllocaOp::create(b, loc, pointer, type, constantI64(1));
 }
 
 Value HostWriter::getAddress(Value buffer) {
@@ -62,17 +62,17 @@ Value HostWriter::getAddress(Value buffer) {
   b.setInsertionPoint(op);
   Value address;
   if (auto storage = dyn_cast<kernel::BufferOp>(op)) {
-    address = advance(arena, arith::MulIOp::create(b, loc, paddedRows, number(*storage.getOffset())).getResult());
+    address = ptrAdd(arena, arith::MulIOp::create(b, loc, paddedRows, constantI64(*storage.getOffset())).getResult());
   } else if (auto port = dyn_cast<kernel::PortOp>(op)) {
-    address = load(pointer, advance(bases, (abi::kFirstPort + static_cast<int64_t>(port.getNumber())) * kWordBytes));
+    address = load(pointer, ptrAdd(bases, (abi::kFirstPort + static_cast<int64_t>(port.getNumber())) * kWordBytes));
   } else if (auto state = dyn_cast<kernel::StateOp>(op)) {
-    Value states = load(pointer, advance(call, offsetof(abi::Call, states)));
-    address = load(pointer, advance(states, static_cast<int64_t>(state.getNumber()) * kWordBytes));
+    Value states = load(pointer, ptrAdd(call, offsetof(abi::Call, states)));
+    address = load(pointer, ptrAdd(states, static_cast<int64_t>(state.getNumber()) * kWordBytes));
   } else {
     auto columns = cast<kernel::ColumnsOp>(op);
     auto type = cast<MemRefType>(columns.getSource().getType());
     int64_t bytes = static_cast<int64_t>(columns.getFirst()) * kernel::getElementBytes(type.getElementType());
-    address = advance(getAddress(columns.getSource()), bytes);
+    address = ptrAdd(getAddress(columns.getSource()), bytes);
   }
   return addresses[buffer] = address;
 }
@@ -83,7 +83,7 @@ Value HostWriter::getAddress(Value buffer) {
 
 Value HostWriter::callService(int64_t offset, Type result, ValueRange operands) {
   Value place = LLVM::AddressOfOp::create(b, loc, pointer, abi::kServicesSymbol);
-  Value services = load(pointer, place), target = load(pointer, advance(services, offset));
+  Value services = load(pointer, place), target = load(pointer, ptrAdd(services, offset));
   Type returned = result ? result : Type(LLVM::LLVMVoidType::get(b.getContext()));
   auto type = LLVM::LLVMFunctionType::get(returned, llvm::to_vector(operands.getTypes()));
   SmallVector<Value> all{target};
@@ -101,9 +101,9 @@ LogicalResult HostWriter::rewriteService(kernel::RowServiceOpInterface op) {
     if (argument.isNull())
       operands.push_back(LLVM::ZeroOp::create(b, loc, pointer));
     else if (!value)
-      operands.push_back(number(cast<IntegerAttr>(cast<Attribute>(argument)).getInt()));
+      operands.push_back(constantI64(cast<IntegerAttr>(cast<Attribute>(argument)).getInt()));
     else
-      operands.push_back(isa<MemRefType>(value.getType()) ? getAddress(value) : asNumber(value));
+      operands.push_back(isa<MemRefType>(value.getType()) ? getAddress(value) : toI64(value));
   }
   bool hasResult = op->getNumResults() == 1;
   Value result = callService(op.getServiceOffset(), hasResult ? i64 : Type(), operands);
@@ -132,7 +132,7 @@ int64_t HostWriter::getCell(Value value) {
   } else {
     b.setInsertionPointToStart(value.getParentBlock());
   }
-  Value place = advance(cells, cell * kWordBytes), stored = asNumber(value);
+  Value place = ptrAdd(cells, cell * kWordBytes), stored = toI64(value);
   if (stored.getType().isInteger(1))
     stored = arith::ExtUIOp::create(b, loc, b.getI8Type(), stored);
   LLVM::StoreOp::create(b, loc, stored, place);
@@ -214,7 +214,7 @@ LogicalResult HostWriter::rewriteParallel(kernel::ParallelRegionOp op) {
   }
   if (!records.empty()) {
     Value table = createTable(records);
-    callService(offsetof(abi::Services, launch), {}, {call, table, number(static_cast<int64_t>(records.size()))});
+    callService(offsetof(abi::Services, launch), {}, {call, table, constantI64(static_cast<int64_t>(records.size()))});
   }
   op.erase();
   return success();
@@ -225,7 +225,7 @@ LogicalResult HostWriter::rewriteParallel(kernel::ParallelRegionOp op) {
 //===----------------------------------------------------------------------===//
 
 LogicalResult HostWriter::rewritePortRows(kernel::PortRowsOp op) {
-  Value count = load(i64, advance(cells, static_cast<int64_t>(op.getNumber()) * kWordBytes));
+  Value count = load(i64, ptrAdd(cells, static_cast<int64_t>(op.getNumber()) * kWordBytes));
   auto index = arith::IndexCastOp::create(b, loc, b.getIndexType(), count);
   cellOf[index.getResult()] = static_cast<int64_t>(op.getNumber()); // it has one already
   op.getRows().replaceAllUsesWith(index.getResult());
@@ -234,8 +234,7 @@ LogicalResult HostWriter::rewritePortRows(kernel::PortRowsOp op) {
 }
 
 LogicalResult HostWriter::rewriteSetPortRows(kernel::SetPortRowsOp op) {
-  LLVM::StoreOp::create(b, loc, asNumber(op.getRows()),
-                        advance(cells, static_cast<int64_t>(op.getNumber()) * kWordBytes));
+  LLVM::StoreOp::create(b, loc, toI64(op.getRows()), ptrAdd(cells, static_cast<int64_t>(op.getNumber()) * kWordBytes));
   op->erase();
   return success();
 }
@@ -255,7 +254,7 @@ LogicalResult HostWriter::rewriteLoad(memref::LoadOp op) {
 }
 
 LogicalResult HostWriter::rewriteStore(memref::StoreOp op) {
-  Value place = getElement(op.getMemRef(), op.getIndices()), value = asNumber(op.getValueToStore());
+  Value place = getElement(op.getMemRef(), op.getIndices()), value = toI64(op.getValueToStore());
   if (value.getType().isInteger(1))
     value = arith::ExtUIOp::create(b, loc, b.getI8Type(), value);
   LLVM::StoreOp::create(b, loc, value, place);
@@ -310,10 +309,10 @@ LogicalResult HostWriter::run() {
   (void)function.insertArgument(0, pointer, {}, loc);
   call = function.getArgument(0);
   b.setInsertionPointToStart(&function.getBody().front());
-  bases = load(pointer, advance(call, offsetof(abi::Call, bases)));
-  arena = load(pointer, advance(bases, abi::kArena * kWordBytes));
-  paddedRows = load(i64, advance(call, offsetof(abi::Call, paddedRows)));
-  cells = load(pointer, advance(call, offsetof(abi::Call, cells)));
+  bases = load(pointer, ptrAdd(call, offsetof(abi::Call, bases)));
+  arena = load(pointer, ptrAdd(bases, abi::kArena * kWordBytes));
+  paddedRows = load(i64, ptrAdd(call, offsetof(abi::Call, paddedRows)));
+  cells = load(pointer, ptrAdd(call, offsetof(abi::Call, cells)));
 
   SmallVector<Operation *> ops, storage;
   WalkResult planned = function.walk<WalkOrder::PreOrder>([&](Operation *op) {

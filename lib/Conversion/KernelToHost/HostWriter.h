@@ -23,10 +23,10 @@ public:
 
 private:
   // Memory.
-  mlir::Value number(int64_t value);
-  mlir::Value asNumber(mlir::Value index);
-  mlir::Value advance(mlir::Value address, mlir::Value bytes);
-  mlir::Value advance(mlir::Value address, int64_t bytes);
+  mlir::Value constantI64(int64_t value);
+  mlir::Value toI64(mlir::Value index);
+  mlir::Value ptrAdd(mlir::Value address, mlir::Value bytes);
+  mlir::Value ptrAdd(mlir::Value address, int64_t bytes);
   mlir::Value load(mlir::Type type, mlir::Value address);
   /// The address of a buffer, computed where its op stands.
   mlir::Value getAddress(mlir::Value buffer);

@@ -43,32 +43,32 @@ static void writeKernel(kernel::AppendOp op, KernelWriter &w) {
 
   auto writeEntry = [&](Value row, Value head, Value memory, Value index) {
     Value column = w.multiply(head, dim);
-    Value keys = w.advance(memory, w.add(w.field(kLayerOffset), w.multiply(head, page.getHeadBytes())));
+    Value keys = w.ptrAdd(memory, w.add(w.field(kLayerOffset), w.multiply(head, page.getHeadBytes())));
     ColumnRange key{keyType.getElementType(), w.line(w.field(kKey), keyType, row)};
     ColumnRange value{valueType.getElementType(), w.line(w.field(kValue), valueType, row)};
     key = skipColumns(w, key, column);
     if (rope) {
-      Value position = w.loadNumber(w.line(w.field(kTable), tableType, row), abi::kPosition);
+      Value position = w.loadI64(w.line(w.field(kTable), tableType, row), abi::kPosition);
       writeHead(w, rope, rope.getLine(w, position), key, rotated, dim);
       key = rotated;
     }
-    Value first = w.advance(keys, w.multiply(index, page.getKeyEntryBytes()));
+    Value first = w.ptrAdd(keys, w.multiply(index, page.getKeyEntryBytes()));
     if (page.hasKeyPanels())
-      w.loop(w.number(0), w.number(dim), w.number(1), [&](Value j) {
-        w.store(loadRounded(w, key, j, page.getElement()), w.advance(first, w.multiply(j, page.getKeyColumnBytes())));
+      w.forLoop(w.constantI64(0), w.constantI64(dim), w.constantI64(1), [&](Value j) {
+        w.store(loadRounded(w, key, j, page.getElement()), w.ptrAdd(first, w.multiply(j, page.getKeyColumnBytes())));
       });
     else
       copyColumns(w, key, {page.getElement(), first}, 0, dim);
-    Value line = w.advance(keys, w.add(w.multiply(index, page.getValueLineBytes()), page.getKeysBytes()));
+    Value line = w.ptrAdd(keys, w.add(w.multiply(index, page.getValueLineBytes()), page.getKeysBytes()));
     copyColumns(w, skipColumns(w, value, column), {page.getElement(), line}, 0, dim);
   };
 
   auto [begin, end] = w.share(w.multiply(w.field(kRows), heads));
-  w.loop(begin, end, [&](Value number) {
-    Value row = w.divide(number, w.number(heads)), head = w.remainder(number, w.number(heads));
-    Value entry = w.line(w.field(kEntries), typeOf(op.getEntries()), row), memory = w.loadNumber(entry, 0);
-    w.when(w.compare(arith::CmpIPredicate::ne, memory, w.number(0)),
-           [&] { writeEntry(row, head, w.loadPointer(entry, 0), w.loadNumber(entry, 1)); });
+  w.forLoop(begin, end, [&](Value number) {
+    Value row = w.divide(number, w.constantI64(heads)), head = w.remainder(number, w.constantI64(heads));
+    Value entry = w.line(w.field(kEntries), typeOf(op.getEntries()), row), memory = w.loadI64(entry, 0);
+    w.ifThen(w.compare(arith::CmpIPredicate::ne, memory, w.constantI64(0)),
+             [&] { writeEntry(row, head, w.loadPointer(entry, 0), w.loadI64(entry, 1)); });
   });
 }
 

@@ -26,23 +26,23 @@ static Value findEnd(KernelWriter &w, AttendTile &tile, Value first, Value rows)
     Value isInside = w.compare(arith::CmpIPredicate::slt, at[0], limit);
     return w.bitAnd(isInside, tile.sharesView(first, w.minimum(at[0], w.add(limit, -1))));
   };
-  return w.repeat({next}, goesOn, [&](ValueRange at) -> CodeWriter::Values { return {w.add(at[0], 1)}; })[0];
+  return w.whileLoop({next}, goesOn, [&](ValueRange at) -> CodeWriter::Values { return {w.add(at[0], 1)}; })[0];
 }
 
 static void writeKernel(kernel::AttendOp op, KernelWriter &w) {
   AttendTile tile(w, op);
-  Value rows = w.field(0), zero = w.number(0), one = w.number(1);
+  Value rows = w.field(0), zero = w.constantI64(0), one = w.constantI64(1);
   int64_t kvHeads = lookUp<kernel::CacheOp>(op, op.getCacheAttr()).getHeads();
   // Heads outside: a thread reads the same pages for neighbouring tiles.
-  w.loop(zero, w.number(kvHeads), one, {zero}, [&](Value head, ValueRange dealt) -> CodeWriter::Values {
+  w.forLoop(zero, w.constantI64(kvHeads), one, {zero}, [&](Value head, ValueRange dealt) -> CodeWriter::Values {
     auto goesOn = [&](ValueRange at) -> Value { return w.compare(arith::CmpIPredicate::slt, at[0], rows); };
-    CodeWriter::Values ends = w.repeat({zero, dealt[0]}, goesOn, [&](ValueRange at) -> CodeWriter::Values {
+    CodeWriter::Values ends = w.whileLoop({zero, dealt[0]}, goesOn, [&](ValueRange at) -> CodeWriter::Values {
       Value end = findEnd(w, tile, at[0], rows);
       Value isOurs = w.compare(arith::CmpIPredicate::eq, at[1], w.getThread());
-      w.when(isOurs, [&] { tile.write(at[0], end, head); });
+      w.ifThen(isOurs, [&] { tile.write(at[0], end, head); });
       // The number of the next tile, counted round the threads.
       Value next = w.add(at[1], 1);
-      return {end, w.pick(w.compare(arith::CmpIPredicate::eq, next, w.getNumThreads()), zero, next)};
+      return {end, w.select(w.compare(arith::CmpIPredicate::eq, next, w.getNumThreads()), zero, next)};
     });
     return {ends[1]};
   });

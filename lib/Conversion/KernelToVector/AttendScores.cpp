@@ -23,7 +23,7 @@ static Value splat(CodeWriter &w, int32_t value) {
   return arith::ConstantOp::create(w.b, w.loc, DenseElementsAttr::get(type, value));
 }
 static Value larger(CodeWriter &w, Value x, Value y) {
-  return w.pick(arith::CmpFOp::create(w.b, w.loc, arith::CmpFPredicate::OGT, x, y), x, y);
+  return w.select(arith::CmpFOp::create(w.b, w.loc, arith::CmpFPredicate::OGT, x, y), x, y);
 }
 static Value add(CodeWriter &w, Value x, Value y) { return arith::AddFOp::create(w.b, w.loc, x, y); }
 static Value subtract(CodeWriter &w, Value x, Value y) { return arith::SubFOp::create(w.b, w.loc, x, y); }
@@ -33,21 +33,21 @@ static Value fma(CodeWriter &w, Value x, Value y, Value z) { return math::FmaOp:
 /// exp of numbers up to 0, in two thirds of the operations that math.exp takes: 1 for 0, and 0 below -87. NaN stays. The
 /// polynomial is Cephes' (expf.c, S. Moshier).
 static Value expOfNegative(CodeWriter &w, Value x) {
-  auto real = [&](double value) { return w.real(value, w.f32x16()); };
-  Value isTiny = arith::CmpFOp::create(w.b, w.loc, arith::CmpFPredicate::OLT, x, real(-87));
-  x = w.pick(isTiny, real(-87), x);
+  auto constantFloat = [&](double value) { return w.constantFloat(value, w.f32x16()); };
+  Value isTiny = arith::CmpFOp::create(w.b, w.loc, arith::CmpFPredicate::OLT, x, constantFloat(-87));
+  x = w.select(isTiny, constantFloat(-87), x);
   // Adding 1.5 * 2^23 rounds to an integer n; adding 127, too, leaves the exponent of 2^n in the low bits.
-  Value shift = real(12582912 + 127), shifted = fma(w, x, real(1.44269504088896341), shift);
+  Value shift = constantFloat(12582912 + 127), shifted = fma(w, x, constantFloat(1.44269504088896341), shift);
   Value n = subtract(w, shifted, shift);
-  Value r = fma(w, n, real(2.12194440e-4), fma(w, n, real(-0.693359375), x));
-  Value p = real(1.9875691500e-4);
+  Value r = fma(w, n, constantFloat(2.12194440e-4), fma(w, n, constantFloat(-0.693359375), x));
+  Value p = constantFloat(1.9875691500e-4);
   for (double factor : {1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1})
-    p = fma(w, p, r, real(factor));
-  p = add(w, fma(w, multiply(w, r, r), p, r), real(1));
+    p = fma(w, p, r, constantFloat(factor));
+  p = add(w, fma(w, multiply(w, r, r), p, r), constantFloat(1));
   VectorType words = w.vectorOf(w.b.getI32Type());
   Value exponent =
       arith::ShLIOp::create(w.b, w.loc, arith::BitcastOp::create(w.b, w.loc, words, shifted), splat(w, 23));
-  return w.pick(isTiny, real(0), multiply(w, p, arith::BitcastOp::create(w.b, w.loc, w.f32x16(), exponent)));
+  return w.select(isTiny, constantFloat(0), multiply(w, p, arith::BitcastOp::create(w.b, w.loc, w.f32x16(), exponent)));
 }
 
 /// One value from sixteen, by halves.
@@ -58,7 +58,7 @@ static Value combine(CodeWriter &w, Value values, Value (*op)(CodeWriter &, Valu
     };
     values = op(w, take(0), take(half));
   }
-  return w.entry(values, 0);
+  return w.extract(values, 0);
 }
 
 /// The numbers of the entries in one of the vectors.
@@ -77,12 +77,12 @@ static Value truncate(CodeWriter &w, Value number) {
 
 /// Positions of entries; nothing is read beyond the last one.
 SmallVector<Value> AttendTile::loadPositions(const Segment &segment) {
-  Value end = w.spread(truncate(w, segment.numEntries)), zero = splat(w, 0);
+  Value end = w.broadcast(truncate(w, segment.numEntries)), zero = splat(w, 0);
   SmallVector<Value> positions;
   for (int64_t vector = 0; vector < kVectors; ++vector) {
     Value isThere = w.compare(arith::CmpIPredicate::slt, entriesOf(w, vector), end);
     positions.push_back(LLVM::MaskedLoadOp::create(w.b, w.loc, zero.getType(),
-                                                   w.advance(segment.positions, vector * kVectorBytes), isThere, zero,
+                                                   w.ptrAdd(segment.positions, vector * kVectorBytes), isThere, zero,
                                                    w.b.getI32IntegerAttr(4)));
   }
   return positions;
@@ -90,11 +90,11 @@ SmallVector<Value> AttendTile::loadPositions(const Segment &segment) {
 
 /// Which entries a row sees, one i1 per lane.
 SmallVector<Value> AttendTile::getVisible(Value row, Value left, ArrayRef<Value> positions) {
-  Value low = w.spread(getWord(lows, row)), high = w.spread(getWord(highs, row)), end = w.spread(left);
+  Value low = w.broadcast(getWord(lows, row)), high = w.broadcast(getWord(highs, row)), end = w.broadcast(left);
   bool hasPrefix = op.getMask().getKind() == kernel::MaskKind::Prefix;
   Value bit = splat(w, abi::kPrefixBit), zero = splat(w, 0), flag;
   if (hasPrefix)
-    flag = w.compare(arith::CmpIPredicate::ne, w.spread(getWord(inPrefix, row)), zero);
+    flag = w.compare(arith::CmpIPredicate::ne, w.broadcast(getWord(inPrefix, row)), zero);
   SmallVector<Value> visible;
   for (int64_t vector = 0; vector < kVectors; ++vector) {
     Value position = w.bitAnd(positions[vector], splat(w, abi::kPrefixBit - 1));
@@ -117,45 +117,45 @@ SmallVector<Value> AttendTile::getVisible(Value row, Value left, ArrayRef<Value>
 Value AttendTile::addBias(Value score, Value line, Value place, Value positions) {
   auto data = lookUp<kernel::PackedOp>(op, op.getDistanceBiasAttr());
   Value position = w.bitAnd(positions, splat(w, abi::kPrefixBit - 1));
-  Value distance = arith::SubIOp::create(w.b, w.loc, w.spread(place), position), zero = splat(w, 0);
+  Value distance = arith::SubIOp::create(w.b, w.loc, w.broadcast(place), position), zero = splat(w, 0);
   Value isNear = w.bitAnd(w.compare(arith::CmpIPredicate::sge, distance, zero),
                           w.compare(arith::CmpIPredicate::slt, distance, splat(w, data.getShape()[1])));
-  Value index = arith::ExtUIOp::create(w.b, w.loc, w.vectorOf(w.b.getI64Type()), w.pick(isNear, distance, zero));
+  Value index = arith::ExtUIOp::create(w.b, w.loc, w.vectorOf(w.b.getI64Type()), w.select(isNear, distance, zero));
   Value addresses = LLVM::GEPOp::create(w.b, w.loc, VectorType::get({kLanes}, line.getType()), f32, line,
                                         ArrayRef<LLVM::GEPArg>{index});
   Value change = LLVM::masked_gather::create(w.b, w.loc, w.f32x16(), addresses, isNear,
-                                             ValueRange{w.real(0, w.f32x16())}, w.b.getI32IntegerAttr(4));
-  return w.pick(isNear, add(w, score, change), score);
+                                             ValueRange{w.constantFloat(0, w.f32x16())}, w.b.getI32IntegerAttr(4));
+  return w.select(isNear, add(w, score, change), score);
 }
 
 Value AttendTile::getScore(Value product) {
-  Value score = ::multiply(w, product, w.real(op.getScale().convertToDouble(), w.f32x16()));
+  Value score = ::multiply(w, product, w.constantFloat(op.getScale().convertToDouble(), w.f32x16()));
   if (!op.getSoftcap())
     return score;
-  Value cap = w.real(op.getSoftcap()->convertToDouble(), w.f32x16());
+  Value cap = w.constantFloat(op.getSoftcap()->convertToDouble(), w.f32x16());
   return ::multiply(w, math::TanhOp::create(w.b, w.loc, arith::DivFOp::create(w.b, w.loc, score, cap)), cap);
 }
 
 /// The scores of one query; -inf where `visible` is not set.
 void AttendTile::writeScoresOfQuery(Value row, Value group, ArrayRef<Value> visible, ArrayRef<Value> positions) {
   Value number = w.add(w.multiply(row, groups), group), line = at(scores, number, kScoreLineBytes), best;
-  Value hidden = w.real(-std::numeric_limits<double>::infinity(), w.f32x16()), place, biasLine;
+  Value hidden = w.constantFloat(-std::numeric_limits<double>::infinity(), w.f32x16()), place, biasLine;
   if (bias) {
     auto data = lookUp<kernel::PackedOp>(op, op.getDistanceBiasAttr());
     place = getWord(places, row);
     biasLine = at(bias, w.add(w.multiply(head, groups), group), kernel::roundUp(data.getShape()[1], kLanes) * 4);
   }
   for (int64_t vector = 0; vector < kVectors; ++vector) {
-    Value address = w.advance(line, vector * kVectorBytes);
+    Value address = w.ptrAdd(line, vector * kVectorBytes);
     Value score = getScore(w.load(w.f32x16(), address));
     if (bias)
       score = addBias(score, biasLine, place, positions[vector]);
     if (!visible.empty())
-      score = w.pick(visible[vector], score, hidden);
+      score = w.select(visible[vector], score, hidden);
     w.store(score, address);
     best = best ? larger(w, best, score) : score;
   }
-  setReal(combine(w, best, larger), segmentLargest, number);
+  setFloat(combine(w, best, larger), segmentLargest, number);
 }
 
 Value AttendTile::seesAll(const Segment &segment, Value row) {
@@ -170,16 +170,17 @@ Value AttendTile::seesAll(const Segment &segment, Value row) {
 Value AttendTile::writeScores(const Segment &segment) {
   SmallVector<Value> positions = loadPositions(segment);
   Value yes = arith::ConstantIntOp::create(w.b, w.loc, 1, 1);
-  return w.loop(w.number(0), numRows, w.number(1), {yes}, [&](Value row, ValueRange all) -> CodeWriter::Values {
-    auto writeQueries = [&](ArrayRef<Value> visible) {
-      w.loop(w.number(0), w.number(groups), w.number(1),
-             [&](Value group) { writeScoresOfQuery(row, group, visible, positions); });
-    };
-    Value left = arith::SubIOp::create(w.b, w.loc, getWord(counts, row), truncate(w, segment.before));
-    Value sees = seesAll(segment, row);
-    w.when(sees, [&] { writeQueries({}); }, [&] { writeQueries(getVisible(row, left, positions)); });
-    return {w.bitAnd(all[0], sees)};
-  })[0];
+  return w.forLoop(w.constantI64(0), numRows, w.constantI64(1), {yes},
+                   [&](Value row, ValueRange all) -> CodeWriter::Values {
+                     auto writeQueries = [&](ArrayRef<Value> visible) {
+                       w.forLoop(w.constantI64(0), w.constantI64(groups), w.constantI64(1),
+                                 [&](Value group) { writeScoresOfQuery(row, group, visible, positions); });
+                     };
+                     Value left = arith::SubIOp::create(w.b, w.loc, getWord(counts, row), truncate(w, segment.before));
+                     Value sees = seesAll(segment, row);
+                     w.ifThen(sees, [&] { writeQueries({}); }, [&] { writeQueries(getVisible(row, left, positions)); });
+                     return {w.bitAnd(all[0], sees)};
+                   })[0];
 }
 
 //===----------------------------------------------------------------------===//
@@ -187,48 +188,48 @@ Value AttendTile::writeScores(const Segment &segment) {
 //===----------------------------------------------------------------------===//
 
 void AttendTile::forVectorsOfQueries(llvm::function_ref<void(Value)> body) {
-  w.loop(w.number(0), numQueries, w.number(kLanes), [&](Value first) { body(w.multiply(first, 4)); });
+  w.forLoop(w.constantI64(0), numQueries, w.constantI64(kLanes), [&](Value first) { body(w.multiply(first, 4)); });
 }
 
 void AttendTile::writeFactors() {
   forVectorsOfQueries([&](Value offset) {
-    auto load = [&](Value array) { return w.load(w.f32x16(), w.advance(array, offset)); };
+    auto load = [&](Value array) { return w.load(w.f32x16(), w.ptrAdd(array, offset)); };
     Value before = load(largest), now = larger(w, load(segmentLargest), before);
-    w.store(now, w.advance(largest, offset));
-    w.store(expOfNegative(w, subtract(w, before, now)), w.advance(factors, offset));
+    w.store(now, w.ptrAdd(largest, offset));
+    w.store(expOfNegative(w, subtract(w, before, now)), w.ptrAdd(factors, offset));
   });
 }
 
 void AttendTile::writeWeights() {
   forQueries([&](Value number) {
-    Value most = w.spread(getReal(largest, number)), sum;
+    Value most = w.broadcast(getFloat(largest, number)), sum;
     for (int64_t vector = 0; vector < kVectors; ++vector) {
-      Value address = w.advance(at(scores, number, kScoreLineBytes), vector * kVectorBytes);
+      Value address = w.ptrAdd(at(scores, number, kScoreLineBytes), vector * kVectorBytes);
       Value weight = expOfNegative(w, subtract(w, w.load(w.f32x16(), address), most));
       w.store(weight, address);
       sum = sum ? add(w, sum, weight) : weight;
     }
-    setReal(combine(w, sum, add), segmentTotals, number);
+    setFloat(combine(w, sum, add), segmentTotals, number);
   });
 }
 
 void AttendTile::writeTotals() {
   forVectorsOfQueries([&](Value offset) {
-    auto load = [&](Value array) { return w.load(w.f32x16(), w.advance(array, offset)); };
+    auto load = [&](Value array) { return w.load(w.f32x16(), w.ptrAdd(array, offset)); };
     Value total = math::FmaOp::create(w.b, w.loc, load(totals), load(factors), load(segmentTotals));
-    w.store(total, w.advance(totals, offset));
+    w.store(total, w.ptrAdd(totals, offset));
   });
 }
 
 void AttendTile::addProducts() {
   forQueries([&](Value number) {
-    Value factor = w.spread(getReal(factors, number));
+    Value factor = w.broadcast(getFloat(factors, number));
     Value sumLine = at(sums, number, lineBytes), productLine = at(products, number, lineBytes);
     auto addVector = [&](Value offset) {
-      Value sum = w.load(w.f32x16(), w.advance(sumLine, offset));
-      Value product = w.load(w.f32x16(), w.advance(productLine, offset));
-      w.store(math::FmaOp::create(w.b, w.loc, sum, factor, product), w.advance(sumLine, offset));
+      Value sum = w.load(w.f32x16(), w.ptrAdd(sumLine, offset));
+      Value product = w.load(w.f32x16(), w.ptrAdd(productLine, offset));
+      w.store(math::FmaOp::create(w.b, w.loc, sum, factor, product), w.ptrAdd(sumLine, offset));
     };
-    w.loop(w.number(0), w.number(lineBytes), w.number(kVectorBytes), addVector);
+    w.forLoop(w.constantI64(0), w.constantI64(lineBytes), w.constantI64(kVectorBytes), addVector);
   });
 }

@@ -66,19 +66,19 @@ Value AttendTile::getWord(Value array, Value index) { return w.load(i32, at(arra
 void AttendTile::setWord(Value number, Value array, Value index) {
   w.store(arith::TruncIOp::create(w.b, w.loc, i32, number), at(array, index, 4));
 }
-Value AttendTile::getReal(Value array, Value index) { return w.load(f32, at(array, index, 4)); }
-void AttendTile::setReal(Value real, Value array, Value index) { w.store(real, at(array, index, 4)); }
+Value AttendTile::getFloat(Value array, Value index) { return w.load(f32, at(array, index, 4)); }
+void AttendTile::setFloat(Value real, Value array, Value index) { w.store(real, at(array, index, 4)); }
 
 Value AttendTile::getViewLine(Value row) { return w.line(views, getType(op.getViews()), row); }
 
 void AttendTile::forQueries(llvm::function_ref<void(Value)> body) {
-  w.loop(w.number(0), numQueries, w.number(1), body);
+  w.forLoop(w.constantI64(0), numQueries, w.constantI64(1), body);
 }
 
 Value AttendTile::sharesView(Value row, Value other) {
   Value left = getViewLine(row), right = getViewLine(other), same;
   for (int64_t word : {kPages, kRefs, kPositions}) {
-    Value equal = w.compare(arith::CmpIPredicate::eq, w.loadNumber(left, word), w.loadNumber(right, word));
+    Value equal = w.compare(arith::CmpIPredicate::eq, w.loadI64(left, word), w.loadI64(right, word));
     same = same ? w.bitAnd(same, equal) : equal;
   }
   return same;
@@ -90,13 +90,13 @@ Value AttendTile::sharesView(Value row, Value other) {
 
 /// The lowest and highest position that a row sees, the prefix aside.
 std::pair<Value, Value> AttendTile::getPositionBounds(Value position) {
-  Value size = w.number(op.getMask().getSize()), zero = w.number(0);
+  Value size = w.constantI64(op.getMask().getSize()), zero = w.constantI64(0);
   switch (op.getMask().getKind()) {
   case kernel::MaskKind::Causal:
   case kernel::MaskKind::Prefix:
     return {zero, position};
   case kernel::MaskKind::Full:
-    return {zero, w.number(abi::kPrefixBit - 1)};
+    return {zero, w.constantI64(abi::kPrefixBit - 1)};
   case kernel::MaskKind::Window:
     return {w.maximum(w.add(w.subtract(position, size), 1), zero), position};
   case kernel::MaskKind::Chunk:
@@ -111,50 +111,52 @@ void AttendTile::writeQuery(Value row, Value group, Value angles) {
   MemRefType type = getType(op.getQuery());
   ColumnRange from = skipColumns(w, {type.getElementType(), w.line(query, type, row)}, w.multiply(queryHead, dim));
   writeHead(w, rope, angles, from, {f32, at(queries, number, lineBytes)}, dim);
-  setReal(sinks ? getReal(sinks, queryHead) : w.real(std::numeric_limits<float>::lowest(), f32), largest, number);
-  setReal(w.real(sinks ? 1 : 0, f32), totals, number);
+  setFloat(sinks ? getFloat(sinks, queryHead) : w.constantFloat(std::numeric_limits<float>::lowest(), f32), largest,
+           number);
+  setFloat(w.constantFloat(sinks ? 1 : 0, f32), totals, number);
 
-  Value zero = w.real(0, w.f32x16());
-  w.loop(w.number(0), w.number(numVectors), w.number(1),
-         [&](Value vector) { w.store(zero, at(at(sums, number, lineBytes), vector, kVectorBytes)); });
+  Value zero = w.constantFloat(0, w.f32x16());
+  w.forLoop(w.constantI64(0), w.constantI64(numVectors), w.constantI64(1),
+            [&](Value vector) { w.store(zero, at(at(sums, number, lineBytes), vector, kVectorBytes)); });
   if (dim % kLanes) // columns that no product writes
-    w.store(zero, w.advance(at(products, number, lineBytes), lineBytes - kVectorBytes));
+    w.store(zero, w.ptrAdd(at(products, number, lineBytes), lineBytes - kVectorBytes));
 }
 
 AttendTile::Bounds AttendTile::writeRow(Value row, const Bounds &before) {
-  Value line = w.line(table, getType(op.getTable()), row), position = w.loadNumber(line, abi::kPosition);
+  Value line = w.line(table, getType(op.getTable()), row), position = w.loadI64(line, abi::kPosition);
   auto [low, high] = getPositionBounds(position);
-  Value count = w.loadNumber(getViewLine(row), kCount), index = w.subtract(row, firstRow);
+  Value count = w.loadI64(getViewLine(row), kCount), index = w.subtract(row, firstRow);
   setWord(low, lows, index);
   setWord(high, highs, index);
   setWord(count, counts, index);
   setWord(position, places, index);
   Value anyPrefix = before.anyPrefix;
   if (op.getMask().getKind() == kernel::MaskKind::Prefix) {
-    Value flag = w.bitAnd(w.loadNumber(line, abi::kFlags), w.number(abi::kPrefix));
+    Value flag = w.bitAnd(w.loadI64(line, abi::kFlags), w.constantI64(abi::kPrefix));
     setWord(flag, inPrefix, index);
     anyPrefix = w.bitOr(anyPrefix, flag);
   }
   Value angles = rope ? rope.getLine(w, position) : Value();
-  w.loop(w.number(0), w.number(groups), w.number(1), [&](Value group) { writeQuery(row, group, angles); });
+  w.forLoop(w.constantI64(0), w.constantI64(groups), w.constantI64(1),
+            [&](Value group) { writeQuery(row, group, angles); });
   return {w.minimum(before.low, low), w.maximum(before.high, high), w.maximum(before.count, count), anyPrefix};
 }
 
 /// Sums over totals; 0 for a row that saw nothing.
 void AttendTile::writeResults() {
   MemRefType type = getType(op.getOut());
-  w.loop(w.number(0), numRows, w.number(1), [&](Value index) {
+  w.forLoop(w.constantI64(0), numRows, w.constantI64(1), [&](Value index) {
     ColumnRange line{type.getElementType(), w.line(out, type, w.add(firstRow, index))};
-    w.loop(w.number(0), w.number(groups), w.number(1), [&](Value group) {
+    w.forLoop(w.constantI64(0), w.constantI64(groups), w.constantI64(1), [&](Value group) {
       Value number = w.add(w.multiply(index, groups), group);
       ColumnRange to = skipColumns(w, line, w.multiply(w.add(w.multiply(head, groups), group), dim));
-      Value total = w.spread(getReal(totals, number)), zero = w.real(0, w.f32x16());
+      Value total = w.broadcast(getFloat(totals, number)), zero = w.constantFloat(0, w.f32x16());
       Value sawNothing = arith::CmpFOp::create(w.b, w.loc, arith::CmpFPredicate::OEQ, total, zero);
       for (int64_t column = 0; column < dim; column += kLanes) {
-        Value sum = w.load(w.f32x16(), w.advance(at(sums, number, lineBytes), column * 4));
+        Value sum = w.load(w.f32x16(), w.ptrAdd(at(sums, number, lineBytes), column * 4));
         // Adding 0 makes every zero positive: its sign would tell how many entries the tile took.
         Value mean = arith::AddFOp::create(w.b, w.loc, arith::DivFOp::create(w.b, w.loc, sum, total), zero);
-        storeReals(w, w.pick(sawNothing, zero, mean), skipColumns(w, to, column), std::min(kLanes, dim - column));
+        storeFloats(w, w.select(sawNothing, zero, mean), skipColumns(w, to, column), std::min(kLanes, dim - column));
       }
     });
   });
@@ -169,11 +171,11 @@ void AttendTile::copyEntry(Value memory, Value index, Value entry) {
   Type element = w.b.getIntegerType(8 * page.getElementBytes());
   int64_t bytes = page.getElementBytes();
   Value from = at(memory, index, page.getKeyEntryBytes()), to = at(copiedPage, entry, bytes);
-  w.loop(w.number(0), w.number(dim), w.number(1), [&](Value j) {
+  w.forLoop(w.constantI64(0), w.constantI64(dim), w.constantI64(1), [&](Value j) {
     w.store(w.load(element, at(from, j, page.getKeyColumnBytes())), at(to, j, page.getKeyLineBytes()));
   });
-  ColumnRange values{page.getElement(), at(w.advance(memory, page.getKeysBytes()), index, page.getValueLineBytes())};
-  copyColumns(w, values, {page.getElement(), at(w.advance(copiedPage, page.getKeysBytes()), entry, valueLineBytes)}, 0,
+  ColumnRange values{page.getElement(), at(w.ptrAdd(memory, page.getKeysBytes()), index, page.getValueLineBytes())};
+  copyColumns(w, values, {page.getElement(), at(w.ptrAdd(copiedPage, page.getKeysBytes()), entry, valueLineBytes)}, 0,
               dim);
 }
 
@@ -182,39 +184,39 @@ void AttendTile::copyRun(Value memory, Value index, Value entry) {
   int64_t bytes = page.getElementBytes();
   VectorType type = w.vectorOf(w.b.getIntegerType(8 * bytes));
   Value from = at(memory, index, bytes), to = at(copiedPage, entry, bytes);
-  w.loop(w.number(0), w.number(dim), w.number(1), [&](Value j) {
+  w.forLoop(w.constantI64(0), w.constantI64(dim), w.constantI64(1), [&](Value j) {
     w.store(w.load(type, at(from, j, page.getKeyLineBytes())), at(to, j, page.getKeyLineBytes()));
   });
-  from = at(w.advance(memory, page.getKeysBytes()), index, page.getValueLineBytes());
-  to = at(w.advance(copiedPage, page.getKeysBytes()), entry, valueLineBytes);
-  w.loop(w.number(0), w.number(dim), w.number(1),
-         [&](Value j) { w.store(w.load(type, at(from, j, kLanes * bytes)), at(to, j, kLanes * bytes)); });
+  from = at(w.ptrAdd(memory, page.getKeysBytes()), index, page.getValueLineBytes());
+  to = at(w.ptrAdd(copiedPage, page.getKeysBytes()), entry, valueLineBytes);
+  w.forLoop(w.constantI64(0), w.constantI64(dim), w.constantI64(1),
+            [&](Value j) { w.store(w.load(type, at(from, j, kLanes * bytes)), at(to, j, kLanes * bytes)); });
 }
 
 /// Copies the entries that `refs` lists.
 void AttendTile::copyEntries(Value refs, Value numEntries) {
   Value offset = w.add(layerOffset, w.multiply(head, page.getHeadBytes()));
   auto getRef = [&](Value entry) { return at(refs, entry, sizeof(abi::EntryRef)); };
-  w.loop(w.number(0), numEntries, w.number(kLanes), [&](Value first) {
-    Value ref = getRef(first), memory = w.advance(w.loadPointer(ref, 0), offset), index = w.loadNumber(ref, 1);
-    Value end = w.minimum(w.add(first, kLanes), numEntries), one = w.number(1);
+  w.forLoop(w.constantI64(0), numEntries, w.constantI64(kLanes), [&](Value first) {
+    Value ref = getRef(first), memory = w.ptrAdd(w.loadPointer(ref, 0), offset), index = w.loadI64(ref, 1);
+    Value end = w.minimum(w.add(first, kLanes), numEntries), one = w.constantI64(1);
     // Whether they are side by side.
     Value isWhole = w.compare(arith::CmpIPredicate::eq, end, w.add(first, kLanes));
-    Value isRun = w.loop(first, end, one, {isWhole}, [&](Value entry, ValueRange sofar) -> CodeWriter::Values {
+    Value isRun = w.forLoop(first, end, one, {isWhole}, [&](Value entry, ValueRange sofar) -> CodeWriter::Values {
       Value other = getRef(entry), place = w.add(index, w.subtract(entry, first));
-      Value samePage = w.compare(arith::CmpIPredicate::eq, w.loadNumber(other, 0), w.loadNumber(ref, 0));
-      Value isNext = w.compare(arith::CmpIPredicate::eq, w.loadNumber(other, 1), place);
+      Value samePage = w.compare(arith::CmpIPredicate::eq, w.loadI64(other, 0), w.loadI64(ref, 0));
+      Value isNext = w.compare(arith::CmpIPredicate::eq, w.loadI64(other, 1), place);
       return {w.bitAnd(sofar[0], w.bitAnd(samePage, isNext))};
     })[0];
     auto copyEach = [&] {
-      w.loop(first, end, one, [&](Value entry) {
+      w.forLoop(first, end, one, [&](Value entry) {
         Value other = getRef(entry);
-        copyEntry(w.advance(w.loadPointer(other, 0), offset), w.loadNumber(other, 1), entry);
+        copyEntry(w.ptrAdd(w.loadPointer(other, 0), offset), w.loadI64(other, 1), entry);
       });
     };
     if (alwaysCopies)
       return copyEach();
-    w.when(isRun, [&] { copyRun(memory, index, first); }, copyEach);
+    w.ifThen(isRun, [&] { copyRun(memory, index, first); }, copyEach);
   });
 }
 
@@ -223,23 +225,23 @@ void AttendTile::setPage(Value segment, Value numEntries) {
   Value view = getViewLine(firstRow);
   auto setAddresses = [&](Value keys) {
     w.store(keys, pageWords);
-    w.store(w.advance(keys, page.getKeysBytes()), w.advance(pageWords, 8));
+    w.store(w.ptrAdd(keys, page.getKeysBytes()), w.ptrAdd(pageWords, 8));
   };
   auto copyListed = [&] {
     Value bytes = w.multiply(segment, kernel::kPageEntries * static_cast<int64_t>(sizeof(abi::EntryRef)));
-    copyEntries(w.advance(w.loadPointer(view, kRefs), bytes), numEntries);
+    copyEntries(w.ptrAdd(w.loadPointer(view, kRefs), bytes), numEntries);
     setAddresses(copiedPage);
   };
   auto takePage = [&] {
     Value memory = w.loadPointer(at(w.loadPointer(view, kPages), segment, 8), 0);
-    memory = w.advance(memory, w.add(layerOffset, w.multiply(head, page.getHeadBytes())));
+    memory = w.ptrAdd(memory, w.add(layerOffset, w.multiply(head, page.getHeadBytes())));
     if (!alwaysCopies)
       return setAddresses(memory);
-    w.loop(w.number(0), numEntries, w.number(1), [&](Value entry) { copyEntry(memory, entry, entry); });
+    w.forLoop(w.constantI64(0), numEntries, w.constantI64(1), [&](Value entry) { copyEntry(memory, entry, entry); });
     setAddresses(copiedPage);
   };
-  Value isList = w.compare(arith::CmpIPredicate::ne, w.loadNumber(view, kRefs), w.number(0));
-  w.when(isList, copyListed, takePage);
+  Value isList = w.compare(arith::CmpIPredicate::ne, w.loadI64(view, kRefs), w.constantI64(0));
+  w.ifThen(isList, copyListed, takePage);
 }
 
 //===----------------------------------------------------------------------===//
@@ -250,8 +252,8 @@ void AttendTile::setPage(Value segment, Value numEntries) {
 void AttendTile::multiply(Value a, int64_t aLine, Value b, int64_t bLine, Value numPanels, Value numK, Value c,
                           int64_t cLine) {
   int64_t tileRows = w.emitter.getTarget().getMaxRows();
-  Value numTiles = w.divide(w.add(numQueries, tileRows - 1), w.number(tileRows));
-  w.loop(w.number(0), numTiles, w.number(1), [&](Value tile) {
+  Value numTiles = w.divide(w.add(numQueries, tileRows - 1), w.constantI64(tileRows));
+  w.forLoop(w.constantI64(0), numTiles, w.constantI64(1), [&](Value tile) {
     auto [first, end] = w.share(numQueries, tile, numTiles);
     Product product;
     product.loader = &getLineLoader(page.getElement());
@@ -259,31 +261,31 @@ void AttendTile::multiply(Value a, int64_t aLine, Value b, int64_t bLine, Value 
     product.numPanels = numPanels;
     product.numK = numK;
     product.a = at(a, first, aLine);
-    product.aLine = w.number(aLine);
+    product.aLine = w.constantI64(aLine);
     product.b = b;
-    product.bLine = w.number(bLine);
-    product.bPanel = w.number(kLanes * page.getElementBytes());
+    product.bLine = w.constantI64(bLine);
+    product.bPanel = w.constantI64(kLanes * page.getElementBytes());
     product.c = at(c, first, cLine);
-    product.cLine = w.number(cLine);
+    product.cLine = w.constantI64(cLine);
     writeProduct(w, product);
   });
 }
 
 /// The product of a query again, without entries of weight 0.
 void AttendTile::writeSeenProduct(Value number, Value values, Value numEntries) {
-  Value zero = w.real(0, w.f32x16());
-  w.loop(w.number(0), w.number(dim), w.number(kLanes), [&](Value column) {
-    Value first = w.minimum(column, w.number(std::max<int64_t>(0, dim - kLanes)));
+  Value zero = w.constantFloat(0, w.f32x16());
+  w.forLoop(w.constantI64(0), w.constantI64(dim), w.constantI64(kLanes), [&](Value column) {
+    Value first = w.minimum(column, w.constantI64(std::max<int64_t>(0, dim - kLanes)));
     auto addEntry = [&](Value entry, ValueRange sum) -> CodeWriter::Values {
-      Value weight = w.spread(getReal(at(scores, number, kScoreLineBytes), entry));
-      Value address = w.advance(at(values, entry, valueLineBytes), w.multiply(first, page.getElementBytes()));
+      Value weight = w.broadcast(getFloat(at(scores, number, kScoreLineBytes), entry));
+      Value address = w.ptrAdd(at(values, entry, valueLineBytes), w.multiply(first, page.getElementBytes()));
       Value value = w.load(w.vectorOf(page.getElement()), address);
       if (!page.getElement().isF32())
         value = w.widen(value);
       Value isSeen = arith::CmpFOp::create(w.b, w.loc, arith::CmpFPredicate::UNE, weight, zero);
-      return {w.pick(isSeen, math::FmaOp::create(w.b, w.loc, weight, value, sum[0]), sum[0])};
+      return {w.select(isSeen, math::FmaOp::create(w.b, w.loc, weight, value, sum[0]), sum[0])};
     };
-    Value sum = w.loop(w.number(0), numEntries, w.number(1), {zero}, addEntry)[0];
+    Value sum = w.forLoop(w.constantI64(0), numEntries, w.constantI64(1), {zero}, addEntry)[0];
     w.store(sum, at(at(products, number, lineBytes), first, 4));
   });
 }
@@ -295,7 +297,7 @@ void AttendTile::repairProducts(const Segment &segment, Value values) {
   auto isNaN = [&](Value number) {
     Value any;
     for (int64_t column = 0; column < dim; column += kLanes) {
-      Value product = w.load(w.f32x16(), w.advance(at(products, number, lineBytes), column * 4));
+      Value product = w.load(w.f32x16(), w.ptrAdd(at(products, number, lineBytes), column * 4));
       Value lanes = arith::CmpFOp::create(w.b, w.loc, arith::CmpFPredicate::UNO, product, product);
       if (dim - column < kLanes)
         lanes = w.bitAnd(lanes, w.firstLanes(dim - column));
@@ -304,32 +306,34 @@ void AttendTile::repairProducts(const Segment &segment, Value values) {
     Value bits = LLVM::BitcastOp::create(w.b, w.loc, w.b.getI16Type(), any);
     return w.compare(arith::CmpIPredicate::ne, bits, arith::ConstantIntOp::create(w.b, w.loc, 0, 16));
   };
-  w.loop(w.number(0), numRows, w.number(1), [&](Value row) {
+  w.forLoop(w.constantI64(0), numRows, w.constantI64(1), [&](Value row) {
     auto repairQuery = [&](Value group) {
       Value number = w.add(w.multiply(row, groups), group);
-      w.when(isNaN(number), [&] { writeSeenProduct(number, values, segment.numEntries); });
+      w.ifThen(isNaN(number), [&] { writeSeenProduct(number, values, segment.numEntries); });
     };
-    w.when(seesAll(segment, row), [] {}, [&] { w.loop(w.number(0), w.number(groups), w.number(1), repairQuery); });
+    w.ifThen(
+        seesAll(segment, row), [] {},
+        [&] { w.forLoop(w.constantI64(0), w.constantI64(groups), w.constantI64(1), repairQuery); });
   });
 }
 
 void AttendTile::writeSegment(Value number, const Segment &segment) {
   setPage(number, segment.numEntries);
   Value keys = w.loadPointer(pageWords, 0), values = w.loadPointer(pageWords, 1);
-  Value numPanels = w.divide(w.add(segment.numEntries, kLanes - 1), w.number(kLanes));
-  multiply(queries, lineBytes, keys, page.getKeyLineBytes(), numPanels, w.number(dim), scores, kScoreLineBytes);
+  Value numPanels = w.divide(w.add(segment.numEntries, kLanes - 1), w.constantI64(kLanes));
+  multiply(queries, lineBytes, keys, page.getKeyLineBytes(), numPanels, w.constantI64(dim), scores, kScoreLineBytes);
   Value allSeeAll = writeScores(segment);
   writeFactors();
   writeWeights();
   writeTotals();
   auto addColumns = [&](int64_t first, int64_t panels) {
-    multiply(scores, kScoreLineBytes, w.advance(values, first * page.getElementBytes()), valueLineBytes,
-             w.number(panels), segment.numEntries, w.advance(products, first * 4), lineBytes);
+    multiply(scores, kScoreLineBytes, w.ptrAdd(values, first * page.getElementBytes()), valueLineBytes,
+             w.constantI64(panels), segment.numEntries, w.ptrAdd(products, first * 4), lineBytes);
   };
   addColumns(0, std::max<int64_t>(1, dim / kLanes));
   if (dim > kLanes && dim % kLanes) // the last columns again with some before them: a whole panel
     addColumns(dim - kLanes, 1);
-  w.when(allSeeAll, [] {}, [&] { repairProducts(segment, values); });
+  w.ifThen(allSeeAll, [] {}, [&] { repairProducts(segment, values); });
   addProducts();
 }
 
@@ -338,23 +342,23 @@ void AttendTile::write(Value first, Value end, Value kvHead) {
   head = kvHead;
   numRows = w.subtract(end, first);
   numQueries = w.multiply(numRows, groups);
-  Value zero = w.number(0);
-  CodeWriter::Values ends = w.loop(first, end, w.number(1), {w.number(abi::kPrefixBit), zero, zero, zero},
-                                   [&](Value row, ValueRange at) -> CodeWriter::Values {
-                                     Bounds bounds = writeRow(row, {at[0], at[1], at[2], at[3]});
-                                     return {bounds.low, bounds.high, bounds.count, bounds.anyPrefix};
-                                   });
+  Value zero = w.constantI64(0);
+  CodeWriter::Values ends = w.forLoop(first, end, w.constantI64(1), {w.constantI64(abi::kPrefixBit), zero, zero, zero},
+                                      [&](Value row, ValueRange at) -> CodeWriter::Values {
+                                        Bounds bounds = writeRow(row, {at[0], at[1], at[2], at[3]});
+                                        return {bounds.low, bounds.high, bounds.count, bounds.anyPrefix};
+                                      });
   Value low = ends[0], high = ends[1], count = ends[2], anyPrefix = ends[3];
 
-  Value numSegments = w.divide(w.add(count, kernel::kPageEntries - 1), w.number(kernel::kPageEntries));
-  w.loop(zero, numSegments, w.number(1), [&](Value number) {
+  Value numSegments = w.divide(w.add(count, kernel::kPageEntries - 1), w.constantI64(kernel::kPageEntries));
+  w.forLoop(zero, numSegments, w.constantI64(1), [&](Value number) {
     Segment segment;
     segment.before = w.multiply(number, kernel::kPageEntries);
-    segment.numEntries = w.minimum(w.subtract(count, segment.before), w.number(kernel::kPageEntries));
+    segment.numEntries = w.minimum(w.subtract(count, segment.before), w.constantI64(kernel::kPageEntries));
     segment.positions = at(w.loadPointer(getViewLine(first), kPositions), segment.before, 4);
     auto getPosition = [&](Value entry) -> Value {
       Value word = w.load(i32, at(segment.positions, entry, 4));
-      return w.bitAnd(arith::ExtUIOp::create(w.b, w.loc, w.b.getI64Type(), word), w.number(abi::kPrefixBit - 1));
+      return w.bitAnd(arith::ExtUIOp::create(w.b, w.loc, w.b.getI64Type(), word), w.constantI64(abi::kPrefixBit - 1));
     };
     segment.first = getPosition(zero);
     segment.last = getPosition(w.add(segment.numEntries, -1));
@@ -362,7 +366,7 @@ void AttendTile::write(Value first, Value end, Value kvHead) {
     Value isSeen = w.bitAnd(w.compare(arith::CmpIPredicate::sge, segment.last, low),
                             w.compare(arith::CmpIPredicate::sle, segment.first, high));
     isSeen = w.bitOr(isSeen, w.compare(arith::CmpIPredicate::ne, anyPrefix, zero));
-    w.when(isSeen, [&] { writeSegment(number, segment); });
+    w.ifThen(isSeen, [&] { writeSegment(number, segment); });
   });
   writeResults();
 }

@@ -70,11 +70,11 @@ private:
   /// Adds products of weights and values.
   void addProducts();
 
-  Value at(Value memory, Value line, int64_t bytes) { return w.advance(memory, w.multiply(line, bytes)); }
+  Value at(Value memory, Value line, int64_t bytes) { return w.ptrAdd(memory, w.multiply(line, bytes)); }
   Value getWord(Value array, Value index);
   void setWord(Value number, Value array, Value index);
-  Value getReal(Value array, Value index);
-  void setReal(Value real, Value array, Value index);
+  Value getFloat(Value array, Value index);
+  void setFloat(Value real, Value array, Value index);
   Value getViewLine(Value row);
   void forQueries(llvm::function_ref<void(Value)> body);
   /// `body` with the offset of each vector in an array with an element per query.

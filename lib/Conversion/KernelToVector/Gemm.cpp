@@ -133,13 +133,13 @@ void GemmWriter::findStorage() {
   blockRows = std::clamp(tuning.blockBytes / lineBytes, tuning.minBlockRows, tuning.maxBlockRows) / maxRows * maxRows;
   isPlain = op.hasPlainInput();
   if (!isPlain) {
-    aLine = w.number(lineBytes);
+    aLine = w.constantI64(lineBytes);
     scratchA = w.scratch(blockRows * lineBytes);
   }
   auto yielded = op.getEpilogue().front().getTerminator()->getOperands();
   isDirect = weights.size() == 1 && yielded.size() == 1 && yielded[0] == op.getEpilogue().getArgument(0) &&
              op.getScatter()[0] == -1 &&
-             access.getResult(op.getOuts()[0], getField(kOuts, 0), w.number(0), Value(), numN).hasPadding;
+             access.getResult(op.getOuts()[0], getField(kOuts, 0), w.constantI64(0), Value(), numN).hasPadding;
   if (isDirect)
     return;
   cLineBytes = mostPanels * 64;
@@ -149,12 +149,12 @@ void GemmWriter::findStorage() {
 
 Value GemmWriter::getGroup(Value rows) {
   const PanelLoader &loader = *findPanelLoader(weights[0]);
-  Value group = w.number(roundUp(getFullGroup(target)));
+  Value group = w.constantI64(roundUp(getFullGroup(target)));
   for (int64_t tileRows = 1; tileRows <= target.getMaxRows(); ++tileRows) {
-    Value isThis = w.equal(rows, w.number(tileRows));
+    Value isThis = w.equal(rows, w.constantI64(tileRows));
     bool isOneRun = tuning.prefetchStreams == 1 && weights[0].getDepthBytes() >= tuning.singlePanelBytes &&
                     tileRows < loader.getPrefetchRows(tuning, weights[0].getStreamed());
-    group = w.pick(isThis, w.number(roundUp(isOneRun ? 1 : loader.getTilePanels(target, tileRows))), group);
+    group = w.select(isThis, w.constantI64(roundUp(isOneRun ? 1 : loader.getTilePanels(target, tileRows))), group);
   }
   return group;
 }
@@ -162,19 +162,19 @@ Value GemmWriter::getGroup(Value rows) {
 void GemmWriter::write() {
   Value rows = w.field(0), threads = w.getNumThreads();
   auto [rowBegin, rowEnd] = w.share(rows);
-  auto [panelBegin, panelEnd] = w.share(w.number(roundUp(numPanels) / panelsPerLine));
+  auto [panelBegin, panelEnd] = w.share(w.constantI64(roundUp(numPanels) / panelsPerLine));
   if (panelsPerLine > 1) { // shares begin where panels of the weights do
     panelBegin = w.multiply(panelBegin, panelsPerLine);
-    panelEnd = w.minimum(w.multiply(panelEnd, panelsPerLine), w.number(numPanels));
+    panelEnd = w.minimum(w.multiply(panelEnd, panelsPerLine), w.constantI64(numPanels));
   }
   Value isMany = w.compare(arith::CmpIPredicate::sge, rows, w.multiply(threads, tuning.rowsPerThread));
-  rowBegin = w.pick(isMany, rowBegin, w.number(0));
-  rowEnd = w.pick(isMany, rowEnd, rows);
-  this->panelBegin = w.pick(isMany, w.number(0), panelBegin);
-  this->panelEnd = w.pick(isMany, w.number(numPanels), panelEnd);
+  rowBegin = w.select(isMany, rowBegin, w.constantI64(0));
+  rowEnd = w.select(isMany, rowEnd, rows);
+  this->panelBegin = w.select(isMany, w.constantI64(0), panelBegin);
+  this->panelEnd = w.select(isMany, w.constantI64(numPanels), panelEnd);
 
   Value count = w.subtract(rowEnd, rowBegin), numBlocks = w.divideUp(count, blockRows);
-  w.loop(w.number(0), numBlocks, [&](Value block) {
+  w.forLoop(w.constantI64(0), numBlocks, [&](Value block) {
     auto [first, end] = w.share(count, block, numBlocks);
     forRuns(weights, w.add(rowBegin, first), w.add(rowBegin, end),
             [&](Value first, Value rows) { writeRun(first, rows); });
@@ -185,11 +185,11 @@ void GemmWriter::forRuns(ArrayRef<kernel::PackedOp> weights, Value first, Value 
                          llvm::function_ref<void(Value, Value)> body) {
   if (!isDepthIndexed(weights))
     return body(first, w.subtract(end, first));
-  w.repeat(
+  w.whileLoop(
       first, [&](ValueRange begin) { return w.less(begin[0], end); },
       [&](ValueRange begin) {
         Value depth = access.getDepth(begin[0]), last = w.add(end, -1);
-        auto runEnd = w.repeat(
+        auto runEnd = w.whileLoop(
             w.add(begin[0], 1),
             [&](ValueRange next) {
               Value isSame = w.equal(access.getDepth(w.minimum(next[0], last)), depth);
@@ -206,12 +206,12 @@ void GemmWriter::writePrologue(Value first, Value count) {
     auto yield = op.getPrologue().front().getTerminator();
     unsigned number = cast<BlockArgument>(yield->getOperand(0)).getArgNumber();
     auto type = cast<MemRefType>(op.getInputs()[number].getType());
-    aLine = w.number(kernel::getLineBytes(type));
+    aLine = w.constantI64(kernel::getLineBytes(type));
     a = w.line(getField(kInputs, number), type, first);
     return;
   }
   a = scratchA;
-  w.loop(w.number(0), count, [&](Value i) {
+  w.forLoop(w.constantI64(0), count, [&](Value i) {
     Value row = w.add(first, i);
     SmallVector<RowSlot> arguments;
     for (auto [n, input] : llvm::enumerate(op.getInputs()))
@@ -219,19 +219,19 @@ void GemmWriter::writePrologue(Value first, Value count) {
           access.getArgument(input, getField(kInputs, n), access.getLine(row, op.getGather()[n]), Value(), numK));
     for (auto [n, symbol] : llvm::enumerate(op.getPrologueVectors().getAsRange<FlatSymbolRefAttr>()))
       arguments.push_back(access.getVector(symbol, getData(weights.size() + n), row));
-    RowSlot result = {w.b.getF32Type(), true, w.advance(a, w.multiply(i, aLine))};
+    RowSlot result = {w.b.getF32Type(), true, w.ptrAdd(a, w.multiply(i, aLine))};
     prologue.writeRow(w, numK, arguments, [&](kernel::FactKind kind) { return access.getFact(kind, row); }, result);
   });
 }
 
 void GemmWriter::writeRun(Value first, Value count) {
   Value hasPanels = w.less(panelBegin, panelEnd);
-  w.when(hasPanels, [&] {
+  w.ifThen(hasPanels, [&] {
     writePrologue(first, count);
     Value group = getGroup(count);
     int64_t aheadRows = findPanelLoader(weights[0])->getPrefetchRows(tuning, weights[0].getStreamed());
-    Value isAhead = w.compare(arith::CmpIPredicate::sge, count, w.number(aheadRows));
-    w.loop(panelBegin, panelEnd, group, [&](Value panel) {
+    Value isAhead = w.compare(arith::CmpIPredicate::sge, count, w.constantI64(aheadRows));
+    w.forLoop(panelBegin, panelEnd, group, [&](Value panel) {
       Value numPanels = w.minimum(group, w.subtract(panelEnd, panel));
       forPieces(first, first, count, panel, numPanels, isAhead, [&](const Piece &piece) {
         writePiece(piece);
@@ -249,8 +249,8 @@ void GemmWriter::writeRun(Value first, Value count) {
 void GemmWriter::forPieces(Value runFirst, Value first, Value count, Value panel, Value numPanels, Value isAhead,
                            llvm::function_ref<void(const Piece &)> body) {
   Value numTiles = w.divideUp(count, target.getMaxRows()), before = w.subtract(first, runFirst);
-  Value isWaiting = w.compare(arith::CmpIPredicate::sle, count, w.number(tuning.streamedRows));
-  w.loop(w.number(0), numTiles, [&](Value tile) {
+  Value isWaiting = w.compare(arith::CmpIPredicate::sle, count, w.constantI64(tuning.streamedRows));
+  w.forLoop(w.constantI64(0), numTiles, [&](Value tile) {
     auto [begin, end] = w.share(count, tile, numTiles);
     body({w.add(first, begin), w.subtract(end, begin), w.add(before, begin), panel, numPanels, tile, numTiles, isAhead,
           isWaiting});
@@ -263,14 +263,14 @@ void GemmWriter::setAhead(Product &product, kernel::PackedOp data, const Piece &
   Value step = w.divide(w.add(piece.numTiles, lineBytes - 1), piece.numTiles);
   Value begin = w.multiply(piece.numPanels, data.getPanelBytes() / product.panelsPerLine);
   Value done = w.multiply(w.multiply(piece.tile, numLines / getNumRuns(target, product.isStreamed)), step);
-  Value next = w.advance(product.b, w.add(begin, done));
-  product.ahead = w.pick(piece.isAhead, next, product.b);
-  product.aheadStep = w.pick(piece.isAhead, step, w.number(0));
+  Value next = w.ptrAdd(product.b, w.add(begin, done));
+  product.ahead = w.select(piece.isAhead, next, product.b);
+  product.aheadStep = w.select(piece.isAhead, step, w.constantI64(0));
 }
 
 void GemmWriter::writePiece(const Piece &piece) {
   Product product;
-  product.a = w.advance(a, w.multiply(piece.rowInRun, aLine));
+  product.a = w.ptrAdd(a, w.multiply(piece.rowInRun, aLine));
   product.aLine = aLine;
   for (auto [s, data] : llvm::enumerate(weights))
     writeSums(product, numK, data, getData(s), s, piece);
@@ -285,7 +285,7 @@ void GemmWriter::writeLowRank(Value first, Value count, Value panel, Value numPa
     auto type = cast<MemRefType>(input.getType());
     Product product;
     product.isAdded = true;
-    product.aLine = w.number(kernel::getLineBytes(type));
+    product.aLine = w.constantI64(kernel::getLineBytes(type));
     forRuns(data, first, w.add(first, count), [&](Value runFirst, Value rows) {
       Value isAhead = arith::ConstantIntOp::create(w.b, w.loc, 1, 1);
       forPieces(first, runFirst, rows, panel, numPanels, isAhead, [&](const Piece &piece) {
@@ -306,20 +306,20 @@ void GemmWriter::writeSums(Product product, int64_t depthK, kernel::PackedOp dat
   product.panelsPerLine = getPanelsPerLine(data);
   product.rows = piece.rows;
   product.numPanels = piece.numPanels;
-  product.numK = w.number(depthK);
-  product.b = w.advance(panels, w.multiply(piece.panel, data.getPanelBytes() / product.panelsPerLine));
-  product.bLine = w.number(data.getPanelLineBytes());
-  product.bPanel = w.number(data.getPanelBytes());
+  product.numK = w.constantI64(depthK);
+  product.b = w.ptrAdd(panels, w.multiply(piece.panel, data.getPanelBytes() / product.panelsPerLine));
+  product.bLine = w.constantI64(data.getPanelLineBytes());
+  product.bPanel = w.constantI64(data.getPanelBytes());
   if (isDirect) {
     auto type = cast<MemRefType>(op.getOuts()[0].getType());
     Value line = w.line(getField(kOuts, 0), type, piece.firstRow);
-    product.c = w.advance(line, w.multiply(piece.panel, 64));
-    product.cLine = w.number(kernel::getLineBytes(type));
+    product.c = w.ptrAdd(line, w.multiply(piece.panel, 64));
+    product.cLine = w.constantI64(kernel::getLineBytes(type));
   } else {
-    product.c = w.advance(scratchC, static_cast<int64_t>(sum) * cLineBytes * cRows);
+    product.c = w.ptrAdd(scratchC, static_cast<int64_t>(sum) * cLineBytes * cRows);
     if (!lowRankWeights.empty())
-      product.c = w.advance(product.c, w.multiply(piece.rowInRun, cLineBytes));
-    product.cLine = w.number(cLineBytes);
+      product.c = w.ptrAdd(product.c, w.multiply(piece.rowInRun, cLineBytes));
+    product.cLine = w.constantI64(cLineBytes);
   }
   auto write = [&](bool isStreamed) {
     product.isStreamed = isStreamed;
@@ -327,7 +327,7 @@ void GemmWriter::writeSums(Product product, int64_t depthK, kernel::PackedOp dat
     writeProduct(w, product);
   };
   if (data.getStreamed() && tuning.prefetchStreams > 1)
-    w.when(piece.isWaiting, [&] { write(true); }, [&] { write(false); });
+    w.ifThen(piece.isWaiting, [&] { write(true); }, [&] { write(false); });
   else
     write(false);
 }
@@ -336,8 +336,8 @@ SmallVector<RowSlot> GemmWriter::getEpilogueArguments(Value row, Value i) {
   SmallVector<RowSlot> arguments;
   size_t numInputs = op.getInputs().size(), firstVector = weights.size() + op.getPrologueVectors().size();
   for (size_t s = 0; s < weights.size(); ++s) {
-    Value sums = w.advance(scratchC, static_cast<int64_t>(s) * cLineBytes * cRows);
-    arguments.push_back({w.b.getF32Type(), true, w.advance(sums, w.multiply(i, cLineBytes))});
+    Value sums = w.ptrAdd(scratchC, static_cast<int64_t>(s) * cLineBytes * cRows);
+    arguments.push_back({w.b.getF32Type(), true, w.ptrAdd(sums, w.multiply(i, cLineBytes))});
   }
   for (auto [n, extra] : llvm::enumerate(op.getExtras()))
     arguments.push_back(access.getArgument(extra, getField(kExtras, n),
@@ -350,7 +350,7 @@ SmallVector<RowSlot> GemmWriter::getEpilogueArguments(Value row, Value i) {
 void GemmWriter::writeEpilogue(Value firstRow, Value rows, Value panel, Value panels) {
   if (isDirect)
     return;
-  w.loop(w.number(0), rows, [&](Value i) {
+  w.forLoop(w.constantI64(0), rows, [&](Value i) {
     Value row = w.add(firstRow, i);
     SmallVector<RowSlot> arguments = getEpilogueArguments(row, i), results;
     for (auto [n, out] : llvm::enumerate(op.getOuts()))
@@ -371,26 +371,26 @@ void GemmWriter::writeEpilogue(Value firstRow, Value rows, Value panel, Value pa
         }
         Value place =
             n < weights.size() ? w.multiply(j, 64) : w.multiply(column, kernel::getElementBytes(slot.element));
-        columns.push_back(w.loadColumns(slot.element, w.advance(slot.value, place), slot.hasPadding ? kLanes : count));
+        columns.push_back(w.loadColumns(slot.element, w.ptrAdd(slot.value, place), slot.hasPadding ? kLanes : count));
       }
       SmallVector<Value> values = epilogue.writeColumns(w, rowValues, columns);
       for (auto [value, slot] : llvm::zip_equal(values, results))
         if (slot.isColumn)
-          w.storeColumns(w.spread(value),
-                         w.advance(slot.value, w.multiply(column, kernel::getElementBytes(slot.element))),
+          w.storeColumns(w.broadcast(value),
+                         w.ptrAdd(slot.value, w.multiply(column, kernel::getElementBytes(slot.element))),
                          slot.hasPadding ? kLanes : count);
     };
     bool hasTail = llvm::any_of(llvm::concat<RowSlot>(arguments, results),
                                 [](const RowSlot &slot) { return slot.isColumn && !slot.hasPadding; });
-    w.loop(w.number(0), panels, [&](Value j) {
+    w.forLoop(w.constantI64(0), panels, [&](Value j) {
       if (!hasTail)
         return writePanel(j, kLanes);
-      Value isLast = w.equal(w.add(panel, j), w.number(numPanels - 1));
-      w.when(isLast, [&] { writePanel(j, numN - (numPanels - 1) * kLanes); }, [&] { writePanel(j, kLanes); });
+      Value isLast = w.equal(w.add(panel, j), w.constantI64(numPanels - 1));
+      w.ifThen(isLast, [&] { writePanel(j, numN - (numPanels - 1) * kLanes); }, [&] { writePanel(j, kLanes); });
     });
     // Values per row are known to all; who has the first panel writes them.
     if (llvm::any_of(results, [](const RowSlot &slot) { return !slot.isColumn; }))
-      w.when(w.equal(panel, w.number(0)), [&] {
+      w.ifThen(w.equal(panel, w.constantI64(0)), [&] {
         for (auto [value, slot] : llvm::zip_equal(op.getEpilogue().front().getTerminator()->getOperands(), results))
           if (!slot.isColumn)
             w.storeElement(rowValues.lookup(value), slot.value);

@@ -18,7 +18,7 @@ using namespace lariat::vectors;
 // Integers
 //===----------------------------------------------------------------------===//
 
-Value CodeWriter::number(int64_t value) { return arith::ConstantIntOp::create(b, loc, b.getI64Type(), value); }
+Value CodeWriter::constantI64(int64_t value) { return arith::ConstantIntOp::create(b, loc, b.getI64Type(), value); }
 Value CodeWriter::add(Value left, Value right) { return b.createOrFold<arith::AddIOp>(loc, left, right); }
 Value CodeWriter::subtract(Value left, Value right) { return b.createOrFold<arith::SubIOp>(loc, left, right); }
 Value CodeWriter::multiply(Value left, Value right) { return b.createOrFold<arith::MulIOp>(loc, left, right); }
@@ -33,7 +33,7 @@ Value CodeWriter::compare(arith::CmpIPredicate predicate, Value left, Value righ
   return b.createOrFold<arith::CmpIOp>(loc, predicate, left, right);
 }
 
-Value CodeWriter::pick(Value condition, Value left, Value right) {
+Value CodeWriter::select(Value condition, Value left, Value right) {
   return b.createOrFold<arith::SelectOp>(loc, condition, left, right);
 }
 
@@ -48,14 +48,14 @@ std::pair<Value, Value> CodeWriter::share(Value count, Value part, Value numPart
 // Floats
 //===----------------------------------------------------------------------===//
 
-Value CodeWriter::real(double value, Type type) {
+Value CodeWriter::constantFloat(double value, Type type) {
   TypedAttr attr = b.getFloatAttr(getElementTypeOrSelf(type), value);
   if (auto vector = dyn_cast<VectorType>(type))
     attr = DenseElementsAttr::get(vector, Attribute(attr));
   return arith::ConstantOp::create(b, loc, attr);
 }
 
-Value CodeWriter::spread(Value scalar) {
+Value CodeWriter::broadcast(Value scalar) {
   if (isa<VectorType>(scalar.getType()))
     return scalar;
   VectorType type = vectorOf(scalar.getType());
@@ -64,7 +64,7 @@ Value CodeWriter::spread(Value scalar) {
   return vector::BroadcastOp::create(b, loc, type, scalar);
 }
 
-Value CodeWriter::entry(Value vector, int64_t place) { return vector::ExtractOp::create(b, loc, vector, place); }
+Value CodeWriter::extract(Value vector, int64_t place) { return vector::ExtractOp::create(b, loc, vector, place); }
 
 /// `type` or a vector of it, as `like` is.
 static Type getLike(Type like, Type type) {
@@ -102,7 +102,7 @@ Value CodeWriter::narrow(Value value, Type element) {
   Value rounded = arith::AddIOp::create(b, loc, bits, arith::AddIOp::create(b, loc, odd, constant(0x7fff)));
   Value isNaN = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, value, value);
   Value quiet = arith::OrIOp::create(b, loc, bits, constant(0x400000));
-  Value high = arith::ShRUIOp::create(b, loc, pick(isNaN, quiet, rounded), constant(16));
+  Value high = arith::ShRUIOp::create(b, loc, select(isNaN, quiet, rounded), constant(16));
   Value half = arith::TruncIOp::create(b, loc, getLike(type, b.getI16Type()), high);
   return arith::BitcastOp::create(b, loc, getLike(type, element), half);
 }
@@ -111,11 +111,11 @@ Value CodeWriter::narrow(Value value, Type element) {
 // Memory
 //===----------------------------------------------------------------------===//
 
-Value CodeWriter::advance(Value address, Value bytes) {
+Value CodeWriter::ptrAdd(Value address, Value bytes) {
   return LLVM::GEPOp::create(b, loc, pointer(), b.getI8Type(), address, ArrayRef<LLVM::GEPArg>{bytes});
 }
 
-Value CodeWriter::advance(Value address, int64_t bytes) { return bytes ? advance(address, number(bytes)) : address; }
+Value CodeWriter::ptrAdd(Value address, int64_t bytes) { return bytes ? ptrAdd(address, constantI64(bytes)) : address; }
 
 static unsigned getAlignment(Type type) {
   Type element = getElementTypeOrSelf(type);
@@ -185,15 +185,15 @@ void CodeWriter::storeColumns(Value vector, Value address, int64_t count) {
 // Control flow
 //===----------------------------------------------------------------------===//
 
-void CodeWriter::loop(Value begin, Value end, Value step, llvm::function_ref<void(Value)> body) {
-  loop(begin, end, step, {}, [&](Value i, ValueRange) {
+void CodeWriter::forLoop(Value begin, Value end, Value step, llvm::function_ref<void(Value)> body) {
+  forLoop(begin, end, step, {}, [&](Value i, ValueRange) {
     body(i);
     return Values();
   });
 }
 
-CodeWriter::Values CodeWriter::loop(Value begin, Value end, Value step, ValueRange inits,
-                                    llvm::function_ref<Values(Value, ValueRange)> body) {
+CodeWriter::Values CodeWriter::forLoop(Value begin, Value end, Value step, ValueRange inits,
+                                       llvm::function_ref<Values(Value, ValueRange)> body) {
   auto loop = scf::ForOp::create(b, loc, begin, end, step, inits);
   OpBuilder::InsertionGuard guard(b);
   Block *block = loop.getBody();
@@ -205,8 +205,8 @@ CodeWriter::Values CodeWriter::loop(Value begin, Value end, Value step, ValueRan
   return Values(loop.getResults());
 }
 
-CodeWriter::Values CodeWriter::repeat(ValueRange inits, llvm::function_ref<Value(ValueRange)> condition,
-                                      llvm::function_ref<Values(ValueRange)> body) {
+CodeWriter::Values CodeWriter::whileLoop(ValueRange inits, llvm::function_ref<Value(ValueRange)> condition,
+                                         llvm::function_ref<Values(ValueRange)> body) {
   OpBuilder saved = b;
   auto loop = scf::WhileOp::create(
       b, loc, inits.getTypes(), inits,
@@ -224,7 +224,7 @@ CodeWriter::Values CodeWriter::repeat(ValueRange inits, llvm::function_ref<Value
   return Values(loop.getResults());
 }
 
-void CodeWriter::when(Value condition, llvm::function_ref<void()> body, llvm::function_ref<void()> otherwise) {
+void CodeWriter::ifThen(Value condition, llvm::function_ref<void()> body, llvm::function_ref<void()> otherwise) {
   auto branch = scf::IfOp::create(b, loc, condition, /*withElseRegion=*/static_cast<bool>(otherwise));
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(branch.thenBlock()->getTerminator());
@@ -235,7 +235,7 @@ void CodeWriter::when(Value condition, llvm::function_ref<void()> body, llvm::fu
   otherwise();
 }
 
-void CodeWriter::choose(Value number, ArrayRef<int64_t> cases, llvm::function_ref<void(int64_t)> body) {
+void CodeWriter::switchOn(Value number, ArrayRef<int64_t> cases, llvm::function_ref<void(int64_t)> body) {
   auto branch = scf::IndexSwitchOp::create(b, loc, TypeRange(), toIndex(number), cases, cases.size());
   OpBuilder::InsertionGuard guard(b);
   auto fill = [&](Region &region, llvm::function_ref<void()> write) {
@@ -261,9 +261,9 @@ struct GivenRecord {
   CodeWriter *w;
   Value record;
 
-  Value load(int64_t number) { return w->loadNumber(record, number); }
-  Value getLow(Value word, int64_t bits) { return w->bitAnd(word, w->number((int64_t(1) << bits) - 1)); }
-  Value getHigh(Value word, int64_t bits) { return arith::ShRUIOp::create(w->b, w->loc, word, w->number(bits)); }
+  Value load(int64_t number) { return w->loadI64(record, number); }
+  Value getLow(Value word, int64_t bits) { return w->bitAnd(word, w->constantI64((int64_t(1) << bits) - 1)); }
+  Value getHigh(Value word, int64_t bits) { return arith::ShRUIOp::create(w->b, w->loc, word, w->constantI64(bits)); }
 };
 
 } // namespace
@@ -271,48 +271,48 @@ struct GivenRecord {
 KernelWriter::KernelWriter(KernelEmitter &emitter, func::FuncOp function, ArrayRef<RecordField> fields)
     : CodeWriter(emitter, OpBuilder::atBlockEnd(&function.getBody().front()), function.getLoc()),
       thread(function.getArgument(2)), numThreads(function.getArgument(3)) {
-  auto member = [&](size_t offset) { return advance(function.getArgument(0), static_cast<int64_t>(offset)); };
+  auto member = [&](size_t offset) { return ptrAdd(function.getArgument(0), static_cast<int64_t>(offset)); };
   Value bases = loadPointer(member(offsetof(abi::Call, bases))),
         cells = loadPointer(member(offsetof(abi::Call, cells))),
-        paddedRows = loadNumber(member(offsetof(abi::Call, paddedRows)));
+        paddedRows = loadI64(member(offsetof(abi::Call, paddedRows)));
   Value weights = loadPointer(bases, abi::kWeights);
   abi::RecordDecoder record(GivenRecord{this, function.getArgument(1)});
   for (const RecordField &field : fields) {
     switch (field.kind) {
     case RecordField::Kind::Buffer: {
       abi::BufferOperand<Value> buffer = record.takeBuffer();
-      Value base = loadPointer(advance(bases, multiply(buffer.base, 8)));
-      decoded.push_back(advance(base, add(buffer.offset, multiply(buffer.rowBytes, paddedRows))));
+      Value base = loadPointer(ptrAdd(bases, multiply(buffer.base, 8)));
+      decoded.push_back(ptrAdd(base, add(buffer.offset, multiply(buffer.rowBytes, paddedRows))));
       break;
     }
     case RecordField::Kind::Cell: {
       Type type = field.value.getType();
-      Value address = advance(cells, multiply(record.takeWord(), 8));
-      decoded.push_back(type.isIndex() ? loadNumber(address) : loadElement(type, address));
+      Value address = ptrAdd(cells, multiply(record.takeWord(), 8));
+      decoded.push_back(type.isIndex() ? loadI64(address) : loadElement(type, address));
       break;
     }
     case RecordField::Kind::Packed:
-      decoded.push_back(advance(weights, record.takeWord()));
+      decoded.push_back(ptrAdd(weights, record.takeWord()));
       break;
     case RecordField::Kind::Table:
-      decoded.push_back(advance(loadPointer(member(offsetof(abi::Call, tables))), record.takeWord()));
+      decoded.push_back(ptrAdd(loadPointer(member(offsetof(abi::Call, tables))), record.takeWord()));
       break;
     case RecordField::Kind::Literal:
       decoded.push_back(record.takeWord());
       break;
     }
   }
-  Value bytes = loadNumber(member(offsetof(abi::Call, scratchBytes)));
-  scratchBase = advance(loadPointer(member(offsetof(abi::Call, scratch))), multiply(thread, bytes));
+  Value bytes = loadI64(member(offsetof(abi::Call, scratchBytes)));
+  scratchBase = ptrAdd(loadPointer(member(offsetof(abi::Call, scratch))), multiply(thread, bytes));
 }
 
 Value KernelWriter::scratch(int64_t bytes) {
-  Value address = advance(scratchBase, scratchBytes);
+  Value address = ptrAdd(scratchBase, scratchBytes);
   scratchBytes += kernel::roundUp(bytes, kernel::kAlignment);
   emitter.needScratch(scratchBytes);
   return address;
 }
 
 Value KernelWriter::line(Value address, MemRefType buffer, Value row) {
-  return advance(address, multiply(row, kernel::getLineBytes(buffer)));
+  return ptrAdd(address, multiply(row, kernel::getLineBytes(buffer)));
 }

@@ -32,14 +32,14 @@ public:
       : emitter(emitter), b(std::move(builder)), loc(loc) {}
 
   // i64. Division is that of non-negative numbers.
-  Value number(int64_t value);
+  Value constantI64(int64_t value);
   Value add(Value left, Value right);
-  Value add(Value left, int64_t right) { return add(left, number(right)); }
+  Value add(Value left, int64_t right) { return add(left, constantI64(right)); }
   Value subtract(Value left, Value right);
   Value multiply(Value left, Value right);
-  Value multiply(Value left, int64_t right) { return multiply(left, number(right)); }
+  Value multiply(Value left, int64_t right) { return multiply(left, constantI64(right)); }
   Value divide(Value left, Value right);
-  Value divide(Value left, int64_t right) { return divide(left, number(right)); }
+  Value divide(Value left, int64_t right) { return divide(left, constantI64(right)); }
   Value divideUp(Value left, int64_t right) { return divide(add(left, right - 1), right); }
   Value remainder(Value left, Value right);
   Value minimum(Value left, Value right);
@@ -51,27 +51,27 @@ public:
   Value less(Value left, Value right) { return compare(mlir::arith::CmpIPredicate::slt, left, right); }
   Value equal(Value left, Value right) { return compare(mlir::arith::CmpIPredicate::eq, left, right); }
   /// `left` where `condition`, else `right`, of any type.
-  Value pick(Value condition, Value left, Value right);
+  Value select(Value condition, Value left, Value right);
   Value toIndex(Value value);
 
   // Floats: scalars or vectors.
-  Value real(double value, Type type);      ///< f32 or a vector of it
-  Value spread(Value scalar);               ///< in all 16 entries
-  Value entry(Value vector, int64_t place); ///< one entry
-  Value widen(Value value);                 ///< f32 of bf16 or f16
-  Value narrow(Value value, Type element);  ///< bf16 or f16 of f32, to nearest even; NaN stays NaN
+  Value constantFloat(double value, Type type); ///< f32 or a vector of it
+  Value broadcast(Value scalar);                ///< in all 16 entries
+  Value extract(Value vector, int64_t place);   ///< one entry
+  Value widen(Value value);                     ///< f32 of bf16 or f16
+  Value narrow(Value value, Type element);      ///< bf16 or f16 of f32, to nearest even; NaN stays NaN
   mlir::VectorType vectorOf(Type element, int64_t lanes = kLanes) { return mlir::VectorType::get({lanes}, element); }
   mlir::VectorType f32x16() { return vectorOf(b.getF32Type()); }
 
   // Memory.
   Type pointer() { return mlir::LLVM::LLVMPointerType::get(b.getContext()); }
-  Value advance(Value address, Value bytes);
-  Value advance(Value address, int64_t bytes);
+  Value ptrAdd(Value address, Value bytes);
+  Value ptrAdd(Value address, int64_t bytes);
   /// Anything, aligned to its (element's) size.
   Value load(Type type, Value address);
   void store(Value value, Value address);
-  Value loadNumber(Value address, int64_t words = 0) { return load(b.getI64Type(), advance(address, 8 * words)); }
-  Value loadPointer(Value address, int64_t words = 0) { return load(pointer(), advance(address, 8 * words)); }
+  Value loadI64(Value address, int64_t words = 0) { return load(b.getI64Type(), ptrAdd(address, 8 * words)); }
+  Value loadPointer(Value address, int64_t words = 0) { return load(pointer(), ptrAdd(address, 8 * words)); }
   /// An element of a buffer: i1 is a byte there, index 64 bits.
   Value loadElement(Type element, Value address);
   void storeElement(Value value, Value address);
@@ -83,15 +83,18 @@ public:
 
   // Control flow. Bodies write through this same object.
   using Values = mlir::SmallVector<Value>;
-  void loop(Value begin, Value end, Value step, llvm::function_ref<void(Value)> body);
-  void loop(Value begin, Value end, llvm::function_ref<void(Value)> body) { loop(begin, end, number(1), body); }
-  Values loop(Value begin, Value end, Value step, ValueRange inits, llvm::function_ref<Values(Value, ValueRange)> body);
+  void forLoop(Value begin, Value end, Value step, llvm::function_ref<void(Value)> body);
+  void forLoop(Value begin, Value end, llvm::function_ref<void(Value)> body) {
+    forLoop(begin, end, constantI64(1), body);
+  }
+  Values forLoop(Value begin, Value end, Value step, ValueRange inits,
+                 llvm::function_ref<Values(Value, ValueRange)> body);
   /// While `condition` of the carried values.
-  Values repeat(ValueRange inits, llvm::function_ref<Value(ValueRange)> condition,
-                llvm::function_ref<Values(ValueRange)> body);
-  void when(Value condition, llvm::function_ref<void()> body, llvm::function_ref<void()> otherwise = nullptr);
+  Values whileLoop(ValueRange inits, llvm::function_ref<Value(ValueRange)> condition,
+                   llvm::function_ref<Values(ValueRange)> body);
+  void ifThen(Value condition, llvm::function_ref<void()> body, llvm::function_ref<void()> otherwise = nullptr);
   /// One case per number; nothing for another.
-  void choose(Value number, llvm::ArrayRef<int64_t> cases, llvm::function_ref<void(int64_t)> body);
+  void switchOn(Value number, llvm::ArrayRef<int64_t> cases, llvm::function_ref<void(int64_t)> body);
   void call(mlir::func::FuncOp function, ValueRange operands);
 
   /// [begin, end) of `count` that part `part` of `numParts` has: contiguous, sizes differ by one at most.

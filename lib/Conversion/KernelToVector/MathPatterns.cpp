@@ -35,7 +35,7 @@ struct Arithmetic {
     auto vector = dyn_cast<VectorType>(type);
     return vector ? TypedAttr(DenseElementsAttr::get(vector, Attribute(attr))) : attr;
   }
-  Value real(double value) const {
+  Value constantFloat(double value) const {
     return arith::ConstantOp::create(b, loc, splat(type, b.getF32FloatAttr(static_cast<float>(value))));
   }
   Value integer(int32_t value) const {
@@ -50,7 +50,7 @@ struct Arithmetic {
   Value fromBits(Value x) const { return arith::BitcastOp::create(b, loc, type, x); }
   /// `x`, but `bound` where x is beyond it; NaN stays.
   Value clamp(arith::CmpFPredicate beyond, Value x, double bound) const {
-    Value limit = real(bound);
+    Value limit = constantFloat(bound);
     return arith::SelectOp::create(b, loc, arith::CmpFOp::create(b, loc, beyond, x, limit), limit, x);
   }
 
@@ -63,11 +63,11 @@ struct Arithmetic {
   Value expOfParts(Value r, Value n) const {
     static constexpr double kFactors[] = {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3,
                                           4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1};
-    Value p = real(kFactors[0]);
+    Value p = constantFloat(kFactors[0]);
     for (double factor : llvm::drop_begin(kFactors))
-      p = fma(p, r, real(factor));
+      p = fma(p, r, constantFloat(factor));
     p = fma(mul(r, r), p, r);
-    p = arith::AddFOp::create(b, loc, p, real(1));
+    p = arith::AddFOp::create(b, loc, p, constantFloat(1));
     Value half = arith::ShRSIOp::create(b, loc, n, integer(1));
     return mul(mul(p, powerOfTwo(half)), powerOfTwo(subI(n, half)));
   }
@@ -85,11 +85,11 @@ struct ExpandExp : OpRewritePattern<math::ExpOp> {
     // Below the first bound the result is 0, above the second infinity.
     Value x = a.clamp(arith::CmpFPredicate::OLT, op.getOperand(), -105);
     x = a.clamp(arith::CmpFPredicate::OGT, x, 89);
-    Value shift = a.real(kRoundToInteger), shifted = a.fma(x, a.real(1.44269504088896341), shift);
+    Value shift = a.constantFloat(kRoundToInteger), shifted = a.fma(x, a.constantFloat(1.44269504088896341), shift);
     Value whole = a.sub(shifted, shift);
     // ln(2) in two parts, the first of few bits.
-    Value r = a.fma(whole, a.real(-0.693359375), x);
-    r = a.fma(whole, a.real(2.12194440e-4), r);
+    Value r = a.fma(whole, a.constantFloat(-0.693359375), x);
+    r = a.fma(whole, a.constantFloat(2.12194440e-4), r);
     rewriter.replaceOp(op, a.expOfParts(r, a.subI(a.bitsOf(shifted), a.bitsOf(shift))));
     return success();
   }
@@ -103,9 +103,9 @@ struct ExpandExp2 : OpRewritePattern<math::Exp2Op> {
     Arithmetic a{rewriter, op.getLoc(), op.getType()};
     Value x = a.clamp(arith::CmpFPredicate::OLT, op.getOperand(), -151);
     x = a.clamp(arith::CmpFPredicate::OGT, x, 128);
-    Value shift = a.real(kRoundToInteger), shifted = arith::AddFOp::create(rewriter, op.getLoc(), x, shift);
+    Value shift = a.constantFloat(kRoundToInteger), shifted = arith::AddFOp::create(rewriter, op.getLoc(), x, shift);
     Value fraction = a.sub(x, a.sub(shifted, shift));
-    Value r = a.mul(fraction, a.real(0.693147180559945309));
+    Value r = a.mul(fraction, a.constantFloat(0.693147180559945309));
     rewriter.replaceOp(op, a.expOfParts(r, a.subI(a.bitsOf(shifted), a.bitsOf(shift))));
     return success();
   }

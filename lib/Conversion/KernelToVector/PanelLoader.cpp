@@ -29,7 +29,7 @@ Value PanelLoader::loadWords(CodeWriter &w, Value address, int64_t lanes, bool i
 Value PanelLoader::loadValue(CodeWriter &w, Value address, int64_t step, int64_t columns) const {
   Type element = getElementType(w.b);
   int64_t inWord = step % getStepsPerWord() * element.getIntOrFloatBitWidth() / 8;
-  Value value = w.load(element, w.advance(address, getWordOffset(w.b, step, columns) + inWord));
+  Value value = w.load(element, w.ptrAdd(address, getWordOffset(w.b, step, columns) + inWord));
   return element.isF32() ? value : w.widen(value);
 }
 

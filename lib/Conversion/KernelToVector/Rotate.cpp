@@ -20,9 +20,9 @@ static void writeKernel(kernel::RotateOp op, KernelWriter &w) {
   int64_t heads = op.getHeads(), width = inputType.getDimSize(1) / heads;
   Rope rope = Rope::get(op, op.getRope(), w.field(kAngles));
   auto [begin, end] = w.share(w.multiply(w.field(kRows), heads));
-  w.loop(begin, end, [&](Value number) {
-    Value row = w.divide(number, w.number(heads)), head = w.remainder(number, w.number(heads));
-    Value position = w.loadNumber(w.line(w.field(kTable), tableType, row), abi::kPosition);
+  w.forLoop(begin, end, [&](Value number) {
+    Value row = w.divide(number, w.constantI64(heads)), head = w.remainder(number, w.constantI64(heads));
+    Value position = w.loadI64(w.line(w.field(kTable), tableType, row), abi::kPosition);
     Value column = w.multiply(head, width);
     ColumnRange in{inputType.getElementType(), w.line(w.field(kInput), inputType, row)},
         out{outType.getElementType(), w.line(w.field(kOut), outType, row)};

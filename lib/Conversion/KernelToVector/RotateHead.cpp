@@ -14,39 +14,40 @@ using namespace lariat::vectors;
 // Columns
 //===----------------------------------------------------------------------===//
 
-Value vectors::loadReals(CodeWriter &w, ColumnRange from, int64_t count) {
+Value vectors::loadFloats(CodeWriter &w, ColumnRange from, int64_t count) {
   Value columns = w.loadColumns(from.element, from.address, count);
   return from.element.isF32() ? columns : w.widen(columns);
 }
 
-void vectors::storeReals(CodeWriter &w, Value reals, ColumnRange to, int64_t count) {
+void vectors::storeFloats(CodeWriter &w, Value reals, ColumnRange to, int64_t count) {
   w.storeColumns(to.element.isF32() ? reals : w.narrow(reals, to.element), to.address, count);
 }
 
 ColumnRange vectors::skipColumns(CodeWriter &w, ColumnRange range, Value column) {
-  return {range.element, w.advance(range.address, w.multiply(column, kernel::getElementBytes(range.element)))};
+  return {range.element, w.ptrAdd(range.address, w.multiply(column, kernel::getElementBytes(range.element)))};
 }
 
 ColumnRange vectors::skipColumns(CodeWriter &w, ColumnRange range, int64_t column) {
-  return {range.element, w.advance(range.address, column * kernel::getElementBytes(range.element))};
+  return {range.element, w.ptrAdd(range.address, column * kernel::getElementBytes(range.element))};
 }
 
 /// `body` at every 16th of `count` columns, with the number of them there are.
 static void forColumns(CodeWriter &w, int64_t count, llvm::function_ref<void(Value, int64_t)> body) {
   int64_t rest = count % kLanes, whole = count - rest;
   if (whole == kLanes)
-    body(w.number(0), kLanes);
+    body(w.constantI64(0), kLanes);
   else if (whole)
-    w.loop(w.number(0), w.number(whole), w.number(kLanes), [&](Value column) { body(column, kLanes); });
+    w.forLoop(w.constantI64(0), w.constantI64(whole), w.constantI64(kLanes),
+              [&](Value column) { body(column, kLanes); });
   if (rest)
-    body(w.number(whole), rest);
+    body(w.constantI64(whole), rest);
 }
 
 void vectors::copyColumns(CodeWriter &w, ColumnRange from, ColumnRange to, int64_t first, int64_t end) {
   from = skipColumns(w, from, first);
   to = skipColumns(w, to, first);
   forColumns(w, end - first, [&](Value column, int64_t count) {
-    storeReals(w, loadReals(w, skipColumns(w, from, column), count), skipColumns(w, to, column), count);
+    storeFloats(w, loadFloats(w, skipColumns(w, from, column), count), skipColumns(w, to, column), count);
   });
 }
 
@@ -76,16 +77,16 @@ static Value putSideBySide(CodeWriter &w, Value first, Value second, int64_t fir
 
 /// First and second values of `count` pairs that lie side by side.
 static std::pair<Value, Value> loadPairs(CodeWriter &w, ColumnRange from, int64_t count) {
-  Value low = loadReals(w, from, std::min(2 * count, kLanes)), high = low;
+  Value low = loadFloats(w, from, std::min(2 * count, kLanes)), high = low;
   if (2 * count > kLanes)
-    high = loadReals(w, skipColumns(w, from, kLanes), 2 * count - kLanes);
+    high = loadFloats(w, skipColumns(w, from, kLanes), 2 * count - kLanes);
   return {takeSecond(w, low, high, 0), takeSecond(w, low, high, 1)};
 }
 
 static void storePairs(CodeWriter &w, Value first, Value second, ColumnRange to, int64_t count) {
-  storeReals(w, putSideBySide(w, first, second, 0), to, std::min(2 * count, kLanes));
+  storeFloats(w, putSideBySide(w, first, second, 0), to, std::min(2 * count, kLanes));
   if (2 * count > kLanes)
-    storeReals(w, putSideBySide(w, first, second, kLanes / 2), skipColumns(w, to, kLanes), 2 * count - kLanes);
+    storeFloats(w, putSideBySide(w, first, second, kLanes / 2), skipColumns(w, to, kLanes), 2 * count - kLanes);
 }
 
 //===----------------------------------------------------------------------===//
@@ -96,7 +97,7 @@ Rope Rope::get(Operation *op, kernel::RopeAttr attr, Value table) {
   return {attr, table, lookUp<kernel::RopeTableOp>(op, attr.getTable()).getLineBytes()};
 }
 
-Value Rope::getLine(CodeWriter &w, Value position) const { return w.advance(table, w.multiply(position, lineBytes)); }
+Value Rope::getLine(CodeWriter &w, Value position) const { return w.ptrAdd(table, w.multiply(position, lineBytes)); }
 
 void vectors::writeHead(CodeWriter &w, const Rope &rope, Value line, ColumnRange from, ColumnRange to, int64_t width) {
   int64_t dims = rope ? rope.attr.getDims() : 0, half = dims / 2;
@@ -115,10 +116,10 @@ void vectors::writeHead(CodeWriter &w, const Rope &rope, Value line, ColumnRange
       auto [first, second] = rotate(u, v);
       return storePairs(w, first, second, out, count);
     }
-    Value u = loadReals(w, in, count), v = loadReals(w, skipColumns(w, in, half), count);
+    Value u = loadFloats(w, in, count), v = loadFloats(w, skipColumns(w, in, half), count);
     auto [first, second] = rotate(u, v);
-    storeReals(w, first, out, count);
-    storeReals(w, second, skipColumns(w, out, half), count);
+    storeFloats(w, first, out, count);
+    storeFloats(w, second, skipColumns(w, out, half), count);
   });
   copyColumns(w, from, to, 2 * half, width);
 }

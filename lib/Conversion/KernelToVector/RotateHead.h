@@ -16,8 +16,8 @@ struct ColumnRange {
 };
 
 /// Up to 16 columns as f32, and f32 rounded to the type of columns.
-Value loadReals(CodeWriter &w, ColumnRange from, int64_t count = kLanes);
-void storeReals(CodeWriter &w, Value reals, ColumnRange to, int64_t count = kLanes);
+Value loadFloats(CodeWriter &w, ColumnRange from, int64_t count = kLanes);
+void storeFloats(CodeWriter &w, Value reals, ColumnRange to, int64_t count = kLanes);
 
 /// `range` from column `column` on.
 ColumnRange skipColumns(CodeWriter &w, ColumnRange range, Value column);

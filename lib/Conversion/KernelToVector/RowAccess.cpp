@@ -22,7 +22,7 @@ Value RowAccess::getLine(Value row, int64_t list) {
   if (list < 0)
     return row;
   auto type = cast<MemRefType>(indexOperands[list].getType());
-  return w.loadNumber(w.line(indices[list], type, row));
+  return w.loadI64(w.line(indices[list], type, row));
 }
 
 /// The slot of a buffer; `isRoom` says whether whole vectors fit where its last columns end.
@@ -32,7 +32,7 @@ static RowSlot getSlot(KernelWriter &w, MemRefType type, Value address, Value li
   if (type.getRank() != 2)
     return {element, false, place};
   if (firstColumn)
-    place = w.advance(place, w.multiply(firstColumn, kernel::getElementBytes(element)));
+    place = w.ptrAdd(place, w.multiply(firstColumn, kernel::getElementBytes(element)));
   return {element, true, place, isRoom};
 }
 
@@ -58,19 +58,19 @@ RowSlot RowAccess::getResult(Value operand, Value address, Value line, Value fir
 
 Value RowAccess::getFact(kernel::FactKind kind, Value row) {
   Value line = w.line(table, cast<MemRefType>(tableOperand.getType()), row);
-  return w.loadElement(w.b.getIndexType(), w.advance(line, 8 * kernel::toArtefact(kind)));
+  return w.loadElement(w.b.getIndexType(), w.ptrAdd(line, 8 * kernel::toArtefact(kind)));
 }
 
 Value RowAccess::getDepth(Value row) {
   Value line = w.line(table, cast<MemRefType>(tableOperand.getType()), row);
-  return w.loadNumber(line, abi::kDepth);
+  return w.loadI64(line, abi::kDepth);
 }
 
 Value RowAccess::getAtDepth(kernel::PackedOp data, Value address, Value row) {
   if (!data.getDepths())
     return address;
-  Value depth = w.minimum(getDepth(row), w.number(*data.getDepths() - 1));
-  return w.advance(address, w.multiply(depth, data.getDepthBytes()));
+  Value depth = w.minimum(getDepth(row), w.constantI64(*data.getDepths() - 1));
+  return w.ptrAdd(address, w.multiply(depth, data.getDepthBytes()));
 }
 
 RowSlot RowAccess::getVector(FlatSymbolRefAttr symbol, Value address, Value row) {

@@ -47,26 +47,26 @@ static Value writeDivision(CodeWriter &w, Operation *op, Value left, Value right
   Type type = right.getType(), element = getElementTypeOrSelf(type);
   auto constant = [&](int64_t value) -> Value {
     Value scalar = arith::ConstantOp::create(b, w.loc, b.getIntegerAttr(element, value));
-    return isa<VectorType>(type) ? w.spread(scalar) : scalar;
+    return isa<VectorType>(type) ? w.broadcast(scalar) : scalar;
   };
   auto isEqual = [&](int64_t value) -> Value {
     return arith::CmpIOp::create(b, w.loc, arith::CmpIPredicate::eq, right, constant(value));
   };
-  Value safe = w.pick(isEqual(0), constant(1), right);
+  Value safe = w.select(isEqual(0), constant(1), right);
   if (!isSignedDivision(op))
     return createLike(w, op, {left, safe}, element);
   Value isMinusOne = isEqual(-1);
-  Value result = createLike(w, op, {left, w.pick(isMinusOne, constant(1), safe)}, element);
+  Value result = createLike(w, op, {left, w.select(isMinusOne, constant(1), safe)}, element);
   Value negated =
       isa<arith::RemSIOp>(op) ? constant(0) : arith::SubIOp::create(b, w.loc, constant(0), left).getResult();
-  return w.pick(isMinusOne, negated, result);
+  return w.select(isMinusOne, negated, result);
 }
 
 Value vectors::writeOp(CodeWriter &w, Operation *op, ArrayRef<Value> given) {
   SmallVector<Value> operands(given);
   if (llvm::any_of(operands, [](Value operand) { return isa<VectorType>(operand.getType()); }))
     for (Value &operand : operands)
-      operand = w.spread(operand);
+      operand = w.broadcast(operand);
   Type result = op->getResult(0).getType();
   if (isDivision(op))
     return writeDivision(w, op, operands[0], operands[1]);
@@ -137,7 +137,7 @@ static Value getLanes(CodeWriter &w, Value vector, int64_t first, int64_t count)
 static Value finishReduction(CodeWriter &w, kernel::ReduceKind kind, Value partials) {
   for (int64_t half = kLanes / 2; half >= 1; half /= 2)
     partials = combine(w, kind, getLanes(w, partials, 0, half), getLanes(w, partials, half, half));
-  return w.entry(partials, 0);
+  return w.extract(partials, 0);
 }
 
 namespace {
@@ -149,7 +149,7 @@ struct Best {
 
   static Best start(CodeWriter &w) {
     Value place = arith::ConstantOp::create(w.b, w.loc, w.b.getI32IntegerAttr(std::numeric_limits<int32_t>::max()));
-    return {w.real(-std::numeric_limits<double>::infinity(), w.f32x16()), w.spread(place)};
+    return {w.constantFloat(-std::numeric_limits<double>::infinity(), w.f32x16()), w.broadcast(place)};
   }
 
   static Value compare(CodeWriter &w, arith::CmpFPredicate predicate, Value left, Value right) {
@@ -159,14 +159,14 @@ struct Best {
   /// With the entries of another `value` at `place`, later ones; only lanes of `mask`, where there is one.
   Best with(CodeWriter &w, Value next, Value at, Value mask) const {
     OpBuilder &b = w.b;
-    Value zero = w.spread(arith::ConstantOp::create(b, w.loc, b.getI32IntegerAttr(0)));
+    Value zero = w.broadcast(arith::ConstantOp::create(b, w.loc, b.getI32IntegerAttr(0)));
     Value isFirst = arith::CmpIOp::create(b, w.loc, arith::CmpIPredicate::eq, at, zero);
     Value isStuck = w.bitAnd(isFirst, compare(w, arith::CmpFPredicate::UNO, next, next));
-    next = w.pick(isStuck, w.real(std::numeric_limits<double>::infinity(), next.getType()), next);
+    next = w.select(isStuck, w.constantFloat(std::numeric_limits<double>::infinity(), next.getType()), next);
     Value better = compare(w, arith::CmpFPredicate::OGT, next, value);
     if (mask)
       better = w.bitAnd(better, mask);
-    return {w.pick(better, next, value), w.pick(better, at, place)};
+    return {w.select(better, next, value), w.select(better, at, place)};
   }
 
   Value finish(CodeWriter &w) const {
@@ -179,13 +179,13 @@ struct Best {
       Value equal = compare(w, arith::CmpFPredicate::OEQ, high.value, low.value);
       Value earlier = arith::CmpIOp::create(b, w.loc, arith::CmpIPredicate::slt, high.place, low.place);
       Value better = w.bitOr(larger, w.bitAnd(equal, earlier));
-      best = {w.pick(better, high.value, low.value), w.pick(better, high.place, low.place)};
+      best = {w.select(better, high.value, low.value), w.select(better, high.place, low.place)};
     }
     // No entry was larger than minus infinity: the first one then.
-    Value place = w.entry(best.place, 0);
+    Value place = w.extract(best.place, 0);
     Value none = arith::ConstantOp::create(b, w.loc, b.getI32IntegerAttr(std::numeric_limits<int32_t>::max()));
     Value isNone = arith::CmpIOp::create(b, w.loc, arith::CmpIPredicate::eq, place, none);
-    return w.pick(isNone, arith::ConstantOp::create(b, w.loc, b.getI32IntegerAttr(0)), place);
+    return w.select(isNone, arith::ConstantOp::create(b, w.loc, b.getI32IntegerAttr(0)), place);
   }
 };
 
@@ -197,7 +197,7 @@ static Value getPlaces(CodeWriter &w, Value column) {
   VectorType type = w.vectorOf(w.b.getI32Type());
   Value offsets = arith::ConstantOp::create(w.b, w.loc, DenseElementsAttr::get(type, ArrayRef<int32_t>(lanes)));
   Value narrow = arith::TruncIOp::create(w.b, w.loc, w.b.getI32Type(), column);
-  return arith::AddIOp::create(w.b, w.loc, w.spread(narrow), offsets);
+  return arith::AddIOp::create(w.b, w.loc, w.broadcast(narrow), offsets);
 }
 
 //===----------------------------------------------------------------------===//
@@ -259,7 +259,7 @@ Value RowRegion::getColumns(CodeWriter &w, Value value, const Mapping &rowValues
 static auto makeReader(CodeWriter &w, ArrayRef<RowSlot> arguments, Value column, int64_t count) {
   return [&w, arguments, column, count](BlockArgument argument) {
     const RowSlot &slot = arguments[argument.getArgNumber()];
-    Value address = w.advance(slot.value, w.multiply(column, kernel::getElementBytes(slot.element)));
+    Value address = w.ptrAdd(slot.value, w.multiply(column, kernel::getElementBytes(slot.element)));
     return w.loadColumns(slot.element, address, slot.hasPadding ? kLanes : count);
   };
 }
@@ -273,7 +273,7 @@ void RowRegion::writeReductions(CodeWriter &w, int64_t stage, int64_t width, Arr
       continue;
     reductions.push_back(&op);
     if (auto reduce = dyn_cast<kernel::ReduceOp>(op)) {
-      partials.push_back(w.spread(getStart(w, reduce.getKind(), reduce.getType())));
+      partials.push_back(w.broadcast(getStart(w, reduce.getKind(), reduce.getType())));
     } else {
       Best best = Best::start(w);
       partials.append({best.value, best.place});
@@ -285,11 +285,11 @@ void RowRegion::writeReductions(CodeWriter &w, int64_t stage, int64_t width, Arr
     auto read = makeReader(w, arguments, column, count);
     Value mask = count == kLanes ? Value() : w.firstLanes(count);
     for (Operation *op : reductions) {
-      Value value = w.spread(getColumns(w, op->getOperand(0), rowValues, known, read));
+      Value value = w.broadcast(getColumns(w, op->getOperand(0), rowValues, known, read));
       Value partial = before[after.size()];
       if (auto reduce = dyn_cast<kernel::ReduceOp>(op)) {
         Value combined = combine(w, reduce.getKind(), partial, value);
-        after.push_back(mask ? w.pick(mask, combined, partial) : combined);
+        after.push_back(mask ? w.select(mask, combined, partial) : combined);
       } else {
         Best best = Best{partial, before[after.size() + 1]}.with(w, value, getPlaces(w, column), mask);
         after.append({best.value, best.place});
@@ -299,10 +299,10 @@ void RowRegion::writeReductions(CodeWriter &w, int64_t stage, int64_t width, Arr
   };
   int64_t whole = width / kLanes * kLanes;
   if (whole)
-    partials = w.loop(w.number(0), w.number(whole), w.number(kLanes), partials,
-                      [&](Value column, ValueRange before) { return accumulate(column, kLanes, before); });
+    partials = w.forLoop(w.constantI64(0), w.constantI64(whole), w.constantI64(kLanes), partials,
+                         [&](Value column, ValueRange before) { return accumulate(column, kLanes, before); });
   if (width != whole)
-    partials = accumulate(w.number(whole), width - whole, partials);
+    partials = accumulate(w.constantI64(whole), width - whole, partials);
   size_t next = 0;
   for (Operation *op : reductions) {
     if (auto reduce = dyn_cast<kernel::ReduceOp>(op)) {
@@ -334,18 +334,19 @@ void RowRegion::writeRow(CodeWriter &w, int64_t width, ArrayRef<RowSlot> argumen
     SmallVector<std::pair<Value, const RowSlot *>> stores;
     for (auto [value, slot] : llvm::zip_equal(yielded, results))
       if (slot.isColumn)
-        stores.emplace_back(w.spread(getColumns(w, value, rowValues, known, read)), &slot);
+        stores.emplace_back(w.broadcast(getColumns(w, value, rowValues, known, read)), &slot);
     for (auto [value, slot] : stores) {
-      Value address = w.advance(slot->value, w.multiply(column, kernel::getElementBytes(slot->element)));
+      Value address = w.ptrAdd(slot->value, w.multiply(column, kernel::getElementBytes(slot->element)));
       w.storeColumns(value, address, slot->hasPadding ? kLanes : count);
     }
   };
   int64_t whole = width / kLanes * kLanes;
   if (llvm::any_of(results, [](const RowSlot &slot) { return slot.isColumn; })) {
     if (whole)
-      w.loop(w.number(0), w.number(whole), w.number(kLanes), [&](Value column) { writeColumnsAt(column, kLanes); });
+      w.forLoop(w.constantI64(0), w.constantI64(whole), w.constantI64(kLanes),
+                [&](Value column) { writeColumnsAt(column, kLanes); });
     if (width != whole)
-      writeColumnsAt(w.number(whole), width - whole);
+      writeColumnsAt(w.constantI64(whole), width - whole);
   }
   for (auto [value, slot] : llvm::zip_equal(yielded, results))
     if (!slot.isColumn)

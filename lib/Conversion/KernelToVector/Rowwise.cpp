@@ -41,10 +41,10 @@ static void writeKernel(kernel::RowwiseOp op, KernelWriter &w) {
   };
 
   auto [begin, end] = w.share(w.field(0));
-  w.loop(begin, end, [&](Value row) {
+  w.forLoop(begin, end, [&](Value row) {
     if (groups == 1)
       return writeGroup(row, Value());
-    w.loop(w.number(0), w.number(groups), [&](Value group) { writeGroup(row, w.multiply(group, width)); });
+    w.forLoop(w.constantI64(0), w.constantI64(groups), [&](Value group) { writeGroup(row, w.multiply(group, width)); });
   });
 }
 

@@ -45,7 +45,7 @@ public:
         bPanel(function.getArgument(4)), numK(function.getArgument(5)), c(function.getArgument(6)),
         cLine(function.getArgument(7)), aheadStep(function.getArgument(9)) {
     for (int64_t row = 0; row < tile.rows; ++row)
-      rows.push_back(advance(function.getArgument(0), multiply(aLine, row)));
+      rows.push_back(ptrAdd(function.getArgument(0), multiply(aLine, row)));
     for (int64_t panel = 0; panel < tile.panels; ++panel) {
       panels.push_back(getPanel(function.getArgument(2), panel));
       aheadPanels.push_back(getPanel(function.getArgument(8), panel));
@@ -56,12 +56,12 @@ public:
     Values sums;
     forSums([&](Value place) {
       VectorType type = vectorOf(b.getF32Type(), lanes);
-      sums.push_back(variant.isAdded ? load(type, place) : real(0, type));
+      sums.push_back(variant.isAdded ? load(type, place) : constantFloat(0, type));
     });
     assert(stepsPerLine <= 2 && "the last line holds one step or all");
     int64_t step = stepsPerLine > 1 ? stepsPerLine : getUnroll();
     Value whole = multiply(divide(numK, step), step);
-    sums = loop(number(0), whole, number(step), sums, [&](Value k, ValueRange before) {
+    sums = forLoop(constantI64(0), whole, constantI64(step), sums, [&](Value k, ValueRange before) {
       Values after(before);
       if (stepsPerLine > 1) {
         prefetch(divide(k, stepsPerLine), /*numLines=*/1);
@@ -79,7 +79,7 @@ public:
       return after;
     });
     if (step > 1)
-      sums = loop(whole, numK, number(1), sums, [&](Value k, ValueRange before) {
+      sums = forLoop(whole, numK, constantI64(1), sums, [&](Value k, ValueRange before) {
         Values after(before);
         writeLine(k, /*numSteps=*/1, after);
         return after;
@@ -92,16 +92,15 @@ private:
   /// The address of a panel of the tile. `first` is that of the first one, which begins a line where more than one follow.
   Value getPanel(Value first, int64_t panel) {
     int64_t perLine = variant.panelsPerLine;
-    return advance(advance(first, multiply(bPanel, panel / perLine)),
-                   panel % perLine * kLanes * loader.getWordBytes(b));
+    return ptrAdd(ptrAdd(first, multiply(bPanel, panel / perLine)), panel % perLine * kLanes * loader.getWordBytes(b));
   }
 
   /// `body` with the place in C of each sum, row by row.
   void forSums(llvm::function_ref<void(Value)> body) {
     for (int64_t row = 0; row < tile.rows; ++row) {
-      Value line = advance(c, multiply(cLine, row));
+      Value line = ptrAdd(c, multiply(cLine, row));
       for (int64_t j = 0; j < numVectors; ++j)
-        body(advance(line, 4 * j * lanes));
+        body(ptrAdd(line, 4 * j * lanes));
     }
   }
 
@@ -127,18 +126,18 @@ private:
     auto ask = [&](Value run, Value lineOfRun) {
       Value place = add(multiply(runBytes, run), multiply(lineOfRun, aheadStep));
       for (Value panel : aheadPanels)
-        LLVM::Prefetch::create(b, loc, advance(panel, place), /*rw=*/0, /*hint=*/2, /*cache=*/1);
+        LLVM::Prefetch::create(b, loc, ptrAdd(panel, place), /*rw=*/0, /*hint=*/2, /*cache=*/1);
     };
     auto askRuns = [&](Value lineOfRun) {
       for (int64_t run = 0; run < numRuns; ++run)
-        ask(number(run), lineOfRun);
+        ask(constantI64(run), lineOfRun);
     };
     if (numRuns > numLines) {
       // Computing which run's turn it is takes too long beside a single step, and little beside two.
       if (stepsPerLine == 1)
-        when(equal(bitAnd(line, number(numRuns - 1)), number(0)), [&] { askRuns(divide(line, numRuns)); });
+        ifThen(equal(bitAnd(line, constantI64(numRuns - 1)), constantI64(0)), [&] { askRuns(divide(line, numRuns)); });
       else
-        ask(bitAnd(line, number(numRuns - 1)), divide(line, numRuns));
+        ask(bitAnd(line, constantI64(numRuns - 1)), divide(line, numRuns));
       return;
     }
     // Tiles that go over several lines at once have few rows. Unless they add to sums, they come in twos at least: half of
@@ -148,7 +147,7 @@ private:
   }
 
   Value loadA(int64_t row, Value k) {
-    Value scalar = load(b.getF32Type(), advance(rows[row], multiply(k, 4)));
+    Value scalar = load(b.getF32Type(), ptrAdd(rows[row], multiply(k, 4)));
     return vector::BroadcastOp::create(b, loc, vectorOf(b.getF32Type(), lanes), scalar);
   }
 
@@ -156,8 +155,8 @@ private:
   Value loadWords(int64_t j, Value line, int64_t step, bool isVolatile = false) {
     int64_t perPanel = kLanes / lanes;
     Value columns =
-        advance(advance(panels[j / perPanel], multiply(line, bLine)), j % perPanel * lanes * loader.getWordBytes(b));
-    return loader.loadWords(*this, advance(columns, loader.getWordOffset(b, step, kLanes * variant.panelsPerLine)),
+        ptrAdd(ptrAdd(panels[j / perPanel], multiply(line, bLine)), j % perPanel * lanes * loader.getWordBytes(b));
+    return loader.loadWords(*this, ptrAdd(columns, loader.getWordOffset(b, step, kLanes * variant.panelsPerLine)),
                             lanes, isVolatile);
   }
 
@@ -255,9 +254,10 @@ static func::FuncOp getTile(KernelEmitter &emitter, Variant variant, Tile tile) 
 static Value getPanel(CodeWriter &w, Value matrix, Value bPanel, Value panel, const Variant &variant) {
   int64_t perLine = variant.panelsPerLine;
   if (perLine == 1)
-    return w.advance(matrix, w.multiply(panel, bPanel));
-  Value line = w.advance(matrix, w.multiply(w.divide(panel, perLine), bPanel));
-  return w.advance(line, w.multiply(w.remainder(panel, w.number(perLine)), kLanes * variant.loader.getWordBytes(w.b)));
+    return w.ptrAdd(matrix, w.multiply(panel, bPanel));
+  Value line = w.ptrAdd(matrix, w.multiply(w.divide(panel, perLine), bPanel));
+  return w.ptrAdd(line,
+                  w.multiply(w.remainder(panel, w.constantI64(perLine)), kLanes * variant.loader.getWordBytes(w.b)));
 }
 
 /// Panels that a tile of so many rows takes: all side by side, or some of those. So tiles that follow each other, by whole
@@ -272,19 +272,19 @@ static void writePanels(CodeWriter &w, func::FuncOp function, Variant variant, i
   auto argument = [&](unsigned i) { return function.getArgument(i); };
   Value numPanels = argument(1), aLine = argument(3), bPanel = argument(6);
   auto callTile = [&](int64_t panels, Value first) {
-    Value b = getPanel(w, argument(4), bPanel, first, variant), c = w.advance(argument(8), w.multiply(first, 64));
+    Value b = getPanel(w, argument(4), bPanel, first, variant), c = w.ptrAdd(argument(8), w.multiply(first, 64));
     w.call(getTile(w.emitter, variant, {rows, panels}),
            {argument(2), aLine, b, argument(5), bPanel, argument(7), c, argument(9),
             getPanel(w, argument(10), bPanel, first, variant), argument(11)});
   };
   int64_t most = getTilePanels(w.emitter.getTarget(), variant, rows);
   Value whole = w.multiply(w.divide(numPanels, most), most), rest = w.subtract(numPanels, whole);
-  w.loop(w.number(0), whole, w.number(most), [&](Value first) { callTile(most, first); });
+  w.forLoop(w.constantI64(0), whole, w.constantI64(most), [&](Value first) { callTile(most, first); });
   for (int64_t panels = llvm::bit_floor<uint64_t>(most - 1); panels; panels /= 2) {
     // The larger powers in `rest` come first.
-    Value isIn = w.compare(arith::CmpIPredicate::ne, w.bitAnd(rest, w.number(panels)), w.number(0));
-    Value before = w.bitAnd(rest, w.number(~(2 * panels - 1)));
-    w.when(isIn, [&] { callTile(panels, w.add(whole, before)); });
+    Value isIn = w.compare(arith::CmpIPredicate::ne, w.bitAnd(rest, w.constantI64(panels)), w.constantI64(0));
+    Value before = w.bitAnd(rest, w.constantI64(~(2 * panels - 1)));
+    w.ifThen(isIn, [&] { callTile(panels, w.add(whole, before)); });
   }
 }
 
@@ -298,11 +298,11 @@ void vectors::writeProduct(CodeWriter &w, const Product &product) {
       emitter.getFunction("product_" + variant.getName(), type, [&](OpBuilder &b, func::FuncOp function) {
         CodeWriter inner(emitter, b, function.getLoc());
         auto rows = llvm::to_vector(llvm::seq_inclusive<int64_t>(1, emitter.getTarget().getMaxRows()));
-        inner.choose(function.getArgument(0), rows,
-                     [&](int64_t count) { writePanels(inner, function, variant, count); });
+        inner.switchOn(function.getArgument(0), rows,
+                       [&](int64_t count) { writePanels(inner, function, variant, count); });
       });
   Value ahead = product.ahead ? product.ahead : product.b,
-        aheadStep = product.aheadStep ? product.aheadStep : w.number(0);
+        aheadStep = product.aheadStep ? product.aheadStep : w.constantI64(0);
   w.call(function, {product.rows, product.numPanels, product.a, product.aLine, product.b, product.bLine, product.bPanel,
                     product.numK, product.c, product.cLine, ahead, aheadStep});
 }

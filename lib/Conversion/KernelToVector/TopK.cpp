@@ -27,7 +27,7 @@ public:
     return type.getElementType().isF32() ? score : w.widen(score);
   }
   Value getFact(Value row, abi::RowColumn column) {
-    return w.loadNumber(w.line(w.field(kTable), cast<MemRefType>(op.getTable().getType()), row), column);
+    return w.loadI64(w.line(w.field(kTable), cast<MemRefType>(op.getTable().getType()), row), column);
   }
   /// How many rows of its sequence a row may be among.
   Value getNumKept(Value row);
@@ -41,18 +41,18 @@ private:
 
 Value ScoredRows::getNumKept(Value row) {
   ArrayRef<int64_t> numerators = op.getNumerators();
-  Value depth = getFact(row, abi::kDepth), numerator = w.number(numerators.back());
+  Value depth = getFact(row, abi::kDepth), numerator = w.constantI64(numerators.back());
   for (auto [number, value] : llvm::enumerate(numerators.drop_back()))
-    numerator = w.pick(w.equal(depth, w.number(static_cast<int64_t>(number))), w.number(value), numerator);
+    numerator = w.select(w.equal(depth, w.constantI64(static_cast<int64_t>(number))), w.constantI64(value), numerator);
   Value share = w.divide(w.multiply(getFact(row, abi::kLength), numerator), static_cast<int64_t>(op.getDenominator()));
-  Value kept = w.maximum(share, w.number(1));
+  Value kept = w.maximum(share, w.constantI64(1));
   if (!op.getCounts())
     return kept;
   auto type = cast<MemRefType>(op.getCounts().getType());
-  Value column = w.minimum(depth, w.number(static_cast<int64_t>(numerators.size()) - 1));
-  Value address = w.advance(w.line(w.field(kCounts), type, row), w.multiply(column, 4));
+  Value column = w.minimum(depth, w.constantI64(static_cast<int64_t>(numerators.size()) - 1));
+  Value address = w.ptrAdd(w.line(w.field(kCounts), type, row), w.multiply(column, 4));
   Value given = arith::ExtSIOp::create(w.b, w.loc, w.b.getI64Type(), w.load(w.b.getI32Type(), address));
-  return w.pick(w.less(w.number(0), given), given, kept);
+  return w.select(w.less(w.constantI64(0), given), given, kept);
 }
 
 static void writeKernel(kernel::TopKOp op, KernelWriter &w) {
@@ -60,7 +60,7 @@ static void writeKernel(kernel::TopKOp op, KernelWriter &w) {
   auto outType = cast<MemRefType>(op.getOut().getType());
   Value rows = w.field(kRows);
   auto [begin, end] = w.share(rows);
-  w.loop(begin, end, [&](Value row) {
+  w.forLoop(begin, end, [&](Value row) {
     Value score = scored.getScore(row), sequence = scored.getFact(row, abi::kSequence);
     auto isBefore = [&](Value other) {
       Value otherScore = scored.getScore(other);
@@ -70,9 +70,9 @@ static void writeKernel(kernel::TopKOp op, KernelWriter &w) {
       return w.bitAnd(first, w.equal(scored.getFact(other, abi::kSequence), sequence));
     };
     auto count = [&](Value other, ValueRange before) -> CodeWriter::Values {
-      return {w.pick(isBefore(other), w.add(before.front(), 1), before.front())};
+      return {w.select(isBefore(other), w.add(before.front(), 1), before.front())};
     };
-    Value numBefore = w.loop(w.number(0), rows, w.number(1), w.number(0), count).front();
+    Value numBefore = w.forLoop(w.constantI64(0), rows, w.constantI64(1), w.constantI64(0), count).front();
     w.storeElement(w.less(numBefore, scored.getNumKept(row)), w.line(w.field(kOut), outType, row));
   });
 }
