@@ -117,7 +117,7 @@ LogicalResult HostWriter::rewriteService(kernel::RowServiceOpInterface op) {
 // Records
 //===----------------------------------------------------------------------===//
 
-/// The cell of a host value, which is stored there as soon as it is there.
+/// Index of the cell that holds a host value; the store follows the value's definition.
 int64_t HostWriter::getCell(Value value) {
   auto [it, isNew] = cellOf.try_emplace(value, numCells);
   if (!isNew)

@@ -180,7 +180,7 @@ void AttendTile::copyEntry(Value memory, Value index, Value entry) {
 }
 
 /// Copies 16 entries from `index` on, which are side by side.
-void AttendTile::copyRun(Value memory, Value index, Value entry) {
+void AttendTile::copyNeighbours(Value memory, Value index, Value entry) {
   int64_t bytes = page.getElementBytes();
   VectorType type = w.vectorOf(w.b.getIntegerType(8 * bytes));
   Value from = at(memory, index, bytes), to = at(copiedPage, entry, bytes);
@@ -202,12 +202,13 @@ void AttendTile::copyEntries(Value refs, Value numEntries) {
     Value end = w.minimum(w.add(first, kLanes), numEntries), one = w.constantI64(1);
     // Whether they are side by side.
     Value isWhole = w.compare(arith::CmpIPredicate::eq, end, w.add(first, kLanes));
-    Value isRun = w.forLoop(first, end, one, {isWhole}, [&](Value entry, ValueRange sofar) -> CodeWriter::Values {
-      Value other = getRef(entry), place = w.add(index, w.subtract(entry, first));
-      Value samePage = w.compare(arith::CmpIPredicate::eq, w.loadI64(other, 0), w.loadI64(ref, 0));
-      Value isNext = w.compare(arith::CmpIPredicate::eq, w.loadI64(other, 1), place);
-      return {w.bitAnd(sofar[0], w.bitAnd(samePage, isNext))};
-    })[0];
+    Value areNeighbours =
+        w.forLoop(first, end, one, {isWhole}, [&](Value entry, ValueRange sofar) -> CodeWriter::Values {
+          Value other = getRef(entry), place = w.add(index, w.subtract(entry, first));
+          Value samePage = w.compare(arith::CmpIPredicate::eq, w.loadI64(other, 0), w.loadI64(ref, 0));
+          Value isNext = w.compare(arith::CmpIPredicate::eq, w.loadI64(other, 1), place);
+          return {w.bitAnd(sofar[0], w.bitAnd(samePage, isNext))};
+        })[0];
     auto copyEach = [&] {
       w.forLoop(first, end, one, [&](Value entry) {
         Value other = getRef(entry);
@@ -216,7 +217,7 @@ void AttendTile::copyEntries(Value refs, Value numEntries) {
     };
     if (alwaysCopies)
       return copyEach();
-    w.ifThen(isRun, [&] { copyRun(memory, index, first); }, copyEach);
+    w.ifThen(areNeighbours, [&] { copyNeighbours(memory, index, first); }, copyEach);
   });
 }
 
@@ -249,8 +250,8 @@ void AttendTile::setPage(Value segment, Value numEntries) {
 //===----------------------------------------------------------------------===//
 
 /// c = a b for all queries, as evenly as the microkernels' rows allow.
-void AttendTile::multiply(Value a, int64_t aLine, Value b, int64_t bLine, Value numPanels, Value numK, Value c,
-                          int64_t cLine) {
+void AttendTile::multiply(Value a, int64_t aRowStride, Value b, int64_t bStepStride, Value numPanels, Value numK,
+                          Value c, int64_t cRowStride) {
   int64_t tileRows = w.emitter.getTarget().getMaxRows();
   Value numTiles = w.divide(w.add(numQueries, tileRows - 1), w.constantI64(tileRows));
   w.forLoop(w.constantI64(0), numTiles, w.constantI64(1), [&](Value tile) {
@@ -260,13 +261,13 @@ void AttendTile::multiply(Value a, int64_t aLine, Value b, int64_t bLine, Value 
     product.rows = w.subtract(end, first);
     product.numPanels = numPanels;
     product.numK = numK;
-    product.a = at(a, first, aLine);
-    product.aLine = w.constantI64(aLine);
+    product.a = at(a, first, aRowStride);
+    product.aRowStride = w.constantI64(aRowStride);
     product.b = b;
-    product.bLine = w.constantI64(bLine);
-    product.bPanel = w.constantI64(kLanes * page.getElementBytes());
-    product.c = at(c, first, cLine);
-    product.cLine = w.constantI64(cLine);
+    product.bStepStride = w.constantI64(bStepStride);
+    product.bPanelStride = w.constantI64(kLanes * page.getElementBytes());
+    product.c = at(c, first, cRowStride);
+    product.cRowStride = w.constantI64(cRowStride);
     writeProduct(w, product);
   });
 }

@@ -44,10 +44,11 @@ private:
     Value first, last;        ///< positions of the first and the last entry
   };
   void copyEntry(Value memory, Value index, Value entry);
-  void copyRun(Value memory, Value index, Value entry);
+  void copyNeighbours(Value memory, Value index, Value entry);
   void copyEntries(Value refs, Value numEntries);
   void setPage(Value segment, Value numEntries);
-  void multiply(Value a, int64_t aLine, Value b, int64_t bLine, Value numPanels, Value numK, Value c, int64_t cLine);
+  void multiply(Value a, int64_t aRowStride, Value b, int64_t bStepStride, Value numPanels, Value numK, Value c,
+                int64_t cRowStride);
   void writeSeenProduct(Value number, Value values, Value numEntries);
   void repairProducts(const Segment &segment, Value values);
   void writeSegment(Value number, const Segment &segment);

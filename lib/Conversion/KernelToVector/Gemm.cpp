@@ -18,14 +18,14 @@ enum { kRows, kTable, kInputs, kExtras, kLowRankInputs, kOuts, kIndices };
 
 namespace {
 
-/// Some rows of a run and some panels.
+/// Some rows of a depth span, which are neighbours at one depth, and some panels.
 struct Piece {
   Value firstRow, rows;   ///< `firstRow` counts from the call's first
-  Value rowInRun;         ///< the same from the run's first
+  Value rowInSpan;        ///< the same from the span's first
   Value panel, numPanels; ///< the first, and how many
-  Value tile, numTiles;   ///< pieces of a run with these panels are numbered
-  Value isAhead;          ///< whether panels that are next are asked for now
-  Value isWaiting;        ///< whether reading streamed weights takes longer than computing
+  Value tile, numTiles;   ///< pieces of a span with these panels are numbered
+  Value prefetches;       ///< whether it prefetches the next panels
+  Value isMemoryBound;    ///< whether reading streamed weights takes longer than computing
 };
 
 class GemmWriter {
@@ -64,8 +64,9 @@ private:
   static bool isDepthIndexed(ArrayRef<kernel::PackedOp> weights) {
     return llvm::any_of(weights, [](kernel::PackedOp data) { return data.getDepths().has_value(); });
   }
-  /// `body` with the first row and the number of rows of each stretch that reads the same part of `weights`.
-  void forRuns(ArrayRef<kernel::PackedOp> weights, Value first, Value end, llvm::function_ref<void(Value, Value)> body);
+  /// `body` with the first row and the number of rows of each depth span, which reads one depth of `weights`.
+  void forDepthSpans(ArrayRef<kernel::PackedOp> weights, Value first, Value end,
+                     llvm::function_ref<void(Value, Value)> body);
 
   /// Panels, of 16 columns, rounded up to whole panels of the weights.
   int64_t roundUp(int64_t panels) const { return kernel::roundUp(panels, panelsPerLine); }
@@ -73,15 +74,15 @@ private:
   void findStorage();
   /// Panels that pass over a block of `rows` rows together.
   Value getGroup(Value rows);
-  void writeRun(Value first, Value count);
+  void writeSpan(Value first, Value count);
   void writePrologue(Value first, Value count);
   /// `body` with the pieces of rows from `first` on and of these panels.
-  void forPieces(Value runFirst, Value first, Value count, Value panel, Value numPanels, Value isAhead,
+  void forPieces(Value spanFirst, Value first, Value count, Value panel, Value numPanels, Value prefetches,
                  llvm::function_ref<void(const Piece &)> body);
   void writePiece(const Piece &piece);
   void writeLowRank(Value first, Value count, Value panel, Value numPanels);
   void writeSums(Product product, int64_t depthK, kernel::PackedOp data, Value address, size_t sum, const Piece &piece);
-  void setAhead(Product &product, kernel::PackedOp data, const Piece &piece);
+  void setPrefetch(Product &product, kernel::PackedOp data, const Piece &piece);
   SmallVector<RowSlot> getEpilogueArguments(Value row, Value i);
   void writeEpilogue(Value firstRow, Value rows, Value panel, Value panels);
 
@@ -99,9 +100,9 @@ private:
   int64_t blockRows = 0;
   bool isPlain = false;  ///< A is read where it is
   bool isDirect = false; ///< sums go straight to the out
-  Value aLine, a;        ///< of the run at hand
+  Value aRowStride, a;   ///< of the span at hand
   Value scratchA, scratchC;
-  int64_t cLineBytes = 0, cRows = 0;
+  int64_t cRowBytes = 0, cRows = 0;
 };
 
 } // namespace
@@ -133,7 +134,7 @@ void GemmWriter::findStorage() {
   blockRows = std::clamp(tuning.blockBytes / lineBytes, tuning.minBlockRows, tuning.maxBlockRows) / maxRows * maxRows;
   isPlain = op.hasPlainInput();
   if (!isPlain) {
-    aLine = w.constantI64(lineBytes);
+    aRowStride = w.constantI64(lineBytes);
     scratchA = w.scratch(blockRows * lineBytes);
   }
   auto yielded = op.getEpilogue().front().getTerminator()->getOperands();
@@ -142,9 +143,9 @@ void GemmWriter::findStorage() {
              access.getResult(op.getOuts()[0], getField(kOuts, 0), w.constantI64(0), Value(), numN).hasPadding;
   if (isDirect)
     return;
-  cLineBytes = mostPanels * 64;
+  cRowBytes = mostPanels * 64;
   cRows = lowRankWeights.empty() ? maxRows : blockRows;
-  scratchC = w.scratch(cLineBytes * cRows * static_cast<int64_t>(weights.size()));
+  scratchC = w.scratch(cRowBytes * cRows * static_cast<int64_t>(weights.size()));
 }
 
 Value GemmWriter::getGroup(Value rows) {
@@ -152,9 +153,10 @@ Value GemmWriter::getGroup(Value rows) {
   Value group = w.constantI64(roundUp(getFullGroup(target)));
   for (int64_t tileRows = 1; tileRows <= target.getMaxRows(); ++tileRows) {
     Value isThis = w.equal(rows, w.constantI64(tileRows));
-    bool isOneRun = tuning.prefetchStreams == 1 && weights[0].getDepthBytes() >= tuning.singlePanelBytes &&
-                    tileRows < loader.getPrefetchRows(tuning, weights[0].getStreamed());
-    group = w.select(isThis, w.constantI64(roundUp(isOneRun ? 1 : loader.getTilePanels(target, tileRows))), group);
+    bool readsOneStream = tuning.prefetchStreams == 1 && weights[0].getDepthBytes() >= tuning.singlePanelBytes &&
+                          tileRows < loader.getPrefetchRows(tuning, weights[0].getStreamed());
+    group =
+        w.select(isThis, w.constantI64(roundUp(readsOneStream ? 1 : loader.getTilePanels(target, tileRows))), group);
   }
   return group;
 }
@@ -176,28 +178,28 @@ void GemmWriter::write() {
   Value count = w.subtract(rowEnd, rowBegin), numBlocks = w.divideUp(count, blockRows);
   w.forLoop(w.constantI64(0), numBlocks, [&](Value block) {
     auto [first, end] = w.share(count, block, numBlocks);
-    forRuns(weights, w.add(rowBegin, first), w.add(rowBegin, end),
-            [&](Value first, Value rows) { writeRun(first, rows); });
+    forDepthSpans(weights, w.add(rowBegin, first), w.add(rowBegin, end),
+                  [&](Value first, Value rows) { writeSpan(first, rows); });
   });
 }
 
-void GemmWriter::forRuns(ArrayRef<kernel::PackedOp> weights, Value first, Value end,
-                         llvm::function_ref<void(Value, Value)> body) {
+void GemmWriter::forDepthSpans(ArrayRef<kernel::PackedOp> weights, Value first, Value end,
+                               llvm::function_ref<void(Value, Value)> body) {
   if (!isDepthIndexed(weights))
     return body(first, w.subtract(end, first));
   w.whileLoop(
       first, [&](ValueRange begin) { return w.less(begin[0], end); },
       [&](ValueRange begin) {
         Value depth = access.getDepth(begin[0]), last = w.add(end, -1);
-        auto runEnd = w.whileLoop(
+        auto spanEnd = w.whileLoop(
             w.add(begin[0], 1),
             [&](ValueRange next) {
               Value isSame = w.equal(access.getDepth(w.minimum(next[0], last)), depth);
               return w.bitAnd(w.less(next[0], end), isSame);
             },
             [&](ValueRange next) { return CodeWriter::Values{w.add(next[0], 1)}; });
-        body(begin[0], w.subtract(runEnd[0], begin[0]));
-        return runEnd;
+        body(begin[0], w.subtract(spanEnd[0], begin[0]));
+        return spanEnd;
       });
 }
 
@@ -206,7 +208,7 @@ void GemmWriter::writePrologue(Value first, Value count) {
     auto yield = op.getPrologue().front().getTerminator();
     unsigned number = cast<BlockArgument>(yield->getOperand(0)).getArgNumber();
     auto type = cast<MemRefType>(op.getInputs()[number].getType());
-    aLine = w.constantI64(kernel::getLineBytes(type));
+    aRowStride = w.constantI64(kernel::getLineBytes(type));
     a = w.line(getField(kInputs, number), type, first);
     return;
   }
@@ -219,21 +221,21 @@ void GemmWriter::writePrologue(Value first, Value count) {
           access.getArgument(input, getField(kInputs, n), access.getLine(row, op.getGather()[n]), Value(), numK));
     for (auto [n, symbol] : llvm::enumerate(op.getPrologueVectors().getAsRange<FlatSymbolRefAttr>()))
       arguments.push_back(access.getVector(symbol, getData(weights.size() + n), row));
-    RowSlot result = {w.b.getF32Type(), true, w.ptrAdd(a, w.multiply(i, aLine))};
+    RowSlot result = {w.b.getF32Type(), true, w.ptrAdd(a, w.multiply(i, aRowStride))};
     prologue.writeRow(w, numK, arguments, [&](kernel::FactKind kind) { return access.getFact(kind, row); }, result);
   });
 }
 
-void GemmWriter::writeRun(Value first, Value count) {
+void GemmWriter::writeSpan(Value first, Value count) {
   Value hasPanels = w.less(panelBegin, panelEnd);
   w.ifThen(hasPanels, [&] {
     writePrologue(first, count);
     Value group = getGroup(count);
     int64_t aheadRows = findPanelLoader(weights[0])->getPrefetchRows(tuning, weights[0].getStreamed());
-    Value isAhead = w.compare(arith::CmpIPredicate::sge, count, w.constantI64(aheadRows));
+    Value prefetches = w.compare(arith::CmpIPredicate::sge, count, w.constantI64(aheadRows));
     w.forLoop(panelBegin, panelEnd, group, [&](Value panel) {
       Value numPanels = w.minimum(group, w.subtract(panelEnd, panel));
-      forPieces(first, first, count, panel, numPanels, isAhead, [&](const Piece &piece) {
+      forPieces(first, first, count, panel, numPanels, prefetches, [&](const Piece &piece) {
         writePiece(piece);
         if (lowRankWeights.empty())
           writeEpilogue(piece.firstRow, piece.rows, panel, numPanels);
@@ -246,37 +248,37 @@ void GemmWriter::writeRun(Value first, Value count) {
   });
 }
 
-void GemmWriter::forPieces(Value runFirst, Value first, Value count, Value panel, Value numPanels, Value isAhead,
+void GemmWriter::forPieces(Value spanFirst, Value first, Value count, Value panel, Value numPanels, Value prefetches,
                            llvm::function_ref<void(const Piece &)> body) {
-  Value numTiles = w.divideUp(count, target.getMaxRows()), before = w.subtract(first, runFirst);
-  Value isWaiting = w.compare(arith::CmpIPredicate::sle, count, w.constantI64(tuning.streamedRows));
+  Value numTiles = w.divideUp(count, target.getMaxRows()), before = w.subtract(first, spanFirst);
+  Value isMemoryBound = w.compare(arith::CmpIPredicate::sle, count, w.constantI64(tuning.streamedRows));
   w.forLoop(w.constantI64(0), numTiles, [&](Value tile) {
     auto [begin, end] = w.share(count, tile, numTiles);
-    body({w.add(first, begin), w.subtract(end, begin), w.add(before, begin), panel, numPanels, tile, numTiles, isAhead,
-          isWaiting});
+    body({w.add(first, begin), w.subtract(end, begin), w.add(before, begin), panel, numPanels, tile, numTiles,
+          prefetches, isMemoryBound});
   });
 }
 
-void GemmWriter::setAhead(Product &product, kernel::PackedOp data, const Piece &piece) {
-  // Every tile of rows asks for its part of the panels after these.
+void GemmWriter::setPrefetch(Product &product, kernel::PackedOp data, const Piece &piece) {
+  // Every tile of rows prefetches its part of the panels after these.
   int64_t lineBytes = data.getPanelLineBytes(), numLines = data.getPanelBytes() / lineBytes;
   Value step = w.divide(w.add(piece.numTiles, lineBytes - 1), piece.numTiles);
   Value begin = w.multiply(piece.numPanels, data.getPanelBytes() / product.panelsPerLine);
-  Value done = w.multiply(w.multiply(piece.tile, numLines / getNumRuns(target, product.isStreamed)), step);
+  Value done = w.multiply(w.multiply(piece.tile, numLines / getNumStreams(target, product.isStreamed)), step);
   Value next = w.ptrAdd(product.b, w.add(begin, done));
-  product.ahead = w.select(piece.isAhead, next, product.b);
-  product.aheadStep = w.select(piece.isAhead, step, w.constantI64(0));
+  product.prefetchFrom = w.select(piece.prefetches, next, product.b);
+  product.prefetchStride = w.select(piece.prefetches, step, w.constantI64(0));
 }
 
 void GemmWriter::writePiece(const Piece &piece) {
   Product product;
-  product.a = w.ptrAdd(a, w.multiply(piece.rowInRun, aLine));
-  product.aLine = aLine;
+  product.a = w.ptrAdd(a, w.multiply(piece.rowInSpan, aRowStride));
+  product.aRowStride = aRowStride;
   for (auto [s, data] : llvm::enumerate(weights))
     writeSums(product, numK, data, getData(s), s, piece);
 }
 
-/// What low-rank pairs add to the sums of a run, panel by panel: C stays in the first cache, and memory delivers the next
+/// What low-rank pairs add to the sums of a span, panel by panel: C stays in the first cache, and memory delivers the next
 /// panels while shared weights are multiplied.
 void GemmWriter::writeLowRank(Value first, Value count, Value panel, Value numPanels) {
   size_t numOthers = weights.size() + op.getPrologueVectors().size() + op.getEpilogueVectors().size();
@@ -284,11 +286,11 @@ void GemmWriter::writeLowRank(Value first, Value count, Value panel, Value numPa
     Value input = op.getLowRankInputs()[n], memory = getField(kLowRankInputs, n);
     auto type = cast<MemRefType>(input.getType());
     Product product;
-    product.isAdded = true;
-    product.aLine = w.constantI64(kernel::getLineBytes(type));
-    forRuns(data, first, w.add(first, count), [&](Value runFirst, Value rows) {
-      Value isAhead = arith::ConstantIntOp::create(w.b, w.loc, 1, 1);
-      forPieces(first, runFirst, rows, panel, numPanels, isAhead, [&](const Piece &piece) {
+    product.accumulates = true;
+    product.aRowStride = w.constantI64(kernel::getLineBytes(type));
+    forDepthSpans(data, first, w.add(first, count), [&](Value spanFirst, Value rows) {
+      Value prefetches = arith::ConstantIntOp::create(w.b, w.loc, 1, 1);
+      forPieces(first, spanFirst, rows, panel, numPanels, prefetches, [&](const Piece &piece) {
         product.a = w.line(memory, type, piece.firstRow);
         writeSums(product, type.getDimSize(1), data, getData(numOthers + n), static_cast<size_t>(op.getLowRankOf()[n]),
                   piece);
@@ -300,7 +302,7 @@ void GemmWriter::writeLowRank(Value first, Value count, Value panel, Value numPa
 /// Sums number `sum` of a piece, with panels of the data at `address`.
 void GemmWriter::writeSums(Product product, int64_t depthK, kernel::PackedOp data, Value address, size_t sum,
                            const Piece &piece) {
-  // The depth is the same in all rows of a run.
+  // The depth is the same in all rows of a span.
   Value panels = access.getAtDepth(data, address, piece.firstRow);
   product.loader = findPanelLoader(data);
   product.panelsPerLine = getPanelsPerLine(data);
@@ -308,26 +310,26 @@ void GemmWriter::writeSums(Product product, int64_t depthK, kernel::PackedOp dat
   product.numPanels = piece.numPanels;
   product.numK = w.constantI64(depthK);
   product.b = w.ptrAdd(panels, w.multiply(piece.panel, data.getPanelBytes() / product.panelsPerLine));
-  product.bLine = w.constantI64(data.getPanelLineBytes());
-  product.bPanel = w.constantI64(data.getPanelBytes());
+  product.bStepStride = w.constantI64(data.getPanelLineBytes());
+  product.bPanelStride = w.constantI64(data.getPanelBytes());
   if (isDirect) {
     auto type = cast<MemRefType>(op.getOuts()[0].getType());
     Value line = w.line(getField(kOuts, 0), type, piece.firstRow);
     product.c = w.ptrAdd(line, w.multiply(piece.panel, 64));
-    product.cLine = w.constantI64(kernel::getLineBytes(type));
+    product.cRowStride = w.constantI64(kernel::getLineBytes(type));
   } else {
-    product.c = w.ptrAdd(scratchC, static_cast<int64_t>(sum) * cLineBytes * cRows);
+    product.c = w.ptrAdd(scratchC, static_cast<int64_t>(sum) * cRowBytes * cRows);
     if (!lowRankWeights.empty())
-      product.c = w.ptrAdd(product.c, w.multiply(piece.rowInRun, cLineBytes));
-    product.cLine = w.constantI64(cLineBytes);
+      product.c = w.ptrAdd(product.c, w.multiply(piece.rowInSpan, cRowBytes));
+    product.cRowStride = w.constantI64(cRowBytes);
   }
   auto write = [&](bool isStreamed) {
     product.isStreamed = isStreamed;
-    setAhead(product, data, piece);
+    setPrefetch(product, data, piece);
     writeProduct(w, product);
   };
   if (data.getStreamed() && tuning.prefetchStreams > 1)
-    w.ifThen(piece.isWaiting, [&] { write(true); }, [&] { write(false); });
+    w.ifThen(piece.isMemoryBound, [&] { write(true); }, [&] { write(false); });
   else
     write(false);
 }
@@ -336,8 +338,8 @@ SmallVector<RowSlot> GemmWriter::getEpilogueArguments(Value row, Value i) {
   SmallVector<RowSlot> arguments;
   size_t numInputs = op.getInputs().size(), firstVector = weights.size() + op.getPrologueVectors().size();
   for (size_t s = 0; s < weights.size(); ++s) {
-    Value sums = w.ptrAdd(scratchC, static_cast<int64_t>(s) * cLineBytes * cRows);
-    arguments.push_back({w.b.getF32Type(), true, w.ptrAdd(sums, w.multiply(i, cLineBytes))});
+    Value sums = w.ptrAdd(scratchC, static_cast<int64_t>(s) * cRowBytes * cRows);
+    arguments.push_back({w.b.getF32Type(), true, w.ptrAdd(sums, w.multiply(i, cRowBytes))});
   }
   for (auto [n, extra] : llvm::enumerate(op.getExtras()))
     arguments.push_back(access.getArgument(extra, getField(kExtras, n),
@@ -388,7 +390,7 @@ void GemmWriter::writeEpilogue(Value firstRow, Value rows, Value panel, Value pa
       Value isLast = w.equal(w.add(panel, j), w.constantI64(numPanels - 1));
       w.ifThen(isLast, [&] { writePanel(j, numN - (numPanels - 1) * kLanes); }, [&] { writePanel(j, kLanes); });
     });
-    // Values per row are known to all; who has the first panel writes them.
+    // Per-row results are computed by every thread; only the owner of panel 0 stores them.
     if (llvm::any_of(results, [](const RowSlot &slot) { return !slot.isColumn; }))
       w.ifThen(w.equal(panel, w.constantI64(0)), [&] {
         for (auto [value, slot] : llvm::zip_equal(op.getEpilogue().front().getTerminator()->getOperands(), results))

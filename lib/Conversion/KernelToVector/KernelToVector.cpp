@@ -77,7 +77,7 @@ func::FuncOp KernelEmitter::getFunction(StringRef name, FunctionType type,
   return created;
 }
 
-/// Whether all that a kernel names is there, and all that its regions do has code.
+/// Checks that referenced symbols exist, and that every op in the kernel's regions has code.
 static LogicalResult verify(Operation *kernel) {
   if (!findCode(kernel))
     return kernel->emitOpError("is no kernel that has code of its own");

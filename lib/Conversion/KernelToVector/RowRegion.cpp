@@ -31,7 +31,7 @@ static bool isSignedDivision(Operation *op) {
   return isDivision(op) && !isa<arith::DivUIOp, arith::RemUIOp, arith::CeilDivUIOp>(op);
 }
 
-/// The same op on other operands; never with fast-math flags, by which bits would depend on the CPU.
+/// The same op on other operands. Fast-math flags are dropped: they would make results depend on the CPU.
 static Value createLike(CodeWriter &w, Operation *op, ArrayRef<Value> operands, Type element) {
   Type type = element;
   if (llvm::any_of(operands, [](Value operand) { return isa<VectorType>(operand.getType()); }))

@@ -20,35 +20,35 @@ struct Tile {
   int64_t rows, panels;
 };
 
-/// Of what a product is.
-struct Variant {
+/// Compile-time variant of a product's microkernel.
+struct ProductVariant {
   const PanelLoader &loader;
   int64_t panelsPerLine;
-  bool isStreamed, isAdded;
+  bool isStreamed, accumulates;
 
-  explicit Variant(const Product &product)
+  explicit ProductVariant(const Product &product)
       : loader(*product.loader), panelsPerLine(product.panelsPerLine), isStreamed(product.isStreamed),
-        isAdded(product.isAdded) {}
+        accumulates(product.accumulates) {}
   std::string getName() const {
     std::string width = panelsPerLine == 1 ? "" : "_" + std::to_string(kLanes * panelsPerLine);
-    return (loader.getName() + width + (isStreamed ? "_streamed" : "") + (isAdded ? "_added" : "")).str();
+    return (loader.getName() + width + (isStreamed ? "_streamed" : "") + (accumulates ? "_accumulating" : "")).str();
   }
 };
 
 /// Writes the body of a tile function.
 class TileWriter : public CodeWriter {
 public:
-  TileWriter(KernelEmitter &emitter, OpBuilder builder, func::FuncOp function, Variant variant, Tile tile)
+  TileWriter(KernelEmitter &emitter, OpBuilder builder, func::FuncOp function, ProductVariant variant, Tile tile)
       : CodeWriter(emitter, std::move(builder), function.getLoc()), variant(variant), loader(variant.loader),
         stepsPerLine(loader.getStepsPerLine()), tile(tile), lanes(emitter.getTarget().vectorBits / 32),
-        numVectors(tile.panels * kLanes / lanes), aLine(function.getArgument(1)), bLine(function.getArgument(3)),
-        bPanel(function.getArgument(4)), numK(function.getArgument(5)), c(function.getArgument(6)),
-        cLine(function.getArgument(7)), aheadStep(function.getArgument(9)) {
+        numVectors(tile.panels * kLanes / lanes), aRowStride(function.getArgument(1)),
+        bStepStride(function.getArgument(3)), bPanelStride(function.getArgument(4)), numK(function.getArgument(5)),
+        c(function.getArgument(6)), cRowStride(function.getArgument(7)), prefetchStride(function.getArgument(9)) {
     for (int64_t row = 0; row < tile.rows; ++row)
-      rows.push_back(ptrAdd(function.getArgument(0), multiply(aLine, row)));
+      rows.push_back(ptrAdd(function.getArgument(0), multiply(aRowStride, row)));
     for (int64_t panel = 0; panel < tile.panels; ++panel) {
       panels.push_back(getPanel(function.getArgument(2), panel));
-      aheadPanels.push_back(getPanel(function.getArgument(8), panel));
+      prefetchPanels.push_back(getPanel(function.getArgument(8), panel));
     }
   }
 
@@ -56,7 +56,7 @@ public:
     Values sums;
     forSums([&](Value place) {
       VectorType type = vectorOf(b.getF32Type(), lanes);
-      sums.push_back(variant.isAdded ? load(type, place) : constantFloat(0, type));
+      sums.push_back(variant.accumulates ? load(type, place) : constantFloat(0, type));
     });
     assert(stepsPerLine <= 2 && "the last line holds one step or all");
     int64_t step = stepsPerLine > 1 ? stepsPerLine : getUnroll();
@@ -92,13 +92,14 @@ private:
   /// The address of a panel of the tile. `first` is that of the first one, which begins a line where more than one follow.
   Value getPanel(Value first, int64_t panel) {
     int64_t perLine = variant.panelsPerLine;
-    return ptrAdd(ptrAdd(first, multiply(bPanel, panel / perLine)), panel % perLine * kLanes * loader.getWordBytes(b));
+    return ptrAdd(ptrAdd(first, multiply(bPanelStride, panel / perLine)),
+                  panel % perLine * kLanes * loader.getWordBytes(b));
   }
 
   /// `body` with the place in C of each sum, row by row.
   void forSums(llvm::function_ref<void(Value)> body) {
     for (int64_t row = 0; row < tile.rows; ++row) {
-      Value line = ptrAdd(c, multiply(cLine, row));
+      Value line = ptrAdd(c, multiply(cRowStride, row));
       for (int64_t j = 0; j < numVectors; ++j)
         body(ptrAdd(line, 4 * j * lanes));
     }
@@ -110,40 +111,41 @@ private:
     return tile.rows * numVectors <= tuning.unrolledSums ? tuning.unrolledSteps : 1;
   }
 
-  /// Tiles of few rows wait for memory as it is; more requests would only get in its way. What is added to other sums is
-  /// read in between them.
-  bool isAhead() const {
+  /// Whether a tile has enough arithmetic to hide prefetches. With fewer rows it waits for memory as it is; what
+  /// accumulates is read between products that do.
+  bool prefetches() const {
     const CPUTuning &tuning = emitter.getTarget().tuning;
-    return tile.rows >= (variant.isAdded ? tuning.pairTilePrefetchRows : loader.getTilePrefetchRows(tuning));
+    return tile.rows >= (variant.accumulates ? tuning.pairTilePrefetchRows : loader.getTilePrefetchRows(tuning));
   }
 
-  /// Asks for what the next panels need, into the second cache: for as much as `numLines` lines from `line` stand for.
+  /// Prefetches the next panels into the second cache: as much of them as `numLines` lines from `line` stand for.
   void prefetch(Value line, int64_t numLines) {
-    if (!isAhead())
+    if (!prefetches())
       return;
-    int64_t numRuns = getNumRuns(emitter.getTarget(), variant.isStreamed);
-    Value runBytes = multiply(divide(bPanel, 64 * numRuns), 64);
-    auto ask = [&](Value run, Value lineOfRun) {
-      Value place = add(multiply(runBytes, run), multiply(lineOfRun, aheadStep));
-      for (Value panel : aheadPanels)
+    int64_t numStreams = getNumStreams(emitter.getTarget(), variant.isStreamed);
+    Value streamBytes = multiply(divide(bPanelStride, 64 * numStreams), 64);
+    auto prefetchLine = [&](Value stream, Value lineOfStream) {
+      Value place = add(multiply(streamBytes, stream), multiply(lineOfStream, prefetchStride));
+      for (Value panel : prefetchPanels)
         LLVM::Prefetch::create(b, loc, ptrAdd(panel, place), /*rw=*/0, /*hint=*/2, /*cache=*/1);
     };
-    auto askRuns = [&](Value lineOfRun) {
-      for (int64_t run = 0; run < numRuns; ++run)
-        ask(constantI64(run), lineOfRun);
+    auto prefetchStreams = [&](Value lineOfStream) {
+      for (int64_t stream = 0; stream < numStreams; ++stream)
+        prefetchLine(constantI64(stream), lineOfStream);
     };
-    if (numRuns > numLines) {
-      // Computing which run's turn it is takes too long beside a single step, and little beside two.
+    if (numStreams > numLines) {
+      // Computing which stream's turn it is takes too long beside a single step, and little beside two.
       if (stepsPerLine == 1)
-        ifThen(equal(bitAnd(line, constantI64(numRuns - 1)), constantI64(0)), [&] { askRuns(divide(line, numRuns)); });
+        ifThen(equal(bitAnd(line, constantI64(numStreams - 1)), constantI64(0)),
+               [&] { prefetchStreams(divide(line, numStreams)); });
       else
-        ask(bitAnd(line, constantI64(numRuns - 1)), divide(line, numRuns));
+        prefetchLine(bitAnd(line, constantI64(numStreams - 1)), divide(line, numStreams));
       return;
     }
     // Tiles that go over several lines at once have few rows. Unless they add to sums, they come in twos at least: half of
     // the lines will do.
-    for (int64_t i = 0; i < numLines; i += numRuns == 1 && !variant.isAdded ? 2 : numRuns)
-      askRuns(divide(add(line, i), numRuns));
+    for (int64_t i = 0; i < numLines; i += numStreams == 1 && !variant.accumulates ? 2 : numStreams)
+      prefetchStreams(divide(add(line, i), numStreams));
   }
 
   Value loadA(int64_t row, Value k) {
@@ -154,8 +156,8 @@ private:
   /// Words of vector j of columns with step `step` of a line of B.
   Value loadWords(int64_t j, Value line, int64_t step, bool isVolatile = false) {
     int64_t perPanel = kLanes / lanes;
-    Value columns =
-        ptrAdd(ptrAdd(panels[j / perPanel], multiply(line, bLine)), j % perPanel * lanes * loader.getWordBytes(b));
+    Value columns = ptrAdd(ptrAdd(panels[j / perPanel], multiply(line, bStepStride)),
+                           j % perPanel * lanes * loader.getWordBytes(b));
     return loader.loadWords(*this, ptrAdd(columns, loader.getWordOffset(b, step, kLanes * variant.panelsPerLine)),
                             lanes, isVolatile);
   }
@@ -177,7 +179,7 @@ private:
       multiplyAdd(getStep(k, step), sums, [&](int64_t j) { return loadB(j, line, step); });
   }
 
-  /// One row: some steps with one panel, then with the next, since memory is read faster in runs.
+  /// One row: some steps with one panel, then with the next, since memory is read faster in order.
   void writeStreams(Value k, int64_t steps, Values &sums) {
     Values xs;
     for (int64_t i = 0; i < steps; ++i)
@@ -229,19 +231,19 @@ private:
     }
   }
 
-  Variant variant;
+  ProductVariant variant;
   const PanelLoader &loader;
   int64_t stepsPerLine;
   Tile tile;
   int64_t lanes, numVectors;
-  Value aLine, bLine, bPanel, numK, c, cLine, aheadStep;
-  Values rows, panels, aheadPanels;
+  Value aRowStride, bStepStride, bPanelStride, numK, c, cRowStride, prefetchStride;
+  Values rows, panels, prefetchPanels;
 };
 
 } // namespace
 
-/// tile_KIND_RxP(a, aLine, b, bLine, bPanel, numK, c, cLine, ahead, aheadStep).
-static func::FuncOp getTile(KernelEmitter &emitter, Variant variant, Tile tile) {
+/// tile_KIND_RxP(a, aRowStride, b, bStepStride, bPanelStride, numK, c, cRowStride, prefetchFrom, prefetchStride).
+static func::FuncOp getTile(KernelEmitter &emitter, ProductVariant variant, Tile tile) {
   MLIRContext *context = emitter.getModule().getContext();
   Type pointer = LLVM::LLVMPointerType::get(context), i64 = IntegerType::get(context, 64);
   std::string name = ("tile_" + variant.getName() + "_" + Twine(tile.rows) + "x" + Twine(tile.panels)).str();
@@ -251,31 +253,31 @@ static func::FuncOp getTile(KernelEmitter &emitter, Variant variant, Tile tile) 
 }
 
 /// The address of panel `panel` of a matrix.
-static Value getPanel(CodeWriter &w, Value matrix, Value bPanel, Value panel, const Variant &variant) {
+static Value getPanel(CodeWriter &w, Value matrix, Value bPanelStride, Value panel, const ProductVariant &variant) {
   int64_t perLine = variant.panelsPerLine;
   if (perLine == 1)
-    return w.ptrAdd(matrix, w.multiply(panel, bPanel));
-  Value line = w.ptrAdd(matrix, w.multiply(w.divide(panel, perLine), bPanel));
+    return w.ptrAdd(matrix, w.multiply(panel, bPanelStride));
+  Value line = w.ptrAdd(matrix, w.multiply(w.divide(panel, perLine), bPanelStride));
   return w.ptrAdd(line,
                   w.multiply(w.remainder(panel, w.constantI64(perLine)), kLanes * variant.loader.getWordBytes(w.b)));
 }
 
 /// Panels that a tile of so many rows takes: all side by side, or some of those. So tiles that follow each other, by whole
 /// ones and then by falling powers of two, begin where the panels of a line do or end in the same line.
-static int64_t getTilePanels(const CPUTarget &target, const Variant &variant, int64_t rows) {
+static int64_t getTilePanels(const CPUTarget &target, const ProductVariant &variant, int64_t rows) {
   int64_t panels = variant.loader.getTilePanels(target, rows), perLine = variant.panelsPerLine;
   return panels < perLine ? llvm::bit_floor<uint64_t>(panels) : panels / perLine * perLine;
 }
 
 /// Panels by tiles of `rows` rows: as wide as registers allow, then what is left by powers of two.
-static void writePanels(CodeWriter &w, func::FuncOp function, Variant variant, int64_t rows) {
+static void writePanels(CodeWriter &w, func::FuncOp function, ProductVariant variant, int64_t rows) {
   auto argument = [&](unsigned i) { return function.getArgument(i); };
-  Value numPanels = argument(1), aLine = argument(3), bPanel = argument(6);
+  Value numPanels = argument(1), aRowStride = argument(3), bPanelStride = argument(6);
   auto callTile = [&](int64_t panels, Value first) {
-    Value b = getPanel(w, argument(4), bPanel, first, variant), c = w.ptrAdd(argument(8), w.multiply(first, 64));
+    Value b = getPanel(w, argument(4), bPanelStride, first, variant), c = w.ptrAdd(argument(8), w.multiply(first, 64));
     w.call(getTile(w.emitter, variant, {rows, panels}),
-           {argument(2), aLine, b, argument(5), bPanel, argument(7), c, argument(9),
-            getPanel(w, argument(10), bPanel, first, variant), argument(11)});
+           {argument(2), aRowStride, b, argument(5), bPanelStride, argument(7), c, argument(9),
+            getPanel(w, argument(10), bPanelStride, first, variant), argument(11)});
   };
   int64_t most = getTilePanels(w.emitter.getTarget(), variant, rows);
   Value whole = w.multiply(w.divide(numPanels, most), most), rest = w.subtract(numPanels, whole);
@@ -293,7 +295,7 @@ void vectors::writeProduct(CodeWriter &w, const Product &product) {
   Type pointer = w.pointer(), i64 = w.b.getI64Type();
   auto type = FunctionType::get(w.b.getContext(),
                                 {i64, i64, pointer, i64, pointer, i64, i64, i64, pointer, i64, pointer, i64}, {});
-  Variant variant(product);
+  ProductVariant variant(product);
   func::FuncOp function =
       emitter.getFunction("product_" + variant.getName(), type, [&](OpBuilder &b, func::FuncOp function) {
         CodeWriter inner(emitter, b, function.getLoc());
@@ -301,8 +303,8 @@ void vectors::writeProduct(CodeWriter &w, const Product &product) {
         inner.switchOn(function.getArgument(0), rows,
                        [&](int64_t count) { writePanels(inner, function, variant, count); });
       });
-  Value ahead = product.ahead ? product.ahead : product.b,
-        aheadStep = product.aheadStep ? product.aheadStep : w.constantI64(0);
-  w.call(function, {product.rows, product.numPanels, product.a, product.aLine, product.b, product.bLine, product.bPanel,
-                    product.numK, product.c, product.cLine, ahead, aheadStep});
+  Value prefetchFrom = product.prefetchFrom ? product.prefetchFrom : product.b,
+        prefetchStride = product.prefetchStride ? product.prefetchStride : w.constantI64(0);
+  w.call(function, {product.rows, product.numPanels, product.a, product.aRowStride, product.b, product.bStepStride,
+                    product.bPanelStride, product.numK, product.c, product.cRowStride, prefetchFrom, prefetchStride});
 }

@@ -14,19 +14,19 @@ namespace lariat::vectors {
 struct Product {
   const PanelLoader *loader = nullptr; ///< of B
   int64_t panelsPerLine = 1;           ///< of B: a power of two
-  bool isStreamed = false;             ///< whether computing waits for B, which no cache holds
-  bool isAdded = false;                ///< whether chains go on from what C holds, instead of from zero
+  bool isStreamed = false;             ///< whether B comes from memory at each use
+  bool accumulates = false;            ///< whether chains continue from what C holds, instead of from zero
   Value rows, numPanels, numK;
-  Value a, aLine;         ///< f32; entries of a row are side by side, none beyond K is read
-  Value b, bLine, bPanel; ///< line to line, panel to panel (of those side by side, all to the next)
-  Value c, cLine;         ///< f32; panel p is at column 16 p
-  /// Where what B is next starts, and how many bytes of each of its panels to ask for per line of B. What is far is asked
-  /// for in runs of equal length side by side. May be left out.
-  Value ahead, aheadStep;
+  Value a, aRowStride;                ///< f32; entries of a row are side by side, none beyond K is read
+  Value b, bStepStride, bPanelStride; ///< line to line, panel to panel (of those side by side, all to the next)
+  Value c, cRowStride;                ///< f32; panel p is at column 16 p
+  /// Start of the panels that come next, and how many bytes of each of them to prefetch per step of B. Of streamed
+  /// weights, streams of equal length are prefetched side by side. May be left out.
+  Value prefetchFrom, prefetchStride;
 };
 
-/// Runs that a panel is asked for in. Not measured on a target: one.
-inline int64_t getNumRuns(const CPUTarget &target, bool isStreamed) {
+/// Streams in which a panel is prefetched. One where a target does not say.
+inline int64_t getNumStreams(const CPUTarget &target, bool isStreamed) {
   return isStreamed ? target.tuning.prefetchStreams : 1;
 }
 
