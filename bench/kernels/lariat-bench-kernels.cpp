@@ -89,17 +89,17 @@ static double measure(Work work) {
   return (getSeconds() - start) / static_cast<double>(count);
 }
 
-static int64_t getPanelBytes(const Product &product, bool isHalf) {
-  return isHalf ? (product.k + 1) / 2 * 64 : product.k * 64;
+static int64_t getPanelBytes(const Product &product, bool isBF16) {
+  return isBF16 ? (product.k + 1) / 2 * 64 : product.k * 64;
 }
 
-static int64_t getSideBytes(const Product &product, bool isHalf) {
-  return (product.n + 15) / 16 * getPanelBytes(product, isHalf);
+static int64_t getSideBytes(const Product &product, bool isBF16) {
+  return (product.n + 15) / 16 * getPanelBytes(product, isBF16);
 }
 
 static std::string getText(const Product &product, llvm::StringRef type, int64_t cachedBytes) {
-  bool isHalf = type == "bf16";
-  bool isStreamed = getSideBytes(product, isHalf) * product.sides >= cachedBytes;
+  bool isBF16 = type == "bf16";
+  bool isStreamed = getSideBytes(product, isBF16) * product.sides >= cachedBytes;
   if (product.sides == 1)
     return getPlainGemm(product.n, product.k, type, /*out=*/{}, isStreamed);
   return formatv(R"(
@@ -126,7 +126,7 @@ static std::string getText(const Product &product, llvm::StringRef type, int64_t
       }
       return
     })",
-                 product.n, product.k, type, getSideBytes(product, isHalf), bufferType(product.k),
+                 product.n, product.k, type, getSideBytes(product, isBF16), bufferType(product.k),
                  bufferType(product.n), isStreamed ? "streamed" : "");
 }
 
@@ -246,7 +246,7 @@ int main(int argc, char **argv) {
 
   int64_t most = 0;
   for (const Product &product : wanted)
-    most = std::max(most, getSideBytes(product, /*isHalf=*/false) * product.sides);
+    most = std::max(most, getSideBytes(product, /*isBF16=*/false) * product.sides);
   Pages weights(most + 4096);
   // Small normal numbers, whatever the type.
   for (int64_t i = 0; i < most / 2; ++i)

@@ -83,7 +83,7 @@ def Kernel_SumAttr : AttrDef<Kernel_Dialect, "Sum"> {
       its sum.
     - `segments, size = n`, of attention. Entries count from the first of the row's view and form segments of n. Scores
       are chains over columns. In a segment, weights are exp(score - m), m the largest score up to the end of the
-      segment; their total is 16 partials, of entries 16 apart ascending, combined by halves (0, 8) ..., (0, 4) ...;
+      segment; their total is 16 partials, of entries 16 apart ascending, combined pairwise (0, 8) ..., (0, 4) ...;
       products with values are chains over entries. Segments merge from left to right: acc = fma(acc, exp(m before - m),
       product).
 

@@ -302,8 +302,8 @@ def Kernel_YieldOp : Kernel_Op<"yield", [Pure, Terminator, ReturnLike, ParentOne
 def Kernel_ReduceOp : Kernel_Op<"reduce", [Pure, Kernel_ReducesColumns, AllTypesMatch<["value", "result"]>]> {
   let summary = "one value from the columns of a row";
   let description = [{
-    Only in a row region. Sixteen partial results, columns j, j + 16, ... in ascending order each; then the partials by
-    halves: (0,8) (1,9) ..., (0,4) ..., (0,2) ..., (0,1). The same bits on every ISA.
+    Only in a row region. Sixteen partial results, columns j, j + 16, ... in ascending order each; then the partials
+    pairwise: (0,8) (1,9) ..., (0,4) ..., (0,2) ..., (0,1). The same bits on every ISA.
 
     ```mlir
     func.func @example(%n: index, %t: memref<?x6xindex>, %x: memref<?x16xf32>, %o: memref<?xf32>) {

@@ -162,7 +162,7 @@ void CompiledKernel::Prepared::run() {
     function(&call, record.getWords().data(), thread, numThreads);
 }
 
-uint16_t test::toHalf(float value) {
+uint16_t test::toBF16(float value) {
   uint32_t bits = 0;
   memcpy(&bits, &value, 4);
   if (std::isnan(value))
@@ -170,7 +170,7 @@ uint16_t test::toHalf(float value) {
   return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
-float test::fromHalf(uint16_t value) {
+float test::fromBF16(uint16_t value) {
   uint32_t bits = static_cast<uint32_t>(value) << 16;
   float result = 0;
   memcpy(&result, &bits, 4);
@@ -186,7 +186,7 @@ static uint16_t toF16(float value) {
 
 float test::roundTo(StringRef format, float value) {
   if (format == "bf16")
-    return fromHalf(toHalf(value));
+    return fromBF16(toBF16(value));
   if (format == "f16")
     return APFloat(APFloat::IEEEhalf(), APInt(16, toF16(value))).convertToFloat();
   return value;
@@ -203,7 +203,7 @@ int64_t test::packPanels(char *place, const std::vector<float> &weights, int64_t
       char *panel = place + row / columns * bytes;
       float value = weights[row * k + column];
       if (isPairs)
-        reinterpret_cast<uint16_t *>(panel)[(column / 2 * columns + row % columns) * 2 + column % 2] = toHalf(value);
+        reinterpret_cast<uint16_t *>(panel)[(column / 2 * columns + row % columns) * 2 + column % 2] = toBF16(value);
       else if (isF16)
         reinterpret_cast<uint16_t *>(panel)[column * columns + row % columns] = toF16(value);
       else

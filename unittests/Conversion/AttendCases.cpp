@@ -29,7 +29,7 @@ std::string AttendShape::source() const {
   std::string text;
   llvm::raw_string_ostream os(text);
   os << "kernel.cache @kv number(0) layers(" << layers << ") heads(" << kvHeads << ") dim(" << dim << ") keys_by "
-     << kernel::stringifyKeyOrder(keys) << " : " << (isHalf ? "bf16" : "f32") << "\n";
+     << kernel::stringifyKeyOrder(keys) << " : " << (isBF16 ? "bf16" : "f32") << "\n";
   os << "kernel.packed @sinks vector [\"s\"] shape [" << heads << "] offset(0) : f32\n";
   os << "kernel.packed @bias vectors [\"b\"] shape [" << heads << ", " << std::max<int64_t>(biasWidth, 1) << "] offset("
      << 4 * biasPlace() << ") : f32\n";
@@ -69,7 +69,7 @@ AttendCase::AttendCase(const AttendShape &shape, unsigned seed, int64_t numSeque
   for (float &value : weights)
     value = real();
 
-  int64_t pageBytes = shape.layers * shape.kvHeads * 2 * shape.dim * 64 * (shape.isHalf ? 2 : 4);
+  int64_t pageBytes = shape.layers * shape.kvHeads * 2 * shape.dim * 64 * (shape.isBF16 ? 2 : 4);
   for (int64_t s = 0; s < numSequences; ++s) {
     TestSequence &sequence = sequences.emplace_back();
     int64_t count = below(mostEntries + 1), position = 0;
@@ -158,14 +158,14 @@ std::byte *AttendCase::getPlace(const TestSequence &sequence, int64_t entry, int
   int64_t line = index * dim + column, turned = column * 64 + index, values = dim * 64;
   int64_t inBlock = isValue ? values + line : shape.keys == kernel::KeyOrder::Columns ? turned : line;
   int64_t place = block * 2 * values + inBlock;
-  return page + place * (shape.isHalf ? 2 : 4);
+  return page + place * (shape.isBF16 ? 2 : 4);
 }
 
 void AttendCase::setNumber(const TestSequence &sequence, int64_t entry, int64_t block, int64_t column, bool isValue,
                            float number) {
-  uint16_t half = toHalf(number);
+  uint16_t half = toBF16(number);
   std::memcpy(getPlace(sequence, entry, block, column, isValue),
-              shape.isHalf ? static_cast<void *>(&half) : static_cast<void *>(&number), shape.isHalf ? 2 : 4);
+              shape.isBF16 ? static_cast<void *>(&half) : static_cast<void *>(&number), shape.isBF16 ? 2 : 4);
 }
 
 void AttendCase::setEntry(int64_t sequence, int64_t entry, float number) {
@@ -178,10 +178,10 @@ void AttendCase::setEntry(int64_t sequence, int64_t entry, float number) {
 float AttendCase::getKey(const TestSequence &sequence, int64_t entry, int64_t head, int64_t column,
                          bool isValue) const {
   const std::byte *place = getPlace(sequence, entry, shape.layer * shape.kvHeads + head, column, isValue);
-  if (shape.isHalf) {
+  if (shape.isBF16) {
     uint16_t half;
     std::memcpy(&half, place, 2);
-    return fromHalf(half);
+    return fromBF16(half);
   }
   float value;
   std::memcpy(&value, place, 4);

@@ -15,7 +15,7 @@ namespace lariat::test {
 /// What an attend kernel looks like.
 struct AttendShape {
   int64_t heads = 4, kvHeads = 2, dim = 64;
-  bool isHalf = false; ///< bf16 cache
+  bool isBF16 = false; ///< bf16 cache
   kernel::KeyOrder keys = kernel::KeyOrder::Columns;
   kernel::MaskKind mask = kernel::MaskKind::Causal;
   int64_t size = 0;

@@ -123,8 +123,8 @@ TEST(AttendTest, DimsThatAreNoMultipleOf16) {
   check({.heads = 2, .kvHeads = 2, .dim = 20}, 12);
   check({.heads = 4, .kvHeads = 1, .dim = 8}, 13);
   check({.heads = 3, .kvHeads = 3, .dim = 5}, 14);
-  check({.heads = 4, .kvHeads = 2, .dim = 8, .isHalf = true}, 15);
-  check({.heads = 4, .kvHeads = 2, .dim = 72, .isHalf = true, .ropeDims = 72}, 16);
+  check({.heads = 4, .kvHeads = 2, .dim = 8, .isBF16 = true}, 15);
+  check({.heads = 4, .kvHeads = 2, .dim = 72, .isBF16 = true, .ropeDims = 72}, 16);
 }
 
 TEST(AttendTest, Masks) {
@@ -151,16 +151,16 @@ TEST(AttendTest, Ropes) {
   check({.dim = 48, .ropeDims = 10, .interleaved = true}, 44);
 }
 
-TEST(AttendTest, HalfCaches) {
-  check({.isHalf = true}, 50);
-  check({.heads = 9, .kvHeads = 3, .dim = 48, .isHalf = true, .hasSinks = true, .ropeDims = 48}, 51);
-  check({.isHalf = true, .mask = kernel::MaskKind::Prefix}, 52);
+TEST(AttendTest, BF16Caches) {
+  check({.isBF16 = true}, 50);
+  check({.heads = 9, .kvHeads = 3, .dim = 48, .isBF16 = true, .hasSinks = true, .ropeDims = 48}, 51);
+  check({.isBF16 = true, .mask = kernel::MaskKind::Prefix}, 52);
 }
 
 /// How keys lie changes no bit.
 TEST(AttendTest, KeysByEntries) {
   const AttendShape shapes[] = {{.heads = 4, .kvHeads = 2, .dim = 64},
-                                {.heads = 4, .kvHeads = 2, .dim = 72, .isHalf = true, .ropeDims = 72},
+                                {.heads = 4, .kvHeads = 2, .dim = 72, .isBF16 = true, .ropeDims = 72},
                                 {.heads = 3, .kvHeads = 3, .dim = 5}};
   for (AttendShape shape : shapes) {
     shape.keys = kernel::KeyOrder::Entries;
@@ -185,7 +185,7 @@ TEST(AttendTest, KeysByEntries) {
 
 TEST(AttendTest, EntriesThatAreNoNumbersReachOnlyRowsThatSeeThem) {
   checkStrangeEntries({}, 60);
-  checkStrangeEntries({.heads = 9, .kvHeads = 3, .dim = 40, .isHalf = true}, 61);
+  checkStrangeEntries({.heads = 9, .kvHeads = 3, .dim = 40, .isBF16 = true}, 61);
   checkStrangeEntries({.heads = 3, .kvHeads = 3, .dim = 8, .hasSinks = true}, 62);
   checkStrangeEntries({.mask = kernel::MaskKind::Window, .size = 30}, 63);
   checkStrangeEntries({.mask = kernel::MaskKind::Chunk, .size = 25}, 64);
@@ -200,7 +200,7 @@ TEST(AttendTest, RandomShapes) {
     shape.kvHeads = 1 + below(3);
     shape.heads = shape.kvHeads * (1 + below(5));
     shape.dim = std::array<int64_t, 4>{32, 64, 48, 80}[below(4)];
-    shape.isHalf = below(2);
+    shape.isBF16 = below(2);
     shape.mask = static_cast<kernel::MaskKind>(below(5));
     if (shape.mask == kernel::MaskKind::Window || shape.mask == kernel::MaskKind::Chunk)
       shape.size = 1 + below(150);

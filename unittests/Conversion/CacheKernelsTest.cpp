@@ -119,14 +119,14 @@ void checkEmbed(int64_t numTokens, int64_t width, const std::string &format, con
   }
 }
 
-void checkAppend(const RopeShape &shape, bool isHalf, int64_t numRows,
+void checkAppend(const RopeShape &shape, bool isBF16, int64_t numRows,
                  kernel::KeyOrder order = kernel::KeyOrder::Columns) {
   int64_t width = shape.heads * shape.dim, line = lineOf(width), angles = lineOf(shape.dims);
   std::string type = getBufferText(width);
   constexpr int64_t kLayers = 3, kLayer = 1;
   std::string source = shape.table() + "kernel.cache @kv number(0) layers(3) heads(" + std::to_string(shape.heads) +
                        ") dim(" + std::to_string(shape.dim) + ") keys_by " + kernel::stringifyKeyOrder(order).str() +
-                       " : " + (isHalf ? "bf16" : "f32") +
+                       " : " + (isBF16 ? "bf16" : "f32") +
                        "\nfunc.func @f(%n: index, %t: memref<?x6xindex>, %e: memref<?x2xindex>, %k: " + type +
                        ", %v: " + type + ") {\n kernel.append rows(%n) at %t entries %e %k, %v into @kv[1]" +
                        (shape.dims ? " rope " + shape.attribute() : "") + " : memref<?x6xindex>, memref<?x2xindex>, " +
@@ -135,7 +135,7 @@ void checkAppend(const RopeShape &shape, bool isHalf, int64_t numRows,
   Random random(3);
   std::vector<float> weights = random.reals(kPositions * angles);
   std::vector<float> keys = random.reals(numRows * line), values = random.reals(numRows * line);
-  int64_t bytes = isHalf ? 2 : 4, headElements = 2 * shape.dim * 64;
+  int64_t bytes = isBF16 ? 2 : 4, headElements = 2 * shape.dim * 64;
   using Page = std::vector<std::byte>;
   std::vector<Page> empty(2, Page(kLayers * shape.heads * headElements * bytes, std::byte{0x5a})), expected = empty;
   std::vector<int64_t> table(numRows * 6);
@@ -153,8 +153,8 @@ void checkAppend(const RopeShape &shape, bool isHalf, int64_t numRows,
       for (int64_t j = 0; j < shape.dim; ++j) {
         auto store = [&, page = page](int64_t place, float value) {
           place += (kLayer * shape.heads + head) * headElements;
-          uint16_t half = toHalf(value);
-          std::memcpy(&expected[page][place * bytes], isHalf ? static_cast<void *>(&half) : &value, bytes);
+          uint16_t half = toBF16(value);
+          std::memcpy(&expected[page][place * bytes], isBF16 ? static_cast<void *>(&half) : &value, bytes);
         };
         int64_t inEntry = index * shape.dim + j;
         store(order == kernel::KeyOrder::Columns ? j * 64 + index : inEntry, key[head * shape.dim + j]);

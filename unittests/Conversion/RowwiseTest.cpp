@@ -230,7 +230,7 @@ TEST_P(Rowwise, AllTypes) {
     integers[i] = static_cast<int32_t>(random() % 100) - 50;
   }
   for (int64_t i = 0; i < rows * line; ++i)
-    halves[i] = toHalf(draw());
+    halves[i] = toBF16(draw());
   for (int64_t i = 0; i < line; ++i)
     constants[i] = i < width ? 3 : 0;
   for (int64_t row = 0; row < rows; ++row) {
@@ -246,9 +246,9 @@ TEST_P(Rowwise, AllTypes) {
     EXPECT_EQ(outIndex[row], row * 5 + 7);
     for (int64_t i = 0; i < width; ++i) {
       int32_t integer = integers[from[row] * line + i], result = integer / 3 + static_cast<int32_t>(row) * 5 + 7;
-      float half = fromHalf(halves[row * line + i]), scaled = fromHalf(toHalf(half * 1.25f));
+      float half = fromBF16(halves[row * line + i]), scaled = fromBF16(toBF16(half * 1.25f));
       bool all = bits[from[row] * line + i] && on[row];
-      ASSERT_EQ(outHalves[row * line + i], toHalf(all ? scaled + half : half));
+      ASSERT_EQ(outHalves[row * line + i], toBF16(all ? scaled + half : half));
       ASSERT_EQ(outIntegers[to[row] * line + i], result);
       ASSERT_EQ(outBits[row * line + i], result < integer);
     }

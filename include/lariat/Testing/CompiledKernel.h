@@ -123,8 +123,8 @@ int64_t bitsOf(T value) {
 }
 
 /// bf16 to nearest even, and back.
-uint16_t toHalf(float value);
-float fromHalf(uint16_t value);
+uint16_t toBF16(float value);
+float fromBF16(uint16_t value);
 
 /// Weights (N, K) as panels of a format, at `place`; returns bytes.
 int64_t packPanels(char *place, const std::vector<float> &weights, int64_t n, int64_t k, llvm::StringRef format = "f32",

@@ -50,7 +50,7 @@ static Value expOfNegative(CodeWriter &w, Value x) {
   return w.select(isTiny, constantFloat(0), multiply(w, p, arith::BitcastOp::create(w.b, w.loc, w.f32x16(), exponent)));
 }
 
-/// One value from sixteen, by halves.
+/// One value from sixteen, pairwise.
 static Value combine(CodeWriter &w, Value values, Value (*op)(CodeWriter &, Value, Value)) {
   for (int64_t half = kLanes / 2; half >= 1; half /= 2) {
     auto take = [&](int64_t first) -> Value {

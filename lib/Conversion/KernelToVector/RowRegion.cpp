@@ -17,7 +17,7 @@ using namespace lariat::vectors;
 // Ops
 //===----------------------------------------------------------------------===//
 
-static bool isHalf(Type type) { return type.isBF16() || type.isF16(); }
+static bool isNarrowFloat(Type type) { return type.isBF16() || type.isF16(); }
 
 /// Ops that only move bits, or that convert: they take bf16 as it is.
 static bool takesHalf(Operation *op) { return isa<arith::SelectOp, arith::BitcastOp, arith::ConstantOp>(op); }
@@ -74,13 +74,13 @@ Value vectors::writeOp(CodeWriter &w, Operation *op, ArrayRef<Value> given) {
     return createLike(w, op, operands, result);
   // Sixteen bits are for storing only: one operation in f32, rounded, is that operation in sixteen bits.
   for (Value &operand : operands)
-    if (isHalf(getElementTypeOrSelf(operand.getType())))
+    if (isNarrowFloat(getElementTypeOrSelf(operand.getType())))
       operand = w.widen(operand);
-  Type wide = isHalf(result) ? w.b.getF32Type() : result;
+  Type wide = isNarrowFloat(result) ? w.b.getF32Type() : result;
   auto isAlready = [&](Value operand) { return getElementTypeOrSelf(operand.getType()) == wide; };
   Value value = isa<arith::ExtFOp, arith::TruncFOp>(op) && isAlready(operands[0]) ? operands[0]
                                                                                   : createLike(w, op, operands, wide);
-  return isHalf(result) ? w.narrow(value, result) : value;
+  return isNarrowFloat(result) ? w.narrow(value, result) : value;
 }
 
 //===----------------------------------------------------------------------===//
@@ -109,7 +109,7 @@ static Value combine(CodeWriter &w, kernel::ReduceKind kind, Value left, Value r
   OpBuilder &b = w.b;
   Type element = getElementTypeOrSelf(left.getType());
   bool isFloat = isa<FloatType>(element);
-  if (isHalf(element))
+  if (isNarrowFloat(element))
     return w.narrow(combine(w, kind, w.widen(left), w.widen(right)), element);
   switch (kind) {
   case kernel::ReduceKind::Sum:
@@ -133,7 +133,7 @@ static Value getLanes(CodeWriter &w, Value vector, int64_t first, int64_t count)
   return vector::ExtractStridedSliceOp::create(w.b, w.loc, vector, {first}, {count}, {1});
 }
 
-/// Partial results by halves.
+/// Partial results pairwise.
 static Value finishReduction(CodeWriter &w, kernel::ReduceKind kind, Value partials) {
   for (int64_t half = kLanes / 2; half >= 1; half /= 2)
     partials = combine(w, kind, getLanes(w, partials, 0, half), getLanes(w, partials, half, half));
