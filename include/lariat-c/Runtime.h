@@ -310,7 +310,7 @@ typedef struct lariat_timing {
 typedef struct lariat_engine_counts {
   size_t struct_size;
   int64_t ticks;
-  int64_t preemptions;   /* requests that gave way and computed again what was lost of their rows */
+  int64_t preemptions;   /* requests that were preempted and computed again what was lost of their rows */
   int64_t reused_rows;   /* rows that requests took over from others instead of computing them */
   int64_t drafted;       /* tokens that requests drafted */
   int64_t accepted;      /* drafted tokens that verification confirmed */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Who is in the loop, who owes entries, and who may leave.
+// Who is in the loop, who has entries to store, and who may leave.
 
 #include "lariat/Requests/Steps.h"
 
@@ -83,19 +83,19 @@ Status Schedule::runActive(std::span<const int64_t> active, std::span<const int6
 }
 
 Status Schedule::tick() {
-  std::vector<int64_t> owing, owingDepths, active, activeDepths;
+  std::vector<int64_t> storing, storingDepths, active, activeDepths;
   for (const Group &group : groups) {
     if (!group.entered || group.finished)
       continue;
     for (int64_t row = group.begin; row < group.end; ++row) {
       if (group.depth >= mostSteps[row])
         continue;
-      (isActive[row] ? active : owing).push_back(row);
-      (isActive[row] ? activeDepths : owingDepths).push_back(group.depth);
+      (isActive[row] ? active : storing).push_back(row);
+      (isActive[row] ? activeDepths : storingDepths).push_back(group.depth);
     }
   }
-  if (calls.hasFill() && !owing.empty())
-    if (Status status = calls.fill(owing, owingDepths))
+  if (calls.hasFill() && !storing.empty())
+    if (Status status = calls.fill(storing, storingDepths))
       return status;
   if (!active.empty())
     if (Status status = runActive(active, activeDepths))

@@ -53,7 +53,7 @@ class Counts:
     """Since the engine was made.
 
     Attributes:
-        preemptions: requests that gave way and computed again what was lost of their rows.
+        preemptions: requests that were preempted and computed again what was lost of their rows.
         reused_rows: rows that requests began with and did not compute.
         drafted, accepted: tokens of requests that speculate, and how many of them were right.
         kv_bytes_peak: of pages at the end of a tick.

@@ -3,7 +3,7 @@
 // The plain schedule of the functions that lariat-derive-steps split off, one loop step per tick:
 //   enter:  @prelude for the rows of a group gives each row its seat record
 //   tick:   @fill for rows that stopped before their group's depth, then @core for the active ones
-//   leave:  @coda for a group none of whose rows is active or owes an entry
+//   leave:  @coda for a group none of whose rows is active or has an entry to store
 // A group is the whole batch, or one sequence where sequences enter one tick after the other and so are at different
 // depths in the same call. A sequence never spans groups, so every row finds the entries of earlier rows.
 

@@ -139,7 +139,7 @@ lariat_status lariat_engine_get_counts(lariat_engine *engine, lariat_engine_coun
     value.reused_rows = found.reusedRows;
     value.drafted = found.drafted;
     value.accepted = found.accepted;
-    value.kv_bytes_peak = found.pageBytesAtMost;
+    value.kv_bytes_peak = found.peakPageBytes;
     value.prelude = toTiming(found.prelude);
     value.core = toTiming(found.core);
     value.fill = toTiming(found.fill);

@@ -15,12 +15,13 @@ using Json = nlohmann::ordered_json;
 
 static constexpr int64_t kProfileVersion = 1;
 
-/// Names of functions in the order of runtime::Called.
-static constexpr const char *kFunctionNames[runtime::kNumCalled] = {"prelude", "core", "fill", "coda", "whole"};
+/// Names of functions in the order of runtime::CalledFunction.
+static constexpr const char *kFunctionNames[runtime::kNumCalledFunctions] = {"prelude", "core", "fill", "coda",
+                                                                             "whole"};
 
 static Json describeFunctions(const runtime::EngineProfile &profile) {
   Json functions;
-  for (size_t called = 0; called < runtime::kNumCalled; ++called) {
+  for (size_t called = 0; called < runtime::kNumCalledFunctions; ++called) {
     const runtime::FunctionProfile &function = profile.functions[called];
     functions[kFunctionNames[called]] = {{"calls", function.calls},
                                          {"rows", function.rows},
@@ -57,8 +58,8 @@ static Json describeCache(const runtime::CacheProfile &profile, const runtime::C
     slots.push_back({{"computed", slot.now.computed},
                      {"filled", slot.now.filled},
                      {"pages", slot.now.pages},
-                     {"entries_peak", slot.entriesAtMost},
-                     {"pages_peak", slot.pagesAtMost}});
+                     {"entries_peak", slot.peakEntries},
+                     {"pages_peak", slot.peakPages}});
   return {{"name", cache.name},
           {"looped", cache.looped},
           {"bytes_per_entry", cache.getEntryBytes()},
@@ -66,13 +67,13 @@ static Json describeCache(const runtime::CacheProfile &profile, const runtime::C
           {"slots", std::move(slots)},
           {"live_bytes", profile.liveBytes},
           {"page_bytes", profile.pageBytes},
-          {"live_bytes_peak", profile.liveBytesAtMost},
-          {"page_bytes_peak", profile.pageBytesAtMost}};
+          {"live_bytes_peak", profile.peakLiveBytes},
+          {"page_bytes_peak", profile.peakPageBytes}};
 }
 
 static Json describeRecord(const runtime::TickRecord &record) {
   Json rows;
-  for (size_t called = 0; called < runtime::kNumCalled; ++called)
+  for (size_t called = 0; called < runtime::kNumCalledFunctions; ++called)
     rows[kFunctionNames[called]] = record.rows[called];
   return {{"ticks", record.ticks},         {"seconds", record.seconds},        {"rows", std::move(rows)},
           {"depths", record.depths},       {"prompt_rows", record.promptRows}, {"tokens", record.tokens},

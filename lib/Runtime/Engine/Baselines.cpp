@@ -26,7 +26,7 @@ std::vector<int64_t> BaselinePolicy::getStepBounds(int64_t request) const {
 
 std::vector<ScheduledRow> BaselinePolicy::choose(const Scheduler &scheduler, std::span<const RowChunk> added) const {
   std::vector<ScheduledRow> chosen = MeasuredPolicy::choose(scheduler, added);
-  auto isEntering = [](const ScheduledRow &row) { return row.phase == Phase::Entering; };
+  auto isEntering = [](const ScheduledRow &row) { return row.progress == RowProgress::Entering; };
   if (!baseline.refills && !std::ranges::all_of(chosen, isEntering))
     std::erase_if(chosen, isEntering);
   return chosen;

@@ -2,7 +2,7 @@
 //
 // Plans. Everything here is const: a plan is decided from what is there, with the rows that the plan itself adds.
 
-#include "Running.h"
+#include "RequestState.h"
 
 #include <algorithm>
 #include <cmath>
@@ -36,7 +36,7 @@ void Engine::planStarts(TickPlan &plan, std::vector<ActiveRequest> &active) cons
   int64_t numRows = scheduler.getNumRows();
   bool mayStart = !waitsForEnd || running.empty();
   for (size_t index = 0; index < waiting.size() && mayStart && numRows < options.maxRows; ++index) {
-    const Running &one = *waiting[index];
+    const RequestState &one = *waiting[index];
     int64_t sharedRows = 0;
     if (std::optional<PlannedWait> wait = findWait(one, active, sharedRows)) {
       plan.waits.push_back(*wait);
@@ -55,7 +55,7 @@ void Engine::planStarts(TickPlan &plan, std::vector<ActiveRequest> &active) cons
   std::ranges::sort(plan.chunks, {}, &RowChunk::sequence);
 }
 
-std::optional<PlannedWait> Engine::findWait(const Running &one, std::span<const ActiveRequest> active,
+std::optional<PlannedWait> Engine::findWait(const RequestState &one, std::span<const ActiveRequest> active,
                                             int64_t &sharedRows) const {
   if (!one.key)
     return std::nullopt;
@@ -75,7 +75,7 @@ std::optional<PlannedWait> Engine::findWait(const Running &one, std::span<const 
   return wait;
 }
 
-RowChunk Engine::makeChunk(const Running &one, int64_t position, size_t numActive) const {
+RowChunk Engine::makeChunk(const RequestState &one, int64_t position, size_t numActive) const {
   const EngineRequest &request = one.request;
   RowOrder order = one.getOrder(position);
   auto rest = static_cast<int64_t>(one.tokens.size()) - position;
@@ -96,13 +96,13 @@ RowChunk Engine::makeChunk(const Running &one, int64_t position, size_t numActiv
           .isAtomic = count > 1 && (order == RowOrder::Atomic || position < request.prefix)};
 }
 
-bool Engine::mayAddChunk(const Running &one) const {
+bool Engine::mayAddChunk(const RequestState &one) const {
   bool hasDraft = one.numDrafted > 0 && !one.isEnd(one.tokens.back());
   if (one.ending != Finish::Unfinished || (one.numDone != one.seats.size() && !hasDraft) ||
       one.next >= static_cast<int64_t>(one.tokens.size()))
     return false;
-  // Rows that owe entries may write over what a row sees, unless the order is free.
-  auto isSettled = [](const FlightRow &row) { return row.phase == Phase::Settled; };
+  // Rows that have entries to store may write over what a row sees, unless the order is free.
+  auto isSettled = [](const FlightRow &row) { return row.progress == RowProgress::Settled; };
   return one.getOrder(one.next) == RowOrder::Free || std::ranges::all_of(scheduler.getRows(one.number), isSettled);
 }
 
@@ -123,8 +123,8 @@ void Engine::planCalls(TickPlan &plan, std::span<const ActiveRequest> active) co
 void Engine::splitRows(const std::vector<ScheduledRow> &rows, TickPlan &plan) const {
   for (const ScheduledRow &row : rows) {
     // Rows that run on behind a latch attend, so they share a call with rows that they see; fill appends only.
-    (row.phase == Phase::Owing && !steps->latch ? plan.fill : plan.core).push_back(row);
-    if (row.phase == Phase::Entering)
+    (row.progress == RowProgress::StoringKV && !steps->latch ? plan.fill : plan.core).push_back(row);
+    if (row.progress == RowProgress::Entering)
       plan.prelude.push_back(row);
   }
 }
@@ -150,18 +150,18 @@ bool Engine::runsWhole(const TickPlan &plan, const std::vector<ScheduledRow> &ro
   bool isAlone = active.size() == 1 && waiting.size() == plan.starts.size();
   if (options.loop == LoopRun::Steps || steps->latch || !isAlone)
     return false;
-  const Running &one = *active.front().one;
+  const RequestState &one = *active.front().one;
   if (!one.stepBounds.empty() || (mayDraft(one, plan) && one.numDrafted < getMostDrafts(one, plan, countAdded(plan))))
     return false;
   return std::ranges::all_of(scheduler.getRows(one.number),
-                             [](const FlightRow &row) { return row.phase == Phase::Entering; });
+                             [](const FlightRow &row) { return row.progress == RowProgress::Entering; });
 }
 
 //===----------------------------------------------------------------------===//
 // Drafts
 //===----------------------------------------------------------------------===//
 
-bool Engine::mayDraft(const Running &one, const TickPlan &plan) const {
+bool Engine::mayDraft(const RequestState &one, const TickPlan &plan) const {
   const RowChunk *chunk = findChunk(plan, one.number);
   size_t numRows = scheduler.getRows(one.number).size() + (chunk ? chunk->count : 0);
   bool isHeld = waitsForEnd && plan.starts.empty();
@@ -173,7 +173,7 @@ bool Engine::mayDraft(const Running &one, const TickPlan &plan) const {
   return isAlone && isLast && one.getNumGenerated() + one.numDrafted + 1 < one.request.maxNewTokens;
 }
 
-int64_t Engine::getMostDrafts(const Running &one, const TickPlan &plan, int64_t numAdded) const {
+int64_t Engine::getMostDrafts(const RequestState &one, const TickPlan &plan, int64_t numAdded) const {
   const EngineRequest &request = one.request;
   if (request.drafts)
     return *request.drafts;
@@ -210,5 +210,5 @@ Remedy Engine::chooseRemedy() const {
   bool isOnly = std::ranges::count_if(running, isUnfinished) <= 1;
   if (isOnly || last->second->ending != Finish::Unfinished)
     return {.kind = Remedy::Kind::Fail, .request = last->first, .why = *lacksPages};
-  return {.kind = Remedy::Kind::GiveWay, .request = last->first};
+  return {.kind = Remedy::Kind::Preempt, .request = last->first};
 }

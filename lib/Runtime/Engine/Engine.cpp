@@ -3,7 +3,7 @@
 // The life of requests: queue, pages given back, end; and ticks. What they do is decided in Decide.cpp and executed in
 // Execute.cpp.
 
-#include "Running.h"
+#include "RequestState.h"
 
 #include <algorithm>
 #include <chrono>
@@ -119,7 +119,7 @@ int64_t Engine::getNumUnfinished() const {
   return numUnfinished;
 }
 
-void Engine::takeMail() {
+void Engine::receiveRequests() {
   tokens.clear();
   ends.clear();
   if (options.replay && refusal.empty())
@@ -144,7 +144,7 @@ void Engine::receive(int64_t number, EngineRequest request) {
     options.record->requests.push_back(digestRequest(request, bounds));
   mail.received.push_back(number);
   std::optional<PrefixKey> key = makeKey(request, !bounds.empty());
-  waiting.push_back(std::make_unique<Running>(number, std::move(request), std::move(key), std::move(bounds)));
+  waiting.push_back(std::make_unique<RequestState>(number, std::move(request), std::move(key), std::move(bounds)));
   if (!refusal.empty())
     finish(*waiting.back(), Finish::Failed, refusal);
 }
@@ -153,7 +153,7 @@ void Engine::stopRequest(int64_t number) {
   mail.cancelled.push_back(number);
   if (auto it = running.find(number); it != running.end())
     finish(*it->second, Finish::Stopped, {});
-  for (const std::unique_ptr<Running> &one : waiting)
+  for (const std::unique_ptr<RequestState> &one : waiting)
     if (one->number == number)
       finish(*one, Finish::Stopped, {});
 }
@@ -162,20 +162,20 @@ void Engine::stopRequest(int64_t number) {
 // End
 //===----------------------------------------------------------------------===//
 
-void Engine::retain(Running &one) {
+void Engine::retain(RequestState &one) {
   if (one.sequence && one.key)
     model->retain(std::move(one.sequence), this);
   one.sequence.reset();
 }
 
-void Engine::takeRows(Running &one) {
+void Engine::takeRows(RequestState &one) {
   scheduler.drop(one.number);
   freeSeats.insert(freeSeats.end(), one.seats.begin(), one.seats.end());
   one.seats.clear();
   one.numDone = 0;
 }
 
-void Engine::finish(Running &one, Finish how, std::string error) {
+void Engine::finish(RequestState &one, Finish how, std::string error) {
   if (one.finish != Finish::Unfinished)
     return;
   if (one.ending != Finish::Unfinished) {
@@ -199,7 +199,7 @@ void Engine::releaseFinished() {
   for (auto &[number, one] : running) {
     size_t count = 0;
     std::span<const FlightRow> rows = scheduler.getRows(number);
-    while (count < one->numDone && rows[count].phase == Phase::Settled)
+    while (count < one->numDone && rows[count].progress == RowProgress::Settled)
       ++count;
     if (count == 0)
       continue;
@@ -214,12 +214,12 @@ void Engine::releaseFinished() {
     if (one->ending != Finish::Unfinished && scheduler.getRows(number).empty())
       finish(*one, one->ending, {});
   std::erase_if(running, [](const auto &entry) { return entry.second->finish != Finish::Unfinished; });
-  std::erase_if(waiting, [](const std::unique_ptr<Running> &one) { return one->finish != Finish::Unfinished; });
+  std::erase_if(waiting, [](const std::unique_ptr<RequestState> &one) { return one->finish != Finish::Unfinished; });
 }
 
-void Engine::giveWay(int64_t request) {
+void Engine::preempt(int64_t request) {
   auto it = running.find(request);
-  std::unique_ptr<Running> one = std::move(it->second);
+  std::unique_ptr<RequestState> one = std::move(it->second);
   running.erase(it);
   takeRows(*one);
   retain(*one);
@@ -236,9 +236,9 @@ void Engine::giveWay(int64_t request) {
 void Engine::tick(StopPoll *poll) {
   stop = poll;
   auto start = std::chrono::steady_clock::now();
-  takeMail();
-  Outcome outcome = Outcome::Again;
-  for (bool isFirst = true; outcome == Outcome::Again && !(stop && stop->isStopped()); isFirst = false) {
+  receiveRequests();
+  Outcome outcome = Outcome::Replan;
+  for (bool isFirst = true; outcome == Outcome::Replan && !(stop && stop->isStopped()); isFirst = false) {
     std::optional<TickPlan> plan = makePlan(/*continuesTick=*/!isFirst);
     if (!plan)
       break;
@@ -251,7 +251,7 @@ void Engine::tick(StopPoll *poll) {
   stop = nullptr;
   scheduler.endTick();
   ++counts.ticks;
-  counts.pageBytesAtMost = std::max(counts.pageBytesAtMost, model->getPageBytes());
+  counts.peakPageBytes = std::max(counts.peakPageBytes, model->getPageBytes());
   std::ranges::sort(tokens, {}, &EngineToken::request);
   if (profiler)
     profiler->endTick(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),

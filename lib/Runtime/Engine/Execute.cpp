@@ -3,7 +3,7 @@
 // What a plan says, done. A call that fails before code runs has changed nothing, so its rows are where they were and
 // another plan can be made.
 
-#include "Running.h"
+#include "RequestState.h"
 
 #include <algorithm>
 #include <chrono>
@@ -18,12 +18,12 @@ using namespace lariat::runtime;
 Engine::Outcome Engine::execute(const TickPlan &plan) {
   if (plan.remedy) {
     apply(*plan.remedy);
-    return Outcome::Again;
+    return Outcome::Replan;
   }
-  if (startRequests(plan) == Outcome::Again)
-    return Outcome::Again;
-  if (addSeats(plan.chunks) == Outcome::Again)
-    return Outcome::Again;
+  if (startRequests(plan) == Outcome::Replan)
+    return Outcome::Replan;
+  if (addSeats(plan.chunks) == Outcome::Replan)
+    return Outcome::Replan;
   for (const RowChunk &chunk : plan.chunks)
     addChunk(chunk);
   return runCalls(plan);
@@ -35,8 +35,8 @@ void Engine::apply(const Remedy &remedy) {
   case Remedy::Kind::TakeBackDrafts:
     dropAllDrafts();
     break;
-  case Remedy::Kind::GiveWay:
-    giveWay(remedy.request);
+  case Remedy::Kind::Preempt:
+    preempt(remedy.request);
     break;
   case Remedy::Kind::Fail:
     finish(*running.at(remedy.request), Finish::Failed, remedy.why);
@@ -46,17 +46,17 @@ void Engine::apply(const Remedy &remedy) {
 
 Engine::Outcome Engine::startRequests(const TickPlan &plan) {
   auto find = [&](int64_t number) {
-    return std::ranges::find(waiting, number, [](const std::unique_ptr<Running> &one) { return one->number; });
+    return std::ranges::find(waiting, number, [](const std::unique_ptr<RequestState> &one) { return one->number; });
   };
   for (const PlannedWait &wait : plan.waits) {
-    Running &one = **find(wait.request);
+    RequestState &one = **find(wait.request);
     one.awaited = wait.source;
     one.awaitedRows = wait.rows;
   }
   bool isAsPlanned = true;
   for (const PlannedStart &planned : plan.starts) {
     auto place = find(planned.request);
-    std::unique_ptr<Running> one = std::move(*place);
+    std::unique_ptr<RequestState> one = std::move(*place);
     waiting.erase(place);
     waitsForEnd = false;
     if (one->request.maxNewTokens == 0) {
@@ -92,7 +92,7 @@ Engine::Outcome Engine::agreeOnStarts(bool isAsPlanned) {
     return Outcome::Done;
   if (options.record)
     options.record->plans.back().endsAtStarts = true;
-  return Outcome::Again;
+  return Outcome::Replan;
 }
 
 Engine::Outcome Engine::addSeats(std::span<const RowChunk> chunks) {
@@ -105,7 +105,7 @@ Engine::Outcome Engine::addSeats(std::span<const RowChunk> chunks) {
   if (Status status = records.resize(numAll)) {
     for (const RowChunk &chunk : chunks)
       finish(*running.at(chunk.sequence), Finish::Failed, status.text());
-    return Outcome::Again;
+    return Outcome::Replan;
   }
   for (; numSeats < numAll; ++numSeats)
     freeSeats.push_back(static_cast<int64_t>(numSeats));
@@ -113,7 +113,7 @@ Engine::Outcome Engine::addSeats(std::span<const RowChunk> chunks) {
 }
 
 void Engine::addChunk(const RowChunk &chunk) {
-  Running &one = *running.at(chunk.sequence);
+  RequestState &one = *running.at(chunk.sequence);
   scheduler.add(chunk);
   for (int64_t row = 0; row < chunk.count; ++row) {
     one.seats.push_back(freeSeats.back());
@@ -125,16 +125,16 @@ void Engine::addChunk(const RowChunk &chunk) {
 Engine::Outcome Engine::runCalls(const TickPlan &plan) {
   if (!plan.whole.empty())
     return runWhole(plan.whole);
-  if (!plan.prelude.empty() && runPrelude(plan.prelude) == Outcome::Again)
-    return Outcome::Again;
-  if (!plan.fill.empty() && runFill(plan.fill) == Outcome::Again)
-    return Outcome::Again;
+  if (!plan.prelude.empty() && runPrelude(plan.prelude) == Outcome::Replan)
+    return Outcome::Replan;
+  if (!plan.fill.empty() && runFill(plan.fill) == Outcome::Replan)
+    return Outcome::Replan;
   std::vector<ScheduledRow> inLoop;
   std::ranges::copy_if(plan.core, std::back_inserter(inLoop), [&](const ScheduledRow &row) {
-    return scheduler.getRow(row.sequence, row.position).phase != Phase::Settled;
+    return scheduler.getRow(row.sequence, row.position).progress != RowProgress::Settled;
   });
-  if (!inLoop.empty() && runCore(inLoop) == Outcome::Again)
-    return Outcome::Again;
+  if (!inLoop.empty() && runCore(inLoop) == Outcome::Replan)
+    return Outcome::Replan;
   // Also without rows that may run: there may still be chunks whose @coda lacked pages before.
   return steps ? runCoda(plan.drafts) : Outcome::Done;
 }
@@ -159,7 +159,7 @@ Engine::Batch Engine::buildBatch(std::span<const ScheduledRow> rows, bool atDept
     std::ranges::sort(stretches, {}, &Stretch::getStanding);
   Batch batch;
   for (const Stretch &stretch : stretches) {
-    Running &owner = *running.at(stretch.rows[0].sequence);
+    RequestState &owner = *running.at(stretch.rows[0].sequence);
     batch.sequences.push_back(owner.sequence.get());
     batch.owners.push_back(&owner);
     for (const ScheduledRow &row : stretch.rows) {
@@ -176,23 +176,23 @@ Engine::Batch Engine::buildBatch(std::span<const ScheduledRow> rows, bool atDept
   return batch;
 }
 
-static Timing &getTiming(EngineCounts &counts, Called called) {
+static Timing &getTiming(EngineCounts &counts, CalledFunction called) {
   switch (called) {
-  case Called::Prelude:
+  case CalledFunction::Prelude:
     return counts.prelude;
-  case Called::Core:
+  case CalledFunction::Core:
     return counts.core;
-  case Called::Fill:
+  case CalledFunction::Fill:
     return counts.fill;
-  case Called::Coda:
+  case CalledFunction::Coda:
     return counts.coda;
-  case Called::Whole:
+  case CalledFunction::Whole:
     break;
   }
   return counts.whole;
 }
 
-void Engine::countCall(Called called, const Batch &batch, double seconds, const LaunchCounts &launches) {
+void Engine::countCall(CalledFunction called, const Batch &batch, double seconds, const LaunchCounts &launches) {
   CallFacts facts{.called = called, .rows = static_cast<int64_t>(batch.rows.size()), .seconds = seconds};
   facts.promptRows = std::ranges::count_if(batch.rows, [](const Row &row) { return !(row.flags & abi::kGenerated); });
   Timing &timing = getTiming(counts, called);
@@ -204,8 +204,8 @@ void Engine::countCall(Called called, const Batch &batch, double seconds, const 
     profiler->addCall(called, batch.rows, seconds, launches);
 }
 
-CallEnd Engine::runCode(Called called, const Function &function, const Batch &batch, std::vector<InputArray> inputs,
-                        int64_t loopSteps, bool givesUp) {
+CallEnd Engine::runCode(CalledFunction called, const Function &function, const Batch &batch,
+                        std::vector<InputArray> inputs, int64_t loopSteps, bool givesUp) {
   LaunchCounts launches;
   StopPoll poll([&] { return givesUp || areCancelled(batch) || (stop && stop->ask()); });
   if (givesUp)
@@ -216,7 +216,7 @@ CallEnd Engine::runCode(Called called, const Function &function, const Batch &ba
                                .rows = batch.rows,
                                .inputs = std::move(inputs),
                                .loops = loopSteps,
-                               .keepsOutputs = called != Called::Whole && called != Called::Coda,
+                               .keepsOutputs = called != CalledFunction::Whole && called != CalledFunction::Coda,
                                .launches = profiler ? &launches : nullptr,
                                .stop = &poll},
                               result);
@@ -234,7 +234,7 @@ CallEnd Engine::runCode(Called called, const Function &function, const Batch &ba
           status.text()};
 }
 
-Engine::Outcome Engine::call(Called called, const Function &function, const Batch &batch,
+Engine::Outcome Engine::call(CalledFunction called, const Function &function, const Batch &batch,
                              std::vector<InputArray> inputs, int64_t loopSteps) {
   CallEnd recorded;
   if (options.replay) {
@@ -260,11 +260,11 @@ Engine::Outcome Engine::call(Called called, const Function &function, const Batc
     return Outcome::Done;
   case CallEnd::Kind::LacksPages:
     lacksPages = end.why;
-    return Outcome::Again;
+    return Outcome::Replan;
   case CallEnd::Kind::Cancelled:
-    for (Running *owner : batch.owners)
+    for (RequestState *owner : batch.owners)
       finish(*owner, Finish::Stopped, {});
-    return Outcome::Again;
+    return Outcome::Replan;
   case CallEnd::Kind::Failed:
     break;
   }
@@ -273,7 +273,7 @@ Engine::Outcome Engine::call(Called called, const Function &function, const Batc
 
 bool Engine::areCancelled(const Batch &batch) const {
   std::lock_guard lock(mutex);
-  return std::ranges::all_of(batch.owners, [&](const Running *owner) {
+  return std::ranges::all_of(batch.owners, [&](const RequestState *owner) {
     return std::ranges::find(cancelled, owner->number) != cancelled.end();
   });
 }
@@ -290,11 +290,11 @@ Engine::Outcome Engine::runWhole(const std::vector<ScheduledRow> &rows) {
   Expected<std::vector<InputArray>> inputs = forwardInputs.build(*forward, batch.inputs);
   if (!inputs)
     return fail(batch, inputs.text());
-  if (call(Called::Whole, *forward, batch, std::move(*inputs), loops) == Outcome::Again)
-    return Outcome::Again;
+  if (call(CalledFunction::Whole, *forward, batch, std::move(*inputs), loops) == Outcome::Replan)
+    return Outcome::Replan;
   for (const ScheduledRow &row : batch.scheduled)
-    scheduler.advance(row.sequence, row.position, /*depth=*/0, Phase::Settled);
-  return takeResults(*forward, batch, Called::Whole);
+    scheduler.advance(row.sequence, row.position, /*depth=*/0, RowProgress::Settled);
+  return takeResults(*forward, batch, CalledFunction::Whole);
 }
 
 Engine::Outcome Engine::runPrelude(const std::vector<ScheduledRow> &rows) {
@@ -302,31 +302,33 @@ Engine::Outcome Engine::runPrelude(const std::vector<ScheduledRow> &rows) {
   Expected<std::vector<InputArray>> inputs = forwardInputs.build(*steps->forward, batch.inputs);
   if (!inputs)
     return fail(batch, inputs.text());
-  if (call(Called::Prelude, *steps->prelude, batch, std::move(*inputs), /*loopSteps=*/0) == Outcome::Again)
-    return Outcome::Again;
+  if (call(CalledFunction::Prelude, *steps->prelude, batch, std::move(*inputs), /*loopSteps=*/0) == Outcome::Replan)
+    return Outcome::Replan;
   records.putPrelude(result, batch.seats);
   for (size_t index = 0; index < batch.rows.size(); ++index)
     scheduler.advance(batch.scheduled[index].sequence, batch.rows[index].position, /*depth=*/0,
-                      records.max[batch.seats[index]] > 0 ? Phase::Active : Phase::Settled);
+                      records.max[batch.seats[index]] > 0 ? RowProgress::Active : RowProgress::Settled);
   return Outcome::Done;
 }
 
 Engine::Outcome Engine::runFill(const std::vector<ScheduledRow> &rows) {
   Batch batch = buildBatch(rows, /*atDepth=*/true);
-  if (call(Called::Fill, *steps->fill, batch, records.takeStep(batch.seats), /*loopSteps=*/1) == Outcome::Again)
-    return Outcome::Again;
+  if (call(CalledFunction::Fill, *steps->fill, batch, records.takeStep(batch.seats), /*loopSteps=*/1) ==
+      Outcome::Replan)
+    return Outcome::Replan;
   for (size_t index = 0; index < batch.rows.size(); ++index) {
     int64_t next = batch.rows[index].depth + 1;
     scheduler.advance(batch.scheduled[index].sequence, batch.rows[index].position, next,
-                      next < records.max[batch.seats[index]] ? Phase::Owing : Phase::Settled);
+                      next < records.max[batch.seats[index]] ? RowProgress::StoringKV : RowProgress::Settled);
   }
   return Outcome::Done;
 }
 
 Engine::Outcome Engine::runCore(const std::vector<ScheduledRow> &rows) {
   Batch batch = buildBatch(rows, /*atDepth=*/true);
-  if (call(Called::Core, *steps->core, batch, records.takeStep(batch.seats), /*loopSteps=*/1) == Outcome::Again)
-    return Outcome::Again;
+  if (call(CalledFunction::Core, *steps->core, batch, records.takeStep(batch.seats), /*loopSteps=*/1) ==
+      Outcome::Replan)
+    return Outcome::Replan;
   for (size_t index = 0; index < steps->numCarried; ++index)
     records.carried[index].put(result.outputs[index], batch.seats);
   for (size_t index = 0; index < batch.rows.size(); ++index) {
@@ -338,18 +340,18 @@ Engine::Outcome Engine::runCore(const std::vector<ScheduledRow> &rows) {
     records.steps[seat] = static_cast<int32_t>(kept ? next : next - 1);
     const ScheduledRow &row = batch.scheduled[index];
     if (profiler && kept)
-      profiler->addStep(batch.rows[index], row.phase == Phase::Owing);
-    Phase phase = Phase::Settled;
+      profiler->addStep(batch.rows[index], row.progress == RowProgress::StoringKV);
+    RowProgress progress = RowProgress::Settled;
     if (kept && !stops && !isBound && next < records.max[seat])
-      phase = isLatched ? Phase::Owing : Phase::Active;
+      progress = isLatched ? RowProgress::StoringKV : RowProgress::Active;
     else if (steps->fill && next < records.max[seat])
-      phase = Phase::Owing;
-    scheduler.advance(row.sequence, row.position, next, phase);
+      progress = RowProgress::StoringKV;
+    scheduler.advance(row.sequence, row.position, next, progress);
   }
   return Outcome::Done;
 }
 
-size_t Engine::countFinal(const Running &one) const {
+size_t Engine::countFinal(const RequestState &one) const {
   std::span<const FlightRow> flight = scheduler.getRows(one.number);
   size_t count = one.numDone;
   while (count < flight.size() && isOut(flight[count]))
@@ -364,7 +366,7 @@ Engine::Outcome Engine::runCoda(std::span<const DraftLimit> drafts) {
   for (const auto &[number, one] : running) {
     std::span<const FlightRow> flight = scheduler.getRows(number);
     size_t numFinal = countFinal(*one);
-    auto add = [&](const FlightRow &row) { rows.push_back({number, row.position, row.depth, row.phase}); };
+    auto add = [&](const FlightRow &row) { rows.push_back({number, row.position, row.depth, row.progress}); };
     for (size_t place = one->numDone; place < numFinal; ++place)
       add(flight[place]);
     while (limit != drafts.end() && limit->request < number)
@@ -373,8 +375,8 @@ Engine::Outcome Engine::runCoda(std::span<const DraftLimit> drafts) {
       continue;
     // What is final by now will be verified by the same call.
     int64_t numAhead = one->numDrafted - static_cast<int64_t>(numFinal - one->numDone);
-    bool isFarEnough = isOut(flight.back()) || flight.back().depth >= one->request.draftSteps;
-    if (isFarEnough && numAhead < limit->most)
+    bool hasRunDraftSteps = isOut(flight.back()) || flight.back().depth >= one->request.draftSteps;
+    if (hasRunDraftSteps && numAhead < limit->most)
       add(flight.back());
   }
   if (rows.empty())
@@ -384,9 +386,9 @@ Engine::Outcome Engine::runCoda(std::span<const DraftLimit> drafts) {
   if (!inputs)
     return fail(batch, inputs.text());
   records.takeCoda(batch.seats, *inputs);
-  if (call(Called::Coda, *steps->coda, batch, std::move(*inputs), /*loopSteps=*/0) == Outcome::Again)
-    return Outcome::Again;
-  return takeResults(*steps->coda, batch, Called::Coda);
+  if (call(CalledFunction::Coda, *steps->coda, batch, std::move(*inputs), /*loopSteps=*/0) == Outcome::Replan)
+    return Outcome::Replan;
+  return takeResults(*steps->coda, batch, CalledFunction::Coda);
 }
 
 //===----------------------------------------------------------------------===//
@@ -394,22 +396,22 @@ Engine::Outcome Engine::runCoda(std::span<const DraftLimit> drafts) {
 //===----------------------------------------------------------------------===//
 
 Engine::Outcome Engine::fail(const Batch &batch, const std::string &why) {
-  for (Running *owner : batch.owners)
+  for (RequestState *owner : batch.owners)
     finish(*owner, Finish::Failed, why);
-  return Outcome::Again;
+  return Outcome::Replan;
 }
 
-Engine::Outcome Engine::takeResults(const Function &function, const Batch &batch, Called called) {
+Engine::Outcome Engine::takeResults(const Function &function, const Batch &batch, CalledFunction called) {
   int64_t logits = function.findOutput("logits"), rowSteps = function.findOutput("steps"), numWanted = 0;
   for (const Row &row : batch.rows)
     numWanted += (row.flags & abi::kWanted) != 0;
   if (logits < 0 || result.outputs[logits].numRows != numWanted)
     return fail(batch, "compiled code does not give logits of each row that wants them");
-  for (Running *owner : batch.owners)
+  for (RequestState *owner : batch.owners)
     owner->numDone = countFinal(*owner);
   auto numColumns = static_cast<size_t>(function.outputs[logits].getNumElements());
   for (int64_t index = 0, line = 0; index < static_cast<int64_t>(batch.rows.size()); ++index) {
-    Running &owner = *batch.owners[batch.rows[index].sequence];
+    RequestState &owner = *batch.owners[batch.rows[index].sequence];
     bool isWanted = batch.rows[index].flags & abi::kWanted;
     std::span<const float> values;
     if (isWanted)
@@ -430,7 +432,7 @@ Engine::Outcome Engine::takeResults(const Function &function, const Batch &batch
   return Outcome::Done;
 }
 
-void Engine::choose(Running &one, std::span<const float> logits, int32_t rowSteps) {
+void Engine::choose(RequestState &one, std::span<const float> logits, int32_t rowSteps) {
   int64_t position = static_cast<int64_t>(one.tokens.size()) - one.numDrafted - 1;
   std::optional<Choice> choice = one.sampler.choose(logits, position);
   if (!choice) {

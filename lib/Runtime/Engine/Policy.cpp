@@ -19,8 +19,8 @@ int64_t MeasuredPolicy::draftsFor(const DraftFacts &facts) const {
 void MeasuredPolicy::addCall(const CallFacts &call) {
   if (call.promptRows > 0)
     return;
-  if (call.called == Called::Core)
+  if (call.called == CalledFunction::Core)
     costs.core.add(call.rows, call.seconds);
-  else if (call.called == Called::Coda)
+  else if (call.called == CalledFunction::Coda)
     costs.coda.add(call.rows, call.seconds);
 }

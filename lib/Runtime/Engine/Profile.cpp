@@ -23,7 +23,7 @@ static bool isPrompt(const Row &row) { return !(row.flags & abi::kGenerated); }
 static void merge(TickRecord &into, const TickRecord &from) {
   into.ticks += from.ticks;
   into.seconds += from.seconds;
-  for (size_t called = 0; called < kNumCalled; ++called)
+  for (size_t called = 0; called < kNumCalledFunctions; ++called)
     into.rows[called] += from.rows[called];
   for (size_t depth = 0; depth < from.depths.size(); ++depth)
     addAt(into.depths, static_cast<int64_t>(depth), from.depths[depth]);
@@ -55,7 +55,7 @@ DepthProfile &Profiler::at(int64_t depth) {
   return profile.depths[depth];
 }
 
-void Profiler::addCall(Called called, std::span<const Row> rows, double seconds, const LaunchCounts &launches) {
+void Profiler::addCall(CalledFunction called, std::span<const Row> rows, double seconds, const LaunchCounts &launches) {
   auto numRows = static_cast<int64_t>(rows.size()), numPrompt = std::ranges::count_if(rows, isPrompt);
   FunctionProfile &function = profile.functions[static_cast<size_t>(called)];
   ++function.calls;
@@ -65,21 +65,21 @@ void Profiler::addCall(Called called, std::span<const Row> rows, double seconds,
   function.launches.regions += launches.regions;
   function.launches.barriers += launches.barriers;
   tick.rows[static_cast<size_t>(called)] += numRows;
-  if (called == Called::Prelude || called == Called::Whole)
+  if (called == CalledFunction::Prelude || called == CalledFunction::Whole)
     tick.promptRows += numPrompt;
   double share = seconds / static_cast<double>(numRows);
   for (const Row &row : rows) {
-    if (called == Called::Core) {
+    if (called == CalledFunction::Core) {
       at(row.depth).seconds += share;
-    } else if (called == Called::Fill) {
+    } else if (called == CalledFunction::Fill) {
       ++at(row.depth).filledRows;
       at(row.depth).fillSeconds += share;
     }
   }
 }
 
-void Profiler::addStep(const Row &row, bool owing) {
-  if (owing)
+void Profiler::addStep(const Row &row, bool isStoringKV) {
+  if (isStoringKV)
     ++at(row.depth).filledRows;
   else
     addRow(row.depth, isPrompt(row));
@@ -91,9 +91,9 @@ void Profiler::addRow(int64_t depth, bool isOfPrompt) {
   addAt(tick.depths, depth, 1);
 }
 
-void Profiler::addResult(const Row &row, int64_t steps, Called called) {
+void Profiler::addResult(const Row &row, int64_t steps, CalledFunction called) {
   addAt(isPrompt(row) ? profile.steps.prompt : profile.steps.generated, steps, 1);
-  for (int64_t depth = 0; called == Called::Whole && depth < steps; ++depth)
+  for (int64_t depth = 0; called == CalledFunction::Whole && depth < steps; ++depth)
     addRow(depth, isPrompt(row));
 }
 
@@ -112,11 +112,11 @@ void Profiler::addUse(const std::vector<CacheUse> &use, int64_t running, int64_t
     for (size_t number = 0; number < use[index].slots.size(); ++number) {
       const SlotUse &now = use[index].slots[number];
       SlotProfile &slot = cache.slots[number];
-      slot.entriesAtMost = std::max(slot.entriesAtMost, now.computed + now.filled);
-      slot.pagesAtMost = std::max(slot.pagesAtMost, now.pages);
+      slot.peakEntries = std::max(slot.peakEntries, now.computed + now.filled);
+      slot.peakPages = std::max(slot.peakPages, now.pages);
     }
-    cache.liveBytesAtMost = std::max(cache.liveBytesAtMost, use[index].liveBytes);
-    cache.pageBytesAtMost = std::max(cache.pageBytesAtMost, use[index].pageBytes);
+    cache.peakLiveBytes = std::max(cache.peakLiveBytes, use[index].liveBytes);
+    cache.peakPageBytes = std::max(cache.peakPageBytes, use[index].pageBytes);
     tick.liveBytes += use[index].liveBytes;
     tick.pageBytes += use[index].pageBytes;
   }

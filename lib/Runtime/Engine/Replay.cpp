@@ -3,7 +3,7 @@
 // Plans of a schedule instead of own ones. A schedule may come from a file, so each plan is compared with what is there
 // before it is executed: whatever is in it, rows run as their laws allow or the replay ends.
 
-#include "Running.h"
+#include "RequestState.h"
 
 #include <algorithm>
 
@@ -33,7 +33,7 @@ std::optional<TickPlan> Engine::replayPlan(bool continuesTick) {
   if (plan.continuesTick != continuesTick)
     return std::nullopt; // the recorded tick was given up
   Status status = replayMail(plan.mail);
-  if (!continuesTick) // as takeMail; who ends within a tick is forgotten when its plan has been executed
+  if (!continuesTick) // as receiveRequests; who ends within a tick is forgotten when its plan has been executed
     releaseFinished();
   if (status.ok())
     status = completePlan(plan);
@@ -64,7 +64,7 @@ Status Engine::replayMail(const Mail &given) {
     if (!request)
       return makeError("it receives request ", number, ", which has not been submitted");
     receive(number, std::move(*request));
-    const Running &one = *waiting.back();
+    const RequestState &one = *waiting.back();
     if (number >= static_cast<int64_t>(requests.size()) ||
         digestRequest(one.request, one.stepBounds) != requests[number])
       return makeError("request ", number, " is not the one that was recorded");
@@ -83,9 +83,9 @@ Status Engine::completePlan(TickPlan &plan) const {
   if (plan.remedy) {
     auto it = running.find(plan.remedy->request);
     bool isThere = it != running.end() && it->second->finish == Finish::Unfinished;
-    bool mayGiveWay = isThere && it->second->ending == Finish::Unfinished;
+    bool mayBePreempted = isThere && it->second->ending == Finish::Unfinished;
     if (plan.remedy->kind == Remedy::Kind::TakeBackDrafts ||
-        (plan.remedy->kind == Remedy::Kind::GiveWay ? mayGiveWay : isThere))
+        (plan.remedy->kind == Remedy::Kind::Preempt ? mayBePreempted : isThere))
       return Status::success();
     return makeError("request ", plan.remedy->request, " is to give its pages back, and does not run");
   }
@@ -102,12 +102,12 @@ Status Engine::completePlan(TickPlan &plan) const {
 Status Engine::verifyStarts(const TickPlan &plan, std::vector<ActiveRequest> &active) const {
   for (const auto &[number, one] : running)
     active.push_back({one.get(), one->getNumSettled()});
-  auto findWaiting = [&](int64_t number) -> const Running * {
-    auto it = std::ranges::find(waiting, number, [](const std::unique_ptr<Running> &one) { return one->number; });
+  auto findWaiting = [&](int64_t number) -> const RequestState * {
+    auto it = std::ranges::find(waiting, number, [](const std::unique_ptr<RequestState> &one) { return one->number; });
     return it == waiting.end() ? nullptr : it->get();
   };
   for (const PlannedStart &start : plan.starts) {
-    const Running *one = findWaiting(start.request);
+    const RequestState *one = findWaiting(start.request);
     auto place = std::ranges::lower_bound(active, start.request, {}, &ActiveRequest::getNumber);
     bool isNew = place == active.end() || place->getNumber() != start.request;
     bool fits = one && start.sharedRows >= 0 && start.sharedRows < static_cast<int64_t>(one->tokens.size());
@@ -139,7 +139,7 @@ Status Engine::verifyChunks(const TickPlan &plan, std::span<const ActiveRequest>
   return Status::success();
 }
 
-/// The same rows, whatever is said of their phases.
+/// The same rows, whatever is said of their progress.
 static bool areSame(const std::vector<ScheduledRow> &some, const std::vector<ScheduledRow> &others) {
   return std::ranges::equal(some, others, [](const ScheduledRow &one, const ScheduledRow &other) {
     return one.sequence == other.sequence && one.position == other.position && one.depth == other.depth;
@@ -156,7 +156,7 @@ Status Engine::completeCalls(TickPlan &plan, std::span<const ActiveRequest> acti
   TickPlan found;
   if (steps && plan.whole.empty())
     splitRows(*rows, found);
-  else if (std::ranges::all_of(*rows, [](const ScheduledRow &row) { return row.phase == Phase::Entering; }))
+  else if (std::ranges::all_of(*rows, [](const ScheduledRow &row) { return row.progress == RowProgress::Entering; }))
     found.whole = *rows;
   if (!areSame(plan.whole, found.whole) || !areSame(plan.prelude, found.prelude) || !areSame(plan.fill, found.fill) ||
       !areSame(plan.core, found.core))
@@ -180,7 +180,7 @@ Status Engine::completeCalls(TickPlan &plan, std::span<const ActiveRequest> acti
 // Calls and ends
 //===----------------------------------------------------------------------===//
 
-Expected<CallEnd> Engine::replayCall(Called called, const Batch &batch) {
+Expected<CallEnd> Engine::replayCall(CalledFunction called, const Batch &batch) {
   const std::vector<RecordedCall> &calls = options.replay->plans[numReplayed - 1].calls;
   if (numReplayedCalls == calls.size() || calls[numReplayedCalls].called != called ||
       !areSame(calls[numReplayedCalls].rows, batch.scheduled))
@@ -193,7 +193,7 @@ Engine::Outcome Engine::refuseReplay(const std::string &why) {
   lacksPages.reset();
   for (auto &[number, one] : running)
     finish(*one, Finish::Failed, refusal);
-  for (const std::unique_ptr<Running> &one : waiting)
+  for (const std::unique_ptr<RequestState> &one : waiting)
     finish(*one, Finish::Failed, refusal);
   std::deque<std::pair<int64_t, EngineRequest>> coming;
   {
@@ -202,5 +202,5 @@ Engine::Outcome Engine::refuseReplay(const std::string &why) {
   }
   for (auto &[number, request] : coming)
     receive(number, std::move(request));
-  return Outcome::Again;
+  return Outcome::Replan;
 }

@@ -19,8 +19,9 @@ using namespace lariat::runtime;
 using nlohmann::json;
 
 static constexpr int64_t kVersion = 1;
-static constexpr std::array<std::string_view, kNumCalled> kFunctions{"prelude", "core", "fill", "coda", "forward"};
-static constexpr std::array<std::string_view, 3> kRemedies{"take_back_drafts", "give_way", "fail"};
+static constexpr std::array<std::string_view, kNumCalledFunctions> kFunctions{"prelude", "core", "fill", "coda",
+                                                                              "forward"};
+static constexpr std::array<std::string_view, 3> kRemedies{"take_back_drafts", "preempt", "fail"};
 static constexpr std::array<std::string_view, 4> kEnds{"done", "lacks_pages", "cancelled", "failed"};
 
 //===----------------------------------------------------------------------===//

@@ -85,11 +85,11 @@ const FlightRow &Scheduler::getRow(int64_t sequence, int64_t position) const {
   return rows[position - rows.front().position];
 }
 
-void Scheduler::advance(int64_t sequence, int64_t position, int64_t depth, Phase phase) {
+void Scheduler::advance(int64_t sequence, int64_t position, int64_t depth, RowProgress progress) {
   std::vector<FlightRow> &rows = flights.at(sequence).rows;
   FlightRow &row = rows[position - rows.front().position];
   row.depth = depth;
-  row.phase = phase;
+  row.progress = progress;
   row.ready = time + 1;
 }
 
@@ -128,7 +128,7 @@ std::vector<Scheduler::Candidate> Scheduler::listCandidates(std::span<const RowC
     bool isJoined = chunk != chunks.end() && chunk->sequence == sequence;
     bool isAtomic = isJoined ? chunk->isAtomic : flight.isAtomic;
     for (const FlightRow &row : flight.rows)
-      if (row.phase != Phase::Settled)
+      if (row.progress != RowProgress::Settled)
         candidates.push_back({.sequence = sequence, .row = row, .isAtomic = isAtomic});
     if (isJoined)
       addChunk();
@@ -151,7 +151,7 @@ std::vector<ScheduledRow> Scheduler::listChosen(const std::vector<Candidate> &ca
   std::vector<ScheduledRow> chosen;
   for (const Candidate &one : candidates)
     if (one.isChosen)
-      chosen.push_back({one.sequence, one.row.position, one.row.depth, one.row.phase});
+      chosen.push_back({one.sequence, one.row.position, one.row.depth, one.row.progress});
   return chosen;
 }
 

@@ -6,7 +6,7 @@
 
 #include "lariat/Runtime/Engine/Speculation.h"
 
-#include "Running.h"
+#include "RequestState.h"
 
 #include <algorithm>
 #include <cmath>
@@ -69,7 +69,7 @@ int64_t StepCosts::chooseRows(double acceptance, int64_t most, int64_t others, D
 // Making and verifying
 //===----------------------------------------------------------------------===//
 
-void Engine::draft(Running &one, std::span<const float> logits) {
+void Engine::draft(RequestState &one, std::span<const float> logits) {
   auto drafted = std::span(one.tokens).last(one.numDrafted);
   for (int64_t token : drafted)
     one.sampler.addGenerated(token);
@@ -83,7 +83,7 @@ void Engine::draft(Running &one, std::span<const float> logits) {
   ++counts.drafted;
 }
 
-void Engine::verify(Running &one, int64_t token) {
+void Engine::verify(RequestState &one, int64_t token) {
   bool isAccepted = one.tokens[one.tokens.size() - one.numDrafted] == token;
   one.acceptance.add(isAccepted);
   counts.accepted += isAccepted;
@@ -95,7 +95,7 @@ void Engine::verify(Running &one, int64_t token) {
   --one.numDrafted;
 }
 
-void Engine::dropDrafts(Running &one) {
+void Engine::dropDrafts(RequestState &one) {
   if (one.numDrafted == 0)
     return;
   one.tokens.resize(one.tokens.size() - one.numDrafted);

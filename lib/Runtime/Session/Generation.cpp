@@ -31,7 +31,7 @@ Status Generation::stop(int64_t sequence) {
   if (sequence < 0 || sequence >= static_cast<int64_t>(results.size()))
     return makeError("sequence ", sequence, " is not one of the ", results.size(), " of the request");
   Status status = engine->cancel(sequence);
-  engine->takeMail();
+  engine->receiveRequests();
   collect();
   return status;
 }

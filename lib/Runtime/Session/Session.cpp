@@ -208,7 +208,7 @@ Expected<std::unique_ptr<Generation>> Session::generate(GenerateRequest request)
   (*engine)->submit(std::move(*prepared));
   std::unique_ptr<Generation> generation(
       new Generation(facts, loops, std::move(wantsStop), std::move(*engine), numSequences));
-  generation->engine->takeMail();
+  generation->engine->receiveRequests();
   generation->collect();
   return generation;
 }

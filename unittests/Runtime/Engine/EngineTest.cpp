@@ -90,7 +90,7 @@ TEST(Engine, RequestsGiveTheirPagesBackWhereOthersNeedThem) {
   EXPECT_GT(engine->getCounts().preemptions, 0);
   for (const auto &[number, outcome] : outcomes)
     EXPECT_EQ(outcome, runAlone(model, requests[number])) << "request " << number;
-  EXPECT_LE(engine->getCounts().pageBytesAtMost, small->getMemoryUse().limitBytes);
+  EXPECT_LE(engine->getCounts().peakPageBytes, small->getMemoryUse().limitBytes);
   engine->clearPrefixes();
   EXPECT_EQ(small->getMemoryUse().pageBytes, 0);
 }

@@ -123,7 +123,7 @@ TEST(Plan, DecidingChangesNothing) {
   std::unique_ptr<Engine> engine = createEngine(openModel(), {.maxRows = 20});
   engine->submit(makeRequests());
   while (engine->getNumUnfinished() > 0) {
-    engine->takeMail();
+    engine->receiveRequests();
     EXPECT_EQ(engine->decide(), engine->decide());
     engine->tick();
   }
@@ -132,7 +132,7 @@ TEST(Plan, DecidingChangesNothing) {
 TEST(Plan, SaysWhoStartsWhatJoinsAndWhatRuns) {
   std::unique_ptr<Engine> engine = createEngine(openModel(), {.maxRows = 4, .chunkRows = 3});
   engine->submit({makeRequest({1, 2}, 2), makeRequest({3, 4, 5, 6}, 2)});
-  engine->takeMail();
+  engine->receiveRequests();
   TickPlan plan = engine->decide();
   EXPECT_EQ(plan.starts, (std::vector<PlannedStart>{{0, 0}, {1, 0}}));
   EXPECT_EQ(plan.chunks, (std::vector<RowChunk>{{0, 0, 2, false}, {1, 0, 3, false}}));
@@ -146,7 +146,7 @@ TEST(Plan, SaysWhoWaitsForRowsOfAnother) {
   std::unique_ptr<Engine> engine = createEngine(openModel(), {.maxRows = 200});
   EngineRequest request = makeRequest(std::vector<int64_t>(100, 1), 2);
   engine->submit({request, request});
-  engine->takeMail();
+  engine->receiveRequests();
   TickPlan plan = engine->decide();
   EXPECT_EQ(plan.starts, (std::vector<PlannedStart>{{0, 0}}));
   EXPECT_EQ(plan.waits, (std::vector<PlannedWait>{{1, 0, 99}}));
@@ -157,7 +157,7 @@ TEST(Plan, HasDraftsAsThePolicySays) {
     std::unique_ptr<Engine> engine =
         createEngine(openModel(), {.policy = std::make_shared<FixedPolicy>(Order::Oldest, drafts)});
     engine->submit(speculate(makeRequest({4}, 6), /*steps=*/1));
-    engine->takeMail();
+    engine->receiveRequests();
     std::vector<DraftLimit> expected;
     if (drafts > 0) // one of three steps: at most two rows beside the one that leaves
       expected = {{0, std::min<int64_t>(drafts, 2)}};
@@ -173,7 +173,7 @@ TEST(Plan, LetsRowsInOnlyWhenTheLoopIsEmptyWherePlacesAreNotRefilled) {
     engine->submit(makeRequest({3, 3}, 1));
     engine->tick();
     engine->submit(makeRequest({4}, 1));
-    engine->takeMail();
+    engine->receiveRequests();
     EXPECT_EQ(engine->decide().prelude.size(), refills ? 1U : 0U);
     EXPECT_EQ(engine->decide().core.size(), refills ? 4U : 3U);
     runAll(*engine);
@@ -411,8 +411,9 @@ TEST(Schedule, ThatWasChangedAnywhereNeverHarms) {
       plan.plan.remedy = Remedy{static_cast<Remedy::Kind>(draw(0, 2)), draw(-1, 7), "it is to"};
       break;
     default:
-      change(plan.calls,
-             RecordedCall{static_cast<Called>(draw(0, 4)), {row}, {static_cast<CallEnd::Kind>(draw(0, 3)), "x"}});
+      change(
+          plan.calls,
+          RecordedCall{static_cast<CalledFunction>(draw(0, 4)), {row}, {static_cast<CallEnd::Kind>(draw(0, 3)), "x"}});
       break;
     }
     RunResult replayed = replay(model, {.maxRows = 12, .prefixCache = false}, changed, makeRequests());

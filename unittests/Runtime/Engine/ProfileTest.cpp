@@ -100,8 +100,8 @@ TEST(Profile, RowsByDepthAreThoseThatTheirStepsSay) {
 TEST(Profile, ACallOfAllStepsCountsItsRowsAtEachDepth) {
   Expectation expected;
   EngineProfile profile = runAll(openModel(), {}, {makeRequest({1, 2, 3}, 6)}, expected);
-  EXPECT_EQ(profile.functions[static_cast<size_t>(Called::Core)].calls, 0);
-  EXPECT_EQ(profile.functions[static_cast<size_t>(Called::Whole)].rows, 3 + 5);
+  EXPECT_EQ(profile.functions[static_cast<size_t>(CalledFunction::Core)].calls, 0);
+  EXPECT_EQ(profile.functions[static_cast<size_t>(CalledFunction::Whole)].rows, 3 + 5);
   EXPECT_EQ(list(profile.depths, &DepthProfile::rows), expected.rows);
   EXPECT_EQ(profile.steps.generated, expected.generated);
   for (const DepthProfile &depth : profile.depths)
@@ -120,8 +120,8 @@ TEST(Profile, SecondsOfDepthsAreThoseOfCalls) {
   for (const FunctionProfile &function : profile.functions)
     all += function.seconds;
   EXPECT_GT(core, 0);
-  EXPECT_NEAR(core, profile.functions[static_cast<size_t>(Called::Core)].seconds, 1e-9);
-  EXPECT_NEAR(fill, profile.functions[static_cast<size_t>(Called::Fill)].seconds, 1e-9);
+  EXPECT_NEAR(core, profile.functions[static_cast<size_t>(CalledFunction::Core)].seconds, 1e-9);
+  EXPECT_NEAR(fill, profile.functions[static_cast<size_t>(CalledFunction::Fill)].seconds, 1e-9);
   EXPECT_LE(all, profile.seconds);
 }
 
@@ -138,12 +138,12 @@ TEST(Profile, RecordsAddUpToTheCountsAndStayFew) {
   for (const TickRecord &record : profile.records) {
     EXPECT_EQ(record.ticks, &record == &profile.records.back() ? record.ticks : profile.ticksPerRecord);
     EXPECT_LE(record.running, 3);
-    EXPECT_LE(record.rows[static_cast<size_t>(Called::Core)], 2 * record.ticks);
+    EXPECT_LE(record.rows[static_cast<size_t>(CalledFunction::Core)], 2 * record.ticks);
     sum.ticks += record.ticks;
     sum.seconds += record.seconds;
     sum.tokens += record.tokens;
     sum.promptRows += record.promptRows;
-    for (size_t called = 0; called < kNumCalled; ++called)
+    for (size_t called = 0; called < kNumCalledFunctions; ++called)
       sum.rows[called] += record.rows[called];
     for (size_t depth = 0; depth < record.depths.size(); ++depth)
       sum.depths[depth] += record.depths[depth];
@@ -153,7 +153,7 @@ TEST(Profile, RecordsAddUpToTheCountsAndStayFew) {
   EXPECT_EQ(sum.tokens, 4500);
   EXPECT_EQ(sum.promptRows, 6);
   EXPECT_EQ(sum.depths, expected.rows);
-  for (size_t called = 0; called < kNumCalled; ++called)
+  for (size_t called = 0; called < kNumCalledFunctions; ++called)
     EXPECT_EQ(sum.rows[called], profile.functions[called].rows);
 }
 
@@ -164,7 +164,7 @@ TEST(Profile, CachesHoldWhatSequencesSay) {
   ASSERT_TRUE(engine);
   for (const EngineRequest &request : makeRequests())
     (*engine)->submit(request);
-  int64_t liveAtMost = 0;
+  int64_t peakLive = 0;
   while ((*engine)->getNumUnfinished() > 0) {
     (*engine)->tick();
     EngineProfile profile = *(*engine)->getProfile();
@@ -181,8 +181,8 @@ TEST(Profile, CachesHoldWhatSequencesSay) {
     const Cache &facts = model->getManifest().caches[0];
     EXPECT_EQ(entries * facts.getEntryBytes(), use.liveBytes);
     EXPECT_EQ(pages * facts.getPageBytes(), use.pageBytes);
-    liveAtMost = std::max(liveAtMost, use.liveBytes);
-    EXPECT_GE(cache.liveBytesAtMost, liveAtMost);
+    peakLive = std::max(peakLive, use.liveBytes);
+    EXPECT_GE(cache.peakLiveBytes, peakLive);
   }
   EXPECT_EQ((*engine)->getProfile()->caches[0].liveBytes, 0);
 }
@@ -203,10 +203,10 @@ TEST(Profile, TheMostOfARequestAloneIsWhatItLeaves) {
   ASSERT_EQ(profile.caches[0].slots.size(), left[0].slots.size());
   for (size_t slot = 0; slot < left[0].slots.size(); ++slot) {
     const SlotUse &use = left[0].slots[slot];
-    EXPECT_EQ(profile.caches[0].slots[slot].entriesAtMost, use.computed + use.filled);
-    EXPECT_EQ(profile.caches[0].slots[slot].pagesAtMost, use.pages);
+    EXPECT_EQ(profile.caches[0].slots[slot].peakEntries, use.computed + use.filled);
+    EXPECT_EQ(profile.caches[0].slots[slot].peakPages, use.pages);
   }
-  EXPECT_EQ(profile.caches[0].liveBytesAtMost, left[0].liveBytes);
+  EXPECT_EQ(profile.caches[0].peakLiveBytes, left[0].liveBytes);
 }
 
 TEST(Profile, NoneIsKeptUnlessAskedFor) {

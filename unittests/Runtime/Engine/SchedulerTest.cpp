@@ -29,7 +29,7 @@ std::vector<std::array<int64_t, 3>> runExample(Order order, std::vector<int64_t>
     for (const ScheduledRow &row : scheduler.choose(getOrdering(order))) {
       ++rows[row.depth];
       bool isLast = row.depth + 1 == stepsOf(row.sequence);
-      scheduler.advance(row.sequence, row.position, row.depth + 1, isLast ? Phase::Settled : Phase::Active);
+      scheduler.advance(row.sequence, row.position, row.depth + 1, isLast ? RowProgress::Settled : RowProgress::Active);
       if (isLast)
         done.push_back(row.sequence);
     }
@@ -145,7 +145,7 @@ TEST_P(InEveryOrder, NoScheduleBreaksALaw) {
       bool anyWaits = false;
       for (int64_t sequence = 0; sequence < numSequences; ++sequence)
         anyWaits |= std::ranges::any_of(scheduler.getRows(sequence),
-                                        [](const FlightRow &row) { return row.phase != Phase::Settled; });
+                                        [](const FlightRow &row) { return row.progress != RowProgress::Settled; });
       ASSERT_EQ(chosen.empty(), !anyWaits);
       std::map<int64_t, std::set<int64_t>> depthsOfAtomic;
       std::set<int64_t> sequences;
@@ -171,24 +171,24 @@ TEST_P(InEveryOrder, NoScheduleBreaksALaw) {
           if (row.sequence == sequence)
             depth = row.depth;
         for (const FlightRow &row : scheduler.getRows(sequence))
-          if (row.phase != Phase::Settled && row.depth == depth)
+          if (row.progress != RowProgress::Settled && row.depth == depth)
             ASSERT_TRUE(running.contains({sequence, row.position}));
       }
       for (const ScheduledRow &flown : chosen) {
         int64_t next = flown.depth + 1;
         bool leaves = next == loops || draw(0, 2) == 0;
-        Phase phase = Phase::Active;
-        if (flown.phase == Phase::Owing)
-          phase = next < loops ? Phase::Owing : Phase::Settled;
+        RowProgress progress = RowProgress::Active;
+        if (flown.progress == RowProgress::StoringKV)
+          progress = next < loops ? RowProgress::StoringKV : RowProgress::Settled;
         else if (leaves)
-          phase = owes && next < loops ? Phase::Owing : Phase::Settled;
-        settledTo[{flown.sequence, flown.position}] = phase == Phase::Settled ? loops : next;
-        scheduler.advance(flown.sequence, flown.position, next, phase);
+          progress = owes && next < loops ? RowProgress::StoringKV : RowProgress::Settled;
+        settledTo[{flown.sequence, flown.position}] = progress == RowProgress::Settled ? loops : next;
+        scheduler.advance(flown.sequence, flown.position, next, progress);
       }
       for (int64_t sequence = 0; sequence < numSequences; ++sequence) {
         size_t count = 0;
         std::span<const FlightRow> rows = scheduler.getRows(sequence);
-        while (count < rows.size() && rows[count].phase == Phase::Settled)
+        while (count < rows.size() && rows[count].progress == RowProgress::Settled)
           ++count;
         if (count > 0)
           scheduler.leave(sequence, count);
@@ -217,7 +217,7 @@ TEST_P(InEveryOrder, NoRowWaitsLongerThanTheBound) {
       for (const ScheduledRow &row : scheduler.choose(getOrdering(GetParam()))) {
         int64_t depth = row.depth + 1;
         bool isLast = depth == loops || draw(0, 3) == 0;
-        scheduler.advance(row.sequence, row.position, depth, isLast ? Phase::Settled : Phase::Active);
+        scheduler.advance(row.sequence, row.position, depth, isLast ? RowProgress::Settled : RowProgress::Active);
         if (isLast)
           done.push_back(row.sequence);
         lastRun[row.sequence] = tick;

@@ -169,7 +169,7 @@ TEST(SharedRows, SwitchedOffNothingIsHeld) {
   EXPECT_EQ(engine->getCounts().reusedRows, 0);
 }
 
-TEST(SharedRows, PagesOfThoseThatEndedGoBeforeAnybodyGivesWay) {
+TEST(SharedRows, PagesOfThoseThatEndedGoBeforeAnybodyIsPreempted) {
   // A request takes a page of each of three slots, and a copy of each where it begins in the middle of a page.
   std::shared_ptr<Model> alone = openModel(), model = openWithPages(13);
   std::unique_ptr<Engine> engine = createEngine(model);
@@ -197,7 +197,7 @@ TEST(SharedRows, PagesOfThoseThatEndedGoBeforeAnybodyGivesWay) {
   EXPECT_EQ(countPages(model), 0);
 }
 
-TEST(SharedRows, ARequestThatGaveWayGetsBackWhatIsLeftOfItsPages) {
+TEST(SharedRows, ARequestThatWasPreemptedGetsBackWhatIsLeftOfItsPages) {
   std::vector<EngineRequest> requests;
   for (int64_t number = 0; number < 3; ++number)
     requests.push_back(makeRequest(extend({number}, makePrompt(125)), 40)); // they have nothing in common
@@ -252,7 +252,7 @@ TEST(SharedRows, EveryScheduleGivesWhatARequestGetsAlone) {
       }
     }
     if (model != unlimited)
-      EXPECT_LE(engine->getCounts().pageBytesAtMost, model->getMemoryUse().limitBytes);
+      EXPECT_LE(engine->getCounts().peakPageBytes, model->getMemoryUse().limitBytes);
     engine->clearPrefixes();
     EXPECT_EQ(countPages(model), 0);
     EXPECT_EQ(model->getMemoryUse().liveBytes, 0);

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Public. Continuous depth-wise batching: requests come at any time, and each tick runs rows of any mix of sequences,
-// depths and phases. A tick has three steps:
+// depths, of prompts and generated. A tick has three steps:
 //   1. mail: requests that were submitted or cancelled by any thread become known
 //   2. decide: a TickPlan (Plan.h) of which requests start, while pages last; which rows join, prompts in chunks, generated
 //      tokens as rows of their own; which function each row runs; how far ahead requests may draft. Order and drafts are the
 //      policy's (Policy.h). Deciding runs nothing and changes nothing.
-//   3. execute: what the plan says, without a choice of its own: @prelude for rows that enter, @fill for those that owe
-//      entries, @core for those in the loop, then @coda for chunks whose rows have all left the loop. The logits of the
+//   3. execute: what the plan says, without a choice of its own: @prelude for rows that enter, @fill for those that have
+//      entries to store, @core for those in the loop, then @coda for chunks whose rows have all left the loop. The logits of the
 //      last row of a sequence choose its next token.
 // Whether a row leaves is known when its step has run, so no decision is ever late. With `missing = compute` a row leaves at
-// its exit and owes keys and values, for which it runs on with @core, beside the row of the token that it chose.
+// its exit and has keys and values to store, for which it runs on with @core, beside the row of the token that it chose.
 // A request's results are those it has alone, bit for bit. A row alone in the model runs @forward, all steps at once, and so
 // does every row of a model whose loop cannot be split.
 //
@@ -22,7 +22,7 @@
 // results are the same, and come sooner where drafts are often right (Speculation.h).
 //
 // A call that fails has changed nothing. Without pages for one the next plan of the same tick takes drafts back; without
-// drafts, the request that started last gives way and later computes again what is lost of its rows. A request that needs
+// drafts, the request that started last is preempted and later computes again what is lost of its rows. A request that needs
 // more pages than there are fails; so does one whose logits are no numbers. Others go on.
 //
 // Plans can be recorded and executed again (Schedule.h): the same requests then run the same calls in the same order.
@@ -109,10 +109,10 @@ struct Timing {
 /// What an engine did since it began.
 struct EngineCounts {
   int64_t ticks = 0, preemptions = 0;
-  int64_t reusedRows = 0; ///< rows that requests took over from others, at their start and after they gave way
+  int64_t reusedRows = 0; ///< rows that requests took over from others, at their start and after they were preempted
   int64_t drafted = 0, accepted = 0; ///< tokens; those that are taken back for other reasons are not accepted
   Timing prelude, core, fill, coda, whole;
-  int64_t pageBytesAtMost = 0;
+  int64_t peakPageBytes = 0;
 };
 
 class Engine {
@@ -137,10 +137,10 @@ public:
   /// the requests of the call that was given up fail with kStoppedMessage. Null: never.
   void tick(StopPoll *stop = nullptr);
   /// Receives requests that were submitted or cancelled, as every tick does first. A replay takes them from its plans.
-  void takeMail();
+  void receiveRequests();
   /// The plan that a tick would begin with as things stand, without mail. `startsRequests`: else those that wait do.
   TickPlan decide(bool startsRequests = true) const;
-  /// Tokens and ends that the last tick or takeMail brought, by ascending request.
+  /// Tokens and ends that the last tick or receiveRequests brought, by ascending request.
   const std::vector<EngineToken> &getTokens() const { return tokens; }
   const std::vector<EngineEnd> &getEnds() const { return ends; }
   const EngineCounts &getCounts() const { return counts; }
@@ -153,18 +153,18 @@ public:
   void clearPrefixes();
 
 private:
-  struct Running;
+  struct RequestState;
   /// Rows of a call, by sequence, with their seats and inputs.
   struct Batch {
     std::vector<Row> rows;
     std::vector<Sequence *> sequences;
-    std::vector<Running *> owners; ///< of the sequences
+    std::vector<RequestState *> owners; ///< of the sequences
     std::vector<ScheduledRow> scheduled;
     std::vector<int64_t> seats;
     std::vector<RowInput> inputs;
   };
-  /// `Again`: the plan could not be executed to its end, so another one goes on.
-  enum class Outcome { Done, Again };
+  /// `Replan`: the plan could not be executed to its end, so that another one has to be decided.
+  enum class Outcome { Done, Replan };
 
   Engine(std::shared_ptr<Model> model, EngineOptions options, std::optional<StepFunctions> steps,
          const Function *forward);
@@ -181,11 +181,11 @@ private:
   void planStarts(TickPlan &plan, std::vector<ActiveRequest> &active) const;
   /// Whether a request should wait for rows that an active one is about to have in common with it. Else `sharedRows` are
   /// those that it begins with.
-  std::optional<PlannedWait> findWait(const Running &one, std::span<const ActiveRequest> active,
+  std::optional<PlannedWait> findWait(const RequestState &one, std::span<const ActiveRequest> active,
                                       int64_t &sharedRows) const;
   /// The next rows of a request, from a position on, of `numActive` requests.
-  RowChunk makeChunk(const Running &one, int64_t position, size_t numActive) const;
-  bool mayAddChunk(const Running &one) const;
+  RowChunk makeChunk(const RequestState &one, int64_t position, size_t numActive) const;
+  bool mayAddChunk(const RequestState &one) const;
   void planCalls(TickPlan &plan, std::span<const ActiveRequest> active) const;
   /// Gives rows to the functions of a loop that is split.
   void splitRows(const std::vector<ScheduledRow> &rows, TickPlan &plan) const;
@@ -193,9 +193,9 @@ private:
                  std::span<const ActiveRequest> active) const;
   void planDrafts(TickPlan &plan, std::span<const ActiveRequest> active) const;
   /// Whether the last row of a request is one that drafts, once it has run as many steps as it takes.
-  bool mayDraft(const Running &one, const TickPlan &plan) const;
+  bool mayDraft(const RequestState &one, const TickPlan &plan) const;
   /// Tokens that it may then have ahead of verified ones, with `numAdded` rows that join by the plan.
-  int64_t getMostDrafts(const Running &one, const TickPlan &plan, int64_t numAdded) const;
+  int64_t getMostDrafts(const RequestState &one, const TickPlan &plan, int64_t numAdded) const;
   Remedy chooseRemedy() const;
 
   // Executing: Execute.cpp.
@@ -216,40 +216,40 @@ private:
   Outcome runCoda(std::span<const DraftLimit> drafts);
   /// `atDepth`: rows at their depths, else at 0.
   Batch buildBatch(std::span<const ScheduledRow> rows, bool atDepth);
-  Outcome call(Called called, const Function &function, const Batch &batch, std::vector<InputArray> inputs,
+  Outcome call(CalledFunction called, const Function &function, const Batch &batch, std::vector<InputArray> inputs,
                int64_t loopSteps);
   /// Runs compiled code. `givesUp`: it ends with its first kernels, so what is left is that it took pages and spoilt its
   /// sequences.
-  CallEnd runCode(Called called, const Function &function, const Batch &batch, std::vector<InputArray> inputs,
+  CallEnd runCode(CalledFunction called, const Function &function, const Batch &batch, std::vector<InputArray> inputs,
                   int64_t loopSteps, bool givesUp);
-  void countCall(Called called, const Batch &batch, double seconds, const LaunchCounts &launches);
+  void countCall(CalledFunction called, const Batch &batch, double seconds, const LaunchCounts &launches);
   Outcome fail(const Batch &batch, const std::string &why);
   /// Whether every request of a call was cancelled.
   bool areCancelled(const Batch &batch) const;
-  Outcome takeResults(const Function &function, const Batch &batch, Called called);
-  void choose(Running &one, std::span<const float> logits, int32_t rowSteps);
+  Outcome takeResults(const Function &function, const Batch &batch, CalledFunction called);
+  void choose(RequestState &one, std::span<const float> logits, int32_t rowSteps);
   /// Its first rows whose @coda has run or may run.
-  size_t countFinal(const Running &one) const;
+  size_t countFinal(const RequestState &one) const;
 
   // Start and end: Engine.cpp.
   /// Gives the sequence of a request away, for others to begin with.
-  void retain(Running &one);
+  void retain(RequestState &one);
   /// Takes all rows of a request from the scheduler.
-  void takeRows(Running &one);
-  void finish(Running &one, Finish how, std::string error);
+  void takeRows(RequestState &one);
+  void finish(RequestState &one, Finish how, std::string error);
   /// A request gives its pages back and waits again.
-  void giveWay(int64_t request);
+  void preempt(int64_t request);
   /// Forgets requests that ended and rows that are settled.
   void releaseFinished();
   /// What the sequences of this engine hold in each cache.
   std::vector<CacheUse> sumUse() const;
 
   // Drafts: Speculation.cpp.
-  void draft(Running &one, std::span<const float> logits);
+  void draft(RequestState &one, std::span<const float> logits);
   /// The token that was drafted first is, in the end, `token`.
-  void verify(Running &one, int64_t token);
+  void verify(RequestState &one, int64_t token);
   /// Takes back what is not verified, with its rows and their entries.
-  void dropDrafts(Running &one);
+  void dropDrafts(RequestState &one);
   /// Drops the drafts of all requests. None drafts again before a request ends.
   void dropAllDrafts();
 
@@ -259,14 +259,14 @@ private:
   /// The next plan of the schedule; none where the tick is over, or it cannot go on: see `refusal`.
   std::optional<TickPlan> replayPlan(bool continuesTick);
   Status replayMail(const Mail &given);
-  /// An error where a plan does not fit what is there; else gives its rows their phases.
+  /// An error where a plan does not fit what is there; else gives its rows their progress.
   Status completePlan(TickPlan &plan) const;
   Status completeCalls(TickPlan &plan, std::span<const ActiveRequest> active) const;
   /// `active` becomes what it is when a plan is decided.
   Status verifyStarts(const TickPlan &plan, std::vector<ActiveRequest> &active) const;
   Status verifyChunks(const TickPlan &plan, std::span<const ActiveRequest> active) const;
   /// What became of the next call of the schedule, which must be this one.
-  Expected<CallEnd> replayCall(Called called, const Batch &batch);
+  Expected<CallEnd> replayCall(CalledFunction called, const Batch &batch);
   /// Ends the replay: all requests fail, those to come as well.
   Outcome refuseReplay(const std::string &why);
 
@@ -280,8 +280,8 @@ private:
   SeatRecords records;
   std::vector<int64_t> freeSeats;
   CallResult result;
-  std::map<int64_t, std::unique_ptr<Running>> running;
-  std::deque<std::unique_ptr<Running>> waiting;
+  std::map<int64_t, std::unique_ptr<RequestState>> running;
+  std::deque<std::unique_ptr<RequestState>> waiting;
   std::vector<EngineToken> tokens;
   std::vector<EngineEnd> ends;
   EngineCounts counts;

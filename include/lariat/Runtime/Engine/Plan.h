@@ -2,7 +2,7 @@
 //
 // Public. What an engine is about to do, as a value. A plan names everything that is chosen: mail that is taken, requests
 // that start and the rows they begin with, rows that join, which function each row runs, how far ahead requests may draft,
-// who waits, who gives way. What follows from results of its own calls by a rule is not in it: rows that have left the loop
+// who waits, who is preempted. What follows from results of its own calls by a rule is not in it: rows that have left the loop
 // get @coda, a row of @prelude that does not enter the loop runs no @core, a request that has its tokens ends.
 
 #ifndef LARIAT_RUNTIME_ENGINE_PLAN_H
@@ -47,7 +47,7 @@ struct DraftLimit {
 struct Remedy {
   enum class Kind {
     TakeBackDrafts, ///< of all requests
-    GiveWay,        ///< a request gives its pages back and waits again
+    Preempt,        ///< a request gives its pages back and waits again
     Fail,
   };
   Kind kind = Kind::TakeBackDrafts;

@@ -28,7 +28,7 @@ struct DraftFacts {
 
 /// A call that succeeded.
 struct CallFacts {
-  Called called = Called::Core;
+  CalledFunction called = CalledFunction::Core;
   int64_t rows = 0, promptRows = 0;
   double seconds = 0;
 };

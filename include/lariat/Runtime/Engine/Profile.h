@@ -20,8 +20,8 @@
 namespace lariat::runtime {
 
 /// The functions that an engine calls; Whole is @forward.
-enum class Called { Prelude, Core, Fill, Coda, Whole };
-inline constexpr size_t kNumCalled = 5;
+enum class CalledFunction { Prelude, Core, Fill, Coda, Whole };
+inline constexpr size_t kNumCalledFunctions = 5;
 
 /// Calls of one function.
 struct FunctionProfile {
@@ -49,24 +49,24 @@ struct StepCounts {
 /// end.
 struct SlotProfile {
   SlotUse now;
-  int64_t entriesAtMost = 0, pagesAtMost = 0;
+  int64_t peakEntries = 0, peakPages = 0;
 };
 
 struct CacheProfile {
   std::vector<SlotProfile> slots;
   int64_t liveBytes = 0, pageBytes = 0; ///< now
-  int64_t liveBytesAtMost = 0, pageBytesAtMost = 0;
+  int64_t peakLiveBytes = 0, peakPageBytes = 0;
 };
 
 /// A stretch of ticks that ran rows: sums over them, and from `running` on the largest values.
 struct TickRecord {
   int64_t ticks = 0;
   double seconds = 0;
-  std::array<int64_t, kNumCalled> rows = {}; ///< by function
-  std::vector<int64_t> depths;               ///< rows that ran each depth
-  int64_t promptRows = 0;                    ///< of those of @prelude or @forward
-  int64_t tokens = 0;                        ///< that requests got
-  int64_t running = 0, waiting = 0;          ///< requests
+  std::array<int64_t, kNumCalledFunctions> rows = {}; ///< by function
+  std::vector<int64_t> depths;                        ///< rows that ran each depth
+  int64_t promptRows = 0;                             ///< of those of @prelude or @forward
+  int64_t tokens = 0;                                 ///< that requests got
+  int64_t running = 0, waiting = 0;                   ///< requests
   int64_t liveBytes = 0, pageBytes = 0;
 };
 
@@ -80,7 +80,7 @@ struct EngineProfile {
   double seconds = 0; ///< wall-clock seconds of these ticks
   int64_t tokens = 0; ///< tokens that requests got
   int64_t preemptions = 0;
-  std::array<FunctionProfile, kNumCalled> functions = {};
+  std::array<FunctionProfile, kNumCalledFunctions> functions = {};
   std::vector<DepthProfile> depths;
   StepCounts steps;
   std::vector<CacheProfile> caches; ///< in the order of the manifest
@@ -92,11 +92,11 @@ struct EngineProfile {
 class Profiler {
 public:
   /// A call that succeeded.
-  void addCall(Called called, std::span<const Row> rows, double seconds, const LaunchCounts &launches);
-  /// A row that a call of @core kept. `owing`: it had left, and ran for its keys and values only.
-  void addStep(const Row &row, bool owing);
+  void addCall(CalledFunction called, std::span<const Row> rows, double seconds, const LaunchCounts &launches);
+  /// A row that a call of @core kept. `isStoringKV`: it had left, and ran for its keys and values only.
+  void addStep(const Row &row, bool isStoringKV);
   /// A row that @coda or @forward gave its result.
-  void addResult(const Row &row, int64_t steps, Called called);
+  void addResult(const Row &row, int64_t steps, CalledFunction called);
   /// Requests, and what caches hold for them, once all rows of a tick have run and before any request ends.
   void addUse(const std::vector<CacheUse> &use, int64_t running, int64_t waiting);
   void endTick(double seconds, int64_t tokens);

@@ -32,8 +32,8 @@ struct CallEnd {
 };
 
 struct RecordedCall {
-  Called called = Called::Core;
-  std::vector<ScheduledRow> rows; ///< in the order of the call; phases are not recorded
+  CalledFunction called = CalledFunction::Core;
+  std::vector<ScheduledRow> rows; ///< in the order of the call; progress is not recorded
   CallEnd end;
 
   bool operator==(const RecordedCall &) const = default;

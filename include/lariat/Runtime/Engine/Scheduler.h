@@ -31,23 +31,23 @@ enum class Order {
 };
 
 /// Where a row is on its way through the loop.
-enum class Phase {
-  Entering, ///< has not run
-  Active,   ///< runs the loop
-  Owing,    ///< left the loop and owes entries for deeper steps
-  Settled,  ///< neither runs nor owes
+enum class RowProgress {
+  Entering,  ///< has not run
+  Active,    ///< runs the loop
+  StoringKV, ///< left the loop; entries for deeper steps are still to be stored
+  Settled,   ///< has left the loop, with all its entries
 };
 
 struct FlightRow {
   int64_t position = 0, depth = 0;
-  Phase phase = Phase::Entering;
+  RowProgress progress = RowProgress::Entering;
   int64_t created = 0, ready = 0; ///< times
 };
 
 /// A row of a tick, as it is when the tick begins.
 struct ScheduledRow {
   int64_t sequence = 0, position = 0, depth = 0;
-  Phase phase = Phase::Entering;
+  RowProgress progress = RowProgress::Entering;
 
   bool operator==(const ScheduledRow &) const = default;
 };
@@ -79,12 +79,12 @@ public:
   /// Rows of the next tick once the chunks of `added`, one at most of a sequence, have joined: at most `maxRows` unless
   /// one atomic group is larger; by sequence, then position. Empty only where no row can run.
   std::vector<ScheduledRow> choose(RowOrdering isBefore, std::span<const RowChunk> added = {}) const;
-  /// The rows that are asked for by sequence, position and depth, with their phases; nothing where they are not in flight
+  /// The rows that are asked for by sequence, position and depth, with their progress; nothing where they are not in flight
   /// or may not run together.
   std::optional<std::vector<ScheduledRow>> find(std::span<const ScheduledRow> rows,
                                                 std::span<const RowChunk> added = {}) const;
-  /// Sets the depth and phase of a row that ran.
-  void advance(int64_t sequence, int64_t position, int64_t depth, Phase phase);
+  /// Sets the depth and progress of a row that ran.
+  void advance(int64_t sequence, int64_t position, int64_t depth, RowProgress progress);
   void endTick() { ++time; }
 
   /// The rows of a sequence in flight, by position; valid until rows are added to it or leave it.

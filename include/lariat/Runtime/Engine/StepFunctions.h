@@ -19,7 +19,7 @@ namespace lariat::runtime {
 struct StepFunctions {
   const Function *forward = nullptr;
   const Function *prelude = nullptr, *core = nullptr, *coda = nullptr;
-  const Function *fill = nullptr; ///< only where stopped rows owe entries
+  const Function *fill = nullptr; ///< only where stopped rows have entries to store
   size_t numCarried = 0, numInvariants = 0, numCoda = 0;
   /// The carried bit of rows whose results are settled while they run on for keys and values; none where rows stop.
   std::optional<size_t> latch = {};

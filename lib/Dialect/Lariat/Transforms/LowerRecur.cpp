@@ -135,8 +135,8 @@ void RecurLowering::buildFill(Value cur, Value depth, ValueRange carried) {
   Value yes = spread(arith::ConstantOp::create(rewriter, loc, rewriter.getBoolAttr(true)), cur);
   Value active = put(yes, cur, no);
   Value stopped = arith::CmpIOp::create(rewriter, loc, arith::CmpIPredicate::eq, active, no);
-  Value owing = arith::AndIOp::create(rewriter, loc, stopped, isBelowMax(depth, all));
-  Value rows = AdvanceOp::create(rewriter, loc, rowsType, select(all, owing), depth);
+  Value storing = arith::AndIOp::create(rewriter, loc, stopped, isBelowMax(depth, all));
+  Value rows = AdvanceOp::create(rewriter, loc, rowsType, select(all, storing), depth);
   op.getFill().walk([](AppendOp append) { append.setFilled(true); });
   SmallVector<Value> values;
   for (Value value : carried)

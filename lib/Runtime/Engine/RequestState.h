@@ -2,8 +2,8 @@
 //
 // Private. A request that waits or runs, as all parts of the engine see it.
 
-#ifndef LARIAT_LIB_RUNTIME_ENGINE_RUNNING_H
-#define LARIAT_LIB_RUNTIME_ENGINE_RUNNING_H
+#ifndef LARIAT_LIB_RUNTIME_ENGINE_REQUESTSTATE_H
+#define LARIAT_LIB_RUNTIME_ENGINE_REQUESTSTATE_H
 
 #include "lariat/Runtime/Engine/Engine.h"
 
@@ -11,8 +11,8 @@
 
 namespace lariat::runtime {
 
-struct Engine::Running {
-  Running(int64_t number, EngineRequest asked, std::optional<PrefixKey> key, std::vector<int64_t> stepBounds)
+struct Engine::RequestState {
+  RequestState(int64_t number, EngineRequest asked, std::optional<PrefixKey> key, std::vector<int64_t> stepBounds)
       : number(number), request(std::move(asked)), stepBounds(std::move(stepBounds)),
         sampler(request.sampling, request.endTokens), tokens(request.prompt), key(std::move(key)) {
     sampler.addPrompt(request.prompt);
@@ -32,7 +32,7 @@ struct Engine::Running {
   int64_t awaitedRows = 0;
   std::vector<int64_t> seats;         ///< of its rows in the scheduler
   size_t numDone = 0;                 ///< the first ones, whose @coda has run
-  Finish ending = Finish::Unfinished; ///< it has all tokens, and rows that still owe entries
+  Finish ending = Finish::Unfinished; ///< it has all tokens, and rows that still have entries to store
   Finish finish = Finish::Unfinished;
 
   PhasedTokens getRows() const { return {tokens, static_cast<int64_t>(request.prompt.size())}; }
@@ -60,15 +60,17 @@ struct Engine::Running {
 
 /// A request that runs, or that a plan starts.
 struct Engine::ActiveRequest {
-  const Running *one = nullptr;
+  const RequestState *one = nullptr;
   int64_t numSettled = 0;
 
   int64_t getNumber() const { return one->number; }
 };
 
 /// Whether a row has left the loop.
-inline bool isOut(const FlightRow &row) { return row.phase == Phase::Owing || row.phase == Phase::Settled; }
+inline bool isOut(const FlightRow &row) {
+  return row.progress == RowProgress::StoringKV || row.progress == RowProgress::Settled;
+}
 
 } // namespace lariat::runtime
 
-#endif // LARIAT_LIB_RUNTIME_ENGINE_RUNNING_H
+#endif // LARIAT_LIB_RUNTIME_ENGINE_REQUESTSTATE_H
