@@ -30,7 +30,7 @@ static T describeVariant(const Variant &variant) {
   return described;
 }
 
-static manifest::Function describeEntry(const EntryFacts &entry, const EntrySizes &sizes) {
+static manifest::Function describeEntry(const EntryFunction &entry, const EntrySizes &sizes) {
   auto function = describeVariant<manifest::Function>(entry.variant);
   function.name = entry.name;
   function.symbol = entry.symbol;
@@ -43,13 +43,13 @@ static manifest::Function describeEntry(const EntryFacts &entry, const EntrySize
   return function;
 }
 
-static EntrySizes getSizes(const FastProgram &program, const EntryFacts &entry) {
+static EntrySizes getSizes(const FastProgram &program, const EntryFunction &entry) {
   auto it = program.sizes.find(entry.symbol);
   return it == program.sizes.end() ? EntrySizes() : it->second;
 }
 
 /// "forward (generate, missing = skip, derived)", as the runtime's messages name it.
-static std::string describe(const EntryFacts &entry) {
+static std::string describe(const EntryFunction &entry) {
   const Variant &variant = entry.variant;
   std::string text = entry.name + " (" + std::string(abi::getName(variant.mode));
   if (variant.missing)
@@ -119,7 +119,7 @@ manifest::CodeSection lariat::describeCode(const FastProgram &program) {
   // The same in all layouts.
   for (auto table : ModuleOp(*program.weights.front().contents).getOps<kernel::RopeTableOp>())
     code.ropeTables.push_back(describeRopeTable(table));
-  for (const EntryFacts &entry : program.kernels.entries)
+  for (const EntryFunction &entry : program.kernels.entries)
     code.functions.push_back(describeEntry(entry, getSizes(program, entry)));
   for (const RefusedVariant &variant : program.kernels.refused) {
     auto refused = describeVariant<manifest::RefusedVariant>(variant.variant);
@@ -162,7 +162,7 @@ std::string lariat::formatFastMemory(const FastProgram &program, const ModelFact
     os << "rotary tables: " << lineBytes << " bytes per position, as far as positions are reached\n";
   // One line per function of the contract, whatever modes and missing modes it is compiled for.
   llvm::MapVector<StringRef, EntrySizes> largest;
-  for (const EntryFacts &entry : program.kernels.entries) {
+  for (const EntryFunction &entry : program.kernels.entries) {
     EntrySizes sizes = getSizes(program, entry), &most = largest[entry.name];
     most.arenaRowBytes = std::max(most.arenaRowBytes, sizes.arenaRowBytes);
     most.cells = std::max(most.cells, sizes.cells);
@@ -176,7 +176,7 @@ std::string lariat::formatFastMemory(const FastProgram &program, const ModelFact
 std::string lariat::formatCallMemory(const FastProgram &program) {
   std::string text;
   llvm::raw_string_ostream os(text);
-  for (const EntryFacts &entry : program.kernels.entries)
+  for (const EntryFunction &entry : program.kernels.entries)
     os << "call of " << describe(entry) << ": " << formatSizes(getSizes(program, entry)) << "\n";
   return text;
 }

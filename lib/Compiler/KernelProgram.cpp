@@ -39,9 +39,9 @@ static llvm::Expected<manifest::Port> describePort(const Port &port, ArrayRef<Po
   return facts;
 }
 
-static llvm::Expected<EntryFacts> describeEntry(func::FuncOp function, const Variant &variant) {
+static llvm::Expected<EntryFunction> describeEntry(func::FuncOp function, const Variant &variant) {
   EntrySignature signature = getSignature(function);
-  EntryFacts facts;
+  EntryFunction facts;
   facts.name = signature.name;
   facts.variant = variant;
   auto describe = [&](ArrayRef<Port> ports, std::vector<manifest::Port> &described) -> llvm::Error {
@@ -96,10 +96,10 @@ static llvm::Error addVariant(const Model &model, const Variant &variant, Kernel
   if (llvm::Error error =
           runPipeline(*module, [&](OpPassManager &manager) { buildModelPipeline(manager, options); }, "model_" + name))
     return error;
-  std::vector<EntryFacts> entries;
+  std::vector<EntryFunction> entries;
   for (auto function : module->getOps<func::FuncOp>())
     if (function.isPublic() && !function.isExternal()) {
-      llvm::Expected<EntryFacts> entry = describeEntry(function, variant);
+      llvm::Expected<EntryFunction> entry = describeEntry(function, variant);
       if (!entry)
         return entry.takeError();
       entries.push_back(std::move(*entry));
@@ -121,7 +121,7 @@ static llvm::Error mergeVariants(KernelProgram &program) {
   if (llvm::Error error = runPipeline(module, buildMergeVariantsPipeline, "variants"))
     return error;
   auto symbols = module->getAttrOfType<DictionaryAttr>(kSymbolsAttr);
-  for (EntryFacts &entry : program.entries)
+  for (EntryFunction &entry : program.entries)
     entry.symbol = symbols.getAs<DictionaryAttr>(nameVariant(entry.variant)).getAs<StringAttr>(entry.name).str();
   module->removeAttr(kSymbolsAttr);
   return llvm::Error::success();

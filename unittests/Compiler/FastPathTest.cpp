@@ -68,7 +68,7 @@ TEST_F(FastPath, EmitsCodeForEveryTarget) {
 TEST_F(FastPath, EveryEntryHasItsFunction) {
   KernelProgram program = form("f32");
   EXPECT_TRUE(program.refused.empty());
-  for (const EntryFacts &entry : program.entries) {
+  for (const EntryFunction &entry : program.entries) {
     auto function = program.module->lookupSymbol<func::FuncOp>(entry.symbol);
     ASSERT_TRUE(function) << entry.name;
     EXPECT_TRUE(function.isPublic());

@@ -95,7 +95,7 @@ struct RowLines {
       words.insert(words.end(), {0, 0, position + row, depth, isGenerated ? lariat::abi::kGenerated : 0, 0});
     return *this;
   }
-  int64_t countPages(const CacheFacts &facts, const SequenceCache &cache, const PagePool &pool, int64_t loops) const {
+  int64_t countPages(const CacheSpec &facts, const SequenceCache &cache, const PagePool &pool, int64_t loops) const {
     return KVPool::countPages(facts, cache, pool, words.data(), static_cast<int64_t>(words.size()) / 6, loops);
   }
 };
@@ -103,7 +103,7 @@ struct RowLines {
 } // namespace
 
 TEST(KVPool, countsTheMostPagesOfACall) {
-  CacheFacts facts{"kv", kLayout, 8};
+  CacheSpec facts{"kv", kLayout, 8};
   KVPool pool(getHostMemory(), {facts}, /*limit=*/0);
   SequenceCache cache;
   ViewMemory memory{getHostMemory()};
@@ -120,8 +120,8 @@ TEST(KVPool, countsTheMostPagesOfACall) {
 }
 
 TEST(KVPool, countsPagesOfSlotsThatDepthsShare) {
-  CacheFacts ring{"kv", kLayout, 3, false, true, {SlotRule::Ring, 3}, {SlotRule::Shared, 1}};
-  CacheFacts first{"kv", kLayout, 1, false, true, {SlotRule::First}, {SlotRule::First}};
+  CacheSpec ring{"kv", kLayout, 3, false, true, {SlotRule::Ring, 3}, {SlotRule::Shared, 1}};
+  CacheSpec first{"kv", kLayout, 1, false, true, {SlotRule::First}, {SlotRule::First}};
   KVPool pool(getHostMemory(), {ring}, /*limit=*/0);
   SequenceCache cache;
   ViewMemory memory{getHostMemory()};

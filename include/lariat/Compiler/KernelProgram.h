@@ -22,7 +22,7 @@ struct Variant {
 };
 
 /// An entry function of a variant. Several may share a symbol, where their code is the same.
-struct EntryFacts {
+struct EntryFunction {
   std::string name; ///< forward, prelude, core, fill or coda
   Variant variant;
   std::string symbol;
@@ -38,7 +38,7 @@ struct RefusedVariant {
 
 struct KernelProgram {
   mlir::OwningOpRef<mlir::ModuleOp> module;
-  std::vector<EntryFacts> entries;
+  std::vector<EntryFunction> entries;
   std::vector<RefusedVariant> refused;
 };
 

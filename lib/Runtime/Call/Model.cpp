@@ -28,8 +28,8 @@ Status ModelState::verifyOpen() const {
   return closed ? Status(makeError(artefact->getPath(), " is closed")) : Status::success();
 }
 
-static std::vector<CacheFacts> describeCaches(const Artefact &artefact) {
-  std::vector<CacheFacts> facts;
+static std::vector<CacheSpec> describeCaches(const Artefact &artefact) {
+  std::vector<CacheSpec> facts;
   for (const Cache &cache : artefact.getManifest().getAllCaches())
     facts.push_back({cache.name,
                      {cache.layers * cache.heads, cache.dim, getElementBytes(cache.type), artefact.getLayout().keys},

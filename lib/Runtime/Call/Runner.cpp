@@ -320,7 +320,7 @@ Status Runner::execute() {
 /// Caches of one call hold nothing between calls.
 void Runner::emptyTransientCaches() {
   for (int64_t cache = 0; cache < model.kv->getNumCaches(); ++cache)
-    if (const CacheFacts &facts = model.kv->getFacts(cache); facts.transient)
+    if (const CacheSpec &facts = model.kv->getFacts(cache); facts.transient)
       for (SequenceMemory *sequence : sequences)
         sequence->caches[cache].truncate(/*position=*/0, model.kv->getPages(cache), facts.layout);
 }

@@ -114,7 +114,7 @@ static bool verifyCache(CallContext &context, int64_t cache) {
 
 /// Whether a cache has a slot; its absence is a fault of the call.
 static bool verifySlot(CallContext &context, int64_t cache, int64_t slot) {
-  const CacheFacts &facts = context.model.kv->getFacts(cache);
+  const CacheSpec &facts = context.model.kv->getFacts(cache);
   int64_t end = facts.getNumSlots(context.numDepths);
   if (slot >= 0 && slot < end)
     return true;
@@ -137,8 +137,8 @@ static abi::EntryRef reserveOne(CallContext &context, int64_t cache, const int64
   bool writes = slot != -1 || (flags & abi::kSlotsByHand);
   if (!sequence || !writes || !verifySlot(context, cache, slot))
     return {nullptr, 0};
-  const CacheFacts &facts = context.model.kv->getFacts(cache);
-  EntryFacts row{.inPrefix = (line[abi::kFlags] & abi::kPrefix) != 0,
+  const CacheSpec &facts = context.model.kv->getFacts(cache);
+  EntryFlags row{.inPrefix = (line[abi::kFlags] & abi::kPrefix) != 0,
                  .filled = (flags & abi::kFilledRows) != 0,
                  .isGenerated = (line[abi::kFlags] & abi::kGenerated) != 0};
   abi::EntryRef entry{nullptr, 0};

@@ -16,10 +16,10 @@ using namespace lariat::runtime;
 /// Less than this is not worth asking the system for its memory.
 static constexpr int64_t kSmallBytes = int64_t(64) << 20;
 
-KVPool::KVPool(DeviceMemory &device, std::vector<CacheFacts> caches, int64_t limit)
+KVPool::KVPool(DeviceMemory &device, std::vector<CacheSpec> caches, int64_t limit)
     : device(&device), facts(std::move(caches)) {
   budget.limit = limit;
-  for (const CacheFacts &cache : facts)
+  for (const CacheSpec &cache : facts)
     pages.push_back(std::make_unique<PagePool>(device, cache.name, cache.layout.getPageBytes(), budget));
 }
 
@@ -32,13 +32,13 @@ static int64_t toPages(int64_t entries) {
   return (std::max<int64_t>(entries, 0) + abi::kPageEntries - 1) / abi::kPageEntries;
 }
 
-int64_t CacheFacts::getNumSlots(int64_t numDepths) const {
+int64_t CacheSpec::getNumSlots(int64_t numDepths) const {
   return followsLoops ? std::min(slotsAtMost, std::max<int64_t>(numDepths * depthFactor, 1)) : slotsAtMost;
 }
 
 /// The slots that a row may write, each once.
 template <typename Visit>
-static void visitSlots(const CacheFacts &facts, const int64_t *line, int64_t loops, Visit visit) {
+static void visitSlots(const CacheSpec &facts, const int64_t *line, int64_t loops, Visit visit) {
   if (!facts.looped || facts.anySlot) {
     for (int64_t slot = 0, end = facts.getNumSlots(line[abi::kDepth] + loops); slot < end; ++slot)
       visit(slot);
@@ -53,7 +53,7 @@ static void visitSlots(const CacheFacts &facts, const int64_t *line, int64_t loo
   }
 }
 
-int64_t KVPool::countPages(const CacheFacts &facts, const SequenceCache &cache, const PagePool &pool,
+int64_t KVPool::countPages(const CacheSpec &facts, const SequenceCache &cache, const PagePool &pool,
                            const int64_t *table, int64_t rows, int64_t loops) {
   std::vector<int64_t> fresh;         // entries by slot
   std::set<const std::byte *> copied; // shared pages that are written to

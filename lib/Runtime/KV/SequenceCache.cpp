@@ -98,7 +98,7 @@ void SequenceCache::outdateLists(ViewMemory &memory) {
   lists.clear();
 }
 
-abi::EntryRef SequenceCache::reserve(int64_t slot, int32_t position, EntryFacts facts, PagePool &pool,
+abi::EntryRef SequenceCache::reserve(int64_t slot, int32_t position, EntryFlags facts, PagePool &pool,
                                      ViewMemory &memory) {
   int64_t numCopied = pool.getNumCopied();
   abi::EntryRef entry = touch(slot, memory).reserve(position, facts, pool);

@@ -55,7 +55,7 @@ bool Table::own(int64_t index, PagePool &pool) {
   return true;
 }
 
-abi::EntryRef Table::reserve(int32_t position, EntryFacts facts, PagePool &pool) {
+abi::EntryRef Table::reserve(int32_t position, EntryFlags facts, PagePool &pool) {
   int32_t marked = facts.inPrefix ? position | abi::kPrefixBit : position;
   auto mark = static_cast<uint8_t>((facts.filled ? kFilledMark : 0) | (facts.isGenerated ? kGeneratedMark : 0));
   if (int64_t index = find(position); index >= 0) {

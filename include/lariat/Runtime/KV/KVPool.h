@@ -18,7 +18,7 @@ namespace lariat::runtime {
 inline constexpr int64_t kMostSlots = kMostDepth + 1;
 
 /// What the pool knows of a cache.
-struct CacheFacts {
+struct CacheSpec {
   std::string name;
   PageLayout layout;
   int64_t slotsAtMost = 1;
@@ -50,10 +50,10 @@ private:
 class KVPool {
 public:
   /// `limit` in bytes of pages; 0: none. The device outlives the pool.
-  KVPool(DeviceMemory &device, std::vector<CacheFacts> caches, int64_t limit);
+  KVPool(DeviceMemory &device, std::vector<CacheSpec> caches, int64_t limit);
 
   int64_t getNumCaches() const { return static_cast<int64_t>(facts.size()); }
-  const CacheFacts &getFacts(int64_t cache) const { return facts[cache]; }
+  const CacheSpec &getFacts(int64_t cache) const { return facts[cache]; }
   PagePool &getPages(int64_t cache) { return *pages[cache]; }
   const PagePool &getPages(int64_t cache) const { return *pages[cache]; }
   const PageBudget &getBudget() const { return budget; }
@@ -61,7 +61,7 @@ public:
 
   /// The most pages that rows of one sequence may need which run `loops` loop steps from their depths on: lines of a row
   /// table. Copies of shared pages count.
-  static int64_t countPages(const CacheFacts &facts, const SequenceCache &cache, const PagePool &pool,
+  static int64_t countPages(const CacheSpec &facts, const SequenceCache &cache, const PagePool &pool,
                             const int64_t *table, int64_t rows, int64_t loops);
 
   /// An error where so many rows of one sequence, which run so many loop steps, need more than the limit or, without one,
@@ -75,7 +75,7 @@ public:
 
 private:
   DeviceMemory *device;
-  std::vector<CacheFacts> facts;
+  std::vector<CacheSpec> facts;
   PageBudget budget;
   std::vector<std::unique_ptr<PagePool>> pages;
 };

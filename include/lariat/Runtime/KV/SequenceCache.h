@@ -56,7 +56,7 @@ public:
   /// To be called before the first use in a call that writes at most `numNew` entries to a slot.
   void startCall(int64_t numNew) { roomPerSlot = numNew; }
   /// The entry of a position in a slot; see Table::reserve.
-  abi::EntryRef reserve(int64_t slot, int32_t position, EntryFacts facts, PagePool &pool, ViewMemory &memory);
+  abi::EntryRef reserve(int64_t slot, int32_t position, EntryFlags facts, PagePool &pool, ViewMemory &memory);
   /// All entries that rows may look at which ask this; every row that asks the same in a call gets the same arrays, until
   /// something is written.
   abi::View view(Query query, ViewMemory &memory);

@@ -31,7 +31,7 @@ struct PageLayout {
 };
 
 /// What a table keeps of the row that wrote an entry.
-struct EntryFacts {
+struct EntryFlags {
   bool inPrefix = false;    ///< inside the bidirectional prefix
   bool filled = false;      ///< had stopped before
   bool isGenerated = false; ///< its token was generated
@@ -45,7 +45,7 @@ public:
   void makeRoom(int64_t count);
   /// The entry of a position: the one that it has, else a new one at the end. The page is null where no page or no room
   /// is left.
-  abi::EntryRef reserve(int32_t position, EntryFacts facts, PagePool &pool);
+  abi::EntryRef reserve(int32_t position, EntryFlags facts, PagePool &pool);
   /// Entries at positions before `position`.
   int64_t countBefore(int32_t position) const;
   /// Pages for copies that `share` takes.
