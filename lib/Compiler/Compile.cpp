@@ -287,10 +287,10 @@ llvm::Error lariat::verifyLowering(const Model &model) {
     modes.push_back(RunMode::Generate);
   for (RunMode mode : modes) {
     OwningOpRef<ModuleOp> copy = cast<ModuleOp>(model.module.get()->clone());
-    ReferenceOptions options;
-    options.mode = mode;
+    Variant variant;
+    variant.mode = mode;
     if (llvm::Error error = runPipeline(
-            *copy, [&](OpPassManager &manager) { buildReferencePipeline(manager, options); },
+            *copy, [&](OpPassManager &manager) { buildReferencePipeline(manager, variant); },
             mode == RunMode::Generate ? "reference_generate" : "reference_score"))
       return error;
   }

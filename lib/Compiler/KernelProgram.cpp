@@ -91,10 +91,9 @@ static std::string nameVariant(const Variant &variant) {
 /// Adds a variant to the program, as a module of its own.
 static llvm::Error addVariant(const Model &model, const Variant &variant, KernelProgram &program, StageTimer &timer) {
   OwningOpRef<ModuleOp> module = cast<ModuleOp>(model.module.get()->clone());
-  ReferenceOptions options{variant.mode, variant.missing, variant.derived};
   std::string name = nameVariant(variant);
   if (llvm::Error error =
-          runPipeline(*module, [&](OpPassManager &manager) { buildModelPipeline(manager, options); }, "model_" + name))
+          runPipeline(*module, [&](OpPassManager &manager) { buildModelPipeline(manager, variant); }, "model_" + name))
     return error;
   std::vector<EntryFunction> entries;
   for (auto function : module->getOps<func::FuncOp>())
@@ -106,7 +105,7 @@ static llvm::Error addVariant(const Model &model, const Variant &variant, Kernel
     }
   timer.end("model level");
   if (llvm::Error error = runPipeline(
-          *module, [&](OpPassManager &manager) { buildFormKernelsPipeline(manager, options); }, "kernels_" + name))
+          *module, [&](OpPassManager &manager) { buildFormKernelsPipeline(manager, variant); }, "kernels_" + name))
     return error;
   timer.end("form kernels");
   module->setSymName(name);

@@ -46,7 +46,7 @@ void lariat::buildEntryPipeline(OpPassManager &manager, StringRef weightFormats)
     manager.addPass(createChooseWeightFormatsPass({weightFormats.str()}));
 }
 
-void lariat::buildModelPipeline(OpPassManager &manager, const ReferenceOptions &options) {
+void lariat::buildModelPipeline(OpPassManager &manager, const Variant &options) {
   manager.addNestedPass<func::FuncOp>(createVerifyRowSetsPass());
   manager.addNestedPass<func::FuncOp>(createVerifyStatesPass());
   manager.addNestedPass<func::FuncOp>(options.mode == RunMode::Generate ? createApplyDecodeRulePass()
@@ -104,14 +104,14 @@ void lariat::buildLowerToLLVMPipeline(OpPassManager &manager) {
   addBuffersToLLVM(manager);
 }
 
-void lariat::buildReferencePipeline(OpPassManager &manager, const ReferenceOptions &options) {
+void lariat::buildReferencePipeline(OpPassManager &manager, const Variant &options) {
   buildModelPipeline(manager, options);
   buildLowerToTensorsPipeline(manager);
   buildLowerToLLVMPipeline(manager);
   manager.addPass(createVerifyLLVMPass());
 }
 
-void lariat::buildFormKernelsPipeline(OpPassManager &manager, const ReferenceOptions &options) {
+void lariat::buildFormKernelsPipeline(OpPassManager &manager, const Variant &options) {
   manager.addPass(createEraseRowSetsPass());
   manager.addNestedPass<func::FuncOp>(createLowerRecurPass());
   manager.addPass(createCanonicalizerPass());
@@ -190,9 +190,7 @@ struct VariantOptions : PassPipelineOptions<VariantOptions> {
   Option<bool> derived{*this, "derived", llvm::cl::desc("split @forward into step functions (default: false)"),
                        llvm::cl::init(false)};
 
-  ReferenceOptions get() const {
-    return {mode, missing.hasValue() ? std::optional(missing.getValue()) : std::nullopt, derived};
-  }
+  Variant get() const { return {mode, missing.hasValue() ? std::optional(missing.getValue()) : std::nullopt, derived}; }
 };
 
 struct NoOptions : PassPipelineOptions<NoOptions> {};

@@ -33,7 +33,7 @@ Jit::Jit(const Model &model) : model(model) {
   llvm::InitializeNativeTargetAsmPrinter();
 }
 
-llvm::Expected<const Executable *> Jit::get(const ReferenceOptions &options) {
+llvm::Expected<const Executable *> Jit::get(const Variant &options) {
   std::tuple key(options.mode, options.missing ? static_cast<int>(*options.missing) : -1, options.derived);
   std::unique_ptr<Executable> &executable = executables[key];
   if (!executable) {
@@ -133,7 +133,7 @@ static llvm::Error completeEntries(ModuleOp module, size_t numMemoryArguments, l
   return llvm::Error::success();
 }
 
-llvm::Expected<std::unique_ptr<Executable>> Jit::compile(const ReferenceOptions &options) {
+llvm::Expected<std::unique_ptr<Executable>> Jit::compile(const Variant &options) {
   OwningOpRef<ModuleOp> module = cast<ModuleOp>(model.module.get()->clone());
   if (llvm::Error error = runPipeline(*module, [&](OpPassManager &manager) { buildModelPipeline(manager, options); }))
     return std::move(error);

@@ -59,7 +59,7 @@ llvm::Expected<std::unique_ptr<Session>> Session::open(StringRef path, StringRef
 
 llvm::Expected<std::unique_ptr<Runner>> Session::start(const Request &request, RunSettings settings, Form form,
                                                        int64_t numPositions) {
-  ReferenceOptions options;
+  Variant options;
   options.mode = settings.mode == "generate" ? RunMode::Generate : RunMode::Score;
   if (settings.missing)
     options.missing = symbolizeMissingMode(*settings.missing);

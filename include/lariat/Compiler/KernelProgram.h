@@ -14,13 +14,6 @@
 
 namespace lariat {
 
-/// A way to run a model; what `lariat-reference` compiles when a request asks for it.
-struct Variant {
-  RunMode mode = RunMode::Score;
-  std::optional<MissingMode> missing; ///< none: the declared one
-  bool derived = false;               ///< split into prelude, core, fill and coda
-};
-
 /// An entry function of a variant. Several may share a symbol, where their code is the same.
 struct EntryFunction {
   std::string name; ///< forward, prelude, core, fill or coda

@@ -16,10 +16,11 @@ namespace lariat {
 
 using abi::RunMode;
 
-struct ReferenceOptions {
+/// A way to run a model: what `lariat-reference` compiles when a request asks for it, and what artefacts have functions of.
+struct Variant {
   RunMode mode = RunMode::Score;
-  std::optional<MissingMode> missing; ///< in place of the declared mode
-  bool derived = false;               ///< split @forward into prelude, core, fill and coda
+  std::optional<MissingMode> missing; ///< none: the declared mode
+  bool derived = false;               ///< split into prelude, core, fill and coda
 };
 
 /// `lariat-stage-entry`. What is read: one function in the forms that later passes know, checked. Rules in `weightFormats`,
@@ -27,7 +28,7 @@ struct ReferenceOptions {
 void buildEntryPipeline(mlir::OpPassManager &manager, llvm::StringRef weightFormats);
 
 /// `lariat-stage-model`. Check, put declarations in place, make the loop cheaper, split. The result is still `lariat`.
-void buildModelPipeline(mlir::OpPassManager &manager, const ReferenceOptions &options);
+void buildModelPipeline(mlir::OpPassManager &manager, const Variant &options);
 
 /// `lariat-stage-tensors`. From there to upstream dialects on tensors; entry functions have the signature of
 /// LariatToReference.h.
@@ -37,10 +38,10 @@ void buildLowerToTensorsPipeline(mlir::OpPassManager &manager);
 void buildLowerToLLVMPipeline(mlir::OpPassManager &manager);
 
 /// The last three, and a check that nothing is left: the reference path.
-void buildReferencePipeline(mlir::OpPassManager &manager, const ReferenceOptions &options);
+void buildReferencePipeline(mlir::OpPassManager &manager, const Variant &options);
 
 /// `lariat-stage-kernels`. From the model level to the kernel level instead; entry functions have the names of the object.
-void buildFormKernelsPipeline(mlir::OpPassManager &manager, const ReferenceOptions &options);
+void buildFormKernelsPipeline(mlir::OpPassManager &manager, const Variant &options);
 
 /// `lariat-stage-merge`. Modules of variants to one.
 void buildMergeVariantsPipeline(mlir::OpPassManager &manager);

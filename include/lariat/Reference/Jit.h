@@ -47,10 +47,10 @@ private:
 class Jit {
 public:
   explicit Jit(const Model &model);
-  llvm::Expected<const Executable *> get(const ReferenceOptions &options);
+  llvm::Expected<const Executable *> get(const Variant &options);
 
 private:
-  llvm::Expected<std::unique_ptr<Executable>> compile(const ReferenceOptions &options);
+  llvm::Expected<std::unique_ptr<Executable>> compile(const Variant &options);
   /// The values behind a symbol, loaded when first asked for.
   llvm::Expected<const float *> getWeight(llvm::StringRef name, bool transposed);
 
