@@ -142,8 +142,8 @@ class Measurement {
 public:
   Measurement(const Product &product, const std::string &type, llvm::ArrayRef<std::string> targets, Pages &weights)
       : product(product), type(type), targets(targets), weights(weights),
-        bytes(getSideBytes(product, type == "bf16") * product.sides), x(getMostRows() * lineOf(product.k) + 16),
-        y(getMostRows() * lineOf(product.n) + 16), seconds(targets.size() * rowCounts.size()) {
+        bytes(getSideBytes(product, type == "bf16") * product.sides), x(getMaxRows() * lineOf(product.k) + 16),
+        y(getMaxRows() * lineOf(product.n) + 16), seconds(targets.size() * rowCounts.size()) {
     for (size_t i = 0; i < x.size(); ++i)
       x[i] = static_cast<float>(i % 17) * 0.01f;
     for (const std::string &target : targets) {
@@ -187,7 +187,7 @@ public:
   }
 
 private:
-  static int64_t getMostRows() { return *std::max_element(rowCounts.begin(), rowCounts.end()); }
+  static int64_t getMaxRows() { return *std::max_element(rowCounts.begin(), rowCounts.end()); }
 
   Product product;
   std::string type;

@@ -184,8 +184,8 @@ int main(int argc, char **argv) {
   }
   std::erase_if(options.threads, [](long numThreads) { return numThreads > numUsableProcessors(); });
   // A thread's part is at least four streams of one unit.
-  const long mostThreads = options.threads.empty() ? 1 : *std::ranges::max_element(options.threads);
-  std::erase_if(options.sizesInKiB, [&](long size) { return size * 1024 < long{kReadUnitBytes} * mostThreads; });
+  const long maxThreads = options.threads.empty() ? 1 : *std::ranges::max_element(options.threads);
+  std::erase_if(options.sizesInKiB, [&](long size) { return size * 1024 < long{kReadUnitBytes} * maxThreads; });
   if (options.threads.empty() || options.sizesInKiB.empty()) {
     fputs("error: this machine has fewer processors than asked for, or every working set is too small\n", stderr);
     return 1;

@@ -16,12 +16,12 @@ using nlohmann::json;
 namespace lariat::manifest {
 
 static constexpr int64_t kAnyNumber = int64_t(1) << 62;
-static constexpr int64_t kMostIndex = std::numeric_limits<int32_t>::max(); // ids and positions
-static constexpr int64_t kMostPositions = int64_t(1) << 31;
-static constexpr int64_t kLineBytes = 64;               // of rotary tables
-static constexpr int64_t kMostCount = int64_t(1) << 20; // layers, heads, slots
-static constexpr int64_t kMostWidth = int64_t(1) << 32; // columns of a line
-static constexpr int64_t kMostBytes = int64_t(1) << 46; // of a file, a page, a row
+static constexpr int64_t kMaxIndex = std::numeric_limits<int32_t>::max(); // ids and positions
+static constexpr int64_t kMaxPositions = int64_t(1) << 31;
+static constexpr int64_t kLineBytes = 64;              // of rotary tables
+static constexpr int64_t kMaxCount = int64_t(1) << 20; // layers, heads, slots
+static constexpr int64_t kMaxWidth = int64_t(1) << 32; // columns of a line
+static constexpr int64_t kMaxBytes = int64_t(1) << 46; // of a file, a page, a row
 
 //===----------------------------------------------------------------------===//
 // Caches and states
@@ -30,7 +30,7 @@ static constexpr int64_t kMostBytes = int64_t(1) << 46; // of a file, a page, a 
 template <typename Fields>
 static void describe(Fields &fields, abi::SlotRule &rule) {
   fields.named("slot", rule.kind);
-  fields.integer("slots", rule.slots, 0, kMostCount);
+  fields.integer("slots", rule.slots, 0, kMaxCount);
   fields.named("order", rule.order);
   bool shares = rule.kind == abi::SlotRule::Shared || rule.kind == abi::SlotRule::Ring;
   fields.require(!shares || rule.slots >= 1, "'slots': expected at least 1 of a rule that shares slots, found 0");
@@ -40,12 +40,12 @@ static void describe(Fields &fields, abi::SlotRule &rule) {
 template <typename Fields, typename T>
 static bool describeLayout(Fields &fields, T &cache) {
   fields.text("name", cache.name);
-  fields.integer("layers", cache.layers, 1, kMostCount);
-  fields.integer("heads", cache.heads, 1, kMostCount);
-  fields.integer("dim", cache.dim, 1, kMostCount);
-  bool fits = cache.layers * cache.heads <= kMostBytes / (8 * abi::kPageEntries) / std::max<int64_t>(cache.dim, 1);
+  fields.integer("layers", cache.layers, 1, kMaxCount);
+  fields.integer("heads", cache.heads, 1, kMaxCount);
+  fields.integer("dim", cache.dim, 1, kMaxCount);
+  bool fits = cache.layers * cache.heads <= kMaxBytes / (8 * abi::kPageEntries) / std::max<int64_t>(cache.dim, 1);
   fields.require(fits, cache.layers, " layers * ", cache.heads, " heads * ", cache.dim,
-                 " elements make pages of more than ", kMostBytes, " bytes");
+                 " elements make pages of more than ", kMaxBytes, " bytes");
   return fits;
 }
 
@@ -57,9 +57,9 @@ static void describe(Fields &fields, Cache &cache) {
                  abi::getName(cache.type), "', expected f32 or bf16");
   fields.flag("looped", cache.looped);
   fields.flag("any_slot", cache.anySlot);
-  fields.integer("depth_factor", cache.depthFactor, 1, abi::kMostDepth);
-  fields.optionalInteger("depths", cache.depths, 1, abi::kMostDepth);
-  fields.optionalInteger("slots_at_most", cache.slotsAtMost, 1, kMostCount);
+  fields.integer("depth_factor", cache.depthFactor, 1, abi::kMaxDepth);
+  fields.optionalInteger("depths", cache.depths, 1, abi::kMaxDepth);
+  fields.optionalInteger("slots_at_most", cache.slotsAtMost, 1, kMaxCount);
   fields.object("prompt", cache.prompt);
   fields.object("generated", cache.generated);
   fields.text("policy", cache.policy);
@@ -69,9 +69,9 @@ static void describe(Fields &fields, Cache &cache) {
   fields.allNamed("filling", cache.filling);
   fields.named("order", cache.order);
   fields.named("generated_order", cache.generatedOrder);
-  fields.integer("slots", cache.slots, 1, kMostCount);
+  fields.integer("slots", cache.slots, 1, kMaxCount);
   fields.text("formula", cache.formula);
-  fields.integer("bytes_per_token", cache.bytesPerToken, 0, kMostBytes);
+  fields.integer("bytes_per_token", cache.bytesPerToken, 0, kMaxBytes);
   fields.derived("bytes_per_entry", fits ? cache.getLayerBytes() : 0);
   fields.derived("page_bytes", fits ? cache.getPageBytes() : 0);
 }
@@ -84,9 +84,9 @@ static void describe(Fields &fields, CallCache &cache) {
 template <typename Fields>
 static void describe(Fields &fields, State &state) {
   fields.text("name", state.name);
-  fields.integer("layers", state.layers, 1, kMostCount);
-  fields.integer("width", state.width, 1, kMostCount);
-  fields.integer("depth_factor", state.depthFactor, 1, abi::kMostDepth);
+  fields.integer("layers", state.layers, 1, kMaxCount);
+  fields.integer("width", state.width, 1, kMaxCount);
+  fields.integer("depth_factor", state.depthFactor, 1, abi::kMaxDepth);
   fields.named("type", state.type);
 }
 
@@ -98,18 +98,18 @@ template <typename Fields>
 static void describe(Fields &fields, ModelSection &model) {
   fields.text("family", model.family);
   fields.named("kind", model.kind);
-  fields.integer("vocab", model.vocab, 1, kMostIndex);
-  fields.integer("context", model.context, 1, kMostIndex);
-  fields.integers("eos", model.eos, 0, kMostIndex);
+  fields.integer("vocab", model.vocab, 1, kMaxIndex);
+  fields.integer("context", model.context, 1, kMaxIndex);
+  fields.integers("eos", model.eos, 0, kMaxIndex);
   fields.optionalText("shape", model.shape);
 }
 
 template <typename Fields>
 static void describe(Fields &fields, LoopsSection &loops) {
-  fields.integer("default", loops.defaultSteps, 0, abi::kMostDepth);
-  fields.integer("min", loops.minSteps, 0, abi::kMostDepth);
-  fields.integer("max", loops.maxSteps, 0, abi::kMostDepth);
-  fields.optionalInteger("with_exit", loops.stepsWithExit, 0, abi::kMostDepth);
+  fields.integer("default", loops.defaultSteps, 0, abi::kMaxDepth);
+  fields.integer("min", loops.minSteps, 0, abi::kMaxDepth);
+  fields.integer("max", loops.maxSteps, 0, abi::kMaxDepth);
+  fields.optionalInteger("with_exit", loops.stepsWithExit, 0, abi::kMaxDepth);
 }
 
 template <typename Fields>
@@ -127,7 +127,7 @@ static void describe(Fields &fields, ExitSection &exit) {
 template <typename Fields>
 static void describe(Fields &fields, DepthWeight &weight) {
   fields.text("name", weight.name);
-  fields.integer("depths", weight.depths, 1, abi::kMostDepth);
+  fields.integer("depths", weight.depths, 1, abi::kMaxDepth);
 }
 
 template <typename Fields>
@@ -171,8 +171,8 @@ static void describe(Fields &fields, Port &port) {
   if (port.isRows)
     return;
   fields.named("type", port.type);
-  fields.integer("width", port.width, 0, kMostWidth);
-  fields.integer("rows", port.rowSet, -1, kMostCount);
+  fields.integer("width", port.width, 0, kMaxWidth);
+  fields.integer("rows", port.rowSet, -1, kMaxCount);
 }
 
 /// What functions and refused variants are of.
@@ -210,9 +210,9 @@ static void describe(Fields &fields, Function &function) {
                  "'record': expected the part of each output: entered (i1), carried, invariant, max (index), coda");
   auto numInputs = static_cast<int64_t>(function.inputs.size());
   int64_t numPorts = numInputs + static_cast<int64_t>(function.outputs.size());
-  fields.integer("arena_bytes_per_row", function.arenaBytesPerRow, 0, kMostBytes);
-  fields.integer("cells", function.cells, numPorts, kMostCount * 16);
-  fields.integer("scratch_bytes", function.scratchBytes, 0, kMostBytes);
+  fields.integer("arena_bytes_per_row", function.arenaBytesPerRow, 0, kMaxBytes);
+  fields.integer("cells", function.cells, numPorts, kMaxCount * 16);
+  fields.integer("scratch_bytes", function.scratchBytes, 0, kMaxBytes);
   for (const Port &port : function.inputs) {
     bool fits = port.isRows || (port.rowSet >= 0 && port.rowSet < numInputs && function.inputs[port.rowSet].isRows);
     fields.require(fits, "input '", port.name, "' belongs to input ", port.rowSet, ", which is not a row set");
@@ -235,19 +235,19 @@ static void describe(Fields &fields, CodeObject &object) {
   fields.text("layout", object.layout);
   fields.text("file", object.file);
   fields.texts("requires", object.features);
-  fields.integer("kernels", object.kernels, 0, kMostCount);
+  fields.integer("kernels", object.kernels, 0, kMaxCount);
 }
 
 template <typename Fields>
 static void describe(Fields &fields, WeightsFile &weights) {
   fields.text("file", weights.file);
-  fields.integer("bytes", weights.bytes, 0, kMostBytes);
+  fields.integer("bytes", weights.bytes, 0, kMaxBytes);
 }
 
 template <typename Fields>
 static void describe(Fields &fields, Layout &layout) {
   fields.text("name", layout.name);
-  fields.integer("panel_columns", layout.panelColumns, abi::kLineColumns, kMostCount);
+  fields.integer("panel_columns", layout.panelColumns, abi::kLineColumns, kMaxCount);
   fields.require(layout.panelColumns % abi::kLineColumns == 0, "'panel_columns': expected a multiple of ",
                  abi::kLineColumns, ", found ", layout.panelColumns);
   fields.named("keys", layout.keys);
@@ -256,11 +256,11 @@ static void describe(Fields &fields, Layout &layout) {
 
 template <typename Fields>
 static void describe(Fields &fields, RopeTable &table) {
-  fields.integer("offset", table.offset, 0, kMostBytes);
-  fields.integer("line_bytes", table.lineBytes, 8, kMostCount);
-  fields.integer("positions", table.positions, 1, kMostPositions);
-  fields.integer("pairs", table.pairs, 1, kMostCount);
-  fields.integer("frequencies", table.frequencies, 0, kMostBytes);
+  fields.integer("offset", table.offset, 0, kMaxBytes);
+  fields.integer("line_bytes", table.lineBytes, 8, kMaxCount);
+  fields.integer("positions", table.positions, 1, kMaxPositions);
+  fields.integer("pairs", table.pairs, 1, kMaxCount);
+  fields.integer("frequencies", table.frequencies, 0, kMaxBytes);
   fields.number("magnitude", table.magnitude);
   fields.integer("angle_digits", table.angleDigits, 1, 53);
   fields.integer("angle_min_exponent", table.angleMinExponent, -1022, 0);
@@ -319,7 +319,7 @@ static void describe(Fields &fields, CodeSection &code) {
 
 template <typename Fields>
 static void describe(Fields &fields, FileFacts &facts) {
-  fields.integer("bytes", facts.bytes, 0, kMostBytes);
+  fields.integer("bytes", facts.bytes, 0, kMaxBytes);
   fields.text("sha256", facts.sha256);
   bool isSum = facts.sha256.size() == 64 && facts.sha256.find_first_not_of("0123456789abcdef") == std::string::npos;
   fields.require(isSum, "'sha256': expected 64 hex digits, found '", facts.sha256, "'");

@@ -128,7 +128,7 @@ public:
   static std::optional<std::vector<Event>> list(Operation *op, Value slot);
 
 private:
-  static constexpr size_t kMostEvents = 512;
+  static constexpr size_t kMaxEvents = 512;
 
   Events(ArrayRef<Operation *> path, Value slot) : path(path), slot(slot) {}
   bool run(size_t level);
@@ -170,7 +170,7 @@ bool Events::run(size_t level) {
   llvm::scope_exit restore([&] { time.pop_back(); });
   if (level + 1 == path.size()) {
     std::optional<int64_t> at = evaluate(slot);
-    if (!at || events.size() == kMostEvents)
+    if (!at || events.size() == kMaxEvents)
       return false;
     events.push_back({time, *at});
     return true;

@@ -55,9 +55,9 @@ static llvm::Error addUse(Operation *op, const Twine &memory, Nest &first, int64
   uint64_t product = 1;
   for (int64_t bound : first.bounds)
     product = llvm::SaturatingMultiply<uint64_t>(product, bound);
-  if (product > static_cast<uint64_t>(kMostDepth))
+  if (product > static_cast<uint64_t>(kMaxDepth))
     return makeError(memory + " has " + Twine(product) + " depths per step of the outermost loop, expected at most " +
-                     Twine(kMostDepth));
+                     Twine(kMaxDepth));
   factor = std::max<int64_t>(1, static_cast<int64_t>(product));
   return llvm::Error::success();
 }

@@ -36,7 +36,7 @@ llvm::Expected<abi::ElementType> lariat::findElementType(Type type) {
 //===----------------------------------------------------------------------===//
 
 /// The most loop steps that a request may ask for; none where there is no limit.
-static std::optional<int64_t> getMostLoops(const ModelFacts &facts) {
+static std::optional<int64_t> getMaxLoops(const ModelFacts &facts) {
   LoopsAttr loops = facts.loops;
   if (!facts.hasFreeLoops())
     return std::max(loops.getDefaultSteps(), loops.getStepsWithExit());
@@ -44,8 +44,8 @@ static std::optional<int64_t> getMostLoops(const ModelFacts &facts) {
 }
 
 /// Slots that a cache can ever have; none where that grows with the loop steps.
-static std::optional<int64_t> getMostSlots(const CacheFacts &cache, const ModelFacts &facts) {
-  if (std::optional<int64_t> most = getMostLoops(facts))
+static std::optional<int64_t> getMaxSlots(const CacheFacts &cache, const ModelFacts &facts) {
+  if (std::optional<int64_t> most = getMaxLoops(facts))
     return cache.getNumSlots(*most);
   constexpr int64_t many = 1 << 20;
   int64_t slots = cache.getNumSlots(many);
@@ -92,7 +92,7 @@ static llvm::Expected<manifest::Cache> describeCache(const CacheFacts &facts, co
                             .anySlot = facts.writesAnySlot,
                             .depthFactor = facts.depthFactor,
                             .depths = cache.getDepths(),
-                            .slotsAtMost = getMostSlots(facts, model),
+                            .slotsAtMost = getMaxSlots(facts, model),
                             .prompt = describeSlotRule(policy.getForRows(/*generated=*/false)),
                             .generated = describeSlotRule(policy.getForRows(/*generated=*/true)),
                             .policy = llvm::to_string(Attribute(policy)),

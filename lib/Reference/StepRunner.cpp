@@ -45,7 +45,7 @@ private:
   /// What code has found out of range so far.
   runtime::Status getFault() const;
 
-  runtime::Status enter(int64_t begin, int64_t end, std::span<int64_t> mostSteps) override;
+  runtime::Status enter(int64_t begin, int64_t end, std::span<int64_t> maxSteps) override;
   bool hasFill() const override { return entries.fill; }
   runtime::Status fill(std::span<const int64_t> indices, std::span<const int64_t> depths) override;
   runtime::Status core(std::span<const int64_t> indices, std::span<const int64_t> depths,
@@ -108,7 +108,7 @@ static void putInto(HostTensor &whole, const HostTensor &part, ArrayRef<int64_t>
 
 runtime::Status StepRunner::getFault() const { return toStatus(memory.getFault(model.facts)); }
 
-runtime::Status StepRunner::enter(int64_t begin, int64_t end, std::span<int64_t> mostSteps) {
+runtime::Status StepRunner::enter(int64_t begin, int64_t end, std::span<int64_t> maxSteps) {
   llvm::Expected<std::vector<HostTensor>> inputs = buildInputs(begin, end);
   if (!inputs)
     return toStatus(inputs.takeError());
@@ -125,7 +125,7 @@ runtime::Status StepRunner::enter(int64_t begin, int64_t end, std::span<int64_t>
   for (HostTensor &value : seats.coda)
     putInto(value, record[next++], indices, numRows);
   for (auto [place, index] : llvm::enumerate(indices))
-    mostSteps[place] = seats.enters.data<uint8_t>()[index] ? max.data<int64_t>()[place] : 0;
+    maxSteps[place] = seats.enters.data<uint8_t>()[index] ? max.data<int64_t>()[place] : 0;
   return getFault();
 }
 

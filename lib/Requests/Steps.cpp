@@ -34,7 +34,7 @@ private:
   std::vector<Group> groups;
   size_t numLeft = 0;
   // Indexed by row.
-  std::vector<int64_t> mostSteps;
+  std::vector<int64_t> maxSteps;
   std::vector<int32_t> steps;
   std::vector<bool> isActive;
 };
@@ -42,7 +42,7 @@ private:
 } // namespace
 
 Schedule::Schedule(std::span<const BatchRow> rows, bool staggered, StepCalls &calls)
-    : calls(calls), mostSteps(rows.size()), steps(rows.size()), isActive(rows.size()) {
+    : calls(calls), maxSteps(rows.size()), steps(rows.size()), isActive(rows.size()) {
   for (size_t index = 0; index < rows.size(); ++index) {
     bool isNew = groups.empty() || (staggered && rows[index].sequence != rows[index - 1].sequence);
     if (isNew)
@@ -52,11 +52,11 @@ Schedule::Schedule(std::span<const BatchRow> rows, bool staggered, StepCalls &ca
 }
 
 Status Schedule::enter(Group &group) {
-  std::span<int64_t> most = std::span(mostSteps).subspan(group.begin, group.end - group.begin);
+  std::span<int64_t> most = std::span(maxSteps).subspan(group.begin, group.end - group.begin);
   if (Status status = calls.enter(group.begin, group.end, most))
     return status;
   for (int64_t row = group.begin; row < group.end; ++row)
-    isActive[row] = mostSteps[row] > 0;
+    isActive[row] = maxSteps[row] > 0;
   group.entered = true;
   group.finished = isFinished(group);
   return Status::success();
@@ -64,7 +64,7 @@ Status Schedule::enter(Group &group) {
 
 bool Schedule::isFinished(const Group &group) const {
   for (int64_t row = group.begin; row < group.end; ++row)
-    if (isActive[row] || (calls.hasFill() && group.depth < mostSteps[row]))
+    if (isActive[row] || (calls.hasFill() && group.depth < maxSteps[row]))
       return false;
   return true;
 }
@@ -77,7 +77,7 @@ Status Schedule::runActive(std::span<const int64_t> active, std::span<const int6
     int64_t row = active[place], next = depths[place] + 1;
     auto [kept, stops] = outcomes[place];
     steps[row] = static_cast<int32_t>(kept ? next : next - 1);
-    isActive[row] = kept && !stops && next < mostSteps[row];
+    isActive[row] = kept && !stops && next < maxSteps[row];
   }
   return Status::success();
 }
@@ -88,7 +88,7 @@ Status Schedule::tick() {
     if (!group.entered || group.finished)
       continue;
     for (int64_t row = group.begin; row < group.end; ++row) {
-      if (group.depth >= mostSteps[row])
+      if (group.depth >= maxSteps[row])
         continue;
       (isActive[row] ? active : storing).push_back(row);
       (isActive[row] ? activeDepths : storingDepths).push_back(group.depth);

@@ -75,13 +75,13 @@ template <typename Handle>
 class Handles {
 public:
   Handle *pick(Input &input) {
-    size_t at = input.byte() % (kMost + 1);
-    return at < kMost ? handles[at] : nullptr;
+    size_t at = input.byte() % (kMaxHandles + 1);
+    return at < kMaxHandles ? handles[at] : nullptr;
   }
   void add(Handle *handle) {
     if (!handle)
       return;
-    handles[next % kMost] = handle;
+    handles[next % kMaxHandles] = handle;
     all.push_back(handle);
     ++next;
   }
@@ -92,8 +92,8 @@ public:
   }
 
 private:
-  static constexpr size_t kMost = 3;
-  std::array<Handle *, kMost> handles{};
+  static constexpr size_t kMaxHandles = 3;
+  std::array<Handle *, kMaxHandles> handles{};
   std::vector<Handle *> all;
   size_t next = 0;
 };

@@ -61,7 +61,7 @@ std::string AttendShape::source() const {
 // Data
 //===----------------------------------------------------------------------===//
 
-AttendCase::AttendCase(const AttendShape &shape, unsigned seed, int64_t numSequences, int64_t mostEntries)
+AttendCase::AttendCase(const AttendShape &shape, unsigned seed, int64_t numSequences, int64_t maxEntries)
     : shape(shape), random(seed) {
   auto real = [&] { return std::normal_distribution<float>()(random); };
   auto below = [&](int64_t end) { return std::uniform_int_distribution<int64_t>(0, end - 1)(random); };
@@ -72,7 +72,7 @@ AttendCase::AttendCase(const AttendShape &shape, unsigned seed, int64_t numSeque
   int64_t pageBytes = shape.layers * shape.kvHeads * 2 * shape.dim * 64 * (shape.isBF16 ? 2 : 4);
   for (int64_t s = 0; s < numSequences; ++s) {
     TestSequence &sequence = sequences.emplace_back();
-    int64_t count = below(mostEntries + 1), position = 0;
+    int64_t count = below(maxEntries + 1), position = 0;
     sequence.isList = below(3) == 0;
     bool hasGaps = below(2);
     int64_t numPages = (count + 63) / 64 * (sequence.isList ? 2 : 1) + 1;

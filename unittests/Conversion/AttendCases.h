@@ -57,7 +57,7 @@ struct TestRow {
 /// Memory of a run.
 class AttendCase {
 public:
-  AttendCase(const AttendShape &shape, unsigned seed, int64_t numSequences, int64_t mostEntries);
+  AttendCase(const AttendShape &shape, unsigned seed, int64_t numSequences, int64_t maxEntries);
   /// Rows of one sequence, at consecutive positions, the last `numRows` entries' if the sequence has so many.
   void addRows(int64_t sequence, int64_t numRows);
 

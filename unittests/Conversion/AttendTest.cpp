@@ -34,7 +34,7 @@ static void checkCase(const AttendShape &shape, CompiledKernel &code, unsigned s
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
   auto below = [&](int64_t end) { return std::uniform_int_distribution<int64_t>(0, end - 1)(random); };
-  AttendCase example(shape, seed, /*numSequences=*/4, /*mostEntries=*/200);
+  AttendCase example(shape, seed, /*numSequences=*/4, /*maxEntries=*/200);
   for (int64_t sequence = 0; sequence < 4; ++sequence)
     example.addRows(sequence, std::array<int64_t, 4>{1, 2, 21, 90}[below(4)]);
   int64_t width = shape.heads * shape.dim, count = static_cast<int64_t>(example.rows.size());
@@ -64,7 +64,7 @@ static void checkStrangeEntries(const AttendShape &shape, unsigned seed) {
   for (const std::string &target : listTargets()) {
     SCOPED_TRACE(target);
     CompiledKernel code(shape.source(), target);
-    AttendCase example(shape, seed, /*numSequences=*/3, /*mostEntries=*/200);
+    AttendCase example(shape, seed, /*numSequences=*/3, /*maxEntries=*/200);
     for (int64_t sequence = 0; sequence < 3; ++sequence)
       example.addRows(sequence, 90);
     int64_t width = shape.heads * shape.dim;
@@ -170,7 +170,7 @@ TEST(AttendTest, KeysByEntries) {
       for (kernel::KeyOrder order : {kernel::KeyOrder::Columns, kernel::KeyOrder::Entries}) {
         shape.keys = order;
         CompiledKernel code(shape.source(), target);
-        AttendCase example(shape, /*seed=*/81, /*numSequences=*/3, /*mostEntries=*/200);
+        AttendCase example(shape, /*seed=*/81, /*numSequences=*/3, /*maxEntries=*/200);
         for (int64_t sequence = 0; sequence < 3; ++sequence)
           example.addRows(sequence, 30);
         std::vector<int64_t> all(example.rows.size());

@@ -43,7 +43,7 @@ enum Base : int64_t { kArena, kWeights, kCells, kFirstPort };
 /// A base number has the low bits of its word.
 inline constexpr int64_t kBaseBits = 8;
 /// Inputs and outputs that an entry function can have.
-inline constexpr int64_t kMostPorts = (int64_t(1) << kBaseBits) - kFirstPort;
+inline constexpr int64_t kMaxPorts = (int64_t(1) << kBaseBits) - kFirstPort;
 
 /// What an operand is. Buffers take two words, {base | rowBytes << kBaseBits, offset}, everything else one.
 enum class OperandKind {
@@ -67,7 +67,7 @@ public:
 
   void setFlag(RecordFlag flag) { words[kFlagsWord] |= flag; }
   void addBuffer(const BufferOperand<int64_t> &buffer) {
-    assert(buffer.base >= 0 && buffer.base < kFirstPort + kMostPorts && "verified when the entry function is lowered");
+    assert(buffer.base >= 0 && buffer.base < kFirstPort + kMaxPorts && "verified when the entry function is lowered");
     addWord(buffer.base | buffer.rowBytes << kBaseBits);
     addWord(buffer.offset);
   }

@@ -26,7 +26,7 @@ enum RowFlag : int64_t {
 };
 
 /// The deepest depth of a row.
-inline constexpr int64_t kMostDepth = int64_t(1) << 20;
+inline constexpr int64_t kMaxDepth = int64_t(1) << 20;
 
 /// In View::positions: the entry is inside its sequence's prefix. Positions are below.
 inline constexpr int32_t kPrefixBit = 1 << 30;

@@ -28,7 +28,7 @@ public:
   virtual ~StepCalls() = default;
 
   /// @prelude; sets the most loop steps of each row, 0 for one that does not enter.
-  virtual runtime::Status enter(int64_t begin, int64_t end, std::span<int64_t> mostSteps) = 0;
+  virtual runtime::Status enter(int64_t begin, int64_t end, std::span<int64_t> maxSteps) = 0;
   virtual bool hasFill() const = 0;
   virtual runtime::Status fill(std::span<const int64_t> rows, std::span<const int64_t> depths) = 0;
   virtual runtime::Status core(std::span<const int64_t> rows, std::span<const int64_t> depths,

@@ -302,9 +302,9 @@ LogicalResult HostWriter::run() {
     return function.emitError() << "an entry function of the kernel level has no arguments or results, '"
                                 << function.getSymName() << "' has";
   numCells = countPorts(function);
-  if (numCells > abi::kMostPorts)
+  if (numCells > abi::kMaxPorts)
     return function.emitError() << "entry function '" << function.getSymName() << "' has " << numCells
-                                << " inputs and outputs, expected at most " << abi::kMostPorts
+                                << " inputs and outputs, expected at most " << abi::kMaxPorts
                                 << ", which records of kernels can name";
   (void)function.insertArgument(0, pointer, {}, loc);
   call = function.getArgument(0);

@@ -96,7 +96,7 @@ private:
   SmallVector<kernel::PackedOp> weights, lowRankWeights;
   Value panelBegin, panelEnd; ///< of this thread
   int64_t panelsPerLine = 1;  ///< of the weight that has most side by side; groups are a multiple of it
-  int64_t mostPanels = 0;     ///< of a group
+  int64_t maxPanels = 0;      ///< of a group
   int64_t blockRows = 0;
   bool isPlain = false;  ///< A is read where it is
   bool isDirect = false; ///< sums go straight to the out
@@ -121,9 +121,9 @@ static int64_t getFullGroup(const CPUTarget &target) {
 void GemmWriter::findGroup() {
   for (kernel::PackedOp data : llvm::concat<kernel::PackedOp>(weights, lowRankWeights))
     panelsPerLine = std::max(panelsPerLine, getPanelsPerLine(data));
-  mostPanels = roundUp(getFullGroup(target));
+  maxPanels = roundUp(getFullGroup(target));
   for (int64_t rows = 1; rows <= target.getMaxRows(); ++rows)
-    mostPanels = std::max(mostPanels, roundUp(findPanelLoader(weights[0])->getTilePanels(target, rows)));
+    maxPanels = std::max(maxPanels, roundUp(findPanelLoader(weights[0])->getTilePanels(target, rows)));
 }
 
 void GemmWriter::findStorage() {
@@ -143,7 +143,7 @@ void GemmWriter::findStorage() {
              access.getResult(op.getOuts()[0], getField(kOuts, 0), w.constantI64(0), Value(), numN).hasPadding;
   if (isDirect)
     return;
-  cRowBytes = mostPanels * 64;
+  cRowBytes = maxPanels * 64;
   cRows = lowRankWeights.empty() ? maxRows : blockRows;
   scratchC = w.scratch(cRowBytes * cRows * static_cast<int64_t>(weights.size()));
 }

@@ -157,7 +157,7 @@ struct LowerAdvance : ReferencePattern<AdvanceOp> {
                              e.loop(e.idx(kNumRowColumns),
                                     [&](Value column) { e.store(e.load(rows, {row, column}), out, {row, column}); });
                              Value depth = args.size() == 3 ? args[2] : e.add(e.column(rows, row, kDepth), e.idx(1));
-                             depth = e.checkRange(depth, e.idx(kMostDepth + 1), args[1], abi::kDepthFault, e.idx(0));
+                             depth = e.checkRange(depth, e.idx(kMaxDepth + 1), args[1], abi::kDepthFault, e.idx(0));
                              e.store(depth, out, {row, e.idx(kDepth)});
                            });
                            return {e.result(out)};

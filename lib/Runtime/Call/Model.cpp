@@ -33,7 +33,7 @@ static std::vector<CacheSpec> describeCaches(const Artefact &artefact) {
   for (const Cache &cache : artefact.getManifest().getAllCaches())
     facts.push_back({cache.name,
                      {cache.layers * cache.heads, cache.dim, getElementBytes(cache.type), artefact.getLayout().keys},
-                     cache.slotsAtMost.value_or(kMostSlots),
+                     cache.slotsAtMost.value_or(kMaxSlots),
                      cache.transient,
                      cache.looped,
                      cache.prompt,

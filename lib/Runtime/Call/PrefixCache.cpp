@@ -11,7 +11,7 @@ using namespace lariat;
 using namespace lariat::runtime;
 
 /// Most bytes of pages, those that run among them, beside which sequences are retained where pages have no limit.
-static constexpr int64_t kMostBytesWithoutLimit = int64_t(1) << 30;
+static constexpr int64_t kMaxBytesWithoutLimit = int64_t(1) << 30;
 
 PrefixCache::Place PrefixCache::find(const SequenceMemory *memory) {
   return std::ranges::find_if(entries, [&](const Entry &entry) { return entry.memory.get() == memory; });
@@ -36,7 +36,7 @@ void PrefixCache::add(std::unique_ptr<SequenceMemory> memory, const void *owner,
   }
   entries.push_back({std::move(memory), owner});
   const PageBudget &budget = kv.getBudget();
-  while (budget.limit == 0 && budget.used > kMostBytesWithoutLimit && freePages(kv))
+  while (budget.limit == 0 && budget.used > kMaxBytesWithoutLimit && freePages(kv))
     continue;
 }
 

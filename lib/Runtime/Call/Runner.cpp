@@ -10,7 +10,7 @@
 using namespace lariat;
 using namespace lariat::runtime;
 
-static constexpr int64_t kMostRows = int64_t(1) << 30;
+static constexpr int64_t kMaxRows = int64_t(1) << 30;
 static constexpr int64_t kColumns = abi::kNumRowColumns;
 
 Status Runner::run() {
@@ -52,8 +52,8 @@ Status Runner::verify() {
   if (static_cast<int64_t>(request.inputs.size()) != numInputs)
     return makeError("function '", function.name, "' is called with ", static_cast<int64_t>(request.inputs.size()),
                      " inputs, but it has ", numInputs);
-  if (request.loops < 0 || request.loops > kMostDepth)
-    return makeError("a call runs ", request.loops, " loop steps, expected 0 to ", kMostDepth);
+  if (request.loops < 0 || request.loops > kMaxDepth)
+    return makeError("a call runs ", request.loops, " loop steps, expected 0 to ", kMaxDepth);
   int64_t most = 0;
   for (int64_t input = 0; input < numInputs; ++input) {
     const Port &port = getInput(input);
@@ -69,8 +69,8 @@ Status Runner::verify() {
                        port.getValueBytes());
     most = std::max(most, rows);
   }
-  if (most < 1 || most > kMostRows)
-    return makeError("a call has ", most, " rows, expected 1 to ", kMostRows);
+  if (most < 1 || most > kMaxRows)
+    return makeError("a call has ", most, " rows, expected 1 to ", kMaxRows);
   paddedRows = roundUp(most, abi::kRowPadding);
   return Status::success();
 }
@@ -152,8 +152,8 @@ static Status verifyTable(const int64_t *table, int64_t rows, int64_t numSequenc
     if (line[abi::kPosition] < 0 || line[abi::kPosition] >= abi::kPrefixBit)
       return makeError("row ", row, " of '", name, "' is at position ", line[abi::kPosition], ", expected 0 to ",
                        abi::kPrefixBit - 1);
-    if (line[abi::kDepth] < 0 || line[abi::kDepth] > kMostDepth)
-      return makeError("row ", row, " of '", name, "' is at depth ", line[abi::kDepth], ", expected 0 to ", kMostDepth);
+    if (line[abi::kDepth] < 0 || line[abi::kDepth] > kMaxDepth)
+      return makeError("row ", row, " of '", name, "' is at depth ", line[abi::kDepth], ", expected 0 to ", kMaxDepth);
     if (row == 0)
       continue;
     bool ascends = line[abi::kSequence] != before[abi::kSequence] ? line[abi::kSequence] > before[abi::kSequence]

@@ -59,8 +59,8 @@ static int64_t last(const abi::Call *, const int64_t *table, int64_t rows, int64
 static void advance(const abi::Call *call, const int64_t *table, int64_t rows, int64_t depth, int64_t next,
                     int64_t *out) {
   std::optional<int64_t> to = next ? std::nullopt : std::optional(depth);
-  if (int64_t outside = advanceRows(table, rows, to, kMostDepth + 1, out))
-    getContext(call).fault({abi::kDepthFault, 0, outside, kMostDepth + 1}, {});
+  if (int64_t outside = advanceRows(table, rows, to, kMaxDepth + 1, out))
+    getContext(call).fault({abi::kDepthFault, 0, outside, kMaxDepth + 1}, {});
 }
 
 static void depths(const abi::Call *call, const int64_t *table, int64_t rows, int64_t weight, int64_t end) {

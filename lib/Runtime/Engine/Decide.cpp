@@ -151,7 +151,7 @@ bool Engine::runsWhole(const TickPlan &plan, const std::vector<ScheduledRow> &ro
   if (options.loop == LoopRun::Steps || steps->latch || !isAlone)
     return false;
   const RequestState &one = *active.front().one;
-  if (!one.stepBounds.empty() || (mayDraft(one, plan) && one.numDrafted < getMostDrafts(one, plan, countAdded(plan))))
+  if (!one.stepBounds.empty() || (mayDraft(one, plan) && one.numDrafted < getMaxDrafts(one, plan, countAdded(plan))))
     return false;
   return std::ranges::all_of(scheduler.getRows(one.number),
                              [](const FlightRow &row) { return row.progress == RowProgress::Entering; });
@@ -173,7 +173,7 @@ bool Engine::mayDraft(const RequestState &one, const TickPlan &plan) const {
   return isAlone && isLast && one.getNumGenerated() + one.numDrafted + 1 < one.request.maxNewTokens;
 }
 
-int64_t Engine::getMostDrafts(const RequestState &one, const TickPlan &plan, int64_t numAdded) const {
+int64_t Engine::getMaxDrafts(const RequestState &one, const TickPlan &plan, int64_t numAdded) const {
   const EngineRequest &request = one.request;
   if (request.drafts)
     return *request.drafts;
@@ -193,7 +193,7 @@ void Engine::planDrafts(TickPlan &plan, std::span<const ActiveRequest> active) c
   int64_t numAdded = countAdded(plan);
   for (const auto &[one, numSettled] : active)
     if (mayDraft(*one, plan))
-      if (int64_t most = getMostDrafts(*one, plan, numAdded); most > 0)
+      if (int64_t most = getMaxDrafts(*one, plan, numAdded); most > 0)
         plan.drafts.push_back({one->number, most});
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Adds up. Ticks go into records of `ticksPerRecord` ticks; when the list is full, neighbours are merged and records get
-// twice as many, so that a profile of any length has between half and all of kMostRecords.
+// twice as many, so that a profile of any length has between half and all of kMaxRecords.
 
 #include "lariat/Runtime/Engine/Profile.h"
 
@@ -136,7 +136,7 @@ void Profiler::endTick(double seconds, int64_t tokens) {
   if (open.ticks < profile.ticksPerRecord)
     return;
   profile.records.push_back(std::exchange(open, {}));
-  if (profile.records.size() == EngineProfile::kMostRecords) {
+  if (profile.records.size() == EngineProfile::kMaxRecords) {
     mergeNeighbours(profile.records);
     profile.ticksPerRecord *= 2;
   }

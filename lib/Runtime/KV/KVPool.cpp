@@ -82,8 +82,8 @@ int64_t KVPool::countPages(const CacheSpec &facts, const SequenceCache &cache, c
 }
 
 Status KVPool::verifyRoom(int64_t rows, int64_t loops) const {
-  if (loops > kMostSlots)
-    return makeError(loops, " loop steps are asked for, expected at most ", kMostSlots);
+  if (loops > kMaxSlots)
+    return makeError(loops, " loop steps are asked for, expected at most ", kMaxSlots);
   int64_t total = 0;
   for (size_t cache = 0; cache < facts.size(); ++cache) {
     // As countPages, of rows that enter the loop and of an empty cache.

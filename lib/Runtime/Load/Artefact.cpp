@@ -19,7 +19,7 @@
 using namespace lariat;
 using namespace lariat::runtime;
 
-static constexpr int64_t kMostManifestBytes = int64_t(1) << 28;
+static constexpr int64_t kMaxManifestBytes = int64_t(1) << 28;
 static constexpr const char *kNoSha256 = "libcrypto cannot compute SHA-256";
 
 //===----------------------------------------------------------------------===//
@@ -99,8 +99,8 @@ static Expected<Manifest> readManifest(const FileDescriptor &folder, const std::
   Expected<OpenFile> file = openBelow(folder, manifest::kFile, path);
   if (!file)
     return file.takeError();
-  if (file->identity.bytes > kMostManifestBytes)
-    return makeError(place, " has ", file->identity.bytes, " bytes, expected at most ", kMostManifestBytes);
+  if (file->identity.bytes > kMaxManifestBytes)
+    return makeError(place, " has ", file->identity.bytes, " bytes, expected at most ", kMaxManifestBytes);
   Expected<std::vector<std::byte>> bytes = readFile(file->descriptor, file->identity.bytes, place);
   if (!bytes)
     return bytes.takeError();

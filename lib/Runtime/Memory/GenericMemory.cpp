@@ -15,7 +15,7 @@
 using namespace lariat::runtime;
 
 static constexpr int64_t kFirstBlock = int64_t(1) << 20;
-static constexpr int64_t kMostKept = int64_t(64) << 20;
+static constexpr int64_t kMaxKept = int64_t(64) << 20;
 
 namespace {
 
@@ -45,7 +45,7 @@ struct GenericMemory {
     used = 0;
     if (blocks.empty())
       return;
-    if (blocks.back().size() > kMostKept)
+    if (blocks.back().size() > kMaxKept)
       blocks.clear();
     else // the last is larger than all before it together
       blocks.erase(blocks.begin(), blocks.end() - 1);

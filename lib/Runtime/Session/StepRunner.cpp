@@ -49,7 +49,7 @@ Status StepRunner::runFunction(const Function &function, const CallRows &callRow
 // Calls
 //===----------------------------------------------------------------------===//
 
-Status StepRunner::enter(int64_t begin, int64_t end, std::span<int64_t> mostSteps) {
+Status StepRunner::enter(int64_t begin, int64_t end, std::span<int64_t> maxSteps) {
   Expected<std::vector<InputArray>> inputs = buildInputs(*functions.forward, getRows(begin, end));
   if (!inputs)
     return inputs.takeError();
@@ -57,7 +57,7 @@ Status StepRunner::enter(int64_t begin, int64_t end, std::span<int64_t> mostStep
   if (Status status = runFunction(*functions.prelude, call, std::move(*inputs), /*loopSteps=*/0))
     return status;
   seats.putPrelude(result, listRows(begin, end));
-  std::copy_n(seats.max.begin() + begin, end - begin, mostSteps.begin());
+  std::copy_n(seats.max.begin() + begin, end - begin, maxSteps.begin());
   return Status::success();
 }
 

@@ -54,7 +54,7 @@ bool Affinity::has(int processor) const { return (bits[processor / kWordBits] >>
 
 ProcessorSet Affinity::list() const {
   ProcessorSet result;
-  for (int processor = 0; processor < kMostProcessors; ++processor)
+  for (int processor = 0; processor < kMaxProcessors; ++processor)
     if (has(processor))
       result.push_back(processor);
   return result;

@@ -34,9 +34,9 @@ public:
   Affinity operator|(const Affinity &other) const;
 
 private:
-  static constexpr int kMostProcessors = 8192;
+  static constexpr int kMaxProcessors = 8192;
 
-  std::array<unsigned long, kMostProcessors / (8 * sizeof(unsigned long))> bits = {};
+  std::array<unsigned long, kMaxProcessors / (8 * sizeof(unsigned long))> bits = {};
 };
 
 /// The processors of `allowed`, one of each core first.

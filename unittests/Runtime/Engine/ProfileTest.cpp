@@ -130,9 +130,9 @@ TEST(Profile, RecordsAddUpToTheCountsAndStayFew) {
   Expectation expected;
   EngineProfile profile =
       runAll(openModel(), {.maxRows = 2, .loop = LoopRun::Steps, .prefixCache = false}, requests, expected);
-  ASSERT_GT(profile.ticks, static_cast<int64_t>(EngineProfile::kMostRecords));
-  EXPECT_LE(profile.records.size(), EngineProfile::kMostRecords);
-  EXPECT_GE(profile.records.size(), EngineProfile::kMostRecords / 2);
+  ASSERT_GT(profile.ticks, static_cast<int64_t>(EngineProfile::kMaxRecords));
+  EXPECT_LE(profile.records.size(), EngineProfile::kMaxRecords);
+  EXPECT_GE(profile.records.size(), EngineProfile::kMaxRecords / 2);
   TickRecord sum;
   sum.depths.resize(kLoops);
   for (const TickRecord &record : profile.records) {

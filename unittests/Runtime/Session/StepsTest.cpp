@@ -17,9 +17,9 @@ class Recorder : public StepCalls {
 public:
   explicit Recorder(bool fills, int64_t stopsAfter = 100) : fills(fills), stopsAfter(stopsAfter) {}
 
-  Status enter(int64_t begin, int64_t end, std::span<int64_t> mostSteps) override {
+  Status enter(int64_t begin, int64_t end, std::span<int64_t> maxSteps) override {
     for (int64_t row = begin; row < end; ++row)
-      mostSteps[row - begin] = row + 1;
+      maxSteps[row - begin] = row + 1;
     log << "enter " << begin << '-' << end << '\n';
     return Status::success();
   }

@@ -195,7 +195,7 @@ private:
   /// Whether the last row of a request is one that drafts, once it has run as many steps as it takes.
   bool mayDraft(const RequestState &one, const TickPlan &plan) const;
   /// Tokens that it may then have ahead of verified ones, with `numAdded` rows that join by the plan.
-  int64_t getMostDrafts(const RequestState &one, const TickPlan &plan, int64_t numAdded) const;
+  int64_t getMaxDrafts(const RequestState &one, const TickPlan &plan, int64_t numAdded) const;
   Remedy chooseRemedy() const;
 
   // Executing: Execute.cpp.

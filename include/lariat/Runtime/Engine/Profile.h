@@ -72,7 +72,7 @@ struct TickRecord {
 
 struct EngineProfile {
   /// Most records; when there are so many, two neighbours become one.
-  static constexpr size_t kMostRecords = 1024;
+  static constexpr size_t kMaxRecords = 1024;
 
   std::string isa;
   int64_t numThreads = 0, maxRows = 0;

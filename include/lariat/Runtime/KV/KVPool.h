@@ -15,7 +15,7 @@
 namespace lariat::runtime {
 
 /// Slots of a cache that sets no bound.
-inline constexpr int64_t kMostSlots = kMostDepth + 1;
+inline constexpr int64_t kMaxSlots = kMaxDepth + 1;
 
 /// What the pool knows of a cache.
 struct CacheSpec {

@@ -10,7 +10,7 @@
 namespace lariat::runtime {
 
 using abi::ElementType;
-using abi::kMostDepth;
+using abi::kMaxDepth;
 using abi::RowOrder;
 using abi::SlotRule;
 using manifest::Cache;

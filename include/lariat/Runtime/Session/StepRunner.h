@@ -20,7 +20,7 @@ public:
 private:
   Status start() override;
   std::span<const BatchRow> getRows(int64_t begin, int64_t end) const { return rows.subspan(begin, end - begin); }
-  Status enter(int64_t begin, int64_t end, std::span<int64_t> mostSteps) override;
+  Status enter(int64_t begin, int64_t end, std::span<int64_t> maxSteps) override;
   bool hasFill() const override { return functions.fill; }
   Status fill(std::span<const int64_t> indices, std::span<const int64_t> depths) override;
   Status core(std::span<const int64_t> indices, std::span<const int64_t> depths,

@@ -105,7 +105,7 @@ static LogicalResult verifySlot(OpT op, CacheOp cache) {
     return success();
   if (!op.getSlot())
     slot = policy.getSlotRule().getSlot(*slot);
-  int64_t numSlots = cache.getDepths() ? policy.getNumSlots(*cache.getDepths()) : kMostDepth + 1;
+  int64_t numSlots = cache.getDepths() ? policy.getNumSlots(*cache.getDepths()) : kMaxDepth + 1;
   if (*slot >= 0 && *slot < numSlots)
     return success();
   InFlightDiagnostic diag = op.emitOpError()

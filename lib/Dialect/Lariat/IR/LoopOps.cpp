@@ -152,7 +152,7 @@ static FunctionOpInterface findLoopsInput(RecurOp loop) {
 
 bool lariat::isBoundedByRequest(RecurOp loop) {
   std::optional<int64_t> constant = getConstantMax(loop);
-  return constant ? *constant <= kMostDepth : static_cast<bool>(findLoopsInput(loop));
+  return constant ? *constant <= kMaxDepth : static_cast<bool>(findLoopsInput(loop));
 }
 
 std::optional<int64_t> lariat::getStepBound(RecurOp loop) {

@@ -34,9 +34,9 @@ LogicalResult AdvanceOp::verify() {
   if (!getTo() || !matchPattern(getTo(), m_ConstantInt(&depth)))
     return success();
   int64_t to = depth.getSExtValue();
-  if (to >= 0 && to <= kMostDepth) // advance_c1
+  if (to >= 0 && to <= kMaxDepth) // advance_c1
     return success();
-  return emitOpError() << "advances rows to depth " << to << ", expected 0 to " << kMostDepth;
+  return emitOpError() << "advances rows to depth " << to << ", expected 0 to " << kMaxDepth;
 }
 
 std::optional<int64_t> lariat::getConstantDepth(Value rows) {

@@ -147,7 +147,7 @@ void RecurLowering::buildFill(Value cur, Value depth, ValueRange carried) {
 void RecurLowering::limitMax() {
   if (isBoundedByRequest(op))
     return;
-  Value limit = constant(kMostDepth + 2);
+  Value limit = constant(kMaxDepth + 2);
   if (isa<RankedTensorType>(max.getType()))
     limit = spread(limit, all);
   max = arith::MinSIOp::create(rewriter, loc, max, limit);

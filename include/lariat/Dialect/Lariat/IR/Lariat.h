@@ -26,7 +26,7 @@
 
 namespace lariat {
 
-using abi::kMostDepth;
+using abi::kMaxDepth;
 using abi::LookUp;
 using abi::SlotRule;
 
