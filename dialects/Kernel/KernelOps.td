@@ -761,7 +761,7 @@ def Kernel_ReserveOp : Kernel_RowServiceOp<"reserve"> {
   let summary = "a cache entry for each row";
   let description = [{
     `slots` has a slot per row, -1 where the row writes nothing. An entry of the same position is written again, else a
-    new one follows the last. `filled` says that the rows had stopped before, `by_hand` that every row writes, so that
+    new one follows the last. `filled` says that the rows had stopped before, `explicit` that every row writes, so that
     -1 is a slot that no cache has.
 
     ```mlir
@@ -774,10 +774,10 @@ def Kernel_ReserveOp : Kernel_RowServiceOp<"reserve"> {
   }];
   let arguments = (ins Arg<Index, "number of rows">:$rows, Arg<Buffer, "row table", [MemRead]>:$table,
     Arg<Buffer, "slot per row", [MemRead]>:$slots, Arg<Buffer, "buffer to write", [MemWrite]>:$out,
-    Arg<FlatSymbolRefAttr, "cache", [MemWrite<Kernel_CacheIndex>]>:$cache, BoolAttr:$filled, UnitAttr:$by_hand);
+    Arg<FlatSymbolRefAttr, "cache", [MemWrite<Kernel_CacheIndex>]>:$cache, BoolAttr:$filled, UnitAttr:$explicit_slots);
   let assemblyFormat = [{
-    `rows` `(` $rows `)` `at` $table `slots` $slots (`by_hand` $by_hand^)? `of` $cache `filled` $filled `to` $out
-    attr-dict `:` type($table) `,` type($slots) `,` type($out)
+    `rows` `(` $rows `)` `at` $table `slots` $slots (`explicit` $explicit_slots^)? `of` $cache `filled` $filled
+    `to` $out attr-dict `:` type($table) `,` type($slots) `,` type($out)
   }];
 }
 

@@ -100,7 +100,7 @@ static_assert(sizeof(abi::KernelTable) == 16 && offsetof(abi::KernelTable, kerne
 static_assert(abi::kArena == 0 && abi::kWeights == 1 && abi::kCells == 2 && abi::kFirstPort == 3,
               "the bases of buffers changed: raise abi::kAbiVersion");
 
-static_assert(abi::kFilledRows == 1 && abi::kSlotsByHand == 2,
+static_assert(abi::kFilledRows == 1 && abi::kExplicitSlots == 2,
               "the flags of Services::reserve changed: raise abi::kAbiVersion");
 static_assert(abi::kFaultKind == 0 && abi::kFaultPlace == 1 && abi::kFaultFound == 2 && abi::kFaultEnd == 3 &&
                   abi::kNumFaultWords == 4 && abi::kDepthFault == 1 && abi::kSlotFault == 2 && abi::kWeightFault == 3 &&

@@ -110,7 +110,7 @@ static bool mayShowLater(KVPolicyAttrInterface policy, Depth writing, Depth read
 }
 
 //===----------------------------------------------------------------------===//
-// Slots by hand
+// Explicit slots
 //===----------------------------------------------------------------------===//
 
 namespace {

@@ -54,8 +54,8 @@ struct Call {
 
 /// Flags of Services::reserve.
 enum ReserveFlag : int64_t {
-  kFilledRows = 1,  ///< the rows had stopped before
-  kSlotsByHand = 2, ///< every row writes: a slot below 0 is a fault
+  kFilledRows = 1,    ///< the rows had stopped before
+  kExplicitSlots = 2, ///< every row writes: a slot below 0 is a fault
 };
 
 /// What the runtime does for compiled code. Functions over `rows` lines read and write row tables.

@@ -134,7 +134,7 @@ static void withLists(CallContext &context, Body body) {
 
 static abi::EntryRef reserveOne(CallContext &context, int64_t cache, const int64_t *line, int64_t slot, int64_t flags) {
   SequenceMemory *sequence = findSequence(context, line);
-  bool writes = slot != -1 || (flags & abi::kSlotsByHand);
+  bool writes = slot != -1 || (flags & abi::kExplicitSlots);
   if (!sequence || !writes || !verifySlot(context, cache, slot))
     return {nullptr, 0};
   const CacheSpec &facts = context.model.kv->getFacts(cache);

@@ -28,10 +28,10 @@ func.func @filled(%a: !lariat.rows, %k: tensor<?x32xf32>) -> tensor<?x32xf32> {
 // -----
 
 // A slot that the model names is one in which every row writes.
-// CHECK-LABEL: func.func @by_hand
-// CHECK: kernel.reserve {{.*}} by_hand of @kv
+// CHECK-LABEL: func.func @explicit
+// CHECK: kernel.reserve {{.*}} explicit of @kv
 lariat.cache @kv layers(1) heads(2) dim(16) depths(3) : f32 policy(#lariat.own<missing = skip>)
-func.func @by_hand(%a: !lariat.rows, %k: tensor<?x32xf32>) -> tensor<?x32xf32> {
+func.func @explicit(%a: !lariat.rows, %k: tensor<?x32xf32>) -> tensor<?x32xf32> {
   %slot = arith.constant 2 : index
   lariat.append @kv[0] %k, %k at %a slot(%slot) : tensor<?x32xf32>
   return %k : tensor<?x32xf32>

@@ -61,11 +61,11 @@ func.func @filled(%a: !lariat.rows<"a">, %q: tensor<?x16xf32, #lariat.of<"a">>) 
 // -----
 
 // A slot by hand is that of all rows.
-// CHECK-LABEL: func.func @by_hand
+// CHECK-LABEL: func.func @explicit
 // CHECK: kernel.fill rows(%{{.*}}) %[[TWO:.*]] to %[[WRITTEN:.*]] : memref<?xindex>
-// CHECK: kernel.reserve {{.*}} slots %[[WRITTEN]] by_hand
+// CHECK: kernel.reserve {{.*}} slots %[[WRITTEN]] explicit
 lariat.cache @kv layers(1) heads(1) dim(16) depths(4) : f32 policy(#lariat.own<missing = skip>)
-func.func @by_hand(%a: !lariat.rows<"a">, %q: tensor<?x16xf32, #lariat.of<"a">>) {
+func.func @explicit(%a: !lariat.rows<"a">, %q: tensor<?x16xf32, #lariat.of<"a">>) {
   %two = arith.constant 2 : index
   lariat.append @kv[0] %q, %q at %a slot(%two) : tensor<?x16xf32, #lariat.of<"a">>
   return

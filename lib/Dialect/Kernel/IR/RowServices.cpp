@@ -51,7 +51,7 @@ Arguments SlotsOp::getServiceArguments() {
 Arguments FillOp::getServiceArguments() { return {getRows(), getValue(), getOut()}; }
 
 Arguments ReserveOp::getServiceArguments() {
-  int64_t flags = (getFilled() ? abi::kFilledRows : 0) | (getByHand() ? abi::kSlotsByHand : 0);
+  int64_t flags = (getFilled() ? abi::kFilledRows : 0) | (getExplicitSlots() ? abi::kExplicitSlots : 0);
   return {getNumber(*this, getCacheAttr()), getTable(), getRows(), getSlots(), getLiteral(*this, flags), getOut()};
 }
 
