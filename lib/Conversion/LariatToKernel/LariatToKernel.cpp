@@ -6,7 +6,7 @@
 
 #include "lariat/Conversion/LariatToKernel/LariatToKernel.h"
 
-#include "Emission/Forming.h"
+#include "Emission/KernelFormer.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Remarks.h"
@@ -56,7 +56,7 @@ static LogicalResult convertFunction(func::FuncOp function, Storage &storage, Mo
   RowOwners owners(function);
   Grouping grouping(function, owners, symbols);
   grouping.explain();
-  return Forming(function, owners, grouping, storage, target).run(function.getSymName());
+  return KernelFormer(function, owners, grouping, storage, target).run(function.getSymName());
 }
 
 FailureOr<OwningOpRef<ModuleOp>> lariat::convertLariatToKernel(ModuleOp module) {

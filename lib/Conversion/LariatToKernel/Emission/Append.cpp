@@ -8,11 +8,11 @@ using namespace mlir;
 using namespace lariat;
 using namespace lariat::forming;
 
-bool lariat::forming::formAppend(Forming &forming, AppendOp op) {
-  auto [key, rope] = getUnrotated(forming, op.getKey());
-  Value value = forming.getBuffer(op.getValue()), places = forming.getEntries(op);
-  RowSet rows = forming.getRows(op.getAt());
-  kernel::AppendOp::create(forming.builder(), op.getLoc(), rows.count, rows.table, places, key, value,
-                           forming.getStorage().getCacheDeclaration(op.getCache()), op.getLayerAttr(), rope);
+bool lariat::forming::formAppend(KernelFormer &former, AppendOp op) {
+  auto [key, rope] = getUnrotated(former, op.getKey());
+  Value value = former.getBuffer(op.getValue()), places = former.getEntries(op);
+  RowSet rows = former.getRows(op.getAt());
+  kernel::AppendOp::create(former.builder(), op.getLoc(), rows.count, rows.table, places, key, value,
+                           former.getStorage().getCacheDeclaration(op.getCache()), op.getLayerAttr(), rope);
   return true;
 }

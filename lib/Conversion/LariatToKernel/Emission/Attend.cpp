@@ -33,11 +33,11 @@ bool lariat::forming::looksAhead(MaskAttr mask) {
 
 /// What attend and attention have in common.
 template <typename OpT>
-static void createAttend(OpT op, Forming &forming, Value seen, Unrotated query, Value out, FlatSymbolRefAttr cache,
+static void createAttend(OpT op, KernelFormer &former, Value seen, Unrotated query, Value out, FlatSymbolRefAttr cache,
                          IntegerAttr layer, IntegerAttr heads, int64_t width) {
-  OpBuilder &b = forming.builder();
-  Storage &storage = forming.getStorage();
-  RowSet rows = forming.getRows(op.getAt());
+  OpBuilder &b = former.builder();
+  Storage &storage = former.getStorage();
+  RowSet rows = former.getRows(op.getAt());
   double scale = op.getScale() ? op.getScale()->convertToDouble() : 1.0 / std::sqrt(double(width));
   auto mask = kernel::MaskAttr::get(op.getContext(), getMaskKind(op.getMask().getKind()), op.getMask().getSize());
   FlatSymbolRefAttr sinks, bias;
@@ -49,27 +49,27 @@ static void createAttend(OpT op, Forming &forming, Value seen, Unrotated query, 
                            b.getF64FloatAttr(scale), op.getSoftcapAttr(), mask, sinks, bias, query.rope);
 }
 
-bool lariat::forming::formAttend(Forming &forming, AttendOp op) {
-  Storage &storage = forming.getStorage();
-  Unrotated query = getUnrotated(forming, op.getQuery());
-  Value seen = forming.getViews(op), out = forming.createBuffer(op.getResult());
-  createAttend(op, forming, seen, query, out, storage.getCacheDeclaration(op.getCache()), op.getLayerAttr(),
+bool lariat::forming::formAttend(KernelFormer &former, AttendOp op) {
+  Storage &storage = former.getStorage();
+  Unrotated query = getUnrotated(former, op.getQuery());
+  Value seen = former.getViews(op), out = former.createBuffer(op.getResult());
+  createAttend(op, former, seen, query, out, storage.getCacheDeclaration(op.getCache()), op.getLayerAttr(),
                op.getHeadsAttr(), storage.getCache(op.getCache()).getDim());
-  forming.setBuffer(op.getResult(), out);
+  former.setBuffer(op.getResult(), out);
   return true;
 }
 
-bool lariat::forming::formAttention(Forming &forming, AttentionOp op) {
-  OpBuilder &b = forming.builder();
-  Unrotated query = getUnrotated(forming, op.getQuery()), key = getUnrotated(forming, op.getKey());
-  Value value = forming.getBuffer(op.getValue());
-  auto [cache, entries, seen] = forming.getCallCache(op);
-  RowSet rows = forming.getRows(op.getAt());
+bool lariat::forming::formAttention(KernelFormer &former, AttentionOp op) {
+  OpBuilder &b = former.builder();
+  Unrotated query = getUnrotated(former, op.getQuery()), key = getUnrotated(former, op.getKey());
+  Value value = former.getBuffer(op.getValue());
+  auto [cache, entries, seen] = former.getCallCache(op);
+  RowSet rows = former.getRows(op.getAt());
   IntegerAttr layer = b.getI64IntegerAttr(0);
   kernel::AppendOp::create(b, op.getLoc(), rows.count, rows.table, entries, key.buffer, value, cache, layer, key.rope);
-  Value out = forming.createBuffer(op.getResult());
+  Value out = former.createBuffer(op.getResult());
   int64_t width = getWidth(op.getType()) / static_cast<int64_t>(op.getQueryHeads());
-  createAttend(op, forming, seen, query, out, cache, layer, op.getQueryHeadsAttr(), width);
-  forming.setBuffer(op.getResult(), out);
+  createAttend(op, former, seen, query, out, cache, layer, op.getQueryHeadsAttr(), width);
+  former.setBuffer(op.getResult(), out);
   return true;
 }

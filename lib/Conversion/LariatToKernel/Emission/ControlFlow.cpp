@@ -22,7 +22,7 @@ static LogicalResult checkVariables(Operation *op, TypeRange types) {
   return success();
 }
 
-void Forming::openVariable(Value variable, Value initial, SmallVectorImpl<Value> &hostInits) {
+void KernelFormer::openVariable(Value variable, Value initial, SmallVectorImpl<Value> &hostInits) {
   Location loc = variable.getLoc();
   if (isa<RowsType>(variable.getType())) {
     Value table = createWords(kNumRowColumns);
@@ -43,7 +43,7 @@ void Forming::openVariable(Value variable, Value initial, SmallVectorImpl<Value>
   }
 }
 
-void Forming::bindVariable(Value variable, Value like, ValueRange hostValues, unsigned &next) {
+void KernelFormer::bindVariable(Value variable, Value like, ValueRange hostValues, unsigned &next) {
   if (isa<RowsType>(variable.getType())) {
     rowSets[variable] = {rowSets.lookup(like).table, hostValues[next++]};
   } else if (isRowTensor(variable.getType())) {
@@ -55,15 +55,15 @@ void Forming::bindVariable(Value variable, Value like, ValueRange hostValues, un
 }
 
 /// Whether a value is read from one of these buffers.
-bool Forming::readsFrom(Value value, const llvm::DenseSet<Value> &owned) {
+bool KernelFormer::readsFrom(Value value, const llvm::DenseSet<Value> &owned) {
   if (hasBuffer(value))
     return owned.contains(getBuffer(value));
   return llvm::any_of(value.getDefiningOp()->getOperands(),
                       [&](Value operand) { return isRowTensor(operand.getType()) && readsFrom(operand, owned); });
 }
 
-void Forming::assignVariables(ValueRange variables, ValueRange values, SmallVectorImpl<Value> &hostValues,
-                              Location loc) {
+void KernelFormer::assignVariables(ValueRange variables, ValueRange values, SmallVectorImpl<Value> &hostValues,
+                                   Location loc) {
   writeGroups();
   llvm::DenseSet<Value> owned;
   SmallVector<std::pair<Value, Value>> pending; ///< value, variable's buffer
@@ -98,7 +98,7 @@ void Forming::assignVariables(ValueRange variables, ValueRange values, SmallVect
   }
 }
 
-LogicalResult Forming::formWhile(scf::WhileOp op) {
+LogicalResult KernelFormer::formWhile(scf::WhileOp op) {
   if (failed(checkVariables(op, ValueRange(op.getBeforeArguments()).getTypes())))
     return failure();
   SmallVector<Value> inits;
@@ -138,7 +138,7 @@ LogicalResult Forming::formWhile(scf::WhileOp op) {
   return success();
 }
 
-LogicalResult Forming::formFor(scf::ForOp op) {
+LogicalResult KernelFormer::formFor(scf::ForOp op) {
   if (failed(checkVariables(op, op.getResultTypes())))
     return failure();
   SmallVector<Value> inits;
@@ -166,7 +166,7 @@ LogicalResult Forming::formFor(scf::ForOp op) {
   return success();
 }
 
-LogicalResult Forming::formIf(scf::IfOp op) {
+LogicalResult KernelFormer::formIf(scf::IfOp op) {
   if (failed(checkVariables(op, op.getResultTypes())))
     return failure();
   SmallVector<Type> types;

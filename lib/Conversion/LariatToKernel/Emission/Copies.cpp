@@ -20,13 +20,13 @@ static void writeCopy(RowwiseParts &parts, Value written, Value out, Value lines
   parts.build(out.getLoc());
 }
 
-void lariat::forming::copyValue(Forming &forming, Value value, Value buffer) {
-  RowwiseParts parts(forming, forming.getRowsOf(value));
+void lariat::forming::copyValue(KernelFormer &former, Value value, Value buffer) {
+  RowwiseParts parts(former, former.getRowsOf(value));
   writeCopy(parts, parts.body.get(value), buffer);
 }
 
-void lariat::forming::copyBuffer(Forming &forming, Value from, Value to, Value rows) {
-  RowwiseParts parts(forming, rows);
+void lariat::forming::copyBuffer(KernelFormer &former, Value from, Value to, Value rows) {
+  RowwiseParts parts(former, rows);
   writeCopy(parts, parts.body.getBufferColumn(from), to);
 }
 
@@ -45,9 +45,9 @@ static bool isLastUse(Value tensor, Operation *op) {
 }
 
 /// Writes the lines that a put names.
-static void writeLines(Forming &forming, PutOp op, Value buffer) {
-  RowwiseParts parts(forming, op.getFrom());
-  Value written = parts.body.get(op.getValue()), lines = forming.getLines(op.getOf(), op.getFrom());
+static void writeLines(KernelFormer &former, PutOp op, Value buffer) {
+  RowwiseParts parts(former, op.getFrom());
+  Value written = parts.body.get(op.getValue()), lines = former.getLines(op.getOf(), op.getFrom());
   if (op.getKind() == PutKind::Add) {
     Value old = parts.body.getBufferColumn(buffer, lines);
     OpBuilder &inner = parts.body.builder();
@@ -57,21 +57,21 @@ static void writeLines(Forming &forming, PutOp op, Value buffer) {
   writeCopy(parts, written, buffer, lines);
 }
 
-bool lariat::forming::formPut(Forming &forming, PutOp op) {
+bool lariat::forming::formPut(KernelFormer &former, PutOp op) {
   Value into = op.getInto();
   // Groups that still have to read the old lines are over first.
-  forming.writeGroups();
+  former.writeGroups();
   Value buffer;
-  bool inPlace = forming.hasBuffer(into) && isLastUse(into, op) && op.getValue() != into &&
-                 forming.getBuffer(into).getDefiningOp<kernel::BufferOp>();
+  bool inPlace = former.hasBuffer(into) && isLastUse(into, op) && op.getValue() != into &&
+                 former.getBuffer(into).getDefiningOp<kernel::BufferOp>();
   if (inPlace) {
-    buffer = forming.getBuffer(into);
+    buffer = former.getBuffer(into);
   } else {
-    buffer = forming.createBuffer(op.getResult());
-    copyValue(forming, into, buffer);
+    buffer = former.createBuffer(op.getResult());
+    copyValue(former, into, buffer);
   }
-  writeLines(forming, op, buffer);
-  forming.setBuffer(op.getResult(), buffer);
+  writeLines(former, op, buffer);
+  former.setBuffer(op.getResult(), buffer);
   return true;
 }
 
@@ -79,21 +79,21 @@ bool lariat::forming::formPut(Forming &forming, PutOp op) {
 // Columns
 //===----------------------------------------------------------------------===//
 
-bool lariat::forming::formConcat(Forming &forming, ConcatOp op) {
+bool lariat::forming::formConcat(KernelFormer &former, ConcatOp op) {
   int64_t first = 0;
   for (Value input : op.getInputs()) {
     if (first % kernel::kLineColumns)
       return false;
     first += getWidth(input.getType());
   }
-  Value whole = forming.createBuffer(op.getResult());
+  Value whole = former.createBuffer(op.getResult());
   first = 0;
   for (Value input : op.getInputs()) {
     int64_t width = getWidth(input.getType());
-    copyValue(forming, input, forming.createColumns(whole, first, width));
+    copyValue(former, input, former.createColumns(whole, first, width));
     first += width;
   }
-  forming.setBuffer(op.getResult(), whole);
+  former.setBuffer(op.getResult(), whole);
   return true;
 }
 
@@ -135,16 +135,16 @@ static std::optional<int64_t> findColumnShift(linalg::GenericOp op) {
   return constant ? std::optional(constant.getValue()) : std::nullopt;
 }
 
-bool lariat::forming::formColumnCopy(Forming &forming, linalg::GenericOp op) {
+bool lariat::forming::formColumnCopy(KernelFormer &former, linalg::GenericOp op) {
   std::optional<int64_t> shift = findColumnShift(op);
   if (!shift || *shift < 0 || *shift % kernel::kLineColumns)
     return false;
-  Value input = op.getInputs().front(), result = op.getResult(0), source = forming.getBuffer(input);
+  Value input = op.getInputs().front(), result = op.getResult(0), source = former.getBuffer(input);
   int64_t width = getWidth(result.getType());
   bool isWhole = *shift == 0 && width == getWidth(input.getType());
-  Value columns = isWhole ? source : forming.createColumns(source, *shift, width);
-  Value buffer = forming.createBuffer(result);
-  copyBuffer(forming, columns, buffer, forming.getRowsOf(result));
-  forming.setBuffer(result, buffer);
+  Value columns = isWhole ? source : former.createColumns(source, *shift, width);
+  Value buffer = former.createBuffer(result);
+  copyBuffer(former, columns, buffer, former.getRowsOf(result));
+  former.setBuffer(result, buffer);
   return true;
 }

@@ -8,11 +8,11 @@ using namespace mlir;
 using namespace lariat;
 using namespace lariat::forming;
 
-bool lariat::forming::formEmbed(Forming &forming, EmbedOp op) {
-  RowSet rows = forming.getRows(forming.getRowsOf(op.getIds()));
-  Value ids = forming.getBuffer(op.getIds()), out = forming.createBuffer(op.getResult());
-  kernel::EmbedOp::create(forming.builder(), op.getLoc(), rows.count, ids, out,
-                          forming.getStorage().getPanels({op.getWeightAttr()}));
-  forming.setBuffer(op.getResult(), out);
+bool lariat::forming::formEmbed(KernelFormer &former, EmbedOp op) {
+  RowSet rows = former.getRows(former.getRowsOf(op.getIds()));
+  Value ids = former.getBuffer(op.getIds()), out = former.createBuffer(op.getResult());
+  kernel::EmbedOp::create(former.builder(), op.getLoc(), rows.count, ids, out,
+                          former.getStorage().getPanels({op.getWeightAttr()}));
+  former.setBuffer(op.getResult(), out);
   return true;
 }

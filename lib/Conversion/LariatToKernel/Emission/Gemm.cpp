@@ -10,14 +10,14 @@ using namespace lariat;
 using namespace lariat::forming;
 
 /// What A of the pair makes of the input, scaled: a line of rank columns for each row.
-static Value writeLowRankInput(Forming &forming, LinearOp op) {
-  int64_t rank = forming.getStorage().getWeight(op.getLowRankAAttr()).getTensorType().getDimSize(0);
-  GemmParts parts(forming, op.getBy() ? op.getBy() : forming.getRowsOf(op.getInput()));
+static Value writeLowRankInput(KernelFormer &former, LinearOp op) {
+  int64_t rank = former.getStorage().getWeight(op.getLowRankAAttr()).getTensorType().getDimSize(0);
+  GemmParts parts(former, op.getBy() ? op.getBy() : former.getRowsOf(op.getInput()));
   parts.depth = getWidth(op.getInput().getType());
   parts.width = rank;
-  Value out = forming.createBuffer(forming.builder().getF32Type(), rank);
+  Value out = former.createBuffer(former.builder().getF32Type(), rank);
   parts.outs.push_back(out);
-  parts.prologue.finish(parts.prologue.getBufferColumn(forming.getBuffer(op.getInput())));
+  parts.prologue.finish(parts.prologue.getBufferColumn(former.getBuffer(op.getInput())));
   Value sum = parts.addSum({op.getLowRankAAttr()});
   if (double scale = op.getScale()->convertToDouble(); scale != 1)
     sum = arith::MulFOp::create(parts.epilogue.builder(), op.getLoc(), sum, parts.epilogue.constant(scale));
@@ -27,14 +27,14 @@ static Value writeLowRankInput(Forming &forming, LinearOp op) {
   return out;
 }
 
-void lariat::forming::beginGemm(Forming &forming, const Group &group) {
+void lariat::forming::beginGemm(KernelFormer &former, const Group &group) {
   for (LinearOp linear : group.linears)
     if (linear.getLowRankA())
-      forming.setLowRankInput(linear, writeLowRankInput(forming, linear));
+      former.setLowRankInput(linear, writeLowRankInput(former, linear));
 }
 
 /// One sum, whose columns are those of the products in turn.
-static void writeSideBySide(Forming &forming, const Group &group, GemmParts &parts, Location loc) {
+static void writeSideBySide(KernelFormer &former, const Group &group, GemmParts &parts, Location loc) {
   SmallVector<FlatSymbolRefAttr> names, biases;
   parts.width = 0;
   for (LinearOp linear : group.linears) {
@@ -45,24 +45,24 @@ static void writeSideBySide(Forming &forming, const Group &group, GemmParts &par
   }
   Value sum = parts.addSum(names);
   parts.epilogue.finish(biases.empty() ? sum : parts.addBias(sum, biases, loc));
-  Value whole = forming.createBuffer(forming.builder().getF32Type(), parts.width);
+  Value whole = former.createBuffer(former.builder().getF32Type(), parts.width);
   parts.outs.push_back(whole);
   int64_t first = 0;
   for (LinearOp linear : group.linears) {
     int64_t columns = getWidth(linear.getType());
-    forming.setBuffer(linear.getResult(), forming.createColumns(whole, first, columns));
+    former.setBuffer(linear.getResult(), former.createColumns(whole, first, columns));
     first += columns;
   }
 }
 
 /// A sum per product, and the arithmetic on them. Returns the values that are written.
-static SmallVector<Value> writeSums(Forming &forming, const Group &group, GemmParts &parts, Location loc) {
+static SmallVector<Value> writeSums(KernelFormer &former, const Group &group, GemmParts &parts, Location loc) {
   SmallVector<Value> sums =
       llvm::map_to_vector(group.linears, [&](LinearOp linear) { return parts.addSum({linear.getWeightAttr()}); });
   for (auto [index, linear] : llvm::enumerate(group.linears)) {
     LinearOp op = linear;
     Value sum = sums[index];
-    if (Value input = forming.getLowRankInput(op))
+    if (Value input = former.getLowRankInput(op))
       parts.addLowRank(input, op.getLowRankBAttr(), static_cast<int64_t>(index));
     if (op.getBiasAttr())
       sum = parts.addBias(sum, {op.getBiasAttr()}, loc);
@@ -74,13 +74,13 @@ static SmallVector<Value> writeSums(Forming &forming, const Group &group, GemmPa
   if (outputs.empty())
     return outputs;
   parts.epilogue.finish(llvm::map_to_vector(outputs, [&](Value value) { return parts.epilogue.get(value); }));
-  parts.outs = llvm::map_to_vector(outputs, [&](Value value) { return forming.createBuffer(value); });
+  parts.outs = llvm::map_to_vector(outputs, [&](Value value) { return former.createBuffer(value); });
   return outputs;
 }
 
-void lariat::forming::writeGemm(Forming &forming, const Group &group) {
+void lariat::forming::writeGemm(KernelFormer &former, const Group &group) {
   LinearOp first = group.linears.front();
-  GemmParts parts(forming, group.rows);
+  GemmParts parts(former, group.rows);
   parts.operands.rows = group.rows;
   parts.depth = getWidth(group.input.getType());
   parts.width = group.width;
@@ -90,14 +90,14 @@ void lariat::forming::writeGemm(Forming &forming, const Group &group) {
   if (first.getBy())
     parts.operands.tableRows = first.getBy();
   if (group.sideBySide) {
-    writeSideBySide(forming, group, parts, first.getLoc());
+    writeSideBySide(former, group, parts, first.getLoc());
     parts.build(first.getLoc());
     return;
   }
-  SmallVector<Value> outputs = writeSums(forming, group, parts, first.getLoc());
+  SmallVector<Value> outputs = writeSums(former, group, parts, first.getLoc());
   if (outputs.empty())
     return;
   parts.build(first.getLoc());
   for (auto [value, out] : llvm::zip(outputs, parts.outs))
-    forming.setBuffer(value, out);
+    former.setBuffer(value, out);
 }

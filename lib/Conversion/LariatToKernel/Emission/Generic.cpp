@@ -165,27 +165,27 @@ struct Inputs {
   SmallVector<Value> values, numLines;
 };
 
-static Inputs getInputs(Forming &forming, ArrayRef<Value> arguments, Location loc) {
+static Inputs getInputs(KernelFormer &former, ArrayRef<Value> arguments, Location loc) {
   Inputs inputs;
-  Value zero = arith::ConstantIndexOp::create(forming.builder(), loc, 0);
+  Value zero = arith::ConstantIndexOp::create(former.builder(), loc, 0);
   for (Value value : arguments) {
     if (isa<RowsType>(value.getType())) {
-      inputs.values.push_back(forming.getRows(value).table);
-      inputs.numLines.push_back(forming.getRows(value).count);
+      inputs.values.push_back(former.getRows(value).table);
+      inputs.numLines.push_back(former.getRows(value).count);
     } else if (isRowTensor(value.getType())) {
-      inputs.values.push_back(forming.getBuffer(value));
-      inputs.numLines.push_back(forming.getRows(forming.getRowsOf(value)).count);
+      inputs.values.push_back(former.getBuffer(value));
+      inputs.numLines.push_back(former.getRows(former.getRowsOf(value)).count);
     } else {
-      inputs.values.push_back(forming.getScalar(value));
+      inputs.values.push_back(former.getScalar(value));
       inputs.numLines.push_back(zero);
     }
   }
   return inputs;
 }
 
-LogicalResult lariat::forming::formGeneric(Forming &forming, Operation *op) {
-  OpBuilder &b = forming.builder();
-  Storage &storage = forming.getStorage();
+LogicalResult lariat::forming::formGeneric(KernelFormer &former, Operation *op) {
+  OpBuilder &b = former.builder();
+  Storage &storage = former.getStorage();
   if (failed(checkGeneric(op, storage.getSymbols())))
     return failure();
   llvm::SetVector<Value> operands;
@@ -195,22 +195,22 @@ LogicalResult lariat::forming::formGeneric(Forming &forming, Operation *op) {
   SmallVector<Value> arguments, weights;
   for (Value value : operands)
     (value.getDefiningOp<ValueOfOp>() ? weights : arguments).push_back(value);
-  Inputs inputs = getInputs(forming, arguments, op->getLoc());
+  Inputs inputs = getInputs(former, arguments, op->getLoc());
   SmallVector<Attribute> packed = llvm::map_to_vector(weights, [&](Value value) -> Attribute {
     return storage.getVector({value.getDefiningOp<ValueOfOp>().getWeightAttr()});
   });
   llvm::append_range(arguments, weights);
-  std::string name = createBody(op, arguments, again.getArrayRef(), forming.getTarget(), storage);
+  std::string name = createBody(op, arguments, again.getArrayRef(), former.getTarget(), storage);
   SmallVector<Value> outs = llvm::map_to_vector(op->getResults(), [&](Value result) {
-    return isa<RowsType>(result.getType()) ? forming.createWords(kNumRowColumns) : forming.createBuffer(result);
+    return isa<RowsType>(result.getType()) ? former.createWords(kNumRowColumns) : former.createBuffer(result);
   });
   SmallVector<Type> counts(outs.size(), b.getIndexType());
   auto call = kernel::GenericOp::create(b, op->getLoc(), counts, inputs.values, inputs.numLines, outs, name,
                                         packed.empty() ? ArrayAttr() : b.getArrayAttr(packed));
   for (auto [result, out, count] : llvm::zip_equal(op->getResults(), outs, call.getCounts()))
     if (isa<RowsType>(result.getType()))
-      forming.defineRows(result, out, count);
+      former.defineRows(result, out, count);
     else
-      forming.setBuffer(result, out);
+      former.setBuffer(result, out);
   return success();
 }

@@ -11,13 +11,13 @@ namespace lariat::forming {
 
 /// A rowwise kernel whose body is written first.
 struct RowwiseParts {
-  RowwiseParts(Forming &forming, mlir::Value rows) : forming(forming), rows(rows), body(forming, operands) {}
+  RowwiseParts(KernelFormer &former, mlir::Value rows) : former(former), rows(rows), body(former, operands) {}
 
   /// Adds a buffer for the next result, whose lines are those of `lines` or the rows' own.
   void addOut(mlir::Value buffer, mlir::Value lines = {});
   kernel::RowwiseOp build(mlir::Location loc);
 
-  Forming &forming;
+  KernelFormer &former;
   mlir::Value rows; ///< the row set that the kernel goes over
   KernelOperands operands;
   RegionWriter body;
@@ -30,8 +30,8 @@ private:
 
 /// A product whose prologue and epilogue are written first.
 struct GemmParts {
-  GemmParts(Forming &forming, mlir::Value rows)
-      : forming(forming), rows(rows), prologue(forming, operands), epilogue(forming, operands) {}
+  GemmParts(KernelFormer &former, mlir::Value rows)
+      : former(former), rows(rows), prologue(former, operands), epilogue(former, operands) {}
 
   /// Adds a sum per column, of panels of weights. Returns its argument of the epilogue.
   mlir::Value addSum(llvm::ArrayRef<mlir::FlatSymbolRefAttr> names);
@@ -41,7 +41,7 @@ struct GemmParts {
   mlir::Value addBias(mlir::Value sum, llvm::ArrayRef<mlir::FlatSymbolRefAttr> names, mlir::Location loc);
   kernel::GemmOp build(mlir::Location loc);
 
-  Forming &forming;
+  KernelFormer &former;
   mlir::Value rows; ///< the row set that the kernel goes over
   KernelOperands operands;
   RegionWriter prologue, epilogue;

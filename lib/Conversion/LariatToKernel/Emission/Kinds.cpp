@@ -13,19 +13,19 @@ namespace {
 /// The op that asks for a kind of kernel, and what writes it.
 struct Kind {
   StringRef op;
-  bool (*form)(Forming &, Operation *);
+  bool (*form)(KernelFormer &, Operation *);
 };
 
-template <typename OpT, bool (*form)(Forming &, OpT)>
+template <typename OpT, bool (*form)(KernelFormer &, OpT)>
 Kind kind() {
-  return {OpT::getOperationName(), [](Forming &forming, Operation *op) { return form(forming, cast<OpT>(op)); }};
+  return {OpT::getOperationName(), [](KernelFormer &former, Operation *op) { return form(former, cast<OpT>(op)); }};
 }
 
 /// Groups of a kind: `begin`, which may be null, runs at their first op.
 struct KindOfGroup {
   GroupKind kind;
-  void (*begin)(Forming &, const Group &);
-  void (*write)(Forming &, const Group &);
+  void (*begin)(KernelFormer &, const Group &);
+  void (*write)(KernelFormer &, const Group &);
 };
 
 } // namespace
@@ -43,19 +43,19 @@ static constexpr KindOfGroup kKindsOfGroups[] = {
     {GroupKind::Gemm, beginGemm, writeGemm},
 };
 
-bool lariat::forming::formKind(Forming &forming, Operation *op) {
+bool lariat::forming::formKind(KernelFormer &former, Operation *op) {
   const Kind *found =
       llvm::find_if(getKinds(), [&](const Kind &kind) { return kind.op == op->getName().getStringRef(); });
-  return found != getKinds().end() && found->form(forming, op);
+  return found != getKinds().end() && found->form(former, op);
 }
 
 static const KindOfGroup &getKind(const Group &group) {
   return *llvm::find_if(kKindsOfGroups, [&](const KindOfGroup &kind) { return kind.kind == group.kind; });
 }
 
-void lariat::forming::beginGroup(Forming &forming, const Group &group) {
+void lariat::forming::beginGroup(KernelFormer &former, const Group &group) {
   if (auto *begin = getKind(group).begin)
-    begin(forming, group);
+    begin(former, group);
 }
 
-void lariat::forming::writeGroup(Forming &forming, const Group &group) { getKind(group).write(forming, group); }
+void lariat::forming::writeGroup(KernelFormer &former, const Group &group) { getKind(group).write(former, group); }

@@ -26,9 +26,9 @@ int64_t KernelOperands::getIndexNumber(Value lines) {
   return it - indices.begin();
 }
 
-RegionWriter::RegionWriter(Forming &forming, KernelOperands &operands)
-    : region(std::make_unique<Region>()), forming(forming), operands(operands), block(&region->emplaceBlock()),
-      inner(forming.builder().getContext()), loc(UnknownLoc::get(inner.getContext())) {
+RegionWriter::RegionWriter(KernelFormer &former, KernelOperands &operands)
+    : region(std::make_unique<Region>()), former(former), operands(operands), block(&region->emplaceBlock()),
+      inner(former.builder().getContext()), loc(UnknownLoc::get(inner.getContext())) {
   inner.setInsertionPointToEnd(block);
 }
 
@@ -80,12 +80,12 @@ Value RegionWriter::getStatic(Value value) {
   Value found;
   DenseElementsAttr constant;
   if (auto weight = value.getDefiningOp<ValueOfOp>()) {
-    found = getVector(forming.getStorage().getVector({weight.getWeightAttr()}), element);
+    found = getVector(former.getStorage().getVector({weight.getWeightAttr()}), element);
   } else if (matchPattern(value, m_Constant(&constant))) {
     if (constant.isSplat())
       found = arith::ConstantOp::create(inner, loc, cast<TypedAttr>(constant.getSplatValue<Attribute>()));
     else
-      found = getVector(forming.getStorage().getConstant(constant), element);
+      found = getVector(former.getStorage().getConstant(constant), element);
   } else {
     Operation *op = value.getDefiningOp();
     SmallVector<Value> operands =
@@ -111,15 +111,15 @@ Value RegionWriter::getFilled(Value value) {
 }
 
 Value RegionWriter::getTaken(Value value, Value from, Value at) {
-  if (isa_and_nonnull<tensor::EmptyOp, linalg::FillOp>(value.getDefiningOp()) && !forming.hasBuffer(value))
+  if (isa_and_nonnull<tensor::EmptyOp, linalg::FillOp>(value.getDefiningOp()) && !former.hasBuffer(value))
     return getFilled(value);
-  if (auto spread = value.getDefiningOp<SpreadOp>(); spread && !forming.hasBuffer(value)) {
+  if (auto spread = value.getDefiningOp<SpreadOp>(); spread && !former.hasBuffer(value)) {
     if (!isRowTensor(spread.getValue().getType()))
       return getSpread(spread);
     return getTaken(spread.getValue(), from, at);
   }
-  Value buffer = forming.getBuffer(value);
-  return addInput(buffer, getElementTypeOrSelf(value.getType()), forming.getLines(from, at));
+  Value buffer = former.getBuffer(value);
+  return addInput(buffer, getElementTypeOrSelf(value.getType()), former.getLines(from, at));
 }
 
 Value RegionWriter::get(Value value) {
@@ -132,9 +132,9 @@ Value RegionWriter::get(Value value) {
     if (matchPattern(value, m_Constant(&attr)))
       found = arith::ConstantOp::create(inner, loc, cast<TypedAttr>(attr));
     else
-      found = addInput(forming.getScalar(value), value.getType(), Value());
-  } else if (forming.hasBuffer(value)) {
-    found = addInput(forming.getBuffer(value), getElementTypeOrSelf(value.getType()), Value());
+      found = addInput(former.getScalar(value), value.getType(), Value());
+  } else if (former.hasBuffer(value)) {
+    found = addInput(former.getBuffer(value), getElementTypeOrSelf(value.getType()), Value());
   } else if (auto spread = dyn_cast_or_null<SpreadOp>(op)) {
     found = getSpread(spread);
   } else if (isa_and_nonnull<tensor::EmptyOp, linalg::FillOp>(op)) {
@@ -145,7 +145,7 @@ Value RegionWriter::get(Value value) {
     found = getFact(kernel::FactKind::Position, position.getRows());
   } else if (auto choice = dyn_cast_or_null<ValueOfOp>(op); choice && !isOfOtherDepth(choice.getBy())) {
     useTable(choice.getBy());
-    FlatSymbolRefAttr vector = forming.getStorage().getVector({choice.getWeightAttr()});
+    FlatSymbolRefAttr vector = former.getStorage().getVector({choice.getWeightAttr()});
     found = getVector(vector, getElementTypeOrSelf(value.getType()));
   } else if (auto depth = dyn_cast_or_null<DepthOfOp>(op); depth && !isOfOtherDepth(depth.getRows())) {
     found = getFact(kernel::FactKind::Depth, depth.getRows());
@@ -153,7 +153,7 @@ Value RegionWriter::get(Value value) {
     Value flag = arith::ConstantIndexOp::create(inner, loc, kGenerated);
     found = arith::AndIOp::create(inner, loc, getFact(kernel::FactKind::Flags, generated.getRows()), flag);
   } else {
-    found = addInput(forming.getBuffer(value), getElementTypeOrSelf(value.getType()), Value());
+    found = addInput(former.getBuffer(value), getElementTypeOrSelf(value.getType()), Value());
   }
   mapping.map(value, found);
   return found;
@@ -164,7 +164,7 @@ Value RegionWriter::reduce(kernel::ReduceKind kind, Value value) {
 }
 
 void RegionWriter::writeNorm(NormOp op) {
-  Storage &storage = forming.getStorage();
+  Storage &storage = former.getStorage();
   int64_t width = getWidth(op.getType()) / static_cast<int64_t>(op.getGroups());
   Value x = get(op.getInput()), size = constant(static_cast<double>(width));
   auto type = cast<FloatType>(getElementTypeOrSelf(op.getType()));
@@ -199,7 +199,7 @@ void RegionWriter::writeDot(LinearOp op) {
   Value x = get(op.getInput());
   if (!x.getType().isF32())
     x = arith::ExtFOp::create(inner, loc, inner.getF32Type(), x);
-  Value weight = getVector(forming.getStorage().getVector({op.getWeightAttr()}), inner.getF32Type());
+  Value weight = getVector(former.getStorage().getVector({op.getWeightAttr()}), inner.getF32Type());
   mapping.map(op.getResult(), reduce(kernel::ReduceKind::Sum, arith::MulFOp::create(inner, loc, x, weight)));
 }
 

@@ -5,7 +5,7 @@
 #ifndef LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_REGIONWRITER_H
 #define LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_REGIONWRITER_H
 
-#include "Forming.h"
+#include "KernelFormer.h"
 
 namespace lariat::forming {
 
@@ -22,7 +22,7 @@ struct KernelOperands {
 /// One region, written op by op; operands become arguments as they are met: leading ones, inputs, vectors.
 class RegionWriter {
 public:
-  RegionWriter(Forming &forming, KernelOperands &operands);
+  RegionWriter(KernelFormer &former, KernelOperands &operands);
 
   /// Adds an f32 argument before the inputs.
   mlir::Value addLeading();
@@ -58,7 +58,7 @@ private:
   void writeDot(LinearOp op);
   mlir::Value reduce(kernel::ReduceKind kind, mlir::Value value);
 
-  Forming &forming;
+  KernelFormer &former;
   KernelOperands &operands;
   mlir::Block *block;
   mlir::OpBuilder inner;

@@ -15,20 +15,20 @@ static kernel::RopeAttr getRopeAttr(RopeOp op, Storage &storage) {
                                op.getStyle() == RopeStyle::Interleaved);
 }
 
-bool lariat::forming::formRope(Forming &forming, RopeOp op) {
-  if (isRotatedByReader(op, forming.getStorage().getSymbols()))
+bool lariat::forming::formRope(KernelFormer &former, RopeOp op) {
+  if (isRotatedByReader(op, former.getStorage().getSymbols()))
     return true;
-  RowSet rows = forming.getRows(op.getAt());
-  Value input = forming.getBuffer(op.getInput()), out = forming.createBuffer(op.getResult());
-  kernel::RotateOp::create(forming.builder(), op.getLoc(), rows.count, rows.table, input, out, op.getHeads(),
-                           getRopeAttr(op, forming.getStorage()));
-  forming.setBuffer(op.getResult(), out);
+  RowSet rows = former.getRows(op.getAt());
+  Value input = former.getBuffer(op.getInput()), out = former.createBuffer(op.getResult());
+  kernel::RotateOp::create(former.builder(), op.getLoc(), rows.count, rows.table, input, out, op.getHeads(),
+                           getRopeAttr(op, former.getStorage()));
+  former.setBuffer(op.getResult(), out);
   return true;
 }
 
-Unrotated lariat::forming::getUnrotated(Forming &forming, Value value) {
+Unrotated lariat::forming::getUnrotated(KernelFormer &former, Value value) {
   auto rope = value.getDefiningOp<RopeOp>();
-  if (!rope || forming.hasBuffer(value))
-    return {forming.getBuffer(value), {}};
-  return {forming.getBuffer(rope.getInput()), getRopeAttr(rope, forming.getStorage())};
+  if (!rope || former.hasBuffer(value))
+    return {former.getBuffer(value), {}};
+  return {former.getBuffer(rope.getInput()), getRopeAttr(rope, former.getStorage())};
 }

@@ -24,15 +24,15 @@ MemRefType lariat::forming::getWordsType(MLIRContext *context, int64_t numWords)
   return MemRefType::get({ShapedType::kDynamic, numWords}, IndexType::get(context));
 }
 
-Value Forming::createWords(int64_t numWords) {
+Value KernelFormer::createWords(int64_t numWords) {
   return kernel::BufferOp::create(b, function.getLoc(), getWordsType(b.getContext(), numWords), IntegerAttr());
 }
 
-void Forming::copyRows(Value from, Value to, Value count, Location loc) {
+void KernelFormer::copyRows(Value from, Value to, Value count, Location loc) {
   kernel::CopyRowsOp::create(b, loc, count, from, to);
 }
 
-Value Forming::getLines(Value from, Value at) {
+Value KernelFormer::getLines(Value from, Value at) {
   if (skipAdvance(from) == skipAdvance(at))
     return {};
   Value &known = services.lines[{from, at}];
@@ -45,12 +45,12 @@ Value Forming::getLines(Value from, Value at) {
   return known;
 }
 
-void Forming::defineRows(Value rows, Value table, Value count) {
+void KernelFormer::defineRows(Value rows, Value table, Value count) {
   rowSets[rows] = {table, count};
   prepareRows(rows);
 }
 
-void Forming::prepareRows(Value rows) {
+void KernelFormer::prepareRows(Value rows) {
   SmallVector<Operation *> users(rows.getUsers());
   llvm::erase_if(users, [&](Operation *user) { return user->getBlock() != rows.getParentBlock(); });
   llvm::sort(users, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
@@ -82,7 +82,7 @@ static SmallVector<FlatSymbolRefAttr> getWeightsBy(Operation *op, Value rows) {
   return {};
 }
 
-void Forming::checkDepths(Operation *op, Value rows) {
+void KernelFormer::checkDepths(Operation *op, Value rows) {
   for (FlatSymbolRefAttr name : getWeightsBy(op, rows)) {
     std::optional<int64_t> number = name ? storage.getCheckedWeightNumber(name) : std::nullopt;
     if (!number)
@@ -103,19 +103,19 @@ static bool isBetween(Operation *op, Value rows, Operation *end) {
   return place && place->isBeforeInBlock(end) && (!begin || begin->isBeforeInBlock(place));
 }
 
-bool Forming::mayReserveAt(Value rows, AppendOp op) {
+bool KernelFormer::mayReserveAt(Value rows, AppendOp op) {
   // An attend before the append does not see it.
   return llvm::none_of(cacheUses[op.getCache()].attends, [&](AttendOp attend) { return isBetween(attend, rows, op); });
 }
 
-bool Forming::mayViewAt(Value rows, AttendOp op) {
+bool KernelFormer::mayViewAt(Value rows, AttendOp op) {
   // The attend sees every append before it.
   return llvm::all_of(cacheUses[op.getCache()].appends, [&](AppendOp append) {
     return services.entries.contains(getEntryKey(append)) || !isBetween(append, rows, op);
   });
 }
 
-void Forming::outdateViews(Operation *op) {
+void KernelFormer::outdateViews(Operation *op) {
   op->walk([&](Operation *inner) {
     if (auto append = dyn_cast<AppendOp>(inner))
       ++numReserved[append.getCache()];
@@ -128,52 +128,52 @@ void Forming::outdateViews(Operation *op) {
 // Row ops
 //===----------------------------------------------------------------------===//
 
-bool lariat::forming::formSelect(Forming &forming, SelectOp op) {
-  OpBuilder &b = forming.builder();
-  RowSet from = forming.getRows(op.getFrom());
-  Value bits = forming.getBuffer(op.getWhere()), table = forming.createWords(kNumRowColumns);
+bool lariat::forming::formSelect(KernelFormer &former, SelectOp op) {
+  OpBuilder &b = former.builder();
+  RowSet from = former.getRows(op.getFrom());
+  Value bits = former.getBuffer(op.getWhere()), table = former.createWords(kNumRowColumns);
   Value count = kernel::CompactOp::create(b, op.getLoc(), b.getIndexType(), from.count, from.table, bits, table);
-  forming.defineRows(op.getResult(), table, count);
+  former.defineRows(op.getResult(), table, count);
   return true;
 }
 
-bool lariat::forming::formLast(Forming &forming, LastOp op) {
-  OpBuilder &b = forming.builder();
-  RowSet from = forming.getRows(op.getFrom());
-  Value table = forming.createWords(kNumRowColumns);
+bool lariat::forming::formLast(KernelFormer &former, LastOp op) {
+  OpBuilder &b = former.builder();
+  RowSet from = former.getRows(op.getFrom());
+  Value table = former.createWords(kNumRowColumns);
   Value count = kernel::LastOp::create(b, op.getLoc(), b.getIndexType(), from.count, from.table, table);
-  forming.defineRows(op.getResult(), table, count);
+  former.defineRows(op.getResult(), table, count);
   return true;
 }
 
-bool lariat::forming::formAdvance(Forming &forming, AdvanceOp op) {
-  RowSet from = forming.getRows(op.getFrom());
-  Value table = forming.createWords(kNumRowColumns);
-  Value depth = op.getTo() ? forming.getScalar(op.getTo()) : Value();
-  kernel::AdvanceOp::create(forming.builder(), op.getLoc(), from.count, from.table, depth, table);
-  forming.defineRows(op.getResult(), table, from.count);
+bool lariat::forming::formAdvance(KernelFormer &former, AdvanceOp op) {
+  RowSet from = former.getRows(op.getFrom());
+  Value table = former.createWords(kNumRowColumns);
+  Value depth = op.getTo() ? former.getScalar(op.getTo()) : Value();
+  kernel::AdvanceOp::create(former.builder(), op.getLoc(), from.count, from.table, depth, table);
+  former.defineRows(op.getResult(), table, from.count);
   return true;
 }
 
-bool lariat::forming::formCount(Forming &forming, CountOp op) {
-  forming.setScalar(op.getResult(), forming.getRows(op.getRows()).count);
+bool lariat::forming::formCount(KernelFormer &former, CountOp op) {
+  former.setScalar(op.getResult(), former.getRows(op.getRows()).count);
   return true;
 }
 
-bool lariat::forming::formDim(Forming &forming, tensor::DimOp op) {
+bool lariat::forming::formDim(KernelFormer &former, tensor::DimOp op) {
   if (!isRowTensor(op.getSource().getType()) || op.getConstantIndex() != 0)
     return false;
-  forming.setScalar(op.getResult(), forming.getRows(forming.getRowsOf(op.getSource())).count);
+  former.setScalar(op.getResult(), former.getRows(former.getRowsOf(op.getSource())).count);
   return true;
 }
 
-bool lariat::forming::formExtract(Forming &forming, tensor::ExtractOp op) {
+bool lariat::forming::formExtract(KernelFormer &former, tensor::ExtractOp op) {
   if (!isRowTensor(op.getTensor().getType()))
     return false;
-  Value buffer = forming.getBuffer(op.getTensor());
-  auto indices = llvm::map_to_vector(op.getIndices(), [&](Value index) { return forming.getScalar(index); });
-  Value element = memref::LoadOp::create(forming.builder(), op.getLoc(), buffer, indices);
-  forming.setScalar(op.getResult(), element);
+  Value buffer = former.getBuffer(op.getTensor());
+  auto indices = llvm::map_to_vector(op.getIndices(), [&](Value index) { return former.getScalar(index); });
+  Value element = memref::LoadOp::create(former.builder(), op.getLoc(), buffer, indices);
+  former.setScalar(op.getResult(), element);
   return true;
 }
 
@@ -181,8 +181,8 @@ bool lariat::forming::formExtract(Forming &forming, tensor::ExtractOp op) {
 // Caches
 //===----------------------------------------------------------------------===//
 
-Value Forming::getSlots(Value rows, StringRef key, Value fixed, kernel::SlotRuleAttr rule,
-                        kernel::SlotRuleAttr generatedRule) {
+Value KernelFormer::getSlots(Value rows, StringRef key, Value fixed, kernel::SlotRuleAttr rule,
+                             kernel::SlotRuleAttr generatedRule) {
   Value &known = services.slots[key];
   if (known)
     return known;
@@ -202,7 +202,7 @@ static kernel::SlotRuleAttr getRuleAttr(KVPolicyAttrInterface policy, std::optio
                                    std::max<int64_t>(rule.slots, 1), end);
 }
 
-Value Forming::getAppendSlots(AppendOp op) {
+Value KernelFormer::getAppendSlots(AppendOp op) {
   KVPolicyAttrInterface policy = storage.getCache(op.getCache()).getPolicy();
   auto ruleFor = [&](bool generated) {
     KVPolicyAttrInterface one = policy.getForRows(generated);
@@ -213,18 +213,18 @@ Value Forming::getAppendSlots(AppendOp op) {
                   isPhased(policy) ? ruleFor(/*generated=*/true) : kernel::SlotRuleAttr());
 }
 
-Value Forming::getAttendSlots(AttendOp op, bool generated) {
+Value KernelFormer::getAttendSlots(AttendOp op, bool generated) {
   KVPolicyAttrInterface policy = storage.getCache(op.getCache()).getPolicy();
   std::string key = getKey(op.getCache(), generated ? "attend generated" : "attend", {op.getAt(), op.getSlot()});
   return getSlots(op.getAt(), key, op.getSlot() ? getScalar(op.getSlot()) : Value(),
                   getRuleAttr(policy.getForRows(generated)), kernel::SlotRuleAttr());
 }
 
-std::string Forming::getEntryKey(AppendOp op) {
+std::string KernelFormer::getEntryKey(AppendOp op) {
   return getKey(op.getCache(), op.getFilled() ? "filled" : "", {op.getAt(), op.getSlot()});
 }
 
-Value Forming::getEntries(AppendOp op) {
+Value KernelFormer::getEntries(AppendOp op) {
   std::string key = getEntryKey(op);
   if (Value known = services.entries.lookup(key))
     return known;
@@ -239,7 +239,7 @@ Value Forming::getEntries(AppendOp op) {
   return out;
 }
 
-Value Forming::getViews(AttendOp op) {
+Value KernelFormer::getViews(AttendOp op) {
   KVPolicyAttrInterface policy = storage.getCache(op.getCache()).getPolicy();
   auto lookUpOf = [&](bool generated) {
     LookUp lookUp = op.getSlot() ? LookUp::Exact : policy.getForRows(generated).getLookUp();
@@ -266,7 +266,7 @@ Value Forming::getViews(AttendOp op) {
   return out;
 }
 
-Forming::CallCache Forming::getCallCache(AttentionOp op) {
+KernelFormer::CallCache KernelFormer::getCallCache(AttentionOp op) {
   FlatSymbolRefAttr cache = storage.getTransientCache(op);
   RowSet rows = getRows(op.getAt());
   // What rows of another set leave there is over, and so is what is known of it.

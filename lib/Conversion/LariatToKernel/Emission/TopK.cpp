@@ -8,18 +8,18 @@ using namespace mlir;
 using namespace lariat;
 using namespace lariat::forming;
 
-bool lariat::forming::formTopK(Forming &forming, TopKOp op) {
+bool lariat::forming::formTopK(KernelFormer &former, TopKOp op) {
   Type score = getElementTypeOrSelf(op.getScores().getType());
   if (!score.isF32() && !score.isBF16() && !score.isF16())
     return false;
-  OpBuilder &b = forming.builder();
-  RowSet from = forming.getRows(op.getFrom());
-  Value scores = forming.getBuffer(op.getScores());
-  Value counts = op.getCounts() ? forming.getBuffer(op.getCounts()) : Value();
-  Value bits = forming.createBuffer(b.getI1Type(), 0), table = forming.createWords(kNumRowColumns);
+  OpBuilder &b = former.builder();
+  RowSet from = former.getRows(op.getFrom());
+  Value scores = former.getBuffer(op.getScores());
+  Value counts = op.getCounts() ? former.getBuffer(op.getCounts()) : Value();
+  Value bits = former.createBuffer(b.getI1Type(), 0), table = former.createWords(kNumRowColumns);
   kernel::TopKOp::create(b, op.getLoc(), from.count, from.table, scores, bits, counts, op.getCapacity().getNumerators(),
                          op.getCapacity().getDenominator());
   Value count = kernel::CompactOp::create(b, op.getLoc(), b.getIndexType(), from.count, from.table, bits, table);
-  forming.defineRows(op.getResult(), table, count);
+  former.defineRows(op.getResult(), table, count);
   return true;
 }

@@ -12,8 +12,8 @@ using namespace mlir;
 using namespace lariat;
 using namespace lariat::forming;
 
-Forming::Forming(func::FuncOp function, const RowOwners &owners, const Grouping &grouping, Storage &storage,
-                 ModuleOp target)
+KernelFormer::KernelFormer(func::FuncOp function, const RowOwners &owners, const Grouping &grouping, Storage &storage,
+                           ModuleOp target)
     : function(function), owners(owners), grouping(grouping), storage(storage), target(target), b(target.getContext()) {
 }
 
@@ -21,24 +21,24 @@ Forming::Forming(func::FuncOp function, const RowOwners &owners, const Grouping 
 // Values
 //===----------------------------------------------------------------------===//
 
-Value Forming::createBuffer(Type element, int64_t width) {
+Value KernelFormer::createBuffer(Type element, int64_t width) {
   return kernel::BufferOp::create(b, function.getLoc(), kernel::getBufferType(element, width), IntegerAttr());
 }
 
-Value Forming::createBuffer(Value tensor) {
+Value KernelFormer::createBuffer(Value tensor) {
   if (Value port = resultPorts.lookup(tensor))
     return port;
   return createBuffer(getElementTypeOrSelf(tensor.getType()), getWidth(tensor.getType()));
 }
 
-Value Forming::createColumns(Value whole, int64_t first, int64_t width) {
+Value KernelFormer::createColumns(Value whole, int64_t first, int64_t width) {
   auto type = cast<MemRefType>(whole.getType());
   auto layout = StridedLayoutAttr::get(b.getContext(), /*offset=*/0, {kernel::getLineElements(type), 1});
   auto part = MemRefType::get({ShapedType::kDynamic, width}, type.getElementType(), layout);
   return kernel::ColumnsOp::create(b, function.getLoc(), part, whole, first);
 }
 
-Value Forming::getBuffer(Value tensor) {
+Value KernelFormer::getBuffer(Value tensor) {
   if (Value known = buffers.lookup(tensor))
     return known;
   if (const Group *group = grouping.find(tensor))
@@ -63,7 +63,7 @@ Value Forming::getBuffer(Value tensor) {
 // Signature
 //===----------------------------------------------------------------------===//
 
-void Forming::bindArguments() {
+void KernelFormer::bindArguments() {
   Location loc = function.getLoc();
   for (BlockArgument argument : function.getArguments()) {
     int64_t number = argument.getArgNumber();
@@ -84,7 +84,7 @@ void Forming::bindArguments() {
       prepareRows(argument);
 }
 
-void Forming::bindResults() {
+void KernelFormer::bindResults() {
   auto ret = cast<func::ReturnOp>(function.getBody().front().getTerminator());
   for (auto [index, value] : llvm::enumerate(ret.getOperands())) {
     if (!isRowTensor(value.getType()) || !value.getDefiningOp() || value.getDefiningOp()->getNumRegions() > 1 ||
@@ -96,7 +96,7 @@ void Forming::bindResults() {
   }
 }
 
-LogicalResult Forming::formReturn(func::ReturnOp op) {
+LogicalResult KernelFormer::formReturn(func::ReturnOp op) {
   writeGroups();
   for (auto [index, value] : llvm::enumerate(op.getOperands())) {
     int64_t number = function.getNumArguments() + static_cast<int64_t>(index);
@@ -127,7 +127,7 @@ static bool isHostOp(Operation *op) {
          llvm::all_of(op->getResultTypes(), isHost);
 }
 
-LogicalResult Forming::formControlFlow(Operation *op) {
+LogicalResult KernelFormer::formControlFlow(Operation *op) {
   writeGroups();
   // A step sees what the one before it appended, and what follows sees all of it.
   outdateViews(op);
@@ -142,7 +142,7 @@ LogicalResult Forming::formControlFlow(Operation *op) {
   return result;
 }
 
-LogicalResult Forming::form(Operation *op) {
+LogicalResult KernelFormer::form(Operation *op) {
   if (isa<scf::WhileOp, scf::ForOp, scf::IfOp>(op))
     return formControlFlow(op);
   if (auto ret = dyn_cast<func::ReturnOp>(op))
@@ -174,7 +174,7 @@ LogicalResult Forming::form(Operation *op) {
   return formKind(*this, op) ? success() : formGeneric(*this, op);
 }
 
-void Forming::pass(Operation *op, const Group &group) {
+void KernelFormer::pass(Operation *op, const Group &group) {
   // A product looks up the lines that it takes when it is written.
   bool isProduct = llvm::is_contained(group.linears, op);
   for (Value operand : op->getOperands()) {
@@ -188,7 +188,7 @@ void Forming::pass(Operation *op, const Group &group) {
   }
 }
 
-void Forming::write(const Group &group) {
+void KernelFormer::write(const Group &group) {
   auto *it = llvm::find(pending, &group);
   if (it == pending.end())
     return;
@@ -197,12 +197,12 @@ void Forming::write(const Group &group) {
   writeGroup(*this, group);
 }
 
-void Forming::writeGroups() {
+void KernelFormer::writeGroups() {
   while (!pending.empty())
     write(*pending.front());
 }
 
-LogicalResult Forming::form(Block &block) {
+LogicalResult KernelFormer::form(Block &block) {
   Services before = services;
   bool isBody = isa<func::FuncOp>(block.getParentOp());
   for (Operation &op : block) {
@@ -217,7 +217,7 @@ LogicalResult Forming::form(Block &block) {
   return success();
 }
 
-LogicalResult Forming::run(StringRef name) {
+LogicalResult KernelFormer::run(StringRef name) {
   cacheUses = collectCacheUses(function);
   OpBuilder atEnd = OpBuilder::atBlockEnd(target.getBody());
   auto entry = func::FuncOp::create(atEnd, function.getLoc(), name, FunctionType::get(target.getContext(), {}, {}));

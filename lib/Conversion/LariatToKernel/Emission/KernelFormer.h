@@ -6,8 +6,8 @@
 // What is in a group (../Grouping) is written as one kernel when a buffer of it is needed, or where its block ends; every
 // other op by its kind (Kinds.h), or else as a call on the generic path. Nothing here decides what goes together.
 
-#ifndef LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_FORMING_H
-#define LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_FORMING_H
+#ifndef LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_KERNELFORMER_H
+#define LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_KERNELFORMER_H
 
 #include "../Grouping/Grouping.h"
 #include "../Storage/Storage.h"
@@ -35,10 +35,10 @@ struct RowSet {
   mlir::Value count; ///< index
 };
 
-class Forming {
+class KernelFormer {
 public:
-  Forming(mlir::func::FuncOp function, const RowOwners &owners, const Grouping &grouping, Storage &storage,
-          mlir::ModuleOp target);
+  KernelFormer(mlir::func::FuncOp function, const RowOwners &owners, const Grouping &grouping, Storage &storage,
+               mlir::ModuleOp target);
 
   /// Writes the function under a name; errors name the op that has no form here.
   mlir::LogicalResult run(llvm::StringRef name);
@@ -159,4 +159,4 @@ private:
 
 } // namespace lariat::forming
 
-#endif // LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_FORMING_H
+#endif // LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_KERNELFORMER_H
