@@ -9,8 +9,8 @@ extern "C" const char *__asan_default_options() {
   //
   // A request for more memory than there is has to get null, as from any other allocator: it is answered by an error.
   //
-  // LLVM gives the thread that first registers a file to be removed on a signal a stack for signals, in the place of the
-  // sanitizer's, which would unmap LLVM's at the end of that thread.
+  // LLVM gives the thread that first registers a file to be removed on a signal a stack for signals, in the place of
+  // the sanitizer's, which would unmap LLVM's at the end of that thread.
   //
   // libFuzzer's programs load the C++ library before the sanitizer, which is what it otherwise refuses.
   return "allow_user_poisoning=0:allocator_may_return_null=1:verify_asan_link_order=0:use_sigaltstack=0";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Measures matrix products as compiled code runs them, beside the two limits of this machine, in one process: rounds are
-// interleaved, seconds are processor time of the one thread. Prints one JSON object.
+// Measures matrix products as compiled code runs them, beside the two limits of this machine, in one process: rounds
+// are interleaved, seconds are processor time of the one thread. Prints one JSON object.
 //
 // Weights lie in large pages, as a mapped file of an artefact lies in the page cache after its first use.
 

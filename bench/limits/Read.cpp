@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Read bandwidth: all bytes of a part, by vector loads that are joined by `or`. With one stream the addresses rise one by
-// one; with four, four runs rise side by side, which keeps more of the memory system's queues busy. The better of the two
-// is the limit: neither alone is, on every machine and at every size.
+// Read bandwidth: all bytes of a part, by vector loads that are joined by `or`. With one stream the addresses rise one
+// by one; with four, four runs rise side by side, which keeps more of the memory system's queues busy. The better of
+// the two is the limit: neither alone is, on every machine and at every size.
 
 #include "Kernels.h"
 

@@ -12,8 +12,8 @@ namespace lariat::limits {
 /// How many processors this process may run on.
 int numUsableProcessors();
 
-/// Seconds that `work(threadIndex)` takes on threads 0 to `numThreads - 1`, each on a processor of its own. `prepare` runs
-/// on the same thread before, outside the time.
+/// Seconds that `work(threadIndex)` takes on threads 0 to `numThreads - 1`, each on a processor of its own. `prepare`
+/// runs on the same thread before, outside the time.
 double timeOnThreads(int numThreads, const std::function<void(int)> &prepare, const std::function<void(int)> &work);
 
 } // namespace lariat::limits

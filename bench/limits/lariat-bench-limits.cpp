@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Measures what this machine can do at most, on one or more threads: f32 multiply-add per second for each ISA, and bytes
-// read per second by working set. Prints one JSON object; every figure has its median, minimum and maximum.
+// Measures what this machine can do at most, on one or more threads: f32 multiply-add per second for each ISA, and
+// bytes read per second by working set. Prints one JSON object; every figure has its median, minimum and maximum.
 //
 // A working set on T threads is cut into T parts, one for each thread, as kernels cut their weights.
 

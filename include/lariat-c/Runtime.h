@@ -5,12 +5,12 @@
  * Versions  lariat_runtime_version() says what the library is. Within a major version functions, members at the end of
  *           structures and enumerators are only added.
  * Handles   lariat_session, lariat_scores and lariat_generation are names of objects, not addresses to look at. Each is
- *           made by one function and ended by the `destroy` of its kind. A null handle, one that was destroyed or one of
- *           another kind is an error, never a crash. `destroy` of null does nothing.
+ *           made by one function and ended by the `destroy` of its kind. A null handle, one that was destroyed or one
+ *           of another kind is an error, never a crash. `destroy` of null does nothing.
  * Structs   The first member of every structure is its size, which the caller sets: for options by the `init` function
  *           of its kind, which gives everything its default; for results before the call. Every size that a version has
- *           had is taken: members that the caller does not know have their defaults, or are not written. Another size is
- *           an error.
+ *           had is taken: members that the caller does not know have their defaults, or are not written. Another size
+ *           is an error.
  * Errors    Functions that can fail return a lariat_status, and, where `error` is not null and the status is not
  *           LARIAT_STATUS_OK, a new text of one sentence in *error that the caller frees with lariat_text_destroy.
  *           Results are not written then.
@@ -22,8 +22,8 @@
  *           lariat_runtime_version is an error. Start processes with exec, or fork before opening or after closing.
  * Stopping  A request ends with LARIAT_STATUS_STOPPED when its wants_stop says so, or after lariat_session_cancel. Both
  *           are looked at between calls of compiled code and, every 50 ms, between the kernels of one.
- * Callbacks A callback must not call functions of this interface with the session that it serves, directly or on another
- *           thread that it waits for; on its own thread that is an error.
+ * Callbacks A callback must not call functions of this interface with the session that it serves, directly or on
+ *           another thread that it waits for; on its own thread that is an error.
  */
 
 #ifndef LARIAT_C_RUNTIME_H
@@ -75,8 +75,8 @@ typedef struct lariat_session_options {
 /* Gives the members in the first `struct_size` bytes, the caller's sizeof(lariat_session_options), their defaults. */
 void lariat_session_options_init(lariat_session_options *options, size_t struct_size);
 
-/* Opens the artefact at `path`, which runs its code: checksums find damage, not malice. `options` may be null. The caller
- * owns *session. */
+/* Opens the artefact at `path`, which runs its code: checksums find damage, not malice. `options` may be null. The
+ * caller owns *session. */
 lariat_status lariat_session_open(const char *path, const lariat_session_options *options, lariat_session **session,
                                   char **error);
 
@@ -87,9 +87,10 @@ lariat_status lariat_session_close(lariat_session *session, char **error);
 void lariat_session_destroy(lariat_session *session);
 
 /* Ends all requests of the session that have begun and not ended, those that run within a moment: lariat_score,
- * lariat_encode and lariat_generate with LARIAT_STATUS_STOPPED, a generation at its next step; of an engine, the call of
- * compiled code that a tick runs is given up and its requests fail. Later requests are not affected. From any thread, also
- * from a handler of a signal: it takes no lock and allocates nothing. A null or destroyed handle is passed over. */
+ * lariat_encode and lariat_generate with LARIAT_STATUS_STOPPED, a generation at its next step; of an engine, the call
+ * of compiled code that a tick runs is given up and its requests fail. Later requests are not affected. From any
+ * thread, also from a handler of a signal: it takes no lock and allocates nothing. A null or destroyed handle is passed
+ * over. */
 void lariat_session_cancel(lariat_session *session);
 
 /* The manifest as JSON, in UTF-8, also after closing. The caller owns *text. */
@@ -129,9 +130,10 @@ typedef struct lariat_batch {
 
 void lariat_batch_init(lariat_batch *batch, size_t struct_size);
 
-/* Options of a request are a JSON object in UTF-8, such as {"max_new_tokens": 16, "temperature": 0.7}. Null, and null as
- * the value of an option, stand for the default. An option that is not known is an error, and so is one of another type.
- * Names and meaning are those of lariat.ScoreOptions and lariat.GenerateOptions in Python (python/lariat/requests.py).
+/* Options of a request are a JSON object in UTF-8, such as {"max_new_tokens": 16, "temperature": 0.7}. Null, and null
+ * as the value of an option, stand for the default. An option that is not known is an error, and so is one of another
+ * type. Names and meaning are those of lariat.ScoreOptions and lariat.GenerateOptions in Python
+ * (python/lariat/requests.py).
  *
  * This is the table of them: [{"name": "loops", "calls": ["score", "generate"], "type": "an integer", "default": null,
  * "fast_only": false}].
@@ -162,8 +164,8 @@ void lariat_scores_destroy(lariat_scores *scores);
 
 /* ---- generation -------------------------------------------------------------------------------------------------- */
 
-/* A new token. Log probabilities are of the model's own softmax: before penalties, temperature and truncation. Arrays of
- * this have no size in them, so it never changes within a major version. */
+/* A new token. Log probabilities are of the model's own softmax: before penalties, temperature and truncation. Arrays
+ * of this have no size in them, so it never changes within a major version. */
 typedef struct lariat_token {
   int64_t sequence; /* index in the batch; of an engine, number of the request */
   int64_t id;
@@ -231,8 +233,8 @@ lariat_status lariat_generate(lariat_session *session, const lariat_batch *batch
 
 /* ---- engine ------------------------------------------------------------------------------------------------------ */
 
-/* Continuous depth-wise batching: requests come at any time, and each tick runs rows of any mix of requests and depths. A
- * request's tokens are those it gets alone. Submit and cancel from any thread; the rest from one thread at a time. */
+/* Continuous depth-wise batching: requests come at any time, and each tick runs rows of any mix of requests and depths.
+ * A request's tokens are those it gets alone. Submit and cancel from any thread; the rest from one thread at a time. */
 typedef struct lariat_engine lariat_engine;
 
 /* Which rows run first where not all fit a tick. */
@@ -257,8 +259,8 @@ typedef struct lariat_engine_options {
   const char *missing;  /* mode for entries that rows which exited lack, in all requests; null: as declared */
   int32_t profile;      /* 1: for lariat_engine_profile; 0 (default): it costs nothing */
   int32_t prefix_cache; /* 1 (default): requests begin with rows that others computed alike; 0: never */
-  /* Asked during ticks; anything but 0 ends the tick, and the requests of the call that was given up fail. Null: never. On
-   * the thread of the tick. */
+  /* Asked during ticks; anything but 0 ends the tick, and the requests of the call that was given up fail. Null: never.
+   * On the thread of the tick. */
   lariat_stop_callback wants_stop;
   void *user; /* for wants_stop */
 } lariat_engine_options;
@@ -274,8 +276,8 @@ lariat_status lariat_engine_open(lariat_session *session, const lariat_engine_op
 lariat_status lariat_engine_submit(lariat_engine *engine, const lariat_batch *batch, const char *options,
                                    int64_t *first, char **error);
 
-/* Ends a request before the next tick; nothing where it has ended. A call of compiled code that runs for cancelled requests
- * only is given up. A number that was never given is an error. */
+/* Ends a request before the next tick; nothing where it has ended. A call of compiled code that runs for cancelled
+ * requests only is given up. A number that was never given is an error. */
 lariat_status lariat_engine_cancel(lariat_engine *engine, int64_t request, char **error);
 
 /* How a request ended. Arrays of this have no size in them. */
@@ -321,8 +323,8 @@ typedef struct lariat_engine_counts {
 
 lariat_status lariat_engine_get_counts(lariat_engine *engine, lariat_engine_counts *counts, char **error);
 
-/* The profile since the engine was opened, as JSON in UTF-8; docs/profile.md lists the fields. An error unless the engine
- * was opened with `profile`. The caller owns *text. */
+/* The profile since the engine was opened, as JSON in UTF-8; docs/profile.md lists the fields. An error unless the
+ * engine was opened with `profile`. The caller owns *text. */
 lariat_status lariat_engine_profile(lariat_engine *engine, char **text, char **error);
 /* Frees the pages of requests that ended, which are retained for later requests that begin with the same rows. */
 lariat_status lariat_engine_clear_prefixes(lariat_engine *engine, char **error);

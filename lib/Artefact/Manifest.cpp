@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The schema of manifest.json: every key stands here once. Numbers have upper bounds far above any model, low enough that
-// their products are checked once, here, and need no check afterwards.
+// The schema of manifest.json: every key stands here once. Numbers have upper bounds far above any model, low enough
+// that their products are checked once, here, and need no check afterwards.
 
 #include "ManifestFields.h"
 

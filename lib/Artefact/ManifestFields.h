@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private. Three ways to go through the fields of a JSON object: a Reader sets them, a Writer takes them, a Lister notes
-// their keys. Each has the same members, so one description of a structure,
-//   template <typename Fields> void describe(Fields &fields, State &state) { fields.integer("layers", state.layers, ...); }
+// Private. Three ways to go through the fields of a JSON object: a Reader sets them, a Writer takes them, a Lister
+// notes their keys. Each has the same members, so one description of a structure,
+//   template <typename Fields> void describe(Fields &fields, State &state) { fields.integer("layers", state.layers,
+//   ...); }
 // serves all three. Absent and null are the same for members whose name begins with `optional`.
 
 #ifndef LARIAT_LIB_ARTEFACT_MANIFESTFIELDS_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// SHA-256 by libcrypto's EVP interface. A failure of any call, such as a configuration without the algorithm, is kept and
-// leaves no digest.
+// SHA-256 by libcrypto's EVP interface. A failure of any call, such as a configuration without the algorithm, is kept
+// and leaves no digest.
 
 #include "lariat/Artefact/Sha256.h"
 

@@ -2,8 +2,8 @@
 //
 // Proofs that what crosses a boundary is the same on both sides, so that the build fails where it is not:
 // enumerations of the dialects have the numbers of lariat/Artefact, and the numbers that artefacts rely on are those of
-// artefacts compiled before. A number of the second kind is written here once more on purpose: whoever changes it raises
-// abi::kAbiVersion, and changes it here.
+// artefacts compiled before. A number of the second kind is written here once more on purpose: whoever changes it
+// raises abi::kAbiVersion, and changes it here.
 
 #include "lariat/Artefact/Abi.h"
 #include "lariat/Artefact/ElementType.h"

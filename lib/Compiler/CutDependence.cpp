@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Each attend is compared with each append to the same layer. Depths are symbolic: so many steps past that of a loop, or
-// past 0. Slots that are given by hand are computed for every step of the loops around, where those are constant.
+// Each attend is compared with each append to the same layer. Depths are symbolic: so many steps past that of a loop,
+// or past 0. Slots that are given by hand are computed for every step of the loops around, where those are constant.
 
 #include "lariat/Compiler/CutDependence.h"
 
@@ -64,7 +64,8 @@ static std::optional<Depth> traceDepth(Value rows) {
   }
 }
 
-/// Whether an attend at depth `reading` may show what an append at depth `writing` leaves, in the same steps of all loops.
+/// Whether an attend at depth `reading` may show what an append at depth `writing` leaves, in the same steps of all
+/// loops.
 static bool mayShow(KVPolicyAttrInterface policy, Depth writing, Depth reading) {
   if (writing.loop != reading.loop)
     return true;

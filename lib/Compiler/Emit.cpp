@@ -17,8 +17,8 @@ static std::string print(ModuleOp module) {
   return text;
 }
 
-/// The one target that code is wanted for: what `--target` names, which may be of another kind of machine, by default the
-/// best that this one runs.
+/// The one target that code is wanted for: what `--target` names, which may be of another kind of machine, by default
+/// the best that this one runs.
 static llvm::Expected<const Target *> selectTarget(const CompileOptions &options) {
   if (const Target *target = getTargetRegistry().find(options.targets))
     return target;

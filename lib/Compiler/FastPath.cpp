@@ -40,8 +40,8 @@ static llvm::Error lowerKernels(ModuleOp module, const Target &target, std::map<
 
 namespace {
 
-/// A target on its way: its code is emitted on a thread while the next one is lowered. What MLIR does is done on the main
-/// thread, whose context is not shared: the other one gets LLVM IR in a context of its own.
+/// A target on its way: its code is emitted on a thread while the next one is lowered. What MLIR does is done on the
+/// main thread, whose context is not shared: the other one gets LLVM IR in a context of its own.
 struct Emission {
   const Target *target;
   int64_t numKernels;

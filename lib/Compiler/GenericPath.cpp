@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Bodies of kernel.generic go through the reference lowering in a module of their own, inside of the one of kernels, and
-// come back when both are in LLVM's dialect.
+// Bodies of kernel.generic go through the reference lowering in a module of their own, inside of the one of kernels,
+// and come back when both are in LLVM's dialect.
 
 #include "lariat/Compiler/Passes.h"
 #include "lariat/Conversion/KernelToHost/KernelToHost.h"

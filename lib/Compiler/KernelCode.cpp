@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Kernels and host code for one target: bodies by the target's code generator, and the calling thread's part around them.
+// Kernels and host code for one target: bodies by the target's code generator, and the calling thread's part around
+// them.
 
 #include "lariat/Compiler/Passes.h"
 #include "lariat/Compiler/Targets.h"

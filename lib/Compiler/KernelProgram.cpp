@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Brings a model to the kernel level once per variant and puts the variants together. Refused: what one of the declared
-// modes refuses. A variant that a caller may also ask for but that cannot be compiled is left out with its reason, which is
-// what the caller gets to read.
+// modes refuses. A variant that a caller may also ask for but that cannot be compiled is left out with its reason,
+// which is what the caller gets to read.
 
 #include "lariat/Compiler/KernelProgram.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// How many depths memory has for each step of the outermost loop, where loops over depth stand in each other. The key of
-// step d in step D of the loop around is D * m + d (lariat-lower-recur), so all uses must agree on the bounds m.
+// How many depths memory has for each step of the outermost loop, where loops over depth stand in each other. The key
+// of step d in step D of the loop around is D * m + d (lariat-lower-recur), so all uses must agree on the bounds m.
 
 #include "lariat/Compiler/ModelFacts.h"
 

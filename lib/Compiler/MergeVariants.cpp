@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Puts the modules of several variants together. A function is compared with those of the same entry once the functions it
-// calls have their final names, so that equal code is kept once however its callees were numbered.
+// Puts the modules of several variants together. A function is compared with those of the same entry once the functions
+// it calls have their final names, so that equal code is kept once however its callees were numbered.
 
 #include "lariat/Compiler/Passes.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Gathers what tools and callers need to know of a module. Refused: a module without the attributes or the entry function
-// of docs/function-contract.md, or with ports the contract does not know.
+// Gathers what tools and callers need to know of a module. Refused: a module without the attributes or the entry
+// function of docs/function-contract.md, or with ports the contract does not know.
 
 #include "lariat/Compiler/ModelFacts.h"
 

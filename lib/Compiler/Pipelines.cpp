@@ -2,9 +2,9 @@
 //
 // The pipelines, and their names for lariat-opt. Nothing unrolls over depth.
 //
-// Buffers are released by ownership-based deallocation: each value knows at run time whether it owns its buffer, so what a
-// loop over shrinking row sets leaves behind is freed in the step that leaves it, and a result never shares a buffer with
-// an argument. Row-local rounding is fixed by the IR: no pass here reassociates or contracts.
+// Buffers are released by ownership-based deallocation: each value knows at run time whether it owns its buffer, so
+// what a loop over shrinking row sets leaves behind is freed in the step that leaves it, and a result never shares a
+// buffer with an argument. Row-local rounding is fixed by the IR: no pass here reassociates or contracts.
 
 #include "lariat/Compiler/Pipelines.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Applies #lariat.source: per key `rows`, then `halves`, then `reshape`; the depths of a stacked source one behind the
-// other; rounding to the weight's format; `scale` last, and rounding again. Shapes are equal if they are equal without their dimensions of size 1.
+// other; rounding to the weight's format; `scale` last, and rounding again. Shapes are equal if they are equal without
+// their dimensions of size 1.
 
 #include "lariat/Compiler/Weights.h"
 

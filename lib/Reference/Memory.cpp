@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Dense memory for caches and states: every position of every slot has its place, so nothing is searched and presence is
-// one byte.
+// Dense memory for caches and states: every position of every slot has its place, so nothing is searched and presence
+// is one byte.
 
 #include "lariat/Reference/Memory.h"
 

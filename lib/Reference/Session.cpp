@@ -153,8 +153,8 @@ llvm::Expected<std::vector<SequenceScores>> Session::encode(const Request &reque
 // Generate
 //===----------------------------------------------------------------------===//
 
-/// The rows of the prompts that are to be fed together with those that choose; others are fed here, one of each sequence
-/// at a time.
+/// The rows of the prompts that are to be fed together with those that choose; others are fed here, one of each
+/// sequence at a time.
 static llvm::Expected<std::vector<BatchRow>> startPrompts(Runner &runner, const GenerateRequest &request,
                                                           bool takesRowByRow) {
   std::vector<BatchRow> rows;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// How deep IR text nests, from its brackets and aliases alone. Text that is no IR at all may pass: the parser refuses it.
+// How deep IR text nests, from its brackets and aliases alone. Text that is no IR at all may pass: the parser refuses
+// it.
 
 #include "lariat/Support/Error.h"
 #include "lariat/Support/Guard.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What is done with foreign IR, as text or bytecode: read, verify and print it as lariat-opt does, and where it is a model,
-// bring it to the kernel level as lariat-compile does.
+// What is done with foreign IR, as text or bytecode: read, verify and print it as lariat-opt does, and where it is a
+// model, bring it to the kernel level as lariat-compile does.
 
 #ifndef LARIAT_TEST_FUZZ_READIR_H
 #define LARIAT_TEST_FUZZ_READIR_H
@@ -18,8 +18,8 @@
 
 namespace lariat::fuzz {
 
-/// A context that many inputs share, since loading dialects takes longer than reading a small module. What it has uniqued
-/// is freed after some inputs.
+/// A context that many inputs share, since loading dialects takes longer than reading a small module. What it has
+/// uniqued is freed after some inputs.
 inline mlir::MLIRContext &getContext() {
   static mlir::MLIRContext *context = nullptr; // not destroyed at the end of the process
   static int numInputs = 0;

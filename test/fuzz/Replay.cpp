@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Runs a fuzz target on files, and on mutations of them, where libFuzzer is not linked:
-// `TARGET [-mutations=N] [-save=FILE] PATH...`. A folder stands for its files. Mutations depend on nothing but the input and
-// their number; FILE has each input before it is run, so that it holds the one that crashed.
+// `TARGET [-mutations=N] [-save=FILE] PATH...`. A folder stands for its files. Mutations depend on nothing but the
+// input and their number; FILE has each input before it is run, so that it holds the one that crashed.
 
 #include <algorithm>
 #include <cstdint>

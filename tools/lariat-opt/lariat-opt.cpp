@@ -21,8 +21,8 @@ using namespace mlir;
 
 namespace {
 
-/// Ends the program before MLIR inlines around regions of ops that no dialect registers: its inliner takes such an op for
-/// a symbol table and reads a block that may not be there.
+/// Ends the program before MLIR inlines around regions of ops that no dialect registers: its inliner takes such an op
+/// for a symbol table and reads a block that may not be there.
 struct RefuseUnknownRegions : PassInstrumentation {
   void runBeforePass(Pass *pass, Operation *root) override {
     if (pass->getArgument() != "inline")

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // MLIR's reduction leaves out what nothing uses, so these patterns see to it that less is used: an op gives way to its
-// operands, a function returns nothing and takes what it needs. Each is tried on a copy first: MLIR goes on from what all
-// patterns together leave, and that has to be interesting still.
+// operands, a function returns nothing and takes what it needs. Each is tried on a copy first: MLIR goes on from what
+// all patterns together leave, and that has to be interesting still.
 
 #include "ReductionPatterns.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Entry functions from the text of a module at the kernel level, compiled as the fast pipeline does, linked, opened, and
-// called with services that write down what they are asked for.
+// Entry functions from the text of a module at the kernel level, compiled as the fast pipeline does, linked, opened,
+// and called with services that write down what they are asked for.
 
 #ifndef LARIAT_UNITTESTS_COMPILER_HOSTCODE_H
 #define LARIAT_UNITTESTS_COMPILER_HOSTCODE_H

@@ -34,7 +34,8 @@ int64_t getNumKept(const Row &row) {
   return std::max<int64_t>(1, row.length * numerators[std::min<int64_t>(row.depth, 2)] / 6);
 }
 
-/// Whether each row is among the first of its sequence by its score, largest first; ties stay in order. Scores are numbers.
+/// Whether each row is among the first of its sequence by its score, largest first; ties stay in order. Scores are
+/// numbers.
 std::vector<bool> sortAndKeep(const std::vector<Row> &rows, llvm::function_ref<int64_t(size_t)> numKept) {
   std::map<int64_t, std::vector<size_t>> sequences;
   for (size_t i = 0; i < rows.size(); ++i)
@@ -64,7 +65,8 @@ Memory<int64_t> makeTable(const std::vector<Row> &rows) {
 std::vector<bool> keep(const std::vector<Row> &rows, llvm::StringRef target, int64_t numThreads,
                        Memory<int32_t> *counts = nullptr) {
   CompiledKernel kernel(llvm::formatv(R"(
-    func.func @f(%n: index, %t: memref<?x6xindex>, %s: memref<?xf32>, %b: memref<?xi1>, %c: memref<?x3xi32, strided<[16, 1]>>) {{
+    func.func @f(%n: index, %t: memref<?x6xindex>, %s: memref<?xf32>, %b: memref<?xi1>,
+                 %c: memref<?x3xi32, strided<[16, 1]>>) {{
       kernel.top_k rows(%n) at %t scores %s capacity [5, 2, 1] over 6 {0} to %b
           : memref<?x6xindex>, memref<?xf32>, memref<?xi1>
       return

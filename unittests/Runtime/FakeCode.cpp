@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Code of an artefact as a compiler would emit it, by hand: a shared object that speaks include/lariat/Artefact/Abi.h. Its
-// functions exercise every service; FakeArtefact.cpp has their signatures.
+// Code of an artefact as a compiler would emit it, by hand: a shared object that speaks include/lariat/Artefact/Abi.h.
+// Its functions exercise every service; FakeArtefact.cpp has their signatures.
 
 #include "lariat/Artefact/Abi.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Opening artefacts: good ones, damaged ones, hostile ones. What is not good is an error with a sentence, never a crash.
+// Opening artefacts: good ones, damaged ones, hostile ones. What is not good is an error with a sentence, never a
+// crash.
 
 #include "FakeArtefact.h"
 #include "ThreadSanitizer.h"
@@ -171,7 +172,8 @@ TEST(Load, damagedWeightsPassOnlyUnverified) {
   EXPECT_EQ(artefact.openError({.threads = 1, .verify = Verify::Code}), "");
 }
 
-/// A manifest of which a part is gone or changed is an error or opens; it is an error where its checksum lies beside it.
+/// A manifest of which a part is gone or changed is an error or opens; it is an error where its checksum lies beside
+/// it.
 TEST(Load, damagedManifest) {
   FakeArtefact artefact;
   std::string text = artefact.manifest.dump();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The schema of manifest.json against itself: what is written is read, and every key in turn is left out, given a wrong type
-// or joined by one that nobody knows. None of that is read as a manifest, and each is a sentence that names the key.
+// The schema of manifest.json against itself: what is written is read, and every key in turn is left out, given a wrong
+// type or joined by one that nobody knows. None of that is read as a manifest, and each is a sentence that names the
+// key.
 
 #include "lariat/Artefact/Manifest.h"
 

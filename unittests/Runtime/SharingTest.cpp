@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Sequences that begin with the entries of others: who sees what, who holds which page, and what is copied when. Views are
-// compared with a map from (position, slot) to what was written.
+// Sequences that begin with the entries of others: who sees what, who holds which page, and what is copied when. Views
+// are compared with a map from (position, slot) to what was written.
 
 #include "lariat/Runtime/KV/KVPool.h"
 #include "lariat/Runtime/KV/PrefixKey.h"

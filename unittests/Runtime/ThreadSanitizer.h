@@ -3,7 +3,8 @@
 #ifndef LARIAT_UNITTESTS_RUNTIME_THREADSANITIZER_H
 #define LARIAT_UNITTESTS_RUNTIME_THREADSANITIZER_H
 
-/// Whether the thread sanitizer is built in, which does not follow a process with threads into a child that starts some.
+/// Whether the thread sanitizer is built in, which does not follow a process with threads into a child that starts
+/// some.
 #if defined(__SANITIZE_THREAD__)
 #define LARIAT_HAS_TSAN 1
 #elif defined(__has_feature)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Checksums beyond the sizes that 32 bits count, of bits (512 MiB) and of bytes (4 GiB), and files that cannot be written.
-// Expected digests are those of Python's hashlib.
+// Checksums beyond the sizes that 32 bits count, of bits (512 MiB) and of bytes (4 GiB), and files that cannot be
+// written. Expected digests are those of Python's hashlib.
 
 #include "lariat/Support/Files.h"
 #include "llvm/ADT/SmallString.h"

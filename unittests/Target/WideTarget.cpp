@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A target for tests: a CPU of the table whose panels have 32 columns, and whose pages have the keys of an entry side by
-// side. Linked with lariat-compile it makes a compiler that knows a target more (lariat-compile-wide).
+// A target for tests: a CPU of the table whose panels have 32 columns, and whose pages have the keys of an entry side
+// by side. Linked with lariat-compile it makes a compiler that knows a target more (lariat-compile-wide).
 
 #include "lariat/Compiler/Targets.h"
 #include "lariat/Target/CPU/Targets.h"

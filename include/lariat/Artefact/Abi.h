@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What compiled code and the runtime agree on, with Layout.h, RowTable.h, LookUp.h and Record.h. All words are 64 bits; all
-// pointers are 64-byte aligned unless said otherwise. A change of anything in these headers raises kAbiVersion, and an
-// artefact of another version is refused.
+// What compiled code and the runtime agree on, with Layout.h, RowTable.h, LookUp.h and Record.h. All words are 64 bits;
+// all pointers are 64-byte aligned unless said otherwise. A change of anything in these headers raises kAbiVersion, and
+// an artefact of another version is refused.
 //
-// An entry function is `void entry(const Call *)`. It runs on the calling thread and hands tables of records (Record.h) to
-// Services::launch, whose kernels run on all threads. An object exports `lariat_bind(const Services *)`, an entry per symbol
-// that the manifest lists, and the table of its kernels, `lariat_kernels`; it has no undefined symbols.
+// An entry function is `void entry(const Call *)`. It runs on the calling thread and hands tables of records (Record.h)
+// to Services::launch, whose kernels run on all threads. An object exports `lariat_bind(const Services *)`, an entry
+// per symbol that the manifest lists, and the table of its kernels, `lariat_kernels`; it has no undefined symbols.
 
 #ifndef LARIAT_ARTEFACT_ABI_H
 #define LARIAT_ARTEFACT_ABI_H
@@ -76,8 +76,8 @@ struct Services {
   void (*lines)(const Call *, const int64_t *from, int64_t fromRows, const int64_t *at, int64_t rows, int64_t *out);
   /// The lines of a row table in another.
   void (*copyRows)(const Call *, const int64_t *table, int64_t rows, int64_t *out);
-  /// out[i]: the slot of row i by `kind` (SlotRule::Kind) and `slots`, -1 at depth `end` and deeper. Rows with kGenerated go by the
-  /// other three numbers.
+  /// out[i]: the slot of row i by `kind` (SlotRule::Kind) and `slots`, -1 at depth `end` and deeper. Rows with
+  /// kGenerated go by the other three numbers.
   void (*slots)(const Call *, const int64_t *table, int64_t rows, int64_t kind, int64_t slots, int64_t end,
                 int64_t generatedKind, int64_t generatedSlots, int64_t generatedEnd, int64_t *out);
   /// out[i]: `value`, for each of `rows` rows.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// How artefacts lay data out. What every target agrees on are constants: lines of buffers, entries of a page, addresses of
-// rows. What is a target's own choice is its Layout: panels of weights, and keys in a page. No bit of a result depends on it.
+// How artefacts lay data out. What every target agrees on are constants: lines of buffers, entries of a page, addresses
+// of rows. What is a target's own choice is its Layout: panels of weights, and keys in a page. No bit of a result
+// depends on it.
 
 #ifndef LARIAT_ARTEFACT_LAYOUT_H
 #define LARIAT_ARTEFACT_LAYOUT_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// manifest.json as structures: what a compiler says about an artefact, and a runtime relies on. Manifest.cpp describes each
-// of them once, key by key; writing, reading with checks and the list of keys follow from that description.
+// manifest.json as structures: what a compiler says about an artefact, and a runtime relies on. Manifest.cpp describes
+// each of them once, key by key; writing, reading with checks and the list of keys follow from that description.
 // docs/artefact.md says what each key means.
 
 #ifndef LARIAT_ARTEFACT_MANIFEST_H
@@ -249,9 +249,9 @@ struct Manifest {
 /// The text of manifest.json.
 std::string print(Manifest manifest);
 
-/// Reads and checks such a text: versions first, then types, ranges, sizes that cannot overflow, paths that stay inside the
-/// artefact, and that no key is missing, unknown or there twice. `place` is its path, for messages. Nothing, and a sentence
-/// in `problem`, where anything is wrong.
+/// Reads and checks such a text: versions first, then types, ranges, sizes that cannot overflow, paths that stay inside
+/// the artefact, and that no key is missing, unknown or there twice. `place` is its path, for messages. Nothing, and a
+/// sentence in `problem`, where anything is wrong.
 std::optional<Manifest> parse(std::string_view text, const std::string &place, std::string &problem);
 
 /// Whether a text is the manifest of an artefact of any version.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The noise of sampling: a hash of seed and position, never of a place in a batch or of what was drawn before, so that a
-// sequence gives the same tokens in any company, and on the reference path and in the runtime alike.
+// The noise of sampling: a hash of seed and position, never of a place in a batch or of what was drawn before, so that
+// a sequence gives the same tokens in any company, and on the reference path and in the runtime alike.
 
 #ifndef LARIAT_ARTEFACT_NOISE_H
 #define LARIAT_ARTEFACT_NOISE_H

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Records of kernels: words of 64 bits that say which kernel runs on what. Tables of them stand in compiled code and go to
-// Services::launch; kernels find their operands in them. A kernel is its number in the table that the object exports.
+// Records of kernels: words of 64 bits that say which kernel runs on what. Tables of them stand in compiled code and go
+// to Services::launch; kernels find their operands in them. A kernel is its number in the table that the object
+// exports.
 //   record: { kernel, flags, number of words, operands ... }
 
 #ifndef LARIAT_ARTEFACT_RECORD_H
@@ -83,8 +84,8 @@ private:
   std::vector<int64_t> words;
 };
 
-/// Reads the operands of a record, in order. `Source` gives words by their number, and the low bits of one and those above
-/// them: numbers (RecordReader), or code that does so when it runs.
+/// Reads the operands of a record, in order. `Source` gives words by their number, and the low bits of one and those
+/// above them: numbers (RecordReader), or code that does so when it runs.
 template <typename Source>
 class RecordDecoder {
 public:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The seat record: what a row keeps between the step functions of a model. It is the results of @prelude, in this order:
+// The seat record: what a row keeps between the step functions of a model. It is the results of @prelude, in this
+// order:
 //   entered, carried values, invariants, max, values that only @coda reads
 // `lariat-derive-steps` writes the parts as `lariat.record` on @prelude, and a manifest says them with that function.
 

@@ -13,8 +13,8 @@ namespace lariat {
 
 /// Why results depend on cuts, as the end of a sentence; empty where they do not. It errs on the side of a reason.
 ///
-/// A row sees what rows of earlier calls left when they were done, and of rows of its own call what they have appended by
-/// then. That is the same if every append of a call whose entry an attend may show runs before the attend.
+/// A row sees what rows of earlier calls left when they were done, and of rows of its own call what they have appended
+/// by then. That is the same if every append of a call whose entry an attend may show runs before the attend.
 std::string findCutDependence(mlir::ModuleOp module);
 
 } // namespace lariat

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The fast pipeline: from a model to the code of each ISA, packed weights and the part of the manifest that describes them.
+// The fast pipeline: from a model to the code of each ISA, packed weights and the part of the manifest that describes
+// them.
 
 #ifndef LARIAT_COMPILER_FASTPATH_H
 #define LARIAT_COMPILER_FASTPATH_H

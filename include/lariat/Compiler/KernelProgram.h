@@ -35,8 +35,8 @@ struct KernelProgram {
   std::vector<RefusedVariant> refused;
 };
 
-/// Forms the kernels of all variants and plans arena and weights. Fails where a mode of the model cannot be compiled as it
-/// is declared.
+/// Forms the kernels of all variants and plans arena and weights. Fails where a mode of the model cannot be compiled as
+/// it is declared.
 llvm::Expected<KernelProgram> formKernelProgram(const Model &model, StageSeconds &seconds);
 
 } // namespace lariat

@@ -35,13 +35,13 @@ std::string formatPlace(mlir::Location location);
 /// Parses and verifies a file.
 llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> readModule(llvm::StringRef path, mlir::MLIRContext *context);
 
-/// Runs the passes that `build` adds, in place. The module has the stage's name meanwhile, so that what is printed tells
-/// stages apart. Without a stage the run is a trial, of which nothing is shown.
+/// Runs the passes that `build` adds, in place. The module has the stage's name meanwhile, so that what is printed
+/// tells stages apart. Without a stage the run is a trial, of which nothing is shown.
 llvm::Error runPipeline(mlir::ModuleOp module, llvm::function_ref<void(mlir::OpPassManager &)> build,
                         llvm::StringRef stage = "");
 
-/// From now on the stages of this process follow MLIR's options of the command line (printing, statistics, reproducers),
-/// which the tool has registered, and are timed within `timing`. Null ends that.
+/// From now on the stages of this process follow MLIR's options of the command line (printing, statistics,
+/// reproducers), which the tool has registered, and are timed within `timing`. Null ends that.
 void showPipelines(mlir::TimingScope *timing);
 
 } // namespace lariat

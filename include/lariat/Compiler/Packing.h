@@ -14,15 +14,15 @@
 
 namespace lariat {
 
-/// Gives the values of a matrix of `numRows` rows of `width`, from column `first` of row `row` on, as f32 whatever they are
-/// stored as. Rows are asked for in groups, from the first to the last column, in pieces: nobody holds the matrix.
+/// Gives the values of a matrix of `numRows` rows of `width`, from column `first` of row `row` on, as f32 whatever they
+/// are stored as. Rows are asked for in groups, from the first to the last column, in pieces: nobody holds the matrix.
 struct RowReader {
   int64_t numRows, width;
   llvm::function_ref<void(int64_t row, int64_t first, llvm::MutableArrayRef<float> values)> read;
 };
 
-/// Rows as panels of a format, by its packer in lib/Compiler/Packing; false where there is none. `columns` rows are a panel,
-/// a multiple of 16.
+/// Rows as panels of a format, by its packer in lib/Compiler/Packing; false where there is none. `columns` rows are a
+/// panel, a multiple of 16.
 [[nodiscard]] bool writePanels(llvm::raw_ostream &sink, const RowReader &reader,
                                kernel::PanelFormatAttrInterface format, int64_t columns = kernel::kPanelColumns);
 
@@ -38,8 +38,8 @@ struct PackingSource {
   const Checkpoint *checkpoint; ///< null where all are inline
 };
 
-/// Writes the file that the planned `kernel.packed` and `kernel.rope_table` ops of `kernels` describe. Memory is bounded,
-/// whatever the sizes: values go from the mapped checkpoint to the file in pieces.
+/// Writes the file that the planned `kernel.packed` and `kernel.rope_table` ops of `kernels` describe. Memory is
+/// bounded, whatever the sizes: values go from the mapped checkpoint to the file in pieces.
 llvm::Expected<FileSum> writePackedWeights(mlir::ModuleOp kernels, const PackingSource &source, llvm::StringRef path,
                                            Progress &progress);
 

@@ -59,8 +59,8 @@ private:
   int64_t bytesRead = 0;       ///< bytes read since pages were last given up
 };
 
-/// Rounds values to a format: to nearest, ties to even; a NaN stays one. Gives the largest size of finite values that become
-/// infinities, if there is one.
+/// Rounds values to a format: to nearest, ties to even; a NaN stays one. Gives the largest size of finite values that
+/// become infinities, if there is one.
 std::optional<float> roundTo(StoredFormat format, llvm::MutableArrayRef<float> values);
 
 /// The sentence about such a size in `what`.

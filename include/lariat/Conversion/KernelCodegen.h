@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What host code asks of the code of kernels, whatever machine that is for. Each kind of machine has a code generator of
-// its own, for one module at a time.
+// What host code asks of the code of kernels, whatever machine that is for. Each kind of machine has a code generator
+// of its own, for one module at a time.
 
 #ifndef LARIAT_CONVERSION_KERNELCODEGEN_H
 #define LARIAT_CONVERSION_KERNELCODEGEN_H

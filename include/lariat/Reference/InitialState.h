@@ -10,8 +10,8 @@
 
 namespace lariat::reference {
 
-/// Reads `state.I` for each sequence, or the only tensor where there is one sequence; `width` columns, 0 where the model
-/// takes no state.
+/// Reads `state.I` for each sequence, or the only tensor where there is one sequence; `width` columns, 0 where the
+/// model takes no state.
 llvm::Expected<std::vector<HostTensor>> readInitialState(const requests::Request &request, llvm::StringRef path,
                                                          int64_t width);
 

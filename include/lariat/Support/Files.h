@@ -32,12 +32,12 @@ struct FileSum {
 /// Reads a file in pieces.
 llvm::Expected<FileSum> hashFile(llvm::StringRef path);
 
-/// A new file that is hashed as it is written. What is full is hashed and written by another thread while the next piece
-/// is made; two pieces are in memory. The first failure is kept, and what is written after it is dropped.
+/// A new file that is hashed as it is written. What is full is hashed and written by another thread while the next
+/// piece is made; two pieces are in memory. The first failure is kept, and what is written after it is dropped.
 class HashedFile final : public llvm::raw_ostream {
 public:
-  /// Opens `path` to write over what was there. Where the file system can, `bytes` are reserved, so that a disk that is too
-  /// small is known at once; the file has in the end what was written.
+  /// Opens `path` to write over what was there. Where the file system can, `bytes` are reserved, so that a disk that is
+  /// too small is known at once; the file has in the end what was written.
   static llvm::Expected<std::unique_ptr<HashedFile>> create(llvm::StringRef path, uint64_t bytes);
   ~HashedFile() override;
 

@@ -18,9 +18,9 @@ inline constexpr int64_t kMaxNesting = 1000;
 inline constexpr int64_t kMaxDigits = 4096;
 
 /// Refuses IR text that nests deeper than kMaxNesting, with line and column: parsers, printers and passes of MLIR go
-/// through nested types, attributes, regions and locations by recursion. A chain of signs counts as nesting. Refuses also
-/// numbers of more than kMaxDigits digits, which take the parser minutes. Bytecode is left alone. `name` stands before the
-/// place.
+/// through nested types, attributes, regions and locations by recursion. A chain of signs counts as nesting. Refuses
+/// also numbers of more than kMaxDigits digits, which take the parser minutes. Bytecode is left alone. `name` stands
+/// before the place.
 llvm::Error verifyNesting(llvm::StringRef text, llvm::StringRef name);
 
 /// Runs `body` on a thread with a deep stack and returns its status. A fault of the program itself (memory, arithmetic,

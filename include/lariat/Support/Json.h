@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// JSON that comes from outside: what LLVM's parser takes, minus duplicate keys and nesting that would exhaust the stack.
-// Files may begin with a byte order mark and hold Python's NaN and Infinity, which are read as null.
+// JSON that comes from outside: what LLVM's parser takes, minus duplicate keys and nesting that would exhaust the
+// stack. Files may begin with a byte order mark and hold Python's NaN and Infinity, which are read as null.
 
 #ifndef LARIAT_SUPPORT_JSON_H
 #define LARIAT_SUPPORT_JSON_H

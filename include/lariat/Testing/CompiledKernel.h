@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// For unit tests and benchmarks: a kernel from text, compiled for one CPU and called as the runtime calls it, with memory
-// that the caller lays out. What cannot be compiled or called ends the process with a message.
+// For unit tests and benchmarks: a kernel from text, compiled for one CPU and called as the runtime calls it, with
+// memory that the caller lays out. What cannot be compiled or called ends the process with a message.
 
 #ifndef LARIAT_TESTING_COMPILEDKERNEL_H
 #define LARIAT_TESTING_COMPILEDKERNEL_H
@@ -109,8 +109,8 @@ inline int64_t lineOf(int64_t width) { return kernel::roundUp(width, kernel::kLi
 /// The type of a buffer of `width` columns, as text.
 std::string bufferType(int64_t width, const char *element = "f32");
 
-/// A module with one gemm of weights (N, K) that does nothing else; `out` is the type of its result where it is not that of
-/// a buffer of its own; `isStreamed` and `panelColumns` are as kernel.packed has them.
+/// A module with one gemm of weights (N, K) that does nothing else; `out` is the type of its result where it is not
+/// that of a buffer of its own; `isStreamed` and `panelColumns` are as kernel.packed has them.
 std::string getPlainGemm(int64_t n, int64_t k, llvm::StringRef format, llvm::StringRef out = {},
                          bool isStreamed = false, int64_t panelColumns = kernel::kPanelColumns);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The table of handles. It is never taken down: a process that ends while it has sessions leaves them to the system, as a
-// child of fork must.
+// The table of handles. It is never taken down: a process that ends while it has sessions leaves them to the system, as
+// a child of fork must.
 
 #include "Handles.h"
 

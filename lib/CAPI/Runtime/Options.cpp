@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// From structures and texts of the C interface to requests. Refused here: what breaks the rules of the interface; what the model
-// cannot do is refused by the session.
+// From structures and texts of the C interface to requests. Refused here: what breaks the rules of the interface; what
+// the model cannot do is refused by the session.
 
 #include "Options.h"
 

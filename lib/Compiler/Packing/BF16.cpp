@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Panels of #kernel.bf16: pairs of steps, the earlier one in the low half. Weights of this format hold bf16 values already.
+// Panels of #kernel.bf16: pairs of steps, the earlier one in the low half. Weights of this format hold bf16 values
+// already.
 
 #include "Panels.h"
 

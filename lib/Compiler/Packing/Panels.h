@@ -20,8 +20,8 @@ inline constexpr int64_t kTurnedValues = 1024;
 /// Keeps the sixteen rows from lying in the same set of a cache.
 inline constexpr int64_t kRowFilling = 16;
 
-/// Writes panels of words: `pack` makes one of `stepsPerWord` values of a row. What is missing in the last panel and line is
-/// zero. Holds some 200 KiB for every 16 columns of a panel, whatever the matrix.
+/// Writes panels of words: `pack` makes one of `stepsPerWord` values of a row. What is missing in the last panel and
+/// line is zero. Holds some 200 KiB for every 16 columns of a panel, whatever the matrix.
 template <typename Word, int64_t stepsPerWord, typename Pack>
 void packWords(const RowReader &reader, int64_t columns, llvm::raw_ostream &sink, Pack pack) {
   constexpr int64_t kRows = kernel::kLineColumns, kWords = kTurnedValues / stepsPerWord;

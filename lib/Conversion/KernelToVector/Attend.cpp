@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// kernel.attend: rows that follow each other and share a view make a tile; tiles times kv heads are dealt out to threads
-// in turn, so that the long rows at the end of a prompt are, too.
+// kernel.attend: rows that follow each other and share a view make a tile; tiles times kv heads are dealt out to
+// threads in turn, so that the long rows at the end of a prompt are, too.
 
 #include "AttendTile.h"
 #include "KernelCode.h"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Attention of a tile: from products of queries and keys to weights of values. A segment that a query does not see leaves
-// its numbers as they are: the largest score stays, so the factor is exp(0), which is 1, and weights are exp(-inf), 0.
+// Attention of a tile: from products of queries and keys to weights of values. A segment that a query does not see
+// leaves its numbers as they are: the largest score stays, so the factor is exp(0), which is 1, and weights are
+// exp(-inf), 0.
 
 #include "AttendTile.h"
 
@@ -30,8 +31,8 @@ static Value subtract(CodeWriter &w, Value x, Value y) { return arith::SubFOp::c
 static Value multiply(CodeWriter &w, Value x, Value y) { return arith::MulFOp::create(w.b, w.loc, x, y); }
 static Value fma(CodeWriter &w, Value x, Value y, Value z) { return math::FmaOp::create(w.b, w.loc, x, y, z); }
 
-/// exp of numbers up to 0, in two thirds of the operations that math.exp takes: 1 for 0, and 0 below -87. NaN stays. The
-/// polynomial is Cephes' (expf.c, S. Moshier).
+/// exp of numbers up to 0, in two thirds of the operations that math.exp takes: 1 for 0, and 0 below -87. NaN stays.
+/// The polynomial is Cephes' (expf.c, S. Moshier).
 static Value expOfNegative(CodeWriter &w, Value x) {
   auto constantFloat = [&](double value) { return w.constantFloat(value, w.f32x16()); };
   Value isTiny = arith::CmpFOp::create(w.b, w.loc, arith::CmpFPredicate::OLT, x, constantFloat(-87));

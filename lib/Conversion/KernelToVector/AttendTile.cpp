@@ -291,9 +291,9 @@ void AttendTile::writeSeenProduct(Value number, Value values, Value numEntries) 
   });
 }
 
-/// An entry that a row does not see has weight 0 and adds nothing, unless its value is inf or NaN: 0 times that is NaN, and
-/// the row's bits would depend on who else is in its tile. So where a row does not see all and has NaN, its products are
-/// computed again.
+/// An entry that a row does not see has weight 0 and adds nothing, unless its value is inf or NaN: 0 times that is NaN,
+/// and the row's bits would depend on who else is in its tile. So where a row does not see all and has NaN, its
+/// products are computed again.
 void AttendTile::repairProducts(const Segment &segment, Value values) {
   auto isNaN = [&](Value number) {
     Value any;

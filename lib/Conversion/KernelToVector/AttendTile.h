@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private: attention of a tile: the query heads that share one kv head, of some rows that share a view. A *query* is one
-// head of one row. Whatever is done for a tile, a query's numbers come from operations on it alone, in an order that does
-// not depend on the tile.
+// Private: attention of a tile: the query heads that share one kv head, of some rows that share a view. A *query* is
+// one head of one row. Whatever is done for a tile, a query's numbers come from operations on it alone, in an order
+// that does not depend on the tile.
 
 #ifndef LARIAT_LIB_CONVERSION_KERNELTOVECTOR_ATTENDTILE_H
 #define LARIAT_LIB_CONVERSION_KERNELTOVECTOR_ATTENDTILE_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// kernel.embed: a row of packed weights per token. The columns of a row of weights lie in a panel, a line apart. Threads
-// share the rows, or the columns of a single one.
+// kernel.embed: a row of packed weights per token. The columns of a row of weights lie in a panel, a line apart.
+// Threads share the rows, or the columns of a single one.
 
 #include "KernelCode.h"
 #include "PanelLoader.h"

@@ -2,8 +2,8 @@
 //
 // kernel.gemm. Rows go in blocks: the prologue writes a block's rows of A to scratch, then groups of panels pass over
 // it, a tile of rows at a time, and the epilogue finishes each tile while it is in the first cache. Threads share the
-// panels; each does the prologue of all rows itself, which costs less than a barrier. Calls of many rows share the rows.
-// An out may be the buffer of an extra, never that of an input: other threads may still read it.
+// panels; each does the prologue of all rows itself, which costs less than a barrier. Calls of many rows share the
+// rows. An out may be the buffer of an extra, never that of an input: other threads may still read it.
 
 #include "KernelCode.h"
 #include "RowAccess.h"
@@ -278,8 +278,8 @@ void GemmWriter::writePiece(const Piece &piece) {
     writeSums(product, numK, data, getData(s), s, piece);
 }
 
-/// What low-rank pairs add to the sums of a span, panel by panel: C stays in the first cache, and memory delivers the next
-/// panels while shared weights are multiplied.
+/// What low-rank pairs add to the sums of a span, panel by panel: C stays in the first cache, and memory delivers the
+/// next panels while shared weights are multiplied.
 void GemmWriter::writeLowRank(Value first, Value count, Value panel, Value numPanels) {
   size_t numOthers = weights.size() + op.getPrologueVectors().size() + op.getEpilogueVectors().size();
   for (auto [n, data] : llvm::enumerate(lowRankWeights)) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private: the table of kinds of kernels that have code. A kind has a file of its own, which adds it; populateKernelCodes
-// calls all of them.
+// Private: the table of kinds of kernels that have code. A kind has a file of its own, which adds it;
+// populateKernelCodes calls all of them.
 
 #ifndef LARIAT_LIB_CONVERSION_KERNELTOVECTOR_KERNELCODE_H
 #define LARIAT_LIB_CONVERSION_KERNELTOVECTOR_KERNELCODE_H

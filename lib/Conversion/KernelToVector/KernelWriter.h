@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private: what writers of kernels say arithmetic, memory and loops with. Integers are i64, addresses !llvm.ptr, vectors
-// have 16 entries whatever the CPU: LLVM splits them, so that rounding is the same everywhere.
+// Private: what writers of kernels say arithmetic, memory and loops with. Integers are i64, addresses !llvm.ptr,
+// vectors have 16 entries whatever the CPU: LLVM splits them, so that rounding is the same everywhere.
 
 #ifndef LARIAT_LIB_CONVERSION_KERNELTOVECTOR_KERNELWRITER_H
 #define LARIAT_LIB_CONVERSION_KERNELTOVECTOR_KERNELWRITER_H

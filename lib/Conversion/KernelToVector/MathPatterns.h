@@ -9,8 +9,8 @@
 
 namespace lariat::vectors {
 
-/// exp and exp2 in about one unit in the last place; tanh, logarithms, erf and expm1 by upstream's polynomials; the rest
-/// by calls of the C library, entry by entry. What CPUs have instructions for stays.
+/// exp and exp2 in about one unit in the last place; tanh, logarithms, erf and expm1 by upstream's polynomials; the
+/// rest by calls of the C library, entry by entry. What CPUs have instructions for stays.
 void populateMathPatterns(mlir::RewritePatternSet &patterns);
 
 } // namespace lariat::vectors

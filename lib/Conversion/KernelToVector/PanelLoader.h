@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private: how kernels read B, the weights of a product or the entries of a page, by its format. A format has a loader, in a
-// file of its own in PanelLoaders; kernels ask it and know no format by name.
+// Private: how kernels read B, the weights of a product or the entries of a page, by its format. A format has a loader,
+// in a file of its own in PanelLoaders; kernels ask it and know no format by name.
 //
 // B lies in panels of columns. A panel is lines, one behind the other; a line holds some steps of k, as words, one per
-// column: a word has one step of its column, or several that are loaded together. Where words have fewer steps than lines,
-// those of all columns with the first steps come before those with the next. How many columns a panel has is not known here.
+// column: a word has one step of its column, or several that are loaded together. Where words have fewer steps than
+// lines, those of all columns with the first steps come before those with the next. How many columns a panel has is not
+// known here.
 
 #ifndef LARIAT_LIB_CONVERSION_KERNELTOVECTOR_PANELLOADER_H
 #define LARIAT_LIB_CONVERSION_KERNELTOVECTOR_PANELLOADER_H
@@ -51,8 +52,8 @@ public:
   virtual int64_t getNumRegisters() const { return 0; }
   /// Panels that a microkernel of so many rows takes at once.
   int64_t getTilePanels(const CPUTarget &target, int64_t rows) const;
-  /// Whether a microkernel of one row does all steps of a line for one vector of columns, then for the next: a word of several
-  /// steps is loaded once. Else it does one step after the other.
+  /// Whether a microkernel of one row does all steps of a line for one vector of columns, then for the next: a word of
+  /// several steps is loaded once. Else it does one step after the other.
   virtual bool takesWholeLines(const CPUTuning &tuning) const { return getStepsPerWord() > 1 && tuning.loadsPairsOnce; }
   /// The rows of a call from which the panels that are next are prefetched.
   int64_t getPrefetchRows(const CPUTuning &tuning, bool isStreamed) const;

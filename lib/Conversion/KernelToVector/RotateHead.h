@@ -39,8 +39,8 @@ struct Rope {
   Value getLine(CodeWriter &w, Value position) const;
 };
 
-/// The `width` columns of a head, rotated by a line of the table if there is a rope; `line` is not read otherwise. Pairs
-/// (u, v) become u cos - v sin, v cos + u sin, every operation rounded. `from` and `to` may be the same.
+/// The `width` columns of a head, rotated by a line of the table if there is a rope; `line` is not read otherwise.
+/// Pairs (u, v) become u cos - v sin, v cos + u sin, every operation rounded. `from` and `to` may be the same.
 void writeHead(CodeWriter &w, const Rope &rope, Value line, ColumnRange from, ColumnRange to, int64_t width);
 
 } // namespace lariat::vectors

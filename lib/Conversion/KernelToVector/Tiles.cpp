@@ -89,7 +89,8 @@ public:
   }
 
 private:
-  /// The address of a panel of the tile. `first` is that of the first one, which begins a line where more than one follow.
+  /// The address of a panel of the tile. `first` is that of the first one, which begins a line where more than one
+  /// follow.
   Value getPanel(Value first, int64_t panel) {
     int64_t perLine = variant.panelsPerLine;
     return ptrAdd(ptrAdd(first, multiply(bPanelStride, panel / perLine)),
@@ -142,8 +143,8 @@ private:
         prefetchLine(bitAnd(line, constantI64(numStreams - 1)), divide(line, numStreams));
       return;
     }
-    // Tiles that go over several lines at once have few rows. Unless they add to sums, they come in twos at least: half of
-    // the lines will do.
+    // Tiles that go over several lines at once have few rows. Unless they add to sums, they come in twos at least: half
+    // of the lines will do.
     for (int64_t i = 0; i < numLines; i += numStreams == 1 && !variant.accumulates ? 2 : numStreams)
       prefetchStreams(divide(add(line, i), numStreams));
   }
@@ -191,7 +192,8 @@ private:
           addTo(sums, 0, j, xs[i], loadB(j, add(k, i), /*step=*/0));
   }
 
-  /// One row, all steps of a sum after each other, while their words are in a register. Several rows have none to spare.
+  /// One row, all steps of a sum after each other, while their words are in a register. Several rows have none to
+  /// spare.
   void writeWholeLine(Value k, Values &sums) {
     Values xs;
     for (int64_t step = 0; step < stepsPerLine; ++step)
@@ -262,8 +264,8 @@ static Value getPanel(CodeWriter &w, Value matrix, Value bPanelStride, Value pan
                   w.multiply(w.remainder(panel, w.constantI64(perLine)), kLanes * variant.loader.getWordBytes(w.b)));
 }
 
-/// Panels that a tile of so many rows takes: all side by side, or some of those. So tiles that follow each other, by whole
-/// ones and then by falling powers of two, begin where the panels of a line do or end in the same line.
+/// Panels that a tile of so many rows takes: all side by side, or some of those. So tiles that follow each other, by
+/// whole ones and then by falling powers of two, begin where the panels of a line do or end in the same line.
 static int64_t getTilePanels(const CPUTarget &target, const ProductVariant &variant, int64_t rows) {
   int64_t panels = variant.loader.getTilePanels(target, rows), perLine = variant.panelsPerLine;
   return panels < perLine ? llvm::bit_floor<uint64_t>(panels) : panels / perLine * perLine;

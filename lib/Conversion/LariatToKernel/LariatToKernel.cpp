@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The conversion lariat -> kernel as a function and as the pass convert-lariat-to-kernel. Three layers, each of which knows
-// those before it: Storage declares data by what it holds; Grouping says which ops become one kernel, and changes nothing;
-// Emission writes each function anew. What all ask about the model level is in Model.
+// The conversion lariat -> kernel as a function and as the pass convert-lariat-to-kernel. Three layers, each of which
+// knows those before it: Storage declares data by what it holds; Grouping says which ops become one kernel, and changes
+// nothing; Emission writes each function anew. What all ask about the model level is in Model.
 
 #include "lariat/Conversion/LariatToKernel/LariatToKernel.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Elementwise upstream ops on row tensors become calls of helpers too: the same op on scalars in a loop. Left in place, they
-// would put a loop nest per layer into the function, and code and compile time would grow with the number of layers.
+// Elementwise upstream ops on row tensors become calls of helpers too: the same op on scalars in a loop. Left in place,
+// they would put a loop nest per layer into the function, and code and compile time would grow with the number of
+// layers.
 
 #include "Helpers.h"
 

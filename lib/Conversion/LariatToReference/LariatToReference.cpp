@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The pass convert-lariat-to-reference. Row sets become index tables, everything else keeps its type; ops become calls of
-// helpers. Upstream ops stay, with their row sets converted where they carry any (scf, func). What is left of the dialect
-// afterwards is an error that names it.
+// The pass convert-lariat-to-reference. Row sets become index tables, everything else keeps its type; ops become calls
+// of helpers. Upstream ops stay, with their row sets converted where they carry any (scf, func). What is left of the
+// dialect afterwards is an error that names it.
 
 #include "Helpers.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private: writes loops over memrefs. Helper functions of the reference path are written as plain loops, so that they can
-// be read beside the formulas they implement.
+// Private: writes loops over memrefs. Helper functions of the reference path are written as plain loops, so that they
+// can be read beside the formulas they implement.
 
 #ifndef LARIAT_LIB_CONVERSION_LARIATTOREFERENCE_LOOPEMITTER_H
 #define LARIAT_LIB_CONVERSION_LARIATTOREFERENCE_LOOPEMITTER_H

@@ -44,7 +44,8 @@ static std::optional<int64_t> readNumber(const std::string &path) {
   return std::nullopt;
 }
 
-/// What a group's pages of files come to, which the system takes away when it needs memory: weights that are mapped, too.
+/// What a group's pages of files come to, which the system takes away when it needs memory: weights that are mapped,
+/// too.
 static int64_t readReclaimable(const std::string &stat) {
   std::ifstream file(stat); // lines as "file 4096"; of version 1 those that count groups inside
   std::map<std::string, int64_t> values;

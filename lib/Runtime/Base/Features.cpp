@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// x86: bits of cpuid, and of xgetbv for the registers that a feature needs. Other machines: what their base architecture
-// promises. A feature that is not in the table is one that this machine does not have.
+// x86: bits of cpuid, and of xgetbv for the registers that a feature needs. Other machines: what their base
+// architecture promises. A feature that is not in the table is one that this machine does not have.
 
 #include "lariat/Runtime/Base/Features.h"
 

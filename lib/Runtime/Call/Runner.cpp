@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Memory for the call is prepared, inputs are copied in as compiled code reads them, pages are set aside for the most that
-// the rows may write, those of retained sequences if need be, and the code runs with the threads of the model. Pages that it did not take go back.
+// Memory for the call is prepared, inputs are copied in as compiled code reads them, pages are set aside for the most
+// that the rows may write, those of retained sequences if need be, and the code runs with the threads of the model.
+// Pages that it did not take go back.
 
 #include "Runner.h"
 

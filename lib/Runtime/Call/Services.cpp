@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// abi::Services for compiled code, on the thread that called the entry function. Something that cannot happen with code of
-// our compiler (a sequence that the call does not have, no page where one was set aside, ...) is kept as the call's error;
-// the code goes on with an entry that writes nothing or a view that shows nothing.
+// abi::Services for compiled code, on the thread that called the entry function. Something that cannot happen with code
+// of our compiler (a sequence that the call does not have, no page where one was set aside, ...) is kept as the call's
+// error; the code goes on with an entry that writes nothing or a view that shows nothing.
 
 #include "ModelState.h"
 #include "lariat/Runtime/Memory/GenericMemory.h"

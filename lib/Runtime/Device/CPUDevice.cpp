@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The CPU runs a table of records on all threads of a pool: one task, in which threads meet at the barriers of the table.
+// The CPU runs a table of records on all threads of a pool: one task, in which threads meet at the barriers of the
+// table.
 
 #include "lariat/Runtime/Device/Device.h"
 #include "lariat/Runtime/Threads/ThreadPool.h"

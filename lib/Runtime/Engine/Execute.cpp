@@ -144,7 +144,8 @@ Engine::Outcome Engine::runCalls(const TickPlan &plan) {
 //===----------------------------------------------------------------------===//
 
 Engine::Batch Engine::buildBatch(std::span<const ScheduledRow> rows, bool atDepth) {
-  // Stretches of one sequence, shallow ones first: rows of equal depth are neighbours, and weights by depth are read once.
+  // Stretches of one sequence, shallow ones first: rows of equal depth are neighbours, and weights by depth are read
+  // once.
   struct Stretch {
     std::span<const ScheduledRow> rows;
     std::pair<int64_t, int64_t> getStanding() const { return {rows[0].depth, rows[0].sequence}; }
@@ -243,8 +244,8 @@ Engine::Outcome Engine::call(CalledFunction called, const Function &function, co
       return refuseReplay(found.text());
     recorded = *found;
   }
-  // Calls that did not succeed are made again too: what is retained has made way for them, and nobody begins with the rows
-  // of a sequence that was in one that was given up.
+  // Calls that did not succeed are made again too: what is retained has made way for them, and nobody begins with the
+  // rows of a sequence that was in one that was given up.
   bool givesUp = recorded.kind == CallEnd::Kind::Cancelled || recorded.kind == CallEnd::Kind::Failed;
   CallEnd end = runCode(called, function, batch, std::move(inputs), loopSteps, givesUp);
   if (givesUp)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Adds up. Ticks go into records of `ticksPerRecord` ticks; when the list is full, neighbours are merged and records get
-// twice as many, so that a profile of any length has between half and all of kMaxRecords.
+// Adds up. Ticks go into records of `ticksPerRecord` ticks; when the list is full, neighbours are merged and records
+// get twice as many, so that a profile of any length has between half and all of kMaxRecords.
 
 #include "lariat/Runtime/Engine/Profile.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Drafts: what they cost, how they are made and taken back. A row that drafts is like any other row, and so is the
-// row of the token that it drafted, so laws and results stay: an accepted token is the one that the row chose in the end,
-// by the same logits, noise and penalties.
+// row of the token that it drafted, so laws and results stay: an accepted token is the one that the row chose in the
+// end, by the same logits, noise and penalties.
 
 #include "lariat/Runtime/Engine/Speculation.h"
 

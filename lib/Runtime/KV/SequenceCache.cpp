@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Look-ups over slots. Every kind is the same merge: take the entries of some slots in the order (position, slot), and of
-// each position all of them or the last one:
+// Look-ups over slots. Every kind is the same merge: take the entries of some slots in the order (position, slot), and
+// of each position all of them or the last one:
 //   exact, first     one slot
 //   else_first       slot 0 and the row's slot, the last
 //   newest_at_most   slots up to the row's, the last
 //   all_at_most      slots up to the row's, all
 // Entries of prompt and of generated rows may follow different kinds; then each entry counts by the kind of its row.
-// Entries are only ever added or overwritten in place while a call runs, so a list that was true is brought up to date from
-// the smallest position that is new.
+// Entries are only ever added or overwritten in place while a call runs, so a list that was true is brought up to date
+// from the smallest position that is new.
 
 #include "lariat/Runtime/KV/SequenceCache.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Writing, sharing and dropping entries. Dropping from a table that is not ordered moves the entries that stay together, in
-// the order in which they were written. That must not happen on a shared page, so of a table that is not ordered a page is
-// shared only if all its entries are.
+// Writing, sharing and dropping entries. Dropping from a table that is not ordered moves the entries that stay
+// together, in the order in which they were written. That must not happen on a shared page, so of a table that is not
+// ordered a page is shared only if all its entries are.
 
 #include "lariat/Runtime/KV/Table.h"
 

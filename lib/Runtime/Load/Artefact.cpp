@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Opens an artefact: manifest, then the object for this machine, then weights, then code. Nothing of it runs before
-// everything that was asked for has been compared with the manifest. Hashing weights reads them all, at 1 to 2 GB/s, so a
-// process does it once for a file that has not changed since; LoadOptions::verify leaves it out. It reads the file rather
-// than the mapping: a file of any size takes no more memory until a call touches its pages, which are the page cache's.
+// everything that was asked for has been compared with the manifest. Hashing weights reads them all, at 1 to 2 GB/s, so
+// a process does it once for a file that has not changed since; LoadOptions::verify leaves it out. It reads the file
+// rather than the mapping: a file of any size takes no more memory until a call touches its pages, which are the page
+// cache's.
 
 #include "lariat/Runtime/Load/Artefact.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A list of blocks per thread, filled from the front. A block is at least twice as large as the one before, so there are
-// few, and after the first kernel there is nothing to ask the system for.
+// A list of blocks per thread, filled from the front. A block is at least twice as large as the one before, so there
+// are few, and after the first kernel there is nothing to ask the system for.
 
 #include "lariat/Runtime/Memory/GenericMemory.h"
 

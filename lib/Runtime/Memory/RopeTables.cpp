@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Addresses are set aside for all, and pieces are opened as they are filled, so that a table never moves and a system counts
-// only what is there.
+// Addresses are set aside for all, and pieces are opened as they are filled, so that a table never moves and a system
+// counts only what is there.
 
 #include "lariat/Runtime/Memory/RopeTables.h"
 

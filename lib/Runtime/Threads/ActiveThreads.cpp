@@ -14,8 +14,8 @@ static constexpr Nanoseconds kFirstPause = std::chrono::milliseconds(100),
 /// A smaller share of lost time is no reason for anything.
 static constexpr double kLeastShare = 0.1;
 
-/// The share of time in which no thread could go on: the caller stood still, or waited for another that did. What others
-/// lost while nobody waited for them does not count, nor does waiting for a thread that computes.
+/// The share of time in which no thread could go on: the caller stood still, or waited for another that did. What
+/// others lost while nobody waited for them does not count, nor does waiting for a thread that computes.
 static double getStalledShare(const Losses &losses) {
   Nanoseconds stalled = losses.caller + std::min(losses.waited, losses.others);
   return static_cast<double>(stalled.count()) / static_cast<double>(losses.wall.count());
@@ -42,8 +42,8 @@ void ActiveThreads::lower(const Losses &losses, Nanoseconds now) {
 void ActiveThreads::judge(const Losses &losses, Nanoseconds now) {
   if (losses.wall <= Nanoseconds::zero())
     return;
-  // With one thread less there is an n-th less to gain; half of that as a loss is too much, as n threads never are n times
-  // as fast as one.
+  // With one thread less there is an n-th less to gain; half of that as a loss is too much, as n threads never are n
+  // times as fast as one.
   double most = std::max(kLeastShare, 0.5 / static_cast<double>(active));
   if (active > 1 && getStalledShare(losses) > most)
     return lower(losses, now);

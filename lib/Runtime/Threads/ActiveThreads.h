@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private. How many threads of a pool take part in a task. Threads that meet at barriers are as fast as the slowest, and a
-// thread whose processor serves another program stands still for milliseconds. So a pool never uses more threads than
-// it may use processors, and where it lost much time of late to other programs it does with as many as it got processors
-// for. From time to time it tries all again, less and less often while that fails.
+// Private. How many threads of a pool take part in a task. Threads that meet at barriers are as fast as the slowest,
+// and a thread whose processor serves another program stands still for milliseconds. So a pool never uses more threads
+// than it may use processors, and where it lost much time of late to other programs it does with as many as it got
+// processors for. From time to time it tries all again, less and less often while that fails.
 
 #ifndef LARIAT_LIB_RUNTIME_THREADS_ACTIVETHREADS_H
 #define LARIAT_LIB_RUNTIME_THREADS_ACTIVETHREADS_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private. Measures what tasks of a pool lose to other programs: a thread that neither used a processor nor gave it away
-// was kept from it. One look costs a system call per thread and is taken every twenty milliseconds.
+// Private. Measures what tasks of a pool lose to other programs: a thread that neither used a processor nor gave it
+// away was kept from it. One look costs a system call per thread and is taken every twenty milliseconds.
 
 #ifndef LARIAT_LIB_RUNTIME_THREADS_LOSSMETER_H
 #define LARIAT_LIB_RUNTIME_THREADS_LOSSMETER_H

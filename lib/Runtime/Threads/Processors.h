@@ -43,8 +43,8 @@ private:
 ProcessorSet orderByCore(const ProcessorSet &allowed);
 /// How many cores these are.
 int64_t countCores(const ProcessorSet &allowed);
-/// Processors' worth of time that the process may use by the control groups it is in, rounded up; nothing to limit it: a
-/// large number.
+/// Processors' worth of time that the process may use by the control groups it is in, rounded up; nothing to limit it:
+/// a large number.
 int64_t readTimeQuota(const ControlGroupFiles &files = {});
 
 } // namespace lariat::runtime

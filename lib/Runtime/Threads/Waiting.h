@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private. Waiting for another thread: by spinning, by yielding the processor, by sleeping in the kernel, in this order.
+// Private. Waiting for another thread: by spinning, by yielding the processor, by sleeping in the kernel, in this
+// order.
 
 #ifndef LARIAT_LIB_RUNTIME_THREADS_WAITING_H
 #define LARIAT_LIB_RUNTIME_THREADS_WAITING_H
@@ -70,9 +71,9 @@ struct WaitTally {
   }
 };
 
-/// A word that threads wait on. A sleeper says so in `numAsleep` before it looks at the word a last time, and who changes
-/// the word looks at `numAsleep` afterwards, both sequentially consistent: one of the two sees the other, so no wake-up is
-/// lost and no lock is taken.
+/// A word that threads wait on. A sleeper says so in `numAsleep` before it looks at the word a last time, and who
+/// changes the word looks at `numAsleep` afterwards, both sequentially consistent: one of the two sees the other, so no
+/// wake-up is lost and no lock is taken.
 struct WaitWord {
   alignas(64) std::atomic<uint32_t> value = 0;
   /// Apart from the value, whose line belongs to those that spin on it: looking here costs nothing while nobody sleeps.

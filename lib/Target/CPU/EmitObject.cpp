@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// LLVM's dialect to an object file, or to the text before it. Kernels arrive as explicit vectors with their order of operations fixed, so a short
-// list of passes is enough: it cleans up addresses and control flow and drops what nothing calls. Nothing here may change
-// rounding: no fast-math flag, and multiplication and addition are never fused but where the IR says fma.
+// LLVM's dialect to an object file, or to the text before it. Kernels arrive as explicit vectors with their order of
+// operations fixed, so a short list of passes is enough: it cleans up addresses and control flow and drops what nothing
+// calls. Nothing here may change rounding: no fast-math flag, and multiplication and addition are never fused but where
+// the IR says fma.
 
 #include "ResolveLibrary.h"
 #include "SharedObjectParts.h"
@@ -22,8 +23,9 @@ using namespace mlir;
 using namespace lariat;
 using namespace lariat::cpu;
 
-/// Measured with a looped model of 4 layers, in interleaved runs: no passes at all, these, these with instcombine, and O2
-/// give code of the same speed for 1, 8 and 128 rows on AVX2 and AVX-512. O2 takes forty times as long and doubles the code.
+/// Measured with a looped model of 4 layers, in interleaved runs: no passes at all, these, these with instcombine, and
+/// O2 give code of the same speed for 1, 8 and 128 rows on AVX2 and AVX-512. O2 takes forty times as long and doubles
+/// the code.
 static constexpr llvm::StringLiteral kPasses =
     "globaldce,function(sroa,early-cse<memssa>,simplifycfg,loop-mssa(licm),early-cse)";
 
@@ -111,7 +113,8 @@ static llvm::Error prepare(llvm::Module &module, llvm::TargetMachine &machine, c
   setLinkage(module, target.vectorBits);
   if (llvm::Error error = runPasses(module, &machine, kPasses))
     return error;
-  // After the passes: they turn loops into calls of memory functions, and would drop what only the code generator calls.
+  // After the passes: they turn loops into calls of memory functions, and would drop what only the code generator
+  // calls.
   if (llvm::Error error = resolveLibraryCalls(module))
     return error;
   if (!kSanitizesAddresses || !machine.getTargetTriple().isX86())

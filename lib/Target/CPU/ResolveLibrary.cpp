@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Functions that code calls by name, and those that LLVM calls for an instruction (memory, remainders, functions of math
-// without an instruction of their own), become jumps through abi::Services.
+// Functions that code calls by name, and those that LLVM calls for an instruction (memory, remainders, functions of
+// math without an instruction of their own), become jumps through abi::Services.
 
 #include "ResolveLibrary.h"
 

@@ -10,8 +10,8 @@
 
 namespace lariat::cpu {
 
-/// Gives every function of the C library that the module may need a body that asks the runtime for it, so that an object
-/// has no undefined symbols. Errors name a function that the runtime does not have.
+/// Gives every function of the C library that the module may need a body that asks the runtime for it, so that an
+/// object has no undefined symbols. Errors name a function that the runtime does not have.
 llvm::Error resolveLibraryCalls(llvm::Module &module);
 
 } // namespace lariat::cpu

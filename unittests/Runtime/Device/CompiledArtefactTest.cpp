@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// An artefact of the compiler on the CPU and on a device with memory of its own: the same bits, and entry functions that
-// touch shared memory alone, or the process would end. python/tests/integration/test_device.py says which artefact.
+// An artefact of the compiler on the CPU and on a device with memory of its own: the same bits, and entry functions
+// that touch shared memory alone, or the process would end. python/tests/integration/test_device.py says which
+// artefact.
 
 #include "RecordingDevice.h"
 #include "Requests.h"

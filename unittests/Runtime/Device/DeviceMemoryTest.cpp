@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Memory of devices, that of the CPU and that of a device apart, and what the runtime keeps there: the same bytes in both.
+// Memory of devices, that of the CPU and that of a device apart, and what the runtime keeps there: the same bytes in
+// both.
 
 #include "RecordingDevice.h"
 #include "lariat/Runtime/Device/DeviceBuffer.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Requests on the counting model, whose kernels run on a device with memory of its own: the bits of the CPU, what is asked
-// of the device and in which order, and what is left when it has no memory.
+// Requests on the counting model, whose kernels run on a device with memory of its own: the bits of the CPU, what is
+// asked of the device and in which order, and what is left when it has no memory.
 
 #include "RecordingDevice.h"
 #include "Requests.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A device for tests, with memory of its own: nobody may touch it but kernels while they are launched, and the functions of
-// DeviceMemory. Code of the host that follows one of its addresses ends the process. Kernels are the CPU's, run by one
-// thread that takes the part of two. New memory holds no numbers, unless zeros are asked for. Everything that is asked of
-// the device is written down.
+// A device for tests, with memory of its own: nobody may touch it but kernels while they are launched, and the
+// functions of DeviceMemory. Code of the host that follows one of its addresses ends the process. Kernels are the
+// CPU's, run by one thread that takes the part of two. New memory holds no numbers, unless zeros are asked for.
+// Everything that is asked of the device is written down.
 
 #ifndef LARIAT_UNITTESTS_RUNTIME_DEVICE_RECORDINGDEVICE_H
 #define LARIAT_UNITTESTS_RUNTIME_DEVICE_RECORDINGDEVICE_H

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Engines on the counting model, for tests. Its next token is the sum of the tokens so far, odd tokens exit after one of
-// three steps at a threshold below 1, and their later entries are filled in. After one step, drafts of twice odd tokens are
-// wrong.
+// Engines on the counting model, for tests. Its next token is the sum of the tokens so far, odd tokens exit after one
+// of three steps at a threshold below 1, and their later entries are filled in. After one step, drafts of twice odd
+// tokens are wrong.
 
 #ifndef LARIAT_UNITTESTS_RUNTIME_ENGINE_ENGINECASES_H
 #define LARIAT_UNITTESTS_RUNTIME_ENGINE_ENGINECASES_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The engine on the counting model: every request gets what it gets alone, whatever happens beside it, and all pages come
-// back.
+// The engine on the counting model: every request gets what it gets alone, whatever happens beside it, and all pages
+// come back.
 
 #include "EngineCases.h"
 
@@ -155,8 +155,8 @@ TEST(Engine, ATokenThatEndsARequestHasNoRowWhereItIsDrafted) {
 
 TEST(Engine, DraftsTakeNoPagesThatARequestNeeds) {
   std::shared_ptr<Model> model = openModel();
-  // 63 rows of the prompt and that of the first token, a 2, fill a page of each slot. It drafts a 5, whose row has no place;
-  // the 4 that comes instead ends the request.
+  // 63 rows of the prompt and that of the first token, a 2, fill a page of each slot. It drafts a 5, whose row has no
+  // place; the 4 that comes instead ends the request.
   EngineRequest request = speculate(makeRequest(std::vector<int64_t>(63, 0), 9), /*steps=*/1, /*drafts=*/4);
   request.prompt[0] = 2;
   request.endTokens = {4};

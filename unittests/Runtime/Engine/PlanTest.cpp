@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Plans of ticks: what they say, that deciding one changes nothing, and schedules of them that are recorded, written, read
-// and replayed.
+// Plans of ticks: what they say, that deciding one changes nothing, and schedules of them that are recorded, written,
+// read and replayed.
 
 #include "EngineCases.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Profiles of the counting model, whose rows take known steps: odd tokens one step at a threshold below 1, others as many
-// as asked for, and a row that exits gets an entry in each later slot.
+// Profiles of the counting model, whose rows take known steps: odd tokens one step at a threshold below 1, others as
+// many as asked for, and a row that exits gets an entry in each later slot.
 
 #include "lariat/Runtime/Engine/Engine.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The scheduler against its laws, on random schedules, and on the example of the paper on relaxed recursive transformers.
+// The scheduler against its laws, on random schedules, and on the example of the paper on relaxed recursive
+// transformers.
 
 #include "lariat/Runtime/Engine/Scheduler.h"
 #include "gtest/gtest.h"
@@ -14,8 +15,8 @@ using namespace lariat::runtime;
 
 namespace {
 
-/// Rows per depth in each step of an example: arrivals[i] single rows come at step i, and `stepsOf` says how many steps the
-/// n-th row to arrive runs.
+/// Rows per depth in each step of an example: arrivals[i] single rows come at step i, and `stepsOf` says how many steps
+/// the n-th row to arrive runs.
 std::vector<std::array<int64_t, 3>> runExample(Order order, std::vector<int64_t> arrivals, int64_t maxRows,
                                                int64_t (*stepsOf)(int64_t row)) {
   Scheduler scheduler(maxRows);
@@ -101,8 +102,8 @@ TEST(Scheduler, RowsOnlyRunTogetherAsLawsAllow) {
   EXPECT_TRUE(scheduler.find(Asked{{2, 0, 0}}, std::vector<RowChunk>{{.sequence = 2, .count = 1}}));
 }
 
-/// Random sequences in chunks, random exits with and without owed entries, random cancellation; checks every choice, and
-/// that rows which are yet to join are chosen as they are once they have.
+/// Random sequences in chunks, random exits with and without owed entries, random cancellation; checks every choice,
+/// and that rows which are yet to join are chosen as they are once they have.
 TEST_P(InEveryOrder, NoScheduleBreaksALaw) {
   constexpr int64_t kSchedules = 3400; // over three orders more than 10,000
   for (int64_t seed = 0; seed < kSchedules; ++seed) {
@@ -198,7 +199,8 @@ TEST_P(InEveryOrder, NoScheduleBreaksALaw) {
   }
 }
 
-/// N sequences that each always have a row that can run: none waits longer than R * ceil(N / M) ticks for its next step.
+/// N sequences that each always have a row that can run: none waits longer than R * ceil(N / M) ticks for its next
+/// step.
 TEST_P(InEveryOrder, NoRowWaitsLongerThanTheBound) {
   for (int64_t seed = 0; seed < 200; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

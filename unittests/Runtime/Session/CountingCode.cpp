@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Code of a small model by hand, a shared object that speaks include/lariat/Artefact/Abi.h; python/tests/counting.py writes
-// the artefact around it and has the signatures. A row's sum is that of the tokens it sees in slot 0 of the cache, plus
-// what its initial state says; the most likely next token is the sum modulo the vocabulary. A row with an odd token exits
-// after one step where a threshold below 1 is given, and its later entries are filled in. Twice odd tokens count one too
-// many until their second step.
+// Code of a small model by hand, a shared object that speaks include/lariat/Artefact/Abi.h; python/tests/counting.py
+// writes the artefact around it and has the signatures. A row's sum is that of the tokens it sees in slot 0 of the
+// cache, plus what its initial state says; the most likely next token is the sum modulo the vocabulary. A row with an
+// odd token exits after one step where a threshold below 1 is given, and its later entries are filled in. Twice odd
+// tokens count one too many until their second step.
 //
 // As in code of the compiler, entry functions touch shared memory alone, and kernels do the rest; thread 0 runs them.
 

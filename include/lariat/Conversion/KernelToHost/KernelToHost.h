@@ -21,9 +21,9 @@ inline constexpr llvm::StringLiteral kNumKernelsAttr = "kernel.num_kernels";
 inline constexpr llvm::StringLiteral kStatesAttr = "kernel.states";
 
 /// Has the code of all kernels written, and writes that of the host: public functions become entry functions
-/// `SYMBOL(!llvm.ptr)`. The module, which is the code generator's, has planned storage; private functions in it, bodies of
-/// the generic path, are left alone. What comes out is of upstream dialects. Bodies of the generic path are called by their C
-/// interface, `_mlir_ciface_CALLEE`.
+/// `SYMBOL(!llvm.ptr)`. The module, which is the code generator's, has planned storage; private functions in it, bodies
+/// of the generic path, are left alone. What comes out is of upstream dialects. Bodies of the generic path are called
+/// by their C interface, `_mlir_ciface_CALLEE`.
 mlir::LogicalResult lowerKernelsToHost(mlir::ModuleOp module, KernelCodegen &codegen);
 
 } // namespace lariat

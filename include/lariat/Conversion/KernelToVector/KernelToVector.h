@@ -19,8 +19,8 @@ namespace lariat {
 
 /// Writes the functions of kernels into `module`, one per key:
 ///   func.func private @kernel_KIND_n(%call: !llvm.ptr, %record: !llvm.ptr, %thread: i64, %numThreads: i64)
-/// `record` points at the record's first word. Symbols of kernels are looked up in the module that the kernel stands in.
-/// Functions of the C library are declared by the names of abi::kLibraryFunctions.
+/// `record` points at the record's first word. Symbols of kernels are looked up in the module that the kernel stands
+/// in. Functions of the C library are declared by the names of abi::kLibraryFunctions.
 class KernelEmitter : public KernelCodegen {
 public:
   KernelEmitter(mlir::ModuleOp module, const CPUTarget &target);

@@ -9,8 +9,8 @@
 
 namespace lariat {
 
-/// A module at the kernel level from one whose row sets are erased and whose loops are lowered. Errors name the op that has
-/// no form.
+/// A module at the kernel level from one whose row sets are erased and whose loops are lowered. Errors name the op that
+/// has no form.
 llvm::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> convertLariatToKernel(mlir::ModuleOp module);
 
 } // namespace lariat

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Public. Memory of the host that compiled code may be given: 64-byte aligned. A buffer owns it and grows only. Large pieces
-// come from mmap, so that what is never touched costs address space alone, and ask for huge pages.
+// Public. Memory of the host that compiled code may be given: 64-byte aligned. A buffer owns it and grows only. Large
+// pieces come from mmap, so that what is never touched costs address space alone, and ask for huge pages.
 
 #ifndef LARIAT_RUNTIME_BASE_ALIGNEDBUFFER_H
 #define LARIAT_RUNTIME_BASE_ALIGNEDBUFFER_H
@@ -23,8 +23,8 @@ inline bool multiply(int64_t a, int64_t b, int64_t &product) {
   return a >= 0 && b >= 0 && !__builtin_mul_overflow(a, b, &product);
 }
 
-/// Memory of at least `bytes`, which becomes how many there are; null where there is none. With `zeros` it holds zeros, else
-/// anything.
+/// Memory of at least `bytes`, which becomes how many there are; null where there is none. With `zeros` it holds zeros,
+/// else anything.
 std::byte *allocateAligned(int64_t &bytes, bool zeros = false);
 /// Takes back what allocateAligned gave, all of it.
 void releaseAligned(std::byte *memory, int64_t bytes);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Public. One call of an entry function. Values go in as arrays of the host or of the device, and results are read by the
-// host, where they are or as copies.
+// Public. One call of an entry function. Values go in as arrays of the host or of the device, and results are read by
+// the host, where they are or as copies.
 
 #ifndef LARIAT_RUNTIME_CALL_CALL_H
 #define LARIAT_RUNTIME_CALL_CALL_H
@@ -54,11 +54,11 @@ struct CallRequest {
   /// The rows of the call: by sequence, positions ascending in a sequence. They become the table of every input of kind
   /// rows that has no array in `inputs`, with roots 0, 1, 2, ...
   std::span<const Row> rows = {};
-  /// One per input of the function, in its order. Empty data for a row set (see `rows`), or a table that an earlier call
-  /// gave, int64_t[numRows][6].
+  /// One per input of the function, in its order. Empty data for a row set (see `rows`), or a table that an earlier
+  /// call gave, int64_t[numRows][6].
   std::vector<InputArray> inputs = {};
-  /// The most loop steps that any row runs in this call: what @forward is asked for; 1 for @core and @fill, which do one;
-  /// 0 where no looped cache is written. Room for pages is set aside accordingly.
+  /// The most loop steps that any row runs in this call: what @forward is asked for; 1 for @core and @fill, which do
+  /// one; 0 where no looped cache is written. Room for pages is set aside accordingly.
   int64_t loops = 1;
   /// Leaves outputs on the device that the host cannot read there (getSpace): the caller hands them on.
   bool keepsOutputs = false;

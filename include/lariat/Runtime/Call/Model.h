@@ -16,8 +16,8 @@
 //   if (Status status = (*model)->call(request, result)) ... status.text() ...
 //   const float *logits = result.outputs[0].line<float>(0);
 //
-// All members may be called from any thread; calls of one model wait for each other. A model must not be used in a child
-// of fork, which has no threads: every call there is an error.
+// All members may be called from any thread; calls of one model wait for each other. A model must not be used in a
+// child of fork, which has no threads: every call there is an error.
 
 #ifndef LARIAT_RUNTIME_CALL_MODEL_H
 #define LARIAT_RUNTIME_CALL_MODEL_H
@@ -85,8 +85,8 @@ public:
   Expected<const Function *> findFunction(const FunctionKey &key) const;
 
   Expected<std::unique_ptr<Sequence>> createSequence();
-  /// One for a request under a key, which begins with the rows that others have settled: getLength() of them. Of models of
-  /// free order without states only.
+  /// One for a request under a key, which begins with the rows that others have settled: getLength() of them. Of models
+  /// of free order without states only.
   Expected<std::unique_ptr<Sequence>> createSequence(const PrefixKey &key, const PhasedTokens &rows);
   /// Rows that such a sequence would begin with.
   int64_t countSettled(const PrefixKey &key, const PhasedTokens &rows) const;
@@ -95,8 +95,8 @@ public:
   /// Drops what an owner retained.
   void dropRetained(const void *owner);
 
-  /// An error where the keys and values of so many rows of one sequence at so many loop steps are more than the limit of
-  /// pages or the memory that is left.
+  /// An error where the keys and values of so many rows of one sequence at so many loop steps are more than the limit
+  /// of pages or the memory that is left.
   Status verifyRoom(int64_t rows, int64_t loops) const;
 
   /// Runs a function. An error before code runs (wrong shapes, no pages left, ...) changes nothing. An error that code

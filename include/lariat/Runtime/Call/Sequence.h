@@ -48,7 +48,8 @@ public:
   Status truncate(int64_t position);
   /// Says that the next rows, by position, have all their entries: a sequence under the same key may begin with them.
   void settle(std::span<const int64_t> tokens);
-  /// Memory per cache, in the order of Manifest::caches; pages that others hold too count. Empty once the model is closed.
+  /// Memory per cache, in the order of Manifest::caches; pages that others hold too count. Empty once the model is
+  /// closed.
   std::vector<CacheUse> getUse() const;
   /// One more than the largest position that was in a call; 0 at the start.
   int64_t getLength() const;

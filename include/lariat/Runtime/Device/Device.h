@@ -26,9 +26,9 @@ public:
     virtual ~Hold() = default;
   };
   virtual std::unique_ptr<Hold> hold() = 0;
-  /// Runs `count` records one after the other in memory, each by all threads that take part, with a barrier behind those
-  /// that ask for one, and waits for the last. `kernels` are those of the records' object, by number. `stop`, where there
-  /// is one, is asked at barriers, and with yes the records behind one are left out. Returns when it ended.
+  /// Runs `count` records one after the other in memory, each by all threads that take part, with a barrier behind
+  /// those that ask for one, and waits for the last. `kernels` are those of the records' object, by number. `stop`,
+  /// where there is one, is asked at barriers, and with yes the records behind one are left out. Returns when it ended.
   virtual StopPoll::Time launch(const abi::Kernel *kernels, const abi::Call *call, const int64_t *records,
                                 int64_t count, StopPoll *stop) = 0;
 

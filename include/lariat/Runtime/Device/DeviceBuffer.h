@@ -28,8 +28,8 @@ public:
   /// space. `what` stands in the message.
   Status reserve(DeviceMemory &device, Space space, int64_t wanted, std::string_view what,
                  Content content = Content::Any);
-  /// The same of device memory, and the content stays; an error changes nothing. Grows so that adding a little at a time
-  /// stays linear.
+  /// The same of device memory, and the content stays; an error changes nothing. Grows so that adding a little at a
+  /// time stays linear.
   Status grow(DeviceMemory &device, int64_t wanted, std::string_view what);
   void release();
 

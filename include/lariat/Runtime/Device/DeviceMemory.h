@@ -28,8 +28,8 @@ enum class Space { Device, Shared };
 /// What new memory holds.
 enum class Content { Any, Zeros };
 
-/// Lines in memory, each as far from the one before it as the next. With `numbers`, an array of the host, line i is the one
-/// with that number.
+/// Lines in memory, each as far from the one before it as the next. With `numbers`, an array of the host, line i is the
+/// one with that number.
 template <typename Byte>
 struct LineRange {
   Byte *begin = nullptr;

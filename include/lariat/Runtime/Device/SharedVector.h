@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private to the runtime. A vector of the host that compiled code may read: in shared memory of a device, 64-byte aligned,
-// with memory for whole groups of kPageEntries elements, so that a read of the group that an element is in stays inside.
+// Private to the runtime. A vector of the host that compiled code may read: in shared memory of a device, 64-byte
+// aligned, with memory for whole groups of kPageEntries elements, so that a read of the group that an element is in
+// stays inside.
 
 #ifndef LARIAT_RUNTIME_DEVICE_SHAREDVECTOR_H
 #define LARIAT_RUNTIME_DEVICE_SHAREDVECTOR_H

@@ -3,34 +3,34 @@
 // Public. Continuous depth-wise batching: requests come at any time, and each tick runs rows of any mix of sequences,
 // depths, of prompts and generated. A tick has three steps:
 //   1. mail: requests that were submitted or cancelled by any thread become known
-//   2. decide: a TickPlan (Plan.h) of which requests start, while pages last; which rows join, prompts in chunks, generated
-//      tokens as rows of their own; which function each row runs; how far ahead requests may draft. Order and drafts are the
-//      policy's (Policy.h). Deciding runs nothing and changes nothing.
-//   3. execute: what the plan says, without a choice of its own: @prelude for rows that enter, @fill for those that have
-//      entries to store, @core for those in the loop, then @coda for chunks whose rows have all left the loop. The logits of the
-//      last row of a sequence choose its next token.
-// Whether a row leaves is known when its step has run, so no decision is ever late. With `missing = compute` a row leaves at
-// its exit and has keys and values to store, for which it runs on with @core, beside the row of the token that it chose.
-// A request's results are those it has alone, bit for bit. A row alone in the model runs @forward, all steps at once, and so
-// does every row of a model whose loop cannot be split.
+//   2. decide: a TickPlan (Plan.h) of which requests start, while pages last; which rows join, prompts in chunks,
+//      generated tokens as rows of their own; which function each row runs; how far ahead requests may draft. Order and
+//      drafts are the policy's (Policy.h). Deciding runs nothing and changes nothing.
+//   3. execute: what the plan says, without a choice of its own: @prelude for rows that enter, @fill for those that
+//      have entries to store, @core for those in the loop, then @coda for chunks whose rows have all left the loop. The
+//      logits of the last row of a sequence choose its next token.
+// Whether a row leaves is known when its step has run, so no decision is ever late. With `missing = compute` a row
+// leaves at its exit and has keys and values to store, for which it runs on with @core, beside the row of the token
+// that it chose. A request's results are those it has alone, bit for bit. A row alone in the model runs @forward, all
+// steps at once, and so does every row of a model whose loop cannot be split.
 //
 // A request begins with the rows that another one under its key (KV/PrefixKey.h) has computed, and waits for those that
 // another one is about to. Sequences of requests that ended are retained for it while pages last.
 //
-// A request may speculate: a row drafts its token after a few of its loop steps and runs on, and that token's row starts at
-// once. What the row chooses in the end is what counts: a draft that differs is taken back with all rows behind it. So
-// results are the same, and come sooner where drafts are often right (Speculation.h).
+// A request may speculate: a row drafts its token after a few of its loop steps and runs on, and that token's row
+// starts at once. What the row chooses in the end is what counts: a draft that differs is taken back with all rows
+// behind it. So results are the same, and come sooner where drafts are often right (Speculation.h).
 //
-// A call that fails has changed nothing. Without pages for one the next plan of the same tick takes drafts back; without
-// drafts, the request that started last is preempted and later computes again what is lost of its rows. A request that needs
-// more pages than there are fails; so does one whose logits are no numbers. Others go on.
+// A call that fails has changed nothing. Without pages for one the next plan of the same tick takes drafts back;
+// without drafts, the request that started last is preempted and later computes again what is lost of its rows. A
+// request that needs more pages than there are fails; so does one whose logits are no numbers. Others go on.
 //
 // Plans can be recorded and executed again (Schedule.h): the same requests then run the same calls in the same order.
 //
 // submit, cancel and getNumUnfinished may be called from any thread, the rest from one thread at a time. Other threads
-// reach an engine by its mail alone, behind one lock; a plan is decided without it, from what the thread that ticks owns.
-// Only retained rows are shared beyond that, with other engines of the model: where fewer are left than a plan counts on,
-// it ends once its requests have started, and another one is decided.
+// reach an engine by its mail alone, behind one lock; a plan is decided without it, from what the thread that ticks
+// owns. Only retained rows are shared beyond that, with other engines of the model: where fewer are left than a plan
+// counts on, it ends once its requests have started, and another one is decided.
 
 #ifndef LARIAT_RUNTIME_ENGINE_ENGINE_H
 #define LARIAT_RUNTIME_ENGINE_ENGINE_H
@@ -124,9 +124,9 @@ public:
   int64_t submit(EngineRequest request);
   /// Queues requests with consecutive numbers; returns the first.
   int64_t submit(std::vector<EngineRequest> requests);
-  /// Ends a request as `Stopped` before the next tick; nothing where it has ended. A call of compiled code that runs for
-  /// such requests only is given up. An error for a number that was never given, and in a replay, which cancels what was
-  /// cancelled when it was recorded.
+  /// Ends a request as `Stopped` before the next tick; nothing where it has ended. A call of compiled code that runs
+  /// for such requests only is given up. An error for a number that was never given, and in a replay, which cancels
+  /// what was cancelled when it was recorded.
   Status cancel(int64_t request);
   /// Whether rows run step by step; false also where the loop cannot be split.
   bool runsSteps() const { return steps.has_value(); }
@@ -179,8 +179,8 @@ private:
   // Deciding: Decide.cpp. `active`: requests that run or that the plan starts, by number.
   struct ActiveRequest;
   void planStarts(TickPlan &plan, std::vector<ActiveRequest> &active) const;
-  /// Whether a request should wait for rows that an active one is about to have in common with it. Else `sharedRows` are
-  /// those that it begins with.
+  /// Whether a request should wait for rows that an active one is about to have in common with it. Else `sharedRows`
+  /// are those that it begins with.
   std::optional<PlannedWait> findWait(const RequestState &one, std::span<const ActiveRequest> active,
                                       int64_t &sharedRows) const;
   /// The next rows of a request, from a position on, of `numActive` requests.
@@ -218,8 +218,8 @@ private:
   Batch buildBatch(std::span<const ScheduledRow> rows, bool atDepth);
   Outcome call(CalledFunction called, const Function &function, const Batch &batch, std::vector<InputArray> inputs,
                int64_t loopSteps);
-  /// Runs compiled code. `givesUp`: it ends with its first kernels, so what is left is that it took pages and spoilt its
-  /// sequences.
+  /// Runs compiled code. `givesUp`: it ends with its first kernels, so what is left is that it took pages and spoilt
+  /// its sequences.
   CallEnd runCode(CalledFunction called, const Function &function, const Batch &batch, std::vector<InputArray> inputs,
                   int64_t loopSteps, bool givesUp);
   void countCall(CalledFunction called, const Batch &batch, double seconds, const LaunchCounts &launches);

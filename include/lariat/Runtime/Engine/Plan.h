@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Public. What an engine is about to do, as a value. A plan names everything that is chosen: mail that is taken, requests
-// that start and the rows they begin with, rows that join, which function each row runs, how far ahead requests may draft,
-// who waits, who is preempted. What follows from results of its own calls by a rule is not in it: rows that have left the loop
-// get @coda, a row of @prelude that does not enter the loop runs no @core, a request that has its tokens ends.
+// Public. What an engine is about to do, as a value. A plan names everything that is chosen: mail that is taken,
+// requests that start and the rows they begin with, rows that join, which function each row runs, how far ahead
+// requests may draft, who waits, who is preempted. What follows from results of its own calls by a rule is not in it:
+// rows that have left the loop get @coda, a row of @prelude that does not enter the loop runs no @core, a request that
+// has its tokens ends.
 
 #ifndef LARIAT_RUNTIME_ENGINE_PLAN_H
 #define LARIAT_RUNTIME_ENGINE_PLAN_H

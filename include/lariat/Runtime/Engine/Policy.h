@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Public. What an engine leaves open when it decides a plan: which rows are first where not all fit a tick, and how far
-// ahead requests draft. Every other choice follows from requests and pages. Measured time steers a policy at most, so under
-// one that does not look at it the same requests in the same ticks give the same plans.
+// ahead requests draft. Every other choice follows from requests and pages. Measured time steers a policy at most, so
+// under one that does not look at it the same requests in the same ticks give the same plans.
 //
 // An engine asks its policy on the thread that ticks; a policy serves one engine.
 
@@ -52,8 +52,8 @@ public:
   /// Whether rows run step by step where the loop can be split. Else all rows that enter together run @forward, so that
   /// each waits for the deepest.
   virtual bool splitsLoop() const { return true; }
-  /// Loop steps that rows of a request run at most, by position modulo their number; empty: no bound but the model's. It
-  /// changes the function. Asked once, when the request is received.
+  /// Loop steps that rows of a request run at most, by position modulo their number; empty: no bound but the model's.
+  /// It changes the function. Asked once, when the request is received.
   virtual std::vector<int64_t> getStepBounds(int64_t) const { return {}; }
 
 private:

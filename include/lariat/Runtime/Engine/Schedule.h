@@ -2,9 +2,9 @@
 //
 // Public. What an engine did, to do it again: plans in order, with their calls and what became of them. An engine whose
 // options name a schedule to replay takes plans, mail, cancelled requests and calls that were given up from it, so that
-// neither time nor other threads decide anything. Requests have to be those of the recording, submitted in the same order
-// before the plans that receive them, and the model has to have as many pages, which nobody else takes: a call that lacked
-// some has to lack them again. Anything else ends the replay with a sentence, which all requests fail with.
+// neither time nor other threads decide anything. Requests have to be those of the recording, submitted in the same
+// order before the plans that receive them, and the model has to have as many pages, which nobody else takes: a call
+// that lacked some has to lack them again. Anything else ends the replay with a sentence, which all requests fail with.
 
 #ifndef LARIAT_RUNTIME_ENGINE_SCHEDULE_H
 #define LARIAT_RUNTIME_ENGINE_SCHEDULE_H

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private to the runtime. The rows in flight, and which of them run in a tick; knows nothing of models. A row is a token
-// at a position of a sequence on its way through the loop. Rows of a sequence are added by ascending position, without
-// gaps, and leave in that order. Choosing changes nothing: what came of a chosen row is told by `advance`.
+// Private to the runtime. The rows in flight, and which of them run in a tick; knows nothing of models. A row is a
+// token at a position of a sequence on its way through the loop. Rows of a sequence are added by ascending position,
+// without gaps, and leave in that order. Choosing changes nothing: what came of a chosen row is told by `advance`.
 //
 //   L1  a row runs depth d only if each earlier row of its sequence has run d, runs it in the same tick, or will never
 //       write an entry for it
 //   L3  rows of an atomic sequence run a depth together or not at all
 //
-// Time is the number of ticks so far. A row that can run waits at most R * ceil(N / M) ticks where N rows can run, M fit a
-// tick and none runs more than R steps, whatever the order.
+// Time is the number of ticks so far. A row that can run waits at most R * ceil(N / M) ticks where N rows can run, M
+// fit a tick and none runs more than R steps, whatever the order.
 
 #ifndef LARIAT_RUNTIME_ENGINE_SCHEDULER_H
 #define LARIAT_RUNTIME_ENGINE_SCHEDULER_H
@@ -79,8 +79,8 @@ public:
   /// Rows of the next tick once the chunks of `added`, one at most of a sequence, have joined: at most `maxRows` unless
   /// one atomic group is larger; by sequence, then position. Empty only where no row can run.
   std::vector<ScheduledRow> choose(RowOrdering isBefore, std::span<const RowChunk> added = {}) const;
-  /// The rows that are asked for by sequence, position and depth, with their progress; nothing where they are not in flight
-  /// or may not run together.
+  /// The rows that are asked for by sequence, position and depth, with their progress; nothing where they are not in
+  /// flight or may not run together.
   std::optional<std::vector<ScheduledRow>> find(std::span<const ScheduledRow> rows,
                                                 std::span<const RowChunk> added = {}) const;
   /// Sets the depth and progress of a row that ran.

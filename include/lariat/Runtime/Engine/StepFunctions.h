@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private to the runtime. The functions of one variant of a model, what goes into them, and the seat records that go from
-// one to the next.
+// Private to the runtime. The functions of one variant of a model, what goes into them, and the seat records that go
+// from one to the next.
 
 #ifndef LARIAT_RUNTIME_ENGINE_STEPFUNCTIONS_H
 #define LARIAT_RUNTIME_ENGINE_STEPFUNCTIONS_H
@@ -14,8 +14,8 @@
 namespace lariat::runtime {
 
 /// Results of @prelude are the seat record, whose parts the manifest says. Inputs of @core and @fill: the rows, carried
-/// values, invariants. Results of @core: carried values, then which rows are kept, and which of them stop. Inputs of @coda:
-/// those of @forward, which rows entered, carried values, loop steps taken, coda's own.
+/// values, invariants. Results of @core: carried values, then which rows are kept, and which of them stop. Inputs of
+/// @coda: those of @forward, which rows entered, carried values, loop steps taken, coda's own.
 struct StepFunctions {
   const Function *forward = nullptr;
   const Function *prelude = nullptr, *core = nullptr, *coda = nullptr;

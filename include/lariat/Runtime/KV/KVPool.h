@@ -59,18 +59,19 @@ public:
   const PageBudget &getBudget() const { return budget; }
   void releaseReserved();
 
-  /// The most pages that rows of one sequence may need which run `loops` loop steps from their depths on: lines of a row
-  /// table. Copies of shared pages count.
+  /// The most pages that rows of one sequence may need which run `loops` loop steps from their depths on: lines of a
+  /// row table. Copies of shared pages count.
   static int64_t countPages(const CacheSpec &facts, const SequenceCache &cache, const PagePool &pool,
                             const int64_t *table, int64_t rows, int64_t loops);
 
-  /// An error where so many rows of one sequence, which run so many loop steps, need more than the limit or, without one,
-  /// than the memory that is left: what countPages would come to, before any of it is asked for.
+  /// An error where so many rows of one sequence, which run so many loop steps, need more than the limit or, without
+  /// one, than the memory that is left: what countPages would come to, before any of it is asked for.
   Status verifyRoom(int64_t rows, int64_t loops) const;
 
   /// As SequenceCache::share, for all caches of a sequence; an error, for want of pages, shares nothing.
   Status share(std::span<const SequenceCache> from, std::span<SequenceCache> to, int32_t position);
-  /// Drops the entries of a sequence from `position` on; false, and nothing is dropped, where Table::canTruncate says so.
+  /// Drops the entries of a sequence from `position` on; false, and nothing is dropped, where Table::canTruncate says
+  /// so.
   bool truncate(std::span<SequenceCache> caches, int32_t position);
 
 private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Public. When two sequences have the same entries: under equal keys, in rows at the start with equal tokens and phases.
-// Only models of free order have that: what a row computes depends on the rows before it and on nothing else.
+// Public. When two sequences have the same entries: under equal keys, in rows at the start with equal tokens and
+// phases. Only models of free order have that: what a row computes depends on the rows before it and on nothing else.
 
 #ifndef LARIAT_RUNTIME_KV_PREFIXKEY_H
 #define LARIAT_RUNTIME_KV_PREFIXKEY_H

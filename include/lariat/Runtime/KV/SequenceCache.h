@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private to the runtime. What one sequence has in one cache: a table per slot, and the views of rows on them. A view of
-// one slot is its table. A view over several slots is a list in ascending order of (position, slot), kept between calls
-// and extended by what is new. Arrays of a view stay as they are until the call ends, whatever is written meanwhile.
+// Private to the runtime. What one sequence has in one cache: a table per slot, and the views of rows on them. A view
+// of one slot is its table. A view over several slots is a list in ascending order of (position, slot), kept between
+// calls and extended by what is new. Arrays of a view stay as they are until the call ends, whatever is written
+// meanwhile.
 
 #ifndef LARIAT_RUNTIME_KV_SEQUENCECACHE_H
 #define LARIAT_RUNTIME_KV_SEQUENCECACHE_H
@@ -57,8 +58,8 @@ public:
   void startCall(int64_t numNew) { roomPerSlot = numNew; }
   /// The entry of a position in a slot; see Table::reserve.
   abi::EntryRef reserve(int64_t slot, int32_t position, EntryFlags facts, PagePool &pool, ViewMemory &memory);
-  /// All entries that rows may look at which ask this; every row that asks the same in a call gets the same arrays, until
-  /// something is written.
+  /// All entries that rows may look at which ask this; every row that asks the same in a call gets the same arrays,
+  /// until something is written.
   abi::View view(Query query, ViewMemory &memory);
   /// Drops all entries of a slot and keeps its pages. Views of the slot's own table are over, others stay.
   void restart(int64_t slot, ViewMemory &memory);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Private to the runtime. The entries of one (sequence, cache, slot), in the order in which they were written, 64 to a
-// page. Mostly that is the order of positions, and a view is the table itself. Rows that stopped and rows that ran on may
-// be written one after the other at the same depth; then the order is lost and views are lists (SequenceCache).
+// page. Mostly that is the order of positions, and a view is the table itself. Rows that stopped and rows that ran on
+// may be written one after the other at the same depth; then the order is lost and views are lists (SequenceCache).
 //
-// Tables share pages where their first entries are the same. Who writes to a page that another table holds too gets a copy
-// of it first; the entries that both have never change.
+// Tables share pages where their first entries are the same. Who writes to a page that another table holds too gets a
+// copy of it first; the entries that both have never change.
 
 #ifndef LARIAT_RUNTIME_KV_TABLE_H
 #define LARIAT_RUNTIME_KV_TABLE_H

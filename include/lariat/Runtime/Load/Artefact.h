@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Public. An artefact in memory: its manifest, the code of one ISA, its weights. Code is mapped from the very bytes that
-// were hashed; weights are mapped from their file, read-only. Opening an artefact runs its code: checksums find damage,
-// not malice.
+// Public. An artefact in memory: its manifest, the code of one ISA, its weights. Code is mapped from the very bytes
+// that were hashed; weights are mapped from their file, read-only. Opening an artefact runs its code: checksums find
+// damage, not malice.
 
 #ifndef LARIAT_RUNTIME_LOAD_ARTEFACT_H
 #define LARIAT_RUNTIME_LOAD_ARTEFACT_H

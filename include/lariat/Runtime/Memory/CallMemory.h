@@ -19,8 +19,8 @@ struct CallSize {
 
 class CallMemory {
 public:
-  /// Makes room; cells are zeros afterwards, the rest may hold anything. Arena and cells are shared memory: services keep
-  /// row tables there, slots, entries and views. Scratch is the device's.
+  /// Makes room; cells are zeros afterwards, the rest may hold anything. Arena and cells are shared memory: services
+  /// keep row tables there, slots, entries and views. Scratch is the device's.
   Status prepare(DeviceMemory &device, const CallSize &size);
   /// Memory for input `index`, of `bytes`.
   Expected<std::byte *> prepareInput(DeviceMemory &device, Space space, int64_t index, int64_t bytes);

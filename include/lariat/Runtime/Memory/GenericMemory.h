@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private to the runtime. Memory of kernel.generic: blocks of the calling thread that all go at once when the kernel ends.
+// Private to the runtime. Memory of kernel.generic: blocks of the calling thread that all go at once when the kernel
+// ends.
 
 #ifndef LARIAT_RUNTIME_MEMORY_GENERICMEMORY_H
 #define LARIAT_RUNTIME_MEMORY_GENERICMEMORY_H

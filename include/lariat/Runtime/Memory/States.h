@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Private to the runtime. States of a sequence between calls, and of all sequences of a call side by side while it runs.
-// A depth that was never reached is zeros.
+// Private to the runtime. States of a sequence between calls, and of all sequences of a call side by side while it
+// runs. A depth that was never reached is zeros.
 
 #ifndef LARIAT_RUNTIME_MEMORY_STATES_H
 #define LARIAT_RUNTIME_MEMORY_STATES_H

@@ -64,8 +64,8 @@ protected:
   };
   /// `depths` per row, or nothing for depth 0.
   CallRows buildRows(std::span<const BatchRow> rows, std::span<const int64_t> depths = {}) const;
-  /// The values of the inputs of the whole function: ids, loops, threshold, capacity, initial_state. They last until the
-  /// next call of this.
+  /// The values of the inputs of the whole function: ids, loops, threshold, capacity, initial_state. They last until
+  /// the next call of this.
   Expected<std::vector<InputArray>> buildInputs(const Function &forward, std::span<const BatchRow> rows);
   /// Takes results apart by the names of a function's outputs.
   RowResults sortResults(const Function &function, const CallResult &result, size_t numRows) const;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Public. A loaded model that answers requests: score, encode, generate. A request that fails leaves the session as it
-// was. Members may be called from any thread; calls of compiled code wait for each other. A session must not be used in a
-// child of fork: every request there is an error.
+// was. Members may be called from any thread; calls of compiled code wait for each other. A session must not be used in
+// a child of fork: every request there is an error.
 
 #ifndef LARIAT_RUNTIME_SESSION_SESSION_H
 #define LARIAT_RUNTIME_SESSION_SESSION_H
@@ -23,8 +23,8 @@ struct SessionOptions {
   Order order = Order::Oldest;
 };
 
-/// A batch that generates, by an engine of its own. One thread at a time; outlives its session, whose closing it notices
-/// at the next call.
+/// A batch that generates, by an engine of its own. One thread at a time; outlives its session, whose closing it
+/// notices at the next call.
 class Generation {
 public:
   /// Runs until some sequences have got their next token, one each, by ascending sequence. Nothing: all are finished.

@@ -35,9 +35,10 @@ public:
   /// The most threads that take part in a task.
   int64_t getNumThreads() const { return numThreads; }
 
-  /// The calling thread has the pool for itself, tied to a processor if the others are, and in the default floating-point mode; both are put back as
-  /// they were. Moving a thread takes some microseconds, so who makes many calls in a row takes a lease around them: a
-  /// lease inside another of the same pool and thread does nothing. Others wait meanwhile.
+  /// The calling thread has the pool for itself, tied to a processor if the others are, and in the default
+  /// floating-point mode; both are put back as they were. Moving a thread takes some microseconds, so who makes many
+  /// calls in a row takes a lease around them: a lease inside another of the same pool and thread does nothing. Others
+  /// wait meanwhile.
   class Lease {
   public:
     explicit Lease(ThreadPool &pool);
@@ -51,8 +52,8 @@ public:
     std::unique_ptr<Saved> saved;
   };
 
-  /// Runs `task` on the threads that take part and waits for all; returns when that was. The caller holds a lease. A task
-  /// that thread 0 of another one runs on the same pool is its alone.
+  /// Runs `task` on the threads that take part and waits for all; returns when that was. The caller holds a lease. A
+  /// task that thread 0 of another one runs on the same pool is its alone.
   std::chrono::steady_clock::time_point run(Task task, void *context);
   /// Waits for all threads of the running task; called by each of them, the same number of times.
   void barrier(int64_t thread);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Machines without an instruction that narrows f32 to bf16 call a function for it, which not every compiler's library has.
+// Machines without an instruction that narrows f32 to bf16 call a function for it, which not every compiler's library
+// has.
 
 #ifndef LARIAT_TARGET_CPU_NARROWING_H
 #define LARIAT_TARGET_CPU_NARROWING_H

@@ -18,8 +18,8 @@ class raw_ostream;
 
 namespace lariat {
 
-/// How products are cut and what they prefetch. Speed depends on it, results never do. Where a target gives no number of its
-/// own, that of Zen 3 serves.
+/// How products are cut and what they prefetch. Speed depends on it, results never do. Where a target gives no number
+/// of its own, that of Zen 3 serves.
 struct CPUTuning {
   /// tilePanels[rows - 1]: panels of 16 columns that a microkernel of so many rows takes at once; the last entry is the
   /// largest number of rows. No tile needs more registers than there are.
@@ -40,8 +40,8 @@ struct CPUTuning {
   int64_t streamedRows = 8; ///< up to so many rows, streamed weights take longer to read than to compute with
   /// With one stream, few rows read a matrix of so many bytes panel after panel.
   int64_t singlePanelBytes = 32 << 20;
-  /// From so many rows on, computing takes long enough to prefetch the next panels meanwhile; with fewer, or for the last
-  /// of several tiles only, memory is busy anyway. Of f32, of streamed f32 (with several streams), of bf16.
+  /// From so many rows on, computing takes long enough to prefetch the next panels meanwhile; with fewer, or for the
+  /// last of several tiles only, memory is busy anyway. Of f32, of streamed f32 (with several streams), of bf16.
   int64_t prefetchRows = 5, streamedPrefetchRows = 3, pairPrefetchRows = 2;
   /// The same of a tile of rows: of f32, and of bf16 or of sums that are added to.
   int64_t tilePrefetchRows = 3, pairTilePrefetchRows = 2;

@@ -82,8 +82,8 @@ public:
   virtual std::unique_ptr<KernelCodegen> createCodegen(mlir::ModuleOp module) const = 0;
   /// Has a module in LLVM's dialect name the machine; returns how many functions do then.
   virtual int64_t setMachine(mlir::ModuleOp llvmDialect) const = 0;
-  /// Code in one of these forms. Rounding is that of the IR: nothing is fused, reassociated or contracted. Several may be
-  /// emitted at a time.
+  /// Code in one of these forms. Rounding is that of the IR: nothing is fused, reassociated or contracted. Several may
+  /// be emitted at a time.
   virtual llvm::Expected<MachineCode> emitCode(TranslatedModule module, CodeForm form) const = 0;
   /// What the runtime loads, of a relocatable object. Not while code is emitted on another thread.
   virtual llvm::Expected<MachineCode> link(MachineCode object) const = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// bf16: panels of #kernel.bf16, whose words hold two steps, the earlier one in the low half, and lines of bf16. The upper
-// half of an f32 is the bf16 of the same value, so that widening is a shift, or a mask.
+// bf16: panels of #kernel.bf16, whose words hold two steps, the earlier one in the low half, and lines of bf16. The
+// upper half of an f32 is the bf16 of the same value, so that widening is a shift, or a mask.
 
 #include "../PanelLoader.h"
 

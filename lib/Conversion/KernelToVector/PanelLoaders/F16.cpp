@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Panels of #kernel.f16, whose lines have one step of all columns after the other: CPUs widen f16 that lie side by side.
+// Panels of #kernel.f16, whose lines have one step of all columns after the other: CPUs widen f16 that lie side by
+// side.
 
 #include "../PanelLoader.h"
 

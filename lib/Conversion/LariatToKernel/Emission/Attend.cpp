@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// kernel.attend: rows over their views of a cache. Attention among the rows of a call goes through a cache too, which is
-// empty before it.
+// kernel.attend: rows over their views of a cache. Attention among the rows of a call goes through a cache too, which
+// is empty before it.
 
 #include "Kinds.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// kernel.gemm: a group of products. What A of a low-rank pair makes of their input is a product of its own, before them.
+// kernel.gemm: a group of products. What A of a low-rank pair makes of their input is a product of its own, before
+// them.
 
 #include "KernelParts.h"
 #include "Kinds.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The generic path: an op that has no kernel becomes a function on tensors, which the reference lowering knows, and a call.
+// The generic path: an op that has no kernel becomes a function on tensors, which the reference lowering knows, and a
+// call.
 
 #include "Kinds.h"
 

@@ -3,8 +3,8 @@
 // Private: what is known about values while one function is written anew on buffers.
 //
 // Ops are read in order. Row tensors become buffers with a line per row of the call, row sets a row table and a count.
-// What is in a group (../Grouping) is written as one kernel when a buffer of it is needed, or where its block ends; every
-// other op by its kind (Kinds.h), or else as a call on the generic path. Nothing here decides what goes together.
+// What is in a group (../Grouping) is written as one kernel when a buffer of it is needed, or where its block ends;
+// every other op by its kind (Kinds.h), or else as a call on the generic path. Nothing here decides what goes together.
 
 #ifndef LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_KERNELFORMER_H
 #define LARIAT_LIB_CONVERSION_LARIATTOKERNEL_EMISSION_KERNELFORMER_H

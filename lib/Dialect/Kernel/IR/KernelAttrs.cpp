@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Attributes of the kernel level: formats of panels, by their names alone where they stand in `kernel.packed`, orders of
-// summation, and slot rules.
+// Attributes of the kernel level: formats of panels, by their names alone where they stand in `kernel.packed`, orders
+// of summation, and slot rules.
 
 #include "lariat/Dialect/Kernel/IR/Kernel.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Records and keys follow from the op: its key is all of it but what stands in the record. Types and attributes count by
-// their addresses: they are unique in their context, while their text follows from flags of the printer.
+// Records and keys follow from the op: its key is all of it but what stands in the record. Types and attributes count
+// by their addresses: they are unique in their context, while their text follows from flags of the printer.
 
 #include "lariat/Dialect/Kernel/IR/Records.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Places buffers in the arena. Time is the order of ops in the text; a buffer that is used in a loop which it enters from
-// outside is alive through the whole loop; kernels between two barriers share a moment. Sizes are bytes per row, so that one plan serves calls of any size.
+// Places buffers in the arena. Time is the order of ops in the text; a buffer that is used in a loop which it enters
+// from outside is alive through the whole loop; kernels between two barriers share a moment. Sizes are bytes per row,
+// so that one plan serves calls of any size.
 
 #include "lariat/Dialect/Kernel/Transforms/Passes.h"
 #include "mlir/IR/Remarks.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Appends that name the same rows, slot and block write the same places, each in its layer. Those are the groups that are
-// compared here; appends of other rows are apart, whichever rows run time brings.
+// Appends that name the same rows, slot and block write the same places, each in its layer. Those are the groups that
+// are compared here; appends of other rows are apart, whichever rows run time brings.
 
 #include "lariat/Dialect/Lariat/IR/CacheUse.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Row-locality of upstream ops. Elementwise ops of `arith` and `math` are row-local; `linalg.generic` is if one parallel
-// loop runs over the rows of all its row tensors and over nothing else. Whatever says nothing counts as mixing rows.
+// Row-locality of upstream ops. Elementwise ops of `arith` and `math` are row-local; `linalg.generic` is if one
+// parallel loop runs over the rows of all its row tensors and over nothing else. Whatever says nothing counts as mixing
+// rows.
 
 #include "lariat/Dialect/Lariat/IR/Lariat.h"
 
@@ -49,8 +50,8 @@ void lariat::registerRowLocalModels(DialectRegistry &registry) {
   });
 }
 
-/// Whether the body of a structured op looks at nothing but the elements it is handed: neither at the row's number nor at
-/// rows of its own choice.
+/// Whether the body of a structured op looks at nothing but the elements it is handed: neither at the row's number nor
+/// at rows of its own choice.
 static bool bodyIgnoresRows(linalg::LinalgOp op, unsigned rowLoop) {
   SetVector<Value> captured;
   getUsedValuesDefinedAbove(op->getRegions(), captured);

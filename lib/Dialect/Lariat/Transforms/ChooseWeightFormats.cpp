@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Writes `stored` of weights by rules:
-//   ffn=bf16:  lariat.weight @up : tensor<32x8xf32> from ...  ->  lariat.weight @up : tensor<32x8xf32> stored <bf16> from ...
-// The most special rule decides: a name, then a class, then `*`; of several names the first. So the order of a list does
-// not matter otherwise, and a rule that nothing follows is an error rather than a surprise.
+//   ffn=bf16:  lariat.weight @up : tensor<32x8xf32> from ...  ->  lariat.weight @up : tensor<32x8xf32> stored <bf16>
+//   from ...
+// The most special rule decides: a name, then a class, then `*`; of several names the first. So the order of a list
+// does not matter otherwise, and a rule that nothing follows is an error rather than a surprise.
 
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
 #include "lariat/Dialect/Lariat/Transforms/WeightFormats.h"

@@ -8,8 +8,8 @@
 //   coda:     C, with finals and steps as arguments
 // Where a latch settles all that C uses of the loop, its result of core says so: C may run while the row runs on.
 // What the coda needs from P is computed again where it depends on constants and row sets alone, and kept in the record
-// otherwise. Nothing in the body names a depth and rows mix through caches and state only, so running @core for the rows
-// of one depth after the other is the loop. Refused: what breaks either, each with the op that does.
+// otherwise. Nothing in the body names a depth and rows mix through caches and state only, so running @core for the
+// rows of one depth after the other is the loop. Refused: what breaks either, each with the op that does.
 
 #include "Latch.h"
 #include "RowSets.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Drops the labels of row sets and row tensors, in place. Types change all at once, so every op stays consistent; ops that
-// need the set of a tensor have it as an operand.
+// Drops the labels of row sets and row tensors, in place. Types change all at once, so every op stays consistent; ops
+// that need the set of a tensor have it as an operand.
 
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
 

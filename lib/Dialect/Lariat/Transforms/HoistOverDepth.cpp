@@ -4,9 +4,9 @@
 //   before:  recur over e { ^(a): y = f(take x of all at a, c) }
 //   after:   g = f(x, c); recur over e { ^(a): y = take g of all at a }
 // Equal because f is row-local and not indexed by depth. c stands for values that are the same for every row; where the
-// loop computes them, the outside does so again. Left alone: ops on carried values, ops that mix rows or whose rows have
-// a depth in them, ops that only spread a value, and ops on takes of different sets. Runs from the inner loops outwards
-// and in order, so chains move op by op.
+// loop computes them, the outside does so again. Left alone: ops on carried values, ops that mix rows or whose rows
+// have a depth in them, ops that only spread a value, and ops on takes of different sets. Runs from the inner loops
+// outwards and in order, so chains move op by op.
 
 #include "RowSets.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
@@ -60,8 +60,8 @@ static Value getSpreadValue(Value value) {
 /// Whether the op's row set operand stands for positions, not for depths.
 static bool ignoresDepth(Operation *op) { return isa<RopeOp>(op); }
 
-/// Where the operands of an op that can move come from; nothing if it cannot, and then `reason` says why, where the op is
-/// of a kind that moves.
+/// Where the operands of an op that can move come from; nothing if it cannot, and then `reason` says why, where the op
+/// is of a kind that moves.
 static std::optional<Movement> canHoistOverDepth(Operation *op, RecurOp loop, StringRef &reason) {
   // A spread moves with the op that uses it: alone it would only keep more columns.
   if (isa<SpreadOp>(op) || op->getNumResults() == 0 || !isRowLocal(op))

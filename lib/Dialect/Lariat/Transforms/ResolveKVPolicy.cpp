@@ -9,10 +9,10 @@
 //              after:  w = select k where depth == 0; append work(take x at w) at w; `work` runs for w only
 //   scope      before: next keep k stop(s)                  (a policy whose exit scope is generated rows)
 //              after:  next keep k stop(s and generated_of k)
-// The latch gives the same results: until `done` is set, z is the carried value and steps counts the steps kept, also of
-// a row that is dropped or stays below max. Refused: a mode that a cache does not allow or that would change what it
-// shows of dropped rows, `compute` without an exit, `propagate` without a fill, an exit scope where the loop drops rows or
-// its caches disagree, a look ahead where rows run one by one.
+// The latch gives the same results: until `done` is set, z is the carried value and steps counts the steps kept, also
+// of a row that is dropped or stays below max. Refused: a mode that a cache does not allow or that would change what it
+// shows of dropped rows, `compute` without an exit, `propagate` without a fill, an exit scope where the loop drops rows
+// or its caches disagree, a look ahead where rows run one by one.
 
 #include "RowSets.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"

@@ -3,8 +3,8 @@
 // Gives layers caches of their own where they are not written together.
 //   before:  cache @kv layers(2); append @kv[0] at a; attend @kv[1] at a; append @kv[1] at b
 //   after:   cache @kv.0 layers(1), @kv.1 layers(1); append @kv.0[0] at a; attend @kv.1[0] at a; append @kv.1[0] at b
-// The layers of a cache share the list of what is in it, which is what makes an entry one for all of them. It is true of a
-// cache only if each entry gets its keys and values in all layers before any of them is attended to.
+// The layers of a cache share the list of what is in it, which is what makes an entry one for all of them. It is true
+// of a cache only if each entry gets its keys and values in all layers before any of them is attended to.
 
 #include "lariat/Dialect/Lariat/IR/CacheUse.h"
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A place of a state (sequence, layer, depth) holds what one op left at its last row. A second op, or the same one in the
-// next step of a loop that is not over depth, would find there what the other left instead of nothing.
+// A place of a state (sequence, layer, depth) holds what one op left at its last row. A second op, or the same one in
+// the next step of a loop that is not over depth, would find there what the other left instead of nothing.
 
 #include "lariat/Dialect/Lariat/Transforms/Passes.h"
 

@@ -59,8 +59,8 @@ BufferRoot getBufferRoot(mlir::Value buffer);
 /// Whether two buffers may share memory: the same root and overlapping columns.
 bool mayOverlap(mlir::Value a, mlir::Value b);
 
-/// Whether an op of arith or math on scalars (or row tensors, looked at by element) may stand in a row region: forming puts
-/// no other there, and code is written for all of these.
+/// Whether an op of arith or math on scalars (or row tensors, looked at by element) may stand in a row region: forming
+/// puts no other there, and code is written for all of these.
 bool canStandInRowRegion(mlir::Operation *op);
 
 /// Values of a row region that differ from column to column. `isColumnArgument` answers for its arguments.

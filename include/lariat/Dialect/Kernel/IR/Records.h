@@ -22,12 +22,12 @@ struct RecordField {
   int64_t literal = 0;
 };
 
-/// The record of a kernel: a field per operand of the op, in order, then `literals`, which say what its literal attributes
-/// say, packed operands, and the rotary table.
+/// The record of a kernel: a field per operand of the op, in order, then `literals`, which say what its literal
+/// attributes say, packed operands, and the rotary table.
 llvm::SmallVector<RecordField> getRecordFields(mlir::Operation *kernel, llvm::ArrayRef<int64_t> literals);
 
-/// Kernels with the same key share a function: they differ in nothing but what stands in their records. Symbols are looked
-/// up in the module that the kernel stands in, which has them.
+/// Kernels with the same key share a function: they differ in nothing but what stands in their records. Symbols are
+/// looked up in the module that the kernel stands in, which has them.
 std::string getKernelKey(mlir::Operation *kernel);
 
 /// Fails where the module does not have what `op` names.

@@ -23,8 +23,8 @@ llvm::StringMap<CacheUse> collectCacheUses(mlir::Operation *root);
 /// block before it is attended to.
 AttendOp findLayerApart(const CacheUse &use);
 
-/// The depth from which appends under a policy write nothing; none if they write at all depths. `filled`: their rows had
-/// stopped before.
+/// The depth from which appends under a policy write nothing; none if they write at all depths. `filled`: their rows
+/// had stopped before.
 std::optional<int64_t> getEndOfWrites(KVPolicyAttrInterface policy, bool filled);
 
 } // namespace lariat
