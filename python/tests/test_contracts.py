@@ -77,7 +77,9 @@ ARTEFACT_CHANGES = (
     Change("Record.h", "kBaseBits = 8", "kBaseBits = 16", (f"the words of records changed: {VERSION}",)),
     Change("Record.h", "{ kArena, kWeights,", "{ kWeights, kArena,", (f"the bases of buffers changed: {VERSION}",)),
     Change("Fault.h", "  kDepthFault,", "  kOtherFault,\n  kDepthFault,", (f"the words of faults changed: {VERSION}",)),
-    Change("Abi.h", "kExplicitSlots = 2", "kExplicitSlots = 4", (f"the flags of Services::reserve changed: {VERSION}",)),
+    Change(
+        "Abi.h", "kExplicitSlots = 2", "kExplicitSlots = 4", (f"the flags of Services::reserve changed: {VERSION}",)
+    ),
     Change(
         "Abi.h",
         "  int64_t count;            ///< entries\n",
