@@ -5,6 +5,8 @@
 #ifndef LARIAT_UNITTESTS_RUNTIME_DEVICE_REQUESTS_H
 #define LARIAT_UNITTESTS_RUNTIME_DEVICE_REQUESTS_H
 
+#include "../Generations.h"
+
 #include "lariat/Requests/Checks.h"
 #include "lariat/Runtime/Session/Session.h"
 
@@ -34,18 +36,11 @@ inline std::string show(Expected<std::vector<SequenceScores>> scores) {
 
 /// Everything that a generation consists of, or why it ended.
 inline std::string generate(Session &session, const requests::GenerateRequest &request) {
-  Expected<std::unique_ptr<Generation>> generation = session.generate(request);
-  if (!generation)
-    return generation.text();
-  for (;;) {
-    Expected<std::span<const NewToken>> tokens = (*generation)->next();
-    if (!tokens)
-      return tokens.text();
-    if (tokens->empty())
-      break;
-  }
+  std::vector<SequenceTokens> results;
+  if (std::string error = runGeneration(session, request, results); !error.empty())
+    return error;
   std::string text;
-  for (const SequenceTokens &result : (*generation)->getResults()) {
+  for (const SequenceTokens &result : results) {
     for (size_t index = 0; index < result.tokens.size(); ++index)
       text += std::to_string(result.tokens[index]) + "/" + std::to_string(result.steps[index]) + " ";
     text += "| ";

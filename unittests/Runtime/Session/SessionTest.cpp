@@ -3,6 +3,7 @@
 // Requests on the counting model, whose next token is the sum of the tokens so far.
 
 #include "lariat/Runtime/Session/Session.h"
+#include "../Generations.h"
 #include "lariat/Requests/Checks.h"
 
 #include <gtest/gtest.h>
@@ -69,23 +70,6 @@ static GenerateRequest generateRequest(std::vector<std::vector<int64_t>> sequenc
 static std::string scoreError(Session &session, const ScoreRequest &request) {
   Expected<std::vector<SequenceScores>> scores = session.score(request);
   return scores ? "" : scores.text();
-}
-
-/// Runs to the end; the message of a failure.
-static std::string runGeneration(Session &session, const GenerateRequest &request,
-                                 std::vector<SequenceTokens> &results) {
-  Expected<std::unique_ptr<Generation>> generation = session.generate(request);
-  if (!generation)
-    return generation.text();
-  for (;;) {
-    Expected<std::span<const NewToken>> tokens = (*generation)->next();
-    if (!tokens)
-      return tokens.text();
-    if (tokens->empty())
-      break;
-  }
-  results = (*generation)->getResults();
-  return {};
 }
 
 TEST(Session, ScoresRaggedBatches) {
